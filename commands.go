@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/keystone-gateway/keystone-gateway/admin"
+	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+)
+
+// runGateway is the command "run".
+func runGateway(args []string) error {
+	flags := flag.NewFlagSet("run", flag.ContinueOnError)
+	file := flags.String("config", "config.yaml", "configuration `file`")
+	withDemo := flags.Bool("demo", false, "start two small upstreams in the process, which config.yaml points to")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	config, err := proxy.Load(*file)
+	if err != nil {
+		return err
+	}
+	if *withDemo {
+		stop, err := startDemo()
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	return serve(*file, config, *withDemo)
+}
+
+func parse(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return errReported // the flag package has printed it
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q, expected flags only", flags.Arg(0))
+	}
+	return nil
+}
+
+// serve runs the gateway until a signal ends it.
+func serve(file string, config *proxy.Config, greet bool) error {
+	log := proxy.NewLog(&config.Log, os.Stderr)
+	server, err := proxy.New(proxy.Options{File: file, Config: config, Log: log})
+	if err != nil {
+		return err
+	}
+	api, err := admin.New(admin.Options{Server: server, Log: log, Version: versionText()})
+	if err != nil {
+		server.Close()
+		return err
+	}
+	ctx, hangups := signals()
+	adminDone := make(chan error, 1)
+	adminCtx, stopAdmin := context.WithCancel(context.Background())
+	go func() { adminDone <- api.Run(adminCtx) }()
+	go func() {
+		for range hangups {
+			server.Reload() // which logs its result
+		}
+	}()
+	log.Info().Str("address", server.Addr().String()).Str("admin", api.Addr()).Str("version", versionText()).
+		Int("tenants", len(config.Tenants)).Msg("listening")
+	if greet {
+		printGreeting(os.Stdout, server, api.Addr())
+	}
+	err = server.Run(ctx)
+	stopAdmin() // last, so that a drain can be watched
+	return errors.Join(err, <-adminDone)
+}
+
+// runCheck is the command "check".
+func runCheck(args []string) error {
+	flags := flag.NewFlagSet("check", flag.ContinueOnError)
+	file := flags.String("config", "config.yaml", "configuration `file`")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	config, err := proxy.Load(*file)
+	if list, ok := errors.AsType[settings.Errors](err); ok {
+		for _, e := range list {
+			fmt.Fprintln(os.Stderr, e.Error())
+		}
+		return errReported
+	}
+	if err != nil {
+		return err
+	}
+	targets := 0
+	for i := range config.Tenants {
+		targets += len(config.Tenants[i].Services)
+	}
+	fmt.Printf("%s is fine: %d tenants, %d targets\n", *file, len(config.Tenants), targets)
+	for _, warning := range config.Warnings() {
+		fmt.Println("warning: " + warning)
+	}
+	return nil
+}
+
+// runSchema is the command "schema".
+func runSchema(args []string) error {
+	flags := flag.NewFlagSet("schema", flag.ContinueOnError)
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	schema, err := proxy.Schema()
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(schema)
+	return err
+}
+
+// runVersion is the command "version".
+func runVersion(args []string) error {
+	flags := flag.NewFlagSet("version", flag.ContinueOnError)
+	asJSON := flags.Bool("json", false, "print JSON")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if *asJSON {
+		return json.NewEncoder(os.Stdout).Encode(map[string]string{"version": versionText(), "go": runtime.Version()})
+	}
+	fmt.Println("keystone-gateway", versionText(), runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
+	return nil
+}
+
+// versionText is the version, or the commit where the build has set none.
+func versionText() string {
+	if version != "dev" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				return "dev-" + s.Value[:12]
+			}
+		}
+	}
+	return version
+}

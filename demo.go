@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/mattn/go-isatty"
+	"github.com/valyala/fasthttp"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy"
+)
+
+// demoAddresses are where config.yaml expects its upstreams.
+var demoAddresses = []string{"127.0.0.1:9101", "127.0.0.1:9102"}
+
+// startDemo starts the upstreams of the demo.
+func startDemo() (stop func(), err error) {
+	var servers []*fasthttp.Server
+	stop = func() {
+		for _, s := range servers {
+			_ = s.Shutdown()
+		}
+	}
+	for i, address := range demoAddresses {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			stop()
+			return nil, fmt.Errorf("cannot start the demo's upstream %d: %w", i+1, err)
+		}
+		server := &fasthttp.Server{Handler: demoHandler(i + 1), Name: "demo", CloseOnShutdown: true}
+		servers = append(servers, server)
+		go func() { _ = server.Serve(listener) }() // ends with stop
+	}
+	return stop, nil
+}
+
+// demoHandler answers with what it was asked, so that one sees what the
+// gateway has made of a request.
+func demoHandler(number int) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		ctx.SetContentType("text/plain; charset=utf-8")
+		if string(ctx.Path()) == "/health" {
+			fmt.Fprintln(ctx, "ok")
+			return
+		}
+		fmt.Fprintf(ctx, "upstream %d: %s %s\nHost: %s\n", number, ctx.Method(), ctx.RequestURI(), ctx.Host())
+		for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Request-Id"} {
+			fmt.Fprintf(ctx, "%s: %s\n", name, ctx.Request.Header.Peek(name))
+		}
+	}
+}
+
+// printGreeting says what runs where, and what to try.
+func printGreeting(w *os.File, server *proxy.Server, admin string) {
+	bold, dim, reset := "", "", ""
+	if isatty.IsTerminal(w.Fd()) && os.Getenv("NO_COLOR") == "" {
+		bold, dim, reset = "\x1b[1;36m", "\x1b[2m", "\x1b[0m"
+	}
+	base := "http://" + server.Addr().String()
+	fmt.Fprintf(w, "\n%sKeystone Gateway%s listens on %s%s%s, its admin API on %s%s%s\n\n", bold, reset, bold, base, reset, bold, admin, reset)
+	for _, t := range server.Snapshot().Tenants {
+		fmt.Fprintf(w, "  %-10s %s%-10s%s %s\n", t.Name, dim, t.Routing, reset, strings.TrimSpace(strings.Join(t.Domains, ", ")+" "+t.Prefix))
+	}
+	fmt.Fprintf(w, "\n%sTry:%s\n", bold, reset)
+	printTries(w, base, admin)
+	fmt.Fprintln(w)
+}
+
+func printTries(w io.Writer, base, admin string) {
+	fmt.Fprintf(w, "  curl -H 'Host: shop.example.com' %s/hello\n", base)
+	fmt.Fprintf(w, "  curl %s/api/users?page=2\n", base)
+	fmt.Fprintf(w, "  curl %s/tenants/api/health\n", admin)
+}

@@ -1,0 +1,94 @@
+// Keystone Gateway is a multi-tenant, programmable edge proxy.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// version is set by the build: -ldflags "-X main.version=1.2.3".
+var version = "dev"
+
+// command is a sub-command of the program.
+type command struct {
+	name, summary string
+	run           func(args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"run", "run the gateway (default)", runGateway},
+		{"check", "check a configuration and report every error in it", runCheck},
+		{"schema", "print the JSON Schema of the configuration", runSchema},
+		{"version", "print the version", runVersion},
+	}
+}
+
+// errReported ends the program with status 1 when the cause has been printed.
+var errReported = errors.New("reported")
+
+func main() {
+	if err := dispatch(os.Args[1:]); err != nil {
+		if !errors.Is(err, errReported) && !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "keystone-gateway: "+err.Error())
+		}
+		if errors.Is(err, flag.ErrHelp) {
+			return
+		}
+		os.Exit(1)
+	}
+}
+
+// dispatch runs the sub-command that the first argument names; without one,
+// or with a flag first, it is "run".
+func dispatch(args []string) error {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		if len(args) > 0 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
+			usage()
+			return nil
+		}
+		return runGateway(args)
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.run(args[1:])
+		}
+	}
+	if args[0] == "help" {
+		usage()
+		return nil
+	}
+	usage()
+	return fmt.Errorf("unknown command %q, expected one of those above", args[0])
+}
+
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: keystone-gateway [command] [flags]\n\ncommands:")
+	for _, c := range commands() {
+		fmt.Fprintf(os.Stderr, "  %-9s %s\n", c.name, c.summary)
+	}
+	fmt.Fprintln(os.Stderr, "\nflags of run:\n  -config FILE   configuration (default config.yaml)\n  -demo          start two small upstreams in the process, which config.yaml points to")
+}
+
+// signals returns a context that ends with the first SIGTERM or SIGINT, and a
+// channel of SIGHUPs. A second SIGTERM or SIGINT ends the process at once.
+func signals() (context.Context, <-chan os.Signal) {
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := make(chan os.Signal, 2)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	go func() {
+		<-stop
+		cancel()
+		<-stop
+		os.Exit(1)
+	}()
+	return ctx, reload
+}

@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// maxBuffered is the largest body that is read before a target is chosen. A
+// slow client then holds no connection to a target, and the request can be
+// sent again. All others stream.
+const maxBuffered = 64 << 10
+
+var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+
+// admitBody holds the body to the limit before the client is told to send it,
+// and buffers a small one.
+func (x *exchange) admitBody() error {
+	if x.req.ContentLength > x.snap.maxBody {
+		return faultBodyTooLarge
+	}
+	if x.req.Framing == http1.NoBody {
+		return nil
+	}
+	if !x.continued {
+		x.continued = true
+		if err := x.write(continueLine); err != nil {
+			return errClientGone
+		}
+	}
+	if x.req.Framing != http1.Length || x.req.ContentLength > maxBuffered {
+		return nil
+	}
+	return x.bufferBody()
+}
+
+func (x *exchange) bufferBody() error {
+	size := http1.LargeBuffer
+	if x.req.ContentLength <= http1.SmallBuffer {
+		size = http1.SmallBuffer
+	}
+	buf := http1.AcquireBuffer(size)[:0]
+	x.buffered = buf
+	for !x.body.Done() {
+		x.expectBody()
+		span, err := x.body.Next()
+		if err != nil {
+			return err
+		}
+		buf = append(buf, span...)
+	}
+	x.client.Sock.SetReadExpiry(0)
+	x.buffered = buf
+	return nil
+}
+
+// expectBody bounds the next read of the body.
+func (x *exchange) expectBody() {
+	if !x.body.Ready() {
+		x.client.Sock.SetReadExpiry(upstream.Expiry(x.snap.bodyIdleTime, x.call.Expiry))
+	}
+}
+
+// upload is the sending of a streamed body, on a goroutine of its own, so
+// that a target may answer before it is done.
+type upload struct {
+	done    chan struct{} // closed at its end; nil when there is none
+	read    atomic.Bool   // the whole body has been read
+	stopped atomic.Bool
+	sent    bool  // completely; valid once done is closed
+	err     error // of reading the body; valid once done is closed
+}
+
+func (u *upload) reset() {
+	u.done, u.sent, u.err = nil, false, nil
+	u.read.Store(false)
+	u.stopped.Store(false)
+}
+
+// errUploadStopped ends an upload that the response has overtaken.
+var errUploadStopped = errors.New("the response was complete before the request")
+
+// Upload starts sending the body; it is upstream.Request's.
+func (x *exchange) Upload(conn *upstream.Conn) {
+	x.upload.done = make(chan struct{})
+	go x.runUpload(conn, x.upload.done)
+}
+
+func (x *exchange) runUpload(conn *upstream.Conn, done chan struct{}) {
+	defer close(done)
+	defer func() {
+		if cause := recover(); cause != nil {
+			x.server.logPanic(cause)
+			x.upload.err = faultInternal
+			x.call.Abort(faultInternal)
+		}
+	}()
+	to := sink{conn: conn, sock: conn.Sock, idle: x.call.Timeouts.Idle, total: x.call.Expiry}
+	err := x.sendBody(&to)
+	switch {
+	case err == nil:
+		x.upload.sent = true
+		conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.ResponseHeader, x.call.Expiry))
+	case to.err != nil:
+		// The target stopped reading; it may have answered before.
+		conn.Sock.SetReadExpiry(upstream.Expiry(lingerTime, x.call.Expiry))
+	case !x.upload.stopped.Load():
+		// A cut or refused body must never look complete to the target.
+		x.upload.err = err
+		x.call.Abort(err)
+	}
+}
+
+// sendBody copies the client's body to the target.
+func (x *exchange) sendBody(to *sink) error {
+	chunked := x.req.Framing == http1.Chunked
+	p := pump{to: to, chunked: chunked}
+	for {
+		if !x.body.Ready() {
+			if err := p.flush(); err != nil {
+				return err
+			}
+			x.expectBody()
+		}
+		span, err := x.body.Next()
+		if err == io.EOF {
+			x.upload.read.Store(true)
+			return p.end(x.body.Trailer())
+		}
+		if err != nil {
+			return err
+		}
+		if x.body.Read() > x.snap.maxBody {
+			return faultBodyTooLarge
+		}
+		if err := p.add(span); err != nil {
+			return err
+		}
+	}
+}
+
+// lastWrite is how long the last write of a body that has been read may take
+// once the response is there: the target reads it now, or it never will.
+const lastWrite = 5 * time.Millisecond
+
+// stop ends an upload that still runs, and waits for its end.
+func (u *upload) stop(x *exchange) {
+	if !u.running() {
+		return
+	}
+	u.stopped.Store(true)
+	x.client.Sock.Abort(errUploadStopped)
+	x.call.Abort(errUploadStopped)
+	<-u.done
+	x.client.Sock.ClearAbort()
+}
+
+// complete reports whether the target has had the whole request. The upload
+// must have ended.
+func (u *upload) complete() bool { return u.done == nil || u.sent }
+
+// running reports whether the upload still goes on.
+func (u *upload) running() bool {
+	if u.done == nil {
+		return false
+	}
+	select {
+	case <-u.done:
+		return false
+	default:
+	}
+	if !u.read.Load() {
+		return true
+	}
+	timer := time.NewTimer(lastWrite)
+	defer timer.Stop()
+	select {
+	case <-u.done:
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,269 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+const (
+	// lingerTime and lingerBytes bound how long, and for how much, a client
+	// is listened to after an answer that ends its connection: closing at
+	// once would reset the connection and could destroy the answer.
+	lingerTime  = time.Second
+	lingerBytes = 1 << 20
+	// watchAfter is the age from which a waiting request's client is watched.
+	watchAfter = int64(socket.SweepInterval)
+)
+
+// client is a connection from a client, as fasthttp's server sees it.
+//
+// fasthttp accepts, schedules and ends connections; the bytes are ours. There
+// must be one parser only, a strict one, and it must see framing, chunks,
+// trailers and interim responses, which fasthttp keeps to itself. So Read
+// waits for a whole request head, checks it, and hands fasthttp a constant
+// head in its place, by which it calls the handler; and Write drops the
+// response that fasthttp makes up after the handler has answered.
+type client struct {
+	*listener.Conn
+	server *Server
+	reader http1.Reader
+	ip     []byte // the client's address as text; "unix" on a Unix socket
+
+	head    []byte // of the request that was read last
+	headErr error  // why there is none
+	served  uint64 // requests so far
+	given   int    // how much of signal fasthttp has read
+
+	state     atomic.Int32 // idle or busy
+	idleSince atomic.Int64
+
+	// For the watch on a client whose request waits for its target:
+	sweepFn   func(now int64)
+	waiting   atomic.Int64 // since when, 0 = not
+	lastWrite atomic.Int64
+	finished  atomic.Int64 // when its end of sending was seen
+
+	mu   sync.Mutex
+	call *upstream.Call // the one to abort when the client is gone
+}
+
+const (
+	clientIdle int32 = iota
+	clientBusy
+)
+
+// signal is all that fasthttp ever parses.
+const signal = "GET / HTTP/1.1\r\nHost: k\r\n\r\n"
+
+func newClient(s *Server, conn *listener.Conn) *client {
+	c := &client{Conn: conn, server: s, given: len(signal), ip: []byte("unix")}
+	if conn.Peer.IsValid() {
+		c.ip = conn.Peer.AppendTo(nil)
+	}
+	c.reader.Reset(conn.Conn)
+	c.sweepFn = c.watch
+	conn.Sock.OnSweep(&c.sweepFn)
+	c.idleSince.Store(socket.Nanotime())
+	return c
+}
+
+// Read hands out signal, for each request of the client once.
+func (c *client) Read(p []byte) (int, error) {
+	if c.given == len(signal) {
+		if !c.await() {
+			c.reader.Release()
+			return 0, io.EOF
+		}
+		c.given = 0
+	}
+	n := copy(p, signal[c.given:])
+	c.given += n
+	return n, nil
+}
+
+// Write drops what fasthttp writes: the exchange has answered already.
+func (c *client) Write(p []byte) (int, error) { return len(p), nil }
+
+// await waits for a request head and reads it. It is false when the
+// connection ended, or idled for too long, before one began; any other error
+// is left in headErr for the handler to answer.
+func (c *client) await() bool {
+	limits := c.server.limits.Load()
+	patience := limits.keepalive
+	if c.served == 0 {
+		patience = limits.header
+	}
+	c.Sock.SetReadExpiry(socket.Nanotime() + patience)
+	if err := c.reader.Wait(); err != nil {
+		return false
+	}
+	c.state.Store(clientBusy)
+	c.served++
+	c.Sock.SetReadExpiry(socket.Nanotime() + limits.header)
+	c.head, c.headErr = c.reader.ReadHead(c.head[:0], limits.maxHeader)
+	c.Sock.SetReadExpiry(0)
+	switch {
+	case c.headErr == nil:
+	case errors.Is(c.headErr, socket.ErrTimeout):
+		c.headErr = faultSlowHead
+	case errors.As(c.headErr, new(http1.Violation)):
+	default: // the client is gone, and nobody is there to answer
+		return false
+	}
+	return true
+}
+
+// rest marks the end of a request.
+func (c *client) rest() {
+	c.idleSince.Store(socket.Nanotime())
+	c.state.Store(clientIdle)
+	if cap(c.head) > 4*http1.SmallBuffer {
+		c.head = nil
+	}
+}
+
+// Close closes the connection and forgets the client.
+func (c *client) Close() error {
+	c.server.clients.remove(c)
+	return c.Conn.Close()
+}
+
+// linger ends the sending side and reads on for a moment, so that a client
+// which is still sending gets to read its answer (RFC 9112 §9.6).
+func (c *client) linger() {
+	c.Sock.ClearAbort()
+	c.Sock.SetReadExpiry(socket.Nanotime() + int64(lingerTime))
+	if err := c.Sock.CloseWrite(); err != nil {
+		return
+	}
+	buf := http1.AcquireBuffer(http1.SmallBuffer)
+	defer http1.ReleaseBuffer(buf)
+	for left := lingerBytes; left > 0; {
+		n, err := c.Sock.Read(buf)
+		if err != nil {
+			return
+		}
+		left -= n
+	}
+}
+
+// beginWait has call aborted when the client goes away.
+func (c *client) beginWait(call *upstream.Call) {
+	now := socket.Nanotime()
+	c.mu.Lock()
+	c.call = call
+	c.mu.Unlock()
+	c.finished.Store(0)
+	c.lastWrite.Store(now)
+	c.waiting.Store(now)
+}
+
+func (c *client) endWait() {
+	c.waiting.Store(0)
+	c.mu.Lock()
+	c.call = nil
+	c.mu.Unlock()
+}
+
+// watch runs with every sweep. It looks only at clients whose request has
+// waited for a while.
+func (c *client) watch(now int64) {
+	since := c.waiting.Load()
+	if since == 0 || now-since < watchAfter {
+		return
+	}
+	switch c.Sock.Peer() {
+	case socket.PeerGone:
+		c.abandon()
+	case socket.PeerFinished:
+		if c.finished.CompareAndSwap(0, now) {
+			return
+		}
+		grace := c.server.limits.Load().halfClose
+		if now-max(c.finished.Load(), c.lastWrite.Load()) >= grace {
+			c.abandon()
+		}
+	}
+}
+
+func (c *client) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.call != nil {
+		c.call.Abort(errClientGone)
+	}
+}
+
+// Deadlines are the exchange's business.
+
+// SetDeadline does nothing.
+func (c *client) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline does nothing.
+func (c *client) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline does nothing.
+func (c *client) SetWriteDeadline(time.Time) error { return nil }
+
+// clients is the set of open client connections.
+type clients struct {
+	mu   sync.Mutex
+	open map[*client]struct{}
+}
+
+func (s *clients) add(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = make(map[*client]struct{})
+	}
+	s.open[c] = struct{}{}
+}
+
+func (s *clients) remove(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, c)
+}
+
+// closeIdle closes those that have been idle since before that time and
+// returns how many are left.
+func (s *clients) closeIdle(before int64) int {
+	var idle []*client
+	s.mu.Lock()
+	for c := range s.open {
+		if c.state.Load() == clientIdle && c.idleSince.Load() < before {
+			idle = append(idle, c)
+		}
+	}
+	left := len(s.open) - len(idle)
+	s.mu.Unlock()
+	for _, c := range idle {
+		_ = c.Close()
+	}
+	return left
+}
+
+// closeAll cuts every connection.
+func (s *clients) closeAll() {
+	s.mu.Lock()
+	all := make([]*client, 0, len(s.open))
+	for c := range s.open {
+		all = append(all, c)
+	}
+	s.mu.Unlock()
+	for _, c := range all {
+		_ = c.Close()
+	}
+}
+
+var _ net.Conn = (*client)(nil)

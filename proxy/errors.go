@@ -1,0 +1,144 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// Fault is an error that a client sees: a status, a code that never changes
+// its meaning, and a sentence. docs/http.md lists all codes.
+type Fault struct {
+	Status  int
+	Code    string
+	Message string
+	// Close ends the connection after the answer: the client's next bytes
+	// can't be trusted to be a request.
+	Close bool
+	// RetryAfter, in seconds, is sent where it is not 0.
+	RetryAfter int
+	// Allow is sent where it is not empty.
+	Allow string
+}
+
+func (f *Fault) Error() string { return f.Message }
+
+// The faults of the gateway itself.
+var (
+	faultBadRequest      = &Fault{Status: 400, Code: "bad_request", Message: "the request is malformed", Close: true}
+	faultBadHost         = &Fault{Status: 400, Code: "bad_host", Message: "the Host is missing, repeated or invalid", Close: true}
+	faultBadPath         = &Fault{Status: 400, Code: "bad_path", Message: "the path has no canonical form", Close: true}
+	faultBadFraming      = &Fault{Status: 400, Code: "bad_framing", Message: "the length of the body is ambiguous", Close: true}
+	faultBadBody         = &Fault{Status: 400, Code: "bad_body", Message: "the body is malformed or was cut", Close: true}
+	faultNotFound        = &Fault{Status: 404, Code: "no_tenant", Message: "no tenant serves this host and path"}
+	faultNoRoute         = &Fault{Status: 404, Code: "no_route", Message: "the tenant has nothing at this path"}
+	faultMethod          = &Fault{Status: 405, Code: "method_refused", Message: "the gateway does not serve TRACE and CONNECT", Close: true, Allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
+	faultSlowHead        = &Fault{Status: 408, Code: "header_timeout", Message: "the request's header section took too long", Close: true}
+	faultSlowBody        = &Fault{Status: 408, Code: "body_timeout", Message: "the request's body paused for too long", Close: true}
+	faultBodyTooLarge    = &Fault{Status: 413, Code: "body_too_large", Message: "the request's body is too large", Close: true}
+	faultURLTooLong      = &Fault{Status: 414, Code: "url_too_long", Message: "the request's target is too long", Close: true}
+	faultExpectation     = &Fault{Status: 417, Code: "bad_expectation", Message: "the only expectation served is 100-continue", Close: true}
+	faultHeaderTooLarge  = &Fault{Status: 431, Code: "header_too_large", Message: "the request's header section is too large", Close: true}
+	faultClientGone      = &Fault{Status: 499, Code: "client_gone", Message: "the client went away", Close: true}
+	faultInternal        = &Fault{Status: 500, Code: "internal_error", Message: "the gateway failed", Close: true}
+	faultConnect         = &Fault{Status: 502, Code: "upstream_connect_failed", Message: "the target can't be connected to"}
+	faultSend            = &Fault{Status: 502, Code: "upstream_closed", Message: "the target closed the connection without an answer"}
+	faultBadResponse     = &Fault{Status: 502, Code: "upstream_bad_response", Message: "the target's answer is malformed"}
+	faultNoTarget        = &Fault{Status: 503, Code: "no_healthy_target", Message: "no target is healthy", RetryAfter: 1}
+	faultOverflow        = &Fault{Status: 503, Code: "upstream_overflow", Message: "too many requests wait for a connection", RetryAfter: 1}
+	faultScripts         = &Fault{Status: 503, Code: "scripts_unavailable", Message: "the tenant's scripts can't run in this version"}
+	faultConnectTimeout  = &Fault{Status: 504, Code: "upstream_connect_timeout", Message: "connecting to the target took too long"}
+	faultResponseTimeout = &Fault{Status: 504, Code: "upstream_timeout", Message: "the target's answer took too long"}
+)
+
+// Faults lists every fault there is, for the documentation's test.
+func Faults() []*Fault {
+	return []*Fault{
+		faultBadRequest, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNotFound, faultNoRoute,
+		faultMethod, faultSlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultExpectation,
+		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
+		faultNoTarget, faultOverflow, faultScripts, faultConnectTimeout, faultResponseTimeout,
+	}
+}
+
+// Codes of what can go wrong once a response has begun: they stand in the log
+// only, and the connection is cut.
+const (
+	codeResponseCut   = "upstream_response_cut"
+	codeSlowResponse  = "upstream_idle_timeout"
+	codeSlowClient    = "client_write_timeout"
+	codeTunnelTimeout = "tunnel_idle_timeout"
+)
+
+var errClientGone = errors.New("the client went away")
+
+// faultOf is the only place where an error becomes a status.
+func faultOf(err error) *Fault {
+	if fault, ok := errors.AsType[*Fault](err); ok {
+		return fault
+	}
+	if errors.Is(err, errClientGone) {
+		return faultClientGone
+	}
+	if failure, ok := errors.AsType[*upstream.Failure](err); ok {
+		return faultOfCall(failure)
+	}
+	if violation, ok := errors.AsType[http1.Violation](err); ok {
+		return faultOfViolation(violation)
+	}
+	if _, ok := errors.AsType[tenants.Refusal](err); ok {
+		return faultBadPath
+	}
+	switch {
+	case errors.Is(err, socket.ErrTimeout):
+		return faultSlowBody
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return faultClientGone
+	}
+	return faultInternal
+}
+
+func faultOfCall(f *upstream.Failure) *Fault {
+	switch f.Reason {
+	case upstream.NoTarget:
+		return faultNoTarget
+	case upstream.Overflow:
+		return faultOverflow
+	case upstream.ConnectFailed:
+		return faultConnect
+	case upstream.ConnectTimeout:
+		return faultConnectTimeout
+	case upstream.ResponseTimeout:
+		return faultResponseTimeout
+	case upstream.BadResponse:
+		return faultBadResponse
+	case upstream.Aborted:
+		if f.Err != nil && !errors.As(f.Err, new(*upstream.Failure)) {
+			return faultOf(f.Err)
+		}
+		return faultClientGone
+	}
+	return faultSend
+}
+
+func faultOfViolation(v http1.Violation) *Fault {
+	switch v {
+	case http1.HeaderTooLarge:
+		return faultHeaderTooLarge
+	case http1.TargetTooLong:
+		return faultURLTooLong
+	case http1.BadHost:
+		return faultBadHost
+	case http1.BadExpect:
+		return faultExpectation
+	case http1.BadChunk, http1.BadTrailer:
+		return faultBadBody
+	case http1.BadContentLength, http1.BadTransferEncoding, http1.ConflictingFraming:
+		return faultBadFraming
+	}
+	return faultBadRequest
+}

@@ -1,0 +1,314 @@
+package proxy
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// exchange is one request and its response. It is pooled; reset names every
+// field. Only its own goroutine uses it, but for the upload.
+type exchange struct {
+	server *Server
+	snap   *snapshot // the one generation that this request sees
+	client *client
+	start  int64 // socket.Nanotime
+	began  time.Time
+
+	// The request, as judged. All slices are views into client.head or the
+	// scratch memory below.
+	req      http1.Request
+	host     []byte     // canonical
+	path     []byte     // canonical; what was judged is what is sent
+	query    []byte     // with its "?"
+	clientIP netip.Addr // of the original client, past trusted proxies
+	trusted  bool       // whether the peer's forwarded fields are believed
+	id       []byte     // request id
+	tenant   *tenant
+	sendPath []byte // path after strip_prefix
+
+	// The request's body.
+	body      http1.Body
+	buffered  []byte // all of a small body; from http1.AcquireBuffer
+	continued bool   // 100 Continue was sent, or not asked for
+	upload    upload
+
+	// The response.
+	call        upstream.Call
+	begunCall   bool // call has a response whose body has not been ended
+	local       localResponse
+	fault       *Fault
+	cause       error // what lies beneath fault, for the log
+	code        string
+	status      int
+	begun       bool // bytes of the final response may have reached the client
+	cut         bool // the response is incomplete: the connection must not look fine
+	close       bool // the connection ends with this exchange
+	tunnelled   bool
+	compressing bool  // the response's body is
+	bytesIn     int64 // of content
+	bytesOut    int64
+	headerTime  time.Duration
+
+	// Scratch memory, kept between exchanges unless it has grown large.
+	out     []byte
+	hostBuf [256]byte
+	pathBuf []byte
+	idBuf   [40]byte
+}
+
+// localResponse is an answer that the gateway makes itself.
+type localResponse struct {
+	contentType string
+	body        []byte
+	retryAfter  int
+	allow       string
+}
+
+// keepScratch is the largest scratch buffer that is kept.
+const keepScratch = 16 << 10
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+func (s *Server) acquire(c *client) *exchange {
+	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool holds nothing else
+	x.server, x.client, x.snap = s, c, s.current.Load()
+	x.start, x.began = socket.Nanotime(), time.Now()
+	return x
+}
+
+func (x *exchange) release() {
+	x.reset()
+	exchanges.Put(x)
+}
+
+func (x *exchange) reset() {
+	if x.buffered != nil {
+		http1.ReleaseBuffer(x.buffered)
+	}
+	x.server, x.snap, x.client, x.tenant = nil, nil, nil, nil
+	x.start, x.began = 0, time.Time{}
+	x.req.Reset()
+	x.host, x.path, x.query, x.sendPath, x.id = nil, nil, nil, nil, nil
+	x.clientIP, x.trusted = netip.Addr{}, false
+	x.buffered, x.continued = nil, false
+	x.upload.reset()
+	x.call.Reset()
+	x.local, x.fault, x.cause, x.code = localResponse{}, nil, nil, ""
+	x.status, x.bytesIn, x.bytesOut, x.headerTime = 0, 0, 0, 0
+	x.begunCall, x.begun, x.cut, x.close, x.tunnelled, x.compressing = false, false, false, false, false, false
+	if cap(x.out) > keepScratch {
+		x.out = nil
+	}
+	if cap(x.pathBuf) > keepScratch {
+		x.pathBuf = nil
+	}
+}
+
+// handle is fasthttp's handler: one request, top to bottom.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	c := ctx.Conn().(*client) //nolint:forcetypeassert // the acceptor makes no other
+	x := s.acquire(c)
+	s.inFlight.Add(1)
+	defer s.finish(ctx, x)
+	if err := x.serve(); err != nil {
+		x.fail(err)
+	}
+}
+
+// serve runs the stages of a request. An error before the response has begun
+// is answered; after that, the connection is cut.
+func (x *exchange) serve() error {
+	if err := x.accept(); err != nil {
+		return err
+	}
+	if x.server.answerPublicHealth(x) {
+		return x.respond()
+	}
+	if err := x.route(); err != nil {
+		return err
+	}
+	if err := x.admitBody(); err != nil {
+		return err
+	}
+	if err := x.forward(); err != nil {
+		return err
+	}
+	return x.respond()
+}
+
+// accept judges the request head and derives from it all that the later
+// stages see.
+func (x *exchange) accept() error {
+	x.identify()
+	if x.client.headErr != nil {
+		return x.client.headErr
+	}
+	if err := x.req.Parse(x.client.head, x.snap.maxURL); err != nil {
+		return err
+	}
+	x.close = x.req.Close || x.req.Minor == 0 && !x.req.KeepAlive
+	x.body.Reset(&x.client.reader, &x.req.Message)
+	x.continued = !x.req.Continue
+	x.trusted = x.snap.trusts(x.client.Peer)
+	x.adoptForwarded()
+	x.adoptID()
+	switch string(x.req.Method) {
+	case "CONNECT", "TRACE":
+		return faultMethod
+	}
+	return x.locate()
+}
+
+// locate finds the canonical host and path.
+func (x *exchange) locate() error {
+	if len(x.req.Authority) > 0 {
+		host, err := tenants.CanonicalHost(x.hostBuf[:0], x.req.Authority)
+		if err != nil {
+			x.cause = err
+			return faultBadHost
+		}
+		x.host = host
+	} else if x.req.Header.Has(http1.Host) {
+		return faultBadHost
+	}
+	if x.req.Form == http1.AsteriskForm {
+		x.path = x.req.Resource
+		return nil
+	}
+	if n := 3 * len(x.req.Resource); cap(x.pathBuf) < n {
+		x.pathBuf = make([]byte, 0, n)
+	}
+	path, query, _, err := tenants.Canonical(x.pathBuf, x.req.Resource)
+	if err != nil {
+		return err
+	}
+	x.path, x.query = path, query
+	return nil
+}
+
+// route finds the tenant.
+func (x *exchange) route() error {
+	path := x.path
+	if x.req.Form == http1.AsteriskForm {
+		path = rootPath
+	}
+	t, ok := x.snap.table.Match(x.host, path)
+	if !ok {
+		return faultNotFound
+	}
+	x.tenant = t
+	if t.scripted {
+		return faultScripts
+	}
+	if t.pool == nil {
+		return faultNoRoute
+	}
+	x.sendPath = x.path
+	if t.stripPrefix != "" && x.req.Form != http1.AsteriskForm {
+		rest, err := tenants.Strip(x.path, t.stripPrefix)
+		if err != nil {
+			return err
+		}
+		x.sendPath = rest
+	}
+	return nil
+}
+
+var rootPath = []byte("/")
+
+// finish ends the exchange, whatever happened in it: it answers a panic,
+// decides about the connection, counts and logs.
+func (s *Server) finish(ctx *fasthttp.RequestCtx, x *exchange) {
+	if cause := recover(); cause != nil {
+		x.recovered(cause)
+	}
+	x.settle()
+	if x.close || s.draining.Load() {
+		ctx.SetConnectionClose()
+	}
+	x.account()
+	x.client.rest()
+	x.release()
+	s.inFlight.Add(-1)
+}
+
+// settle leaves the client's connection either at the start of the next
+// request or about to be closed.
+func (x *exchange) settle() {
+	x.upload.stop(x)
+	x.client.endWait()
+	if x.begunCall {
+		x.begunCall = false
+		x.call.End(!x.cut && x.upload.complete())
+	}
+	x.bytesIn = x.body.Read()
+	c := x.client
+	switch {
+	case x.tunnelled:
+		x.close = true
+	case x.cut:
+		x.close = true
+		if !x.delimited() {
+			_ = c.Reset() // the only sign of a cut that the client gets
+		}
+	case x.close || x.server.draining.Load():
+		if x.unread() {
+			c.linger()
+		}
+	case !x.drainBody():
+		x.close = true
+		c.linger()
+	}
+	if x.close {
+		c.reader.Release()
+	}
+}
+
+// unread reports whether the client may still be sending.
+func (x *exchange) unread() bool {
+	return x.client.headErr != nil || x.fault != nil && x.fault.Close || !x.body.Done() || x.client.reader.Buffered() > 0
+}
+
+// delimited reports whether the client can tell a cut response by its framing.
+func (x *exchange) delimited() bool {
+	return x.chunkedOut() || x.call.Response.Framing == http1.Length && !x.compressing
+}
+
+// maxDrain bounds the rest of a body that is read to keep a connection.
+const maxDrain = 64 << 10
+
+// keepable reports whether the connection can serve another request: whether
+// what is left of the body is worth reading.
+func (x *exchange) keepable() bool {
+	return x.body.Done() || x.continued && x.req.Framing == http1.Length && x.body.Left() <= maxDrain
+}
+
+func (x *exchange) drainBody() bool {
+	if !x.keepable() {
+		return false
+	}
+	for !x.body.Done() {
+		x.client.Sock.SetReadExpiry(socket.Nanotime() + x.snap.bodyIdle)
+		if _, err := x.body.Next(); err != nil {
+			return x.body.Done()
+		}
+	}
+	return true
+}
+
+// counters of the server that are not a tenant's.
+type serverCounters struct {
+	panics  atomic.Uint64
+	reloads atomic.Uint64
+	failed  atomic.Uint64
+	tunnels atomic.Int64
+}

@@ -1,0 +1,125 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+)
+
+// fail answers with an error, unless the response has begun: then it is cut.
+func (x *exchange) fail(err error) {
+	fault := faultOf(err)
+	x.fault, x.code = fault, fault.Code
+	if x.cause == nil {
+		x.cause = err
+	}
+	if x.begunCall { // a response that can't be passed on
+		x.begunCall = false
+		x.call.End(false)
+	}
+	if fault.Close {
+		x.close = true
+	}
+	if fault == faultClientGone {
+		x.status = fault.Status // for the log; nobody is there to read an answer
+		x.cut = true
+		return
+	}
+	if x.begun {
+		x.cut = true
+		return
+	}
+	x.status = fault.Status
+	x.local = localResponse{retryAfter: fault.RetryAfter, allow: fault.Allow}
+	x.local.contentType, x.local.body = x.describe(fault)
+	_ = x.respondLocally() // the error that matters is the one being answered
+}
+
+// respondLocally sends an answer of the gateway's own.
+func (x *exchange) respondLocally() error {
+	out := appendStatusLine(x.out[:0], x.status, []byte(http1.StatusText(x.status)))
+	out = append(out, "Content-Type: "...)
+	out = append(out, x.local.contentType...)
+	out = append(out, "\r\nContent-Length: "...)
+	out = strconv.AppendInt(out, int64(len(x.local.body)), 10)
+	out = append(out, "\r\nDate: "...)
+	out = time.Now().UTC().AppendFormat(out, "Mon, 02 Jan 2006 15:04:05 GMT")
+	out = append(out, '\r', '\n')
+	if x.code != "" {
+		out = append(append(append(out, "X-Gateway-Error: "...), x.code...), '\r', '\n')
+	}
+	if x.local.retryAfter > 0 {
+		out = append(strconv.AppendInt(append(out, "Retry-After: "...), int64(x.local.retryAfter), 10), '\r', '\n')
+	}
+	if x.local.allow != "" {
+		out = append(append(append(out, "Allow: "...), x.local.allow...), '\r', '\n')
+	}
+	out = x.appendRequestID(out)
+	out = x.appendConnection(out)
+	out = append(out, '\r', '\n')
+	if string(x.req.Method) != "HEAD" {
+		out = append(out, x.local.body...)
+		x.bytesOut = int64(len(x.local.body))
+	}
+	x.out, x.begun = out, true
+	if err := x.write(out); err != nil {
+		x.cut = true
+	}
+	return nil
+}
+
+// describe words a fault for the client: JSON if it asks for that, else text.
+func (x *exchange) describe(f *Fault) (contentType string, body []byte) {
+	if !acceptsJSON(x.req.Header) {
+		return "text/plain; charset=utf-8", fmt.Appendf(nil, "%d %s: %s\ncode: %s\nrequest id: %s\n",
+			f.Status, http1.StatusText(f.Status), f.Message, f.Code, x.id)
+	}
+	type errorBody struct {
+		Code      string `json:"code"`
+		Message   string `json:"message"`
+		RequestID string `json:"request_id"`
+	}
+	body, err := json.Marshal(map[string]errorBody{"error": {f.Code, f.Message, string(x.id)}})
+	if err != nil {
+		panic("BUG: cannot encode strings as JSON: " + err.Error())
+	}
+	return "application/json", append(body, '\n')
+}
+
+// acceptsJSON looks for JSON in Accept. Weights are not compared: who names
+// JSON at all can read it.
+func acceptsJSON(h http1.Header) bool {
+	for i := range h {
+		if h[i].ID != http1.Accept {
+			continue
+		}
+		value := bytes.ToLower(h[i].Value)
+		if bytes.Contains(value, []byte("application/json")) || bytes.Contains(value, []byte("+json")) {
+			return true
+		}
+	}
+	return false
+}
+
+// recovered ends a request that panicked: the process lives on.
+func (x *exchange) recovered(cause any) {
+	x.server.counters.panics.Add(1)
+	tenant := ""
+	if x.tenant != nil {
+		tenant = x.tenant.name
+	}
+	x.server.log.Error().Str("request_id", string(x.id)).Str("tenant", tenant).Interface("panic", cause).
+		Bytes("stack", debug.Stack()).Msg("a request panicked")
+	x.upload.stop(x)
+	x.fail(faultInternal)
+}
+
+func (s *Server) logPanic(cause any) {
+	s.counters.panics.Add(1)
+	s.log.Error().Interface("panic", cause).Bytes("stack", debug.Stack()).Msg("a goroutine panicked")
+}

@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// forward sends the request to the tenant's pool. On success the head of the
+// response is there, and its body is still to be read.
+func (x *exchange) forward() error {
+	t := x.tenant
+	x.call.Request = x
+	x.call.Timeouts = t.timeouts
+	if t.total > 0 {
+		x.call.Expiry = x.start + int64(t.total)
+	}
+	x.call.HEAD = string(x.req.Method) == "HEAD"
+	x.call.Idempotent = isIdempotent(x.req.Method)
+	x.call.Streaming = x.req.Framing != http1.NoBody && x.buffered == nil
+	x.client.beginWait(&x.call)
+	err := x.call.Do(t.pool)
+	x.headerTime = x.call.HeaderTime
+	if err != nil {
+		x.upload.stop(x)
+		x.client.endWait()
+		return err
+	}
+	x.begunCall = true
+	if x.call.Response.Status == 101 {
+		return x.checkUpgrade()
+	}
+	return nil
+}
+
+// isIdempotent lists the methods of RFC 9110 §9.2.2 and QUERY.
+func isIdempotent(method []byte) bool {
+	switch string(method) {
+	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "QUERY":
+		return true
+	}
+	return false
+}
+
+// AppendRequest builds the request for one target; it is upstream.Request's.
+func (x *exchange) AppendRequest(dst []byte, t *upstream.Target) []byte {
+	dst = x.appendRequestLine(dst, t)
+	dst = x.appendHost(dst, t)
+	dst = x.appendRequestFields(dst)
+	dst = x.appendForwarded(dst)
+	dst = append(dst, "X-Request-Id: "...)
+	dst = append(dst, x.id...)
+	dst = append(dst, '\r', '\n')
+	if x.upgrading() {
+		dst = append(dst, "Connection: Upgrade\r\n"...)
+	}
+	dst = append(dst, '\r', '\n')
+	return append(dst, x.buffered...)
+}
+
+func (x *exchange) appendRequestLine(dst []byte, t *upstream.Target) []byte {
+	dst = append(dst, x.req.Method...)
+	dst = append(dst, ' ')
+	if x.req.Form != http1.AsteriskForm {
+		dst = append(dst, t.Address().BasePath...)
+	}
+	dst = append(dst, x.sendPath...)
+	dst = append(dst, x.query...)
+	return append(dst, " HTTP/1.1\r\n"...)
+}
+
+// appendHost writes the client's Host as it came, or the target's own.
+func (x *exchange) appendHost(dst []byte, t *upstream.Target) []byte {
+	dst = append(dst, "Host: "...)
+	if x.tenant.preserveHost && len(x.req.Authority) > 0 {
+		dst = append(dst, x.req.Authority...)
+	} else {
+		dst = append(dst, t.Address().Authority...)
+	}
+	return append(dst, '\r', '\n')
+}
+
+// appendRequestFields copies what is not the gateway's own business: byte for
+// byte and in order.
+func (x *exchange) appendRequestFields(dst []byte) []byte {
+	for i := range x.req.Header {
+		f := &x.req.Header[i]
+		switch f.ID {
+		case http1.Unknown: // the common case first
+			if f.Dropped {
+				continue
+			}
+		case http1.ContentLength, http1.TransferEncoding:
+			// The framing that was judged; Connection can't take it away.
+		case http1.Host, http1.Connection, http1.TE, http1.KeepAlive, http1.ProxyAny, http1.HTTP2Settings,
+			http1.Expect, http1.XRequestID, http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost,
+			http1.Forwarded, http1.Via:
+			continue
+		case http1.XForwardedAny:
+			if !x.trusted || f.Dropped {
+				continue
+			}
+		case http1.Upgrade:
+			if !x.upgrading() {
+				continue
+			}
+		case http1.Trailer:
+			if x.req.Framing != http1.Chunked || f.Dropped {
+				continue
+			}
+		default:
+			if f.Dropped {
+				continue
+			}
+		}
+		dst = http1.AppendField(dst, f.Name, f.Value)
+	}
+	return dst
+}
+
+// Interim relays an informational response such as 103 Early Hints; it is
+// upstream.Request's. HTTP/1.0 clients don't know them (RFC 9110 §15.2).
+func (x *exchange) Interim(r *http1.Response) error {
+	if x.req.Minor == 0 {
+		return nil
+	}
+	out := appendStatusLine(x.out[:0], r.Status, r.Reason)
+	for i := range r.Header {
+		f := &r.Header[i]
+		if f.Dropped || isHopByHop(f.ID) {
+			continue
+		}
+		out = http1.AppendField(out, f.Name, f.Value)
+	}
+	x.out = append(out, '\r', '\n')
+	if err := x.write(x.out); err != nil {
+		return errClientGone
+	}
+	return nil
+}
+
+// isHopByHop lists the fields that end at each hop (RFC 9110 §7.6.1); how a
+// message is framed is decided apart from them.
+func isHopByHop(id http1.ID) bool {
+	switch id {
+	case http1.Connection, http1.KeepAlive, http1.ProxyAny, http1.TE, http1.TransferEncoding, http1.Upgrade, http1.HTTP2Settings:
+		return true
+	}
+	return false
+}
+
+// write writes to the client, within its time-outs.
+func (x *exchange) write(p []byte) error {
+	s := x.clientSink()
+	return s.write(p)
+}
+
+func (x *exchange) clientSink() sink {
+	x.client.lastWrite.Store(socket.Nanotime())
+	return sink{conn: x.client.Conn.Conn, sock: x.client.Sock, idle: x.snap.writeIdle, total: x.call.Expiry}
+}

@@ -1,0 +1,241 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"io"
+)
+
+const (
+	// maxChunkLine bounds a chunk's size line with its extensions.
+	maxChunkLine = 256
+	// maxTrailer bounds the trailer section.
+	maxTrailer = 8 << 10
+)
+
+// Body reads one message's body from a Reader, span by span and without
+// copying. It is strict: what is not exactly well-formed is a Violation, and
+// a source that ends early is io.ErrUnexpectedEOF, never io.EOF.
+type Body struct {
+	r       *Reader
+	framing Framing
+	left    int64 // of the body with Length, of the chunk with Chunked
+	read    int64
+	state   chunkState
+	err     error
+	trailer Header
+	raw     []byte // what trailer is a view of
+}
+
+type chunkState uint8
+
+const (
+	chunkSize chunkState = iota
+	chunkData
+	chunkEnd
+	chunkTrailer
+)
+
+// Reset prepares b for the body that follows m's head in r.
+func (b *Body) Reset(r *Reader, m *Message) {
+	*b = Body{r: r, framing: m.Framing, left: m.ContentLength, trailer: b.trailer[:0], raw: b.raw[:0]}
+	if m.Framing == Chunked {
+		b.left = 0
+	}
+}
+
+// Next returns the next part of the body, of at least one byte, valid until
+// the next call; io.EOF after the last one. Errors stay.
+func (b *Body) Next() ([]byte, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	span, err := b.next()
+	b.read += int64(len(span))
+	b.err = err
+	return span, err
+}
+
+// Done reports whether the body has been read to its end.
+func (b *Body) Done() bool {
+	return b.err == io.EOF || b.framing == NoBody || b.framing == Length && b.left == 0
+}
+
+// Ready reports whether Next would return without reading from the source.
+func (b *Body) Ready() bool { return b.r.Buffered() > 0 || b.Done() }
+
+// Read returns the number of bytes of content read so far.
+func (b *Body) Read() int64 { return b.read }
+
+// Left returns the content that is still to come; with Length only.
+func (b *Body) Left() int64 { return b.left }
+
+// Trailer returns the trailer fields; valid after io.EOF.
+func (b *Body) Trailer() Header { return b.trailer }
+
+func (b *Body) next() ([]byte, error) {
+	switch b.framing {
+	case Length:
+		if b.left == 0 {
+			return nil, io.EOF
+		}
+		return b.span(b.left)
+	case Chunked:
+		return b.nextChunked()
+	case UntilClose:
+		if b.r.Buffered() == 0 {
+			if err := b.r.fillBody(LargeBuffer); err != nil {
+				return nil, err
+			}
+		}
+		return b.r.Take(), nil
+	}
+	return nil, io.EOF
+}
+
+// span returns up to limit bytes of content.
+func (b *Body) span(limit int64) ([]byte, error) {
+	if b.r.Buffered() == 0 {
+		if err := b.r.fillBody(limit); err != nil {
+			return nil, unexpected(err)
+		}
+	}
+	n := min(limit, int64(b.r.Buffered()))
+	data := b.r.buf[b.r.r : b.r.r+int(n)]
+	b.r.consume(int(n))
+	b.left -= n
+	return data, nil
+}
+
+// nextChunked walks through RFC 9112 §7.1.
+func (b *Body) nextChunked() ([]byte, error) {
+	for {
+		switch b.state {
+		case chunkSize:
+			line, err := b.r.line(maxChunkLine)
+			if err != nil {
+				return nil, err
+			}
+			size, ok := parseChunkSize(line)
+			if !ok {
+				return nil, BadChunk
+			}
+			b.left, b.state = size, chunkData
+			if size == 0 {
+				b.state = chunkTrailer
+			}
+		case chunkData:
+			data, err := b.span(b.left)
+			if b.left == 0 {
+				b.state = chunkEnd
+			}
+			return data, err
+		case chunkEnd:
+			line, err := b.r.line(0)
+			if err != nil {
+				return nil, err
+			}
+			if len(line) != 0 {
+				return nil, BadChunk
+			}
+			b.state = chunkSize
+		case chunkTrailer:
+			return nil, b.readTrailer()
+		}
+	}
+}
+
+// readTrailer reads the trailer section and returns io.EOF at its end.
+func (b *Body) readTrailer() error {
+	for {
+		line, err := b.r.line(maxTrailer - len(b.raw))
+		if err != nil {
+			return err
+		}
+		if len(line) == 0 {
+			break
+		}
+		b.raw = append(append(b.raw, line...), '\r', '\n')
+	}
+	for rest := b.raw; len(rest) > 0; {
+		var line []byte
+		line, rest = cutLine(rest)
+		field, err := parseField(line)
+		if err != nil || len(b.trailer) == MaxFields {
+			return BadTrailer
+		}
+		b.trailer = append(b.trailer, field)
+	}
+	return io.EOF
+}
+
+// parseChunkSize parses a size in hexadecimal with an optional extension,
+// which is judged and otherwise ignored (RFC 9112 §7.1.1).
+func parseChunkSize(line []byte) (size int64, ok bool) {
+	digits := 0
+	for digits < len(line) {
+		d, hex := unhex(line[digits])
+		if !hex {
+			break
+		}
+		size = size<<4 | int64(d)
+		digits++
+	}
+	if digits == 0 || digits > 15 {
+		return 0, false
+	}
+	ext := line[digits:]
+	return size, len(ext) == 0 || ext[0] == ';' && isFieldText(ext)
+}
+
+func unhex(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10, true
+	}
+	return 0, false
+}
+
+// line reads one CRLF-terminated line of at most limit bytes and returns it
+// without the CRLF. A lone CR or LF is BadChunk.
+func (r *Reader) line(limit int) ([]byte, error) {
+	for {
+		data := r.buf[r.r:r.w]
+		i := bytes.IndexByte(data, '\n')
+		switch {
+		case i >= 0:
+			if i < 1 || data[i-1] != '\r' || i-1 > limit || bytes.IndexByte(data[:i-1], '\r') >= 0 {
+				return nil, BadChunk
+			}
+			r.consume(i + 1)
+			return data[:i-1], nil
+		case len(data) > limit+1:
+			return nil, BadChunk
+		}
+		if cr := bytes.IndexByte(data, '\r'); cr >= 0 && cr < len(data)-1 {
+			return nil, BadChunk
+		}
+		if err := r.more(LargeBuffer); err != nil {
+			return nil, unexpected(err)
+		}
+	}
+}
+
+// fillBody reads once into an empty reader, after moving to a large buffer if
+// much is to come.
+func (r *Reader) fillBody(expected int64) error {
+	if expected > SmallBuffer && len(r.buf) < LargeBuffer {
+		r.Release()
+		r.buf = AcquireBuffer(LargeBuffer)
+	}
+	return r.fill()
+}
+
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,184 @@
+// Package http1 is the one place where bytes become HTTP/1.1 messages and
+// messages become bytes: strict parsing of heads, body framing, chunked
+// coding. It judges syntax and framing (RFC 9112) and leaves meaning
+// (routing, hop-by-hop fields, limits on bodies) to its callers.
+//
+// Parsed messages are views into the raw head: nothing is copied, decoded or
+// normalised, so that what is forwarded is byte for byte what was judged.
+package http1
+
+// ID names the fields that the gateway itself looks at, so that a header is
+// compared with their names once, when it is parsed.
+type ID uint8
+
+// The known fields. Unknown is every other one.
+const (
+	Unknown ID = iota
+	Host
+	Connection
+	ContentLength
+	TransferEncoding
+	TE
+	Trailer
+	Upgrade
+	KeepAlive
+	ProxyAny      // any name that starts with Proxy-, and Proxy itself
+	HTTP2Settings // only ever sent to ask for h2c
+	Expect
+	Accept
+	AcceptEncoding
+	XForwardedFor
+	XForwardedProto
+	XForwardedHost
+	XForwardedAny // any other name that starts with X-Forwarded-
+	Forwarded
+	Via
+	XRequestID
+	UserAgent
+	ContentEncoding
+	ContentType
+	CacheControl
+	ETag
+	Vary
+	XGatewayError
+	idCount
+)
+
+// names holds the lower-case names of those that are one name.
+var names = [idCount]string{
+	Host: "host", Connection: "connection", ContentLength: "content-length",
+	TransferEncoding: "transfer-encoding", TE: "te", Trailer: "trailer", Upgrade: "upgrade",
+	KeepAlive: "keep-alive", HTTP2Settings: "http2-settings", Expect: "expect", Accept: "accept",
+	AcceptEncoding: "accept-encoding", XForwardedFor: "x-forwarded-for",
+	XForwardedProto: "x-forwarded-proto", XForwardedHost: "x-forwarded-host",
+	Forwarded: "forwarded", Via: "via", XRequestID: "x-request-id", UserAgent: "user-agent",
+	ContentEncoding: "content-encoding", ContentType: "content-type",
+	CacheControl: "cache-control", ETag: "etag", Vary: "vary", XGatewayError: "x-gateway-error",
+}
+
+// byShape finds the candidates by a name's length and first letter; no two
+// known names share both, but for those that bySuffix tells apart.
+var byShape = func() (t [20][26][]ID) {
+	for id, name := range names {
+		if name != "" {
+			at := &t[len(name)][name[0]-'a']
+			*at = append(*at, ID(id)) //nolint:gosec // G115: idCount is small
+		}
+	}
+	return t
+}()
+
+// Field is one header line. Name and Value are views into the raw head.
+type Field struct {
+	Name, Value []byte
+	ID          ID
+	// Dropped marks a field that must not be passed on, because the
+	// Connection field of its message names it (RFC 9110 §7.6.1).
+	Dropped bool
+}
+
+// Header is a list of fields in the order in which they came.
+type Header []Field
+
+// Get returns the value of the first field with that ID, or nil.
+func (h Header) Get(id ID) []byte {
+	for i := range h {
+		if h[i].ID == id {
+			return h[i].Value
+		}
+	}
+	return nil
+}
+
+// Lookup returns the value of the first field of that name, whatever its case.
+func (h Header) Lookup(lowerName string) (value []byte, found bool) {
+	for i := range h {
+		if EqualFold(h[i].Name, lowerName) {
+			return h[i].Value, true
+		}
+	}
+	return nil, false
+}
+
+// Has reports whether a field with that ID is present.
+func (h Header) Has(id ID) bool {
+	for i := range h {
+		if h[i].ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// identify returns the ID of a name.
+func identify(name []byte) ID {
+	first := name[0] | 0x20
+	if len(name) < len(byShape) && first >= 'a' && first <= 'z' {
+		for _, id := range byShape[len(name)][first-'a'] {
+			if EqualFold(name, names[id]) {
+				return id
+			}
+		}
+	}
+	switch {
+	case first == 'x' && len(name) > 12 && EqualFold(name[:12], "x-forwarded-"):
+		return XForwardedAny
+	case first == 'p' && (len(name) > 6 && EqualFold(name[:6], "proxy-") || EqualFold(name, "proxy")):
+		return ProxyAny
+	}
+	return Unknown
+}
+
+// EqualFold compares a token with a lower-case one, ignoring ASCII case.
+func EqualFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// NextToken cuts the first element off a comma-separated list (RFC 9110
+// §5.6.1), skipping empty ones; it is nil when none is left.
+func NextToken(list []byte) (token, rest []byte) {
+	for len(list) > 0 {
+		end := 0
+		for end < len(list) && list[end] != ',' {
+			end++
+		}
+		token = trim(list[:end])
+		list = list[min(end+1, len(list)):]
+		if len(token) > 0 {
+			return token, list
+		}
+	}
+	return nil, nil
+}
+
+// HasToken reports whether a comma-separated list has that lower-case token.
+func HasToken(list []byte, lower string) bool {
+	for token, rest := NextToken(list); token != nil; token, rest = NextToken(rest) {
+		if EqualFold(token, lower) {
+			return true
+		}
+	}
+	return false
+}
+
+// trim drops optional white space (RFC 9110 §5.6.3) on both sides.
+func trim(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}

@@ -1,0 +1,251 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+)
+
+// Buffer sizes. A head and small bodies fit into a small buffer; whatever
+// does not is moved to a large one, since copying 1 MB through 4 KiB costs
+// five times as much CPU as through 64 KiB.
+const (
+	SmallBuffer = 4 << 10
+	LargeBuffer = 64 << 10
+)
+
+var (
+	smallBuffers = sync.Pool{New: func() any { return new([SmallBuffer]byte) }}
+	largeBuffers = sync.Pool{New: func() any { return new([LargeBuffer]byte) }}
+)
+
+// AcquireBuffer returns a buffer of that size: SmallBuffer or LargeBuffer.
+func AcquireBuffer(size int) []byte {
+	if size == SmallBuffer {
+		return smallBuffers.Get().(*[SmallBuffer]byte)[:]
+	}
+	return largeBuffers.Get().(*[LargeBuffer]byte)[:]
+}
+
+// ReleaseBuffer takes back what AcquireBuffer gave; others are left to the
+// garbage collector.
+func ReleaseBuffer(b []byte) {
+	switch cap(b) {
+	case SmallBuffer:
+		smallBuffers.Put((*[SmallBuffer]byte)(b[:SmallBuffer]))
+	case LargeBuffer:
+		largeBuffers.Put((*[LargeBuffer]byte)(b[:LargeBuffer]))
+	}
+}
+
+func acquireSmall() []byte { return AcquireBuffer(SmallBuffer) }
+
+// LazySource is a source that can wait without holding a buffer.
+type LazySource interface {
+	ReadLazily(acquire func() []byte, release func([]byte)) ([]byte, int, error)
+}
+
+// ErrNothing reports that a connection ended before the first byte of a
+// message: not an error, but the end of a keep-alive connection. It wraps the
+// source's error.
+type ErrNothing struct{ Err error }
+
+func (e *ErrNothing) Error() string { return "nothing received: " + e.Err.Error() }
+
+// Unwrap returns the source's error.
+func (e *ErrNothing) Unwrap() error { return e.Err }
+
+// Reader is a buffered reader of messages. Its buffer is pooled, held only
+// while there is something in it, and grows from small to large when a body
+// makes that worthwhile. It is not safe for concurrent use.
+type Reader struct {
+	src  io.Reader
+	lazy LazySource // src, if it can
+	buf  []byte
+	r, w int // buf[r:w] is unread
+	// scanned is how far beyond r the head's line ends have been checked.
+	scanned int
+}
+
+// Reset makes r read from src. What was buffered is lost.
+func (r *Reader) Reset(src io.Reader) {
+	r.Release()
+	r.src = src
+	r.lazy, _ = src.(LazySource)
+}
+
+// Release gives the buffer back, with whatever is in it.
+func (r *Reader) Release() {
+	if r.buf != nil {
+		ReleaseBuffer(r.buf)
+	}
+	r.buf, r.r, r.w, r.scanned = nil, 0, 0, 0
+}
+
+// Buffered returns the number of unread bytes.
+func (r *Reader) Buffered() int { return r.w - r.r }
+
+// Wait returns when at least one byte is buffered. The error of a source that
+// ended before is an *ErrNothing.
+func (r *Reader) Wait() error {
+	if r.r < r.w {
+		return nil
+	}
+	if err := r.fill(); err != nil {
+		r.Release()
+		return &ErrNothing{Err: err}
+	}
+	return nil
+}
+
+// ReadHead appends the next head, from its first line to the empty line, to
+// dst and consumes it. It fails with a Violation as soon as the bytes can't
+// become a head of at most limit bytes; with io.ErrUnexpectedEOF when the
+// source ends within; with an *ErrNothing when it ends before.
+func (r *Reader) ReadHead(dst []byte, limit int) ([]byte, error) {
+	if err := r.Wait(); err != nil {
+		return dst, err
+	}
+	for {
+		n, err := r.scanHead(limit)
+		if err != nil {
+			return dst, err
+		}
+		if n > 0 {
+			dst = append(dst, r.buf[r.r:r.r+n]...)
+			r.consume(n)
+			return dst, nil
+		}
+		if err := r.more(limit); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return dst, err
+		}
+	}
+}
+
+// FilledBy accounts for n bytes that the caller has read into Space itself.
+func (r *Reader) FilledBy(n int) { r.w += n }
+
+// Space returns room to read into; only for an empty reader.
+func (r *Reader) Space() []byte {
+	if r.buf == nil {
+		r.buf = acquireSmall()
+	}
+	r.r, r.w = 0, 0
+	return r.buf
+}
+
+// scanHead returns the head's length once it is complete, else 0. It checks
+// line ends and the first byte of the head as they come, so that a sender of
+// garbage need not be waited for.
+func (r *Reader) scanHead(limit int) (int, error) {
+	data := r.buf[r.r:r.w]
+	if r.scanned == 0 {
+		if len(data) > 1 && data[0] == '\r' && data[1] == '\n' { // RFC 9112 §2.2
+			r.consume(2)
+			data = data[2:]
+		}
+		if len(data) > 0 && data[0] != '\r' && !tokenBytes[data[0]] {
+			return 0, BadRequestLine
+		}
+		if len(data) > 1 && data[0] == '\r' {
+			return 0, BadLineEnd
+		}
+	}
+	for at := r.scanned; ; {
+		i := bytes.IndexByte(data[at:], '\n')
+		if i < 0 {
+			r.scanned = at
+			if len(data) > limit {
+				return 0, HeaderTooLarge
+			}
+			return 0, nil
+		}
+		end := at + i
+		switch {
+		case end == 0 || data[end-1] != '\r':
+			return 0, BadLineEnd
+		case end+1 > limit:
+			return 0, HeaderTooLarge
+		case end == at+1: // an empty line
+			r.scanned = 0
+			return end + 1, nil
+		}
+		at = end + 1
+	}
+}
+
+// more reads on, into a larger buffer where this one is full.
+func (r *Reader) more(limit int) error {
+	if r.w == len(r.buf) {
+		switch {
+		case r.r > 0:
+			r.compact()
+		case len(r.buf) == SmallBuffer:
+			r.grow(AcquireBuffer(LargeBuffer))
+		case len(r.buf) <= limit:
+			r.grow(make([]byte, 2*len(r.buf)))
+		default:
+			return HeaderTooLarge
+		}
+	}
+	return r.fill()
+}
+
+func (r *Reader) compact() {
+	r.w = copy(r.buf, r.buf[r.r:r.w])
+	r.r = 0
+}
+
+func (r *Reader) grow(buf []byte) {
+	n := copy(buf, r.buf[r.r:r.w])
+	ReleaseBuffer(r.buf)
+	r.buf, r.r, r.w = buf, 0, n
+}
+
+// fill reads once. An empty reader whose source can wait without a buffer
+// does.
+func (r *Reader) fill() error {
+	if r.buf == nil && r.lazy != nil {
+		buf, n, err := r.lazy.ReadLazily(acquireSmall, ReleaseBuffer)
+		if err != nil {
+			return err
+		}
+		r.buf, r.r, r.w = buf, 0, n
+		return nil
+	}
+	if r.buf == nil {
+		r.buf = acquireSmall()
+	}
+	if r.r == r.w {
+		r.r, r.w = 0, 0
+	}
+	n, err := r.src.Read(r.buf[r.w:])
+	r.w += n
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// consume drops n bytes, and the buffer with the last of them.
+func (r *Reader) consume(n int) {
+	r.r += n
+	if r.r == r.w {
+		r.r, r.w = 0, 0
+	}
+}
+
+// Take returns what is buffered, and consumes it; it is valid until the next
+// call.
+func (r *Reader) Take() []byte {
+	data := r.buf[r.r:r.w]
+	r.consume(len(data))
+	return data
+}

@@ -1,0 +1,215 @@
+// Package listener accepts connections on TCP and Unix sockets, within limits,
+// and hands them over, with TLS where that is configured. It knows nothing of
+// HTTP.
+package listener
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
+
+// Options says what to listen on and how much to accept.
+type Options struct {
+	// Address is "host:port", ":port", "[v6]:port" or "unix:/path".
+	Address string
+	// MaxConnections bounds the open connections, MaxPerAddress those of one
+	// client address; 0 is no bound. What comes beyond is answered with Full
+	// or Crowded and closed.
+	MaxConnections, MaxPerAddress int
+	Full, Crowded                 []byte
+	// TLS returns the TLS configuration for a new connection; a nil function
+	// is plain text.
+	TLS func() *tls.Config
+	// Sweeper enforces the expiries of accepted connections.
+	Sweeper *socket.Sweeper
+}
+
+// Listener accepts connections.
+type Listener struct {
+	opts     Options
+	inner    net.Listener
+	open     atomic.Int64
+	accepted atomic.Uint64
+	refused  atomic.Uint64
+
+	mu         sync.Mutex
+	perAddress map[netip.Addr]int
+}
+
+// Conn is an accepted connection.
+type Conn struct {
+	net.Conn // TLS or plain
+	// Sock is the socket beneath.
+	Sock *socket.Conn
+	// Peer is the client's address; the zero Addr on a Unix socket.
+	Peer netip.Addr
+	// Secure says whether Conn is TLS.
+	Secure bool
+
+	owner  *Listener
+	closed atomic.Bool
+}
+
+// Listen opens the listening socket.
+func Listen(opts Options) (*Listener, error) {
+	network, address := "tcp", opts.Address
+	if path, ok := strings.CutPrefix(opts.Address, "unix:"); ok {
+		network, address = "unix", strings.TrimPrefix(path, "//")
+		if err := removeStale(address); err != nil {
+			return nil, err
+		}
+	}
+	// Keep-alive probes would cost four system calls a connection; idle ones
+	// end by their expiry.
+	config := net.ListenConfig{KeepAlive: -1}
+	inner, err := config.Listen(context.Background(), network, address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %q: %w", opts.Address, err)
+	}
+	return &Listener{opts: opts, inner: inner, perAddress: map[netip.Addr]int{}}, nil
+}
+
+// removeStale removes a Unix socket that a dead process has left behind, and
+// nothing else.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&os.ModeSocket == 0 {
+		return nil //nolint:nilerr // listening tells what is wrong
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = conn.Close()
+		return fmt.Errorf("cannot listen on \"unix:%s\": another process listens there", path)
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return os.Remove(path)
+	}
+	return nil
+}
+
+// Accept returns the next connection within the limits. It fails only when
+// the listener has been closed: a shortage of descriptors is waited out.
+func (l *Listener) Accept() (*Conn, error) {
+	for pause := time.Duration(0); ; {
+		nc, err := l.inner.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return nil, net.ErrClosed
+			}
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			time.Sleep(pause)
+			continue
+		}
+		pause = 0
+		conn, err := l.admit(nc)
+		if err != nil {
+			_ = nc.Close()
+			continue
+		}
+		if conn != nil {
+			return conn, nil
+		}
+	}
+}
+
+// admit counts the connection; nil without an error is a refused one.
+func (l *Listener) admit(nc net.Conn) (*Conn, error) {
+	var peer netip.Addr
+	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		peer = tcp.AddrPort().Addr().Unmap()
+	}
+	if limit := l.opts.MaxConnections; limit > 0 && l.open.Load() >= int64(limit) {
+		l.refuse(nc, l.opts.Full)
+		return nil, nil
+	}
+	if !l.join(peer) {
+		l.refuse(nc, l.opts.Crowded)
+		return nil, nil
+	}
+	sock, err := socket.New(nc, l.opts.Sweeper)
+	if err != nil {
+		l.leave(peer)
+		return nil, err
+	}
+	l.open.Add(1)
+	l.accepted.Add(1)
+	conn := &Conn{Conn: sock, Sock: sock, Peer: peer, owner: l}
+	if l.opts.TLS != nil {
+		conn.Conn, conn.Secure = tls.Server(sock, l.opts.TLS()), true
+	}
+	return conn, nil
+}
+
+// refuse answers with at most what fits into an empty socket buffer, so that
+// a refused client can't hold the accept loop.
+func (l *Listener) refuse(nc net.Conn, answer []byte) {
+	l.refused.Add(1)
+	if l.opts.TLS == nil {
+		_ = nc.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		_, _ = nc.Write(answer)
+	}
+	_ = nc.Close()
+}
+
+func (l *Listener) join(peer netip.Addr) bool {
+	if l.opts.MaxPerAddress <= 0 || !peer.IsValid() {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.perAddress[peer] >= l.opts.MaxPerAddress {
+		return false
+	}
+	l.perAddress[peer]++
+	return true
+}
+
+func (l *Listener) leave(peer netip.Addr) {
+	if l.opts.MaxPerAddress <= 0 || !peer.IsValid() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.perAddress[peer]--; l.perAddress[peer] <= 0 {
+		delete(l.perAddress, peer)
+	}
+}
+
+// Close stops accepting.
+func (l *Listener) Close() error { return l.inner.Close() }
+
+// Addr returns the address listened on.
+func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
+
+// Stats returns the number of connections open now, accepted and refused.
+func (l *Listener) Stats() (open int64, accepted, refused uint64) {
+	return l.open.Load(), l.accepted.Load(), l.refused.Load()
+}
+
+// Close closes the socket and makes room for another connection.
+func (c *Conn) Close() error {
+	if !c.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	c.owner.open.Add(-1)
+	c.owner.leave(c.Peer)
+	return c.Sock.Close()
+}
+
+// Reset closes the connection with a TCP reset.
+func (c *Conn) Reset() error {
+	_ = c.Sock.Reset()
+	return c.Close()
+}

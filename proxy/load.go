@@ -1,0 +1,61 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+)
+
+// maxConfig bounds a configuration file.
+const maxConfig = 16 << 20
+
+// Load reads and checks a configuration file. The error is settings.Errors
+// where the file could be read.
+func Load(file string) (*Config, error) {
+	src, err := readConfig(file)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(file, src)
+}
+
+// Parse checks the text of a configuration file. file is named in errors, and
+// relative paths in the text start from its directory.
+func Parse(file string, src []byte) (*Config, error) {
+	config := DefaultConfig()
+	document := settings.Decode(file, src, &config, os.LookupEnv)
+	config.Check(filepath.Dir(file), document, document.Has)
+	if err := document.Err(); err != nil {
+		return nil, err
+	}
+	if config.Server.Port != "" {
+		config.Server.Address = ":" + config.Server.Port
+	}
+	return &config, nil
+}
+
+func readConfig(file string) ([]byte, error) {
+	f, err := os.Open(filepath.Clean(file))
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the configuration: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	src, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the configuration: %w", err)
+	}
+	if len(src) > maxConfig {
+		return nil, fmt.Errorf("configuration %q is too large, expected at most %d bytes", file, maxConfig)
+	}
+	return src, nil
+}
+
+// compileScript reports whether a script can be read and compiled.
+func compileScript(dir, name string) error {
+	_, err := lua.Compile(dir, name)
+	return err
+}

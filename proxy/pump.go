@@ -1,0 +1,94 @@
+package proxy
+
+import (
+	"io"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
+
+// sink is where a message is written to, within time-outs.
+type sink struct {
+	conn  io.Writer     // TLS or plain
+	sock  *socket.Conn  // beneath conn
+	idle  time.Duration // longest time without progress
+	total int64         // expiry of the whole request, 0 = none
+	err   error         // of the first write that failed
+}
+
+func (s *sink) write(p []byte) error {
+	s.sock.SetWriteIdle(int64(s.idle), s.total)
+	_, s.err = s.conn.Write(p)
+	return s.err
+}
+
+// writeVec writes three slices, with one system call where there is no TLS.
+func (s *sink) writeVec(a, b, c []byte) error {
+	if s.conn != io.Writer(s.sock) {
+		for _, p := range [...][]byte{a, b, c} {
+			if len(p) > 0 {
+				if err := s.write(p); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	s.sock.SetWriteIdle(int64(s.idle), s.total)
+	_, s.err = s.sock.WriteVec(a, b, c)
+	return s.err
+}
+
+// pump writes the content of a body, gathered where the parts are small, and
+// in chunks where that is asked for. What was added stays until it is flushed
+// or the buffer is full, so flush before waiting for more.
+type pump struct {
+	to      *sink
+	chunked bool
+	out     []byte // gathered; may start with a head
+}
+
+// gather is how much is gathered before it is written.
+const gather = 4 << 10
+
+var crlf = []byte("\r\n")
+
+// add takes one part, of at least one byte; it is not kept.
+func (p *pump) add(span []byte) error {
+	if len(p.out)+len(span) <= gather {
+		if p.chunked {
+			p.out = http1.AppendChunkSize(p.out, len(span))
+		}
+		p.out = append(p.out, span...)
+		if p.chunked {
+			p.out = append(p.out, crlf...)
+		}
+		return nil
+	}
+	var tail []byte
+	if p.chunked {
+		p.out = http1.AppendChunkSize(p.out, len(span))
+		tail = crlf
+	}
+	err := p.to.writeVec(p.out, span, tail)
+	p.out = p.out[:0]
+	return err
+}
+
+func (p *pump) flush() error {
+	if len(p.out) == 0 {
+		return nil
+	}
+	err := p.to.write(p.out)
+	p.out = p.out[:0]
+	return err
+}
+
+// end writes what is left, and the last chunk with the trailer section.
+func (p *pump) end(trailer http1.Header) error {
+	if p.chunked {
+		p.out = http1.AppendLastChunk(p.out, trailer)
+	}
+	return p.flush()
+}

@@ -1,0 +1,142 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+)
+
+// ReloadResult is the outcome of reading the configuration.
+type ReloadResult struct {
+	OK         bool      `json:"ok"`
+	Generation uint64    `json:"generation"` // the one in use after it
+	At         time.Time `json:"at"`
+	// Changes says what is different now, a line each.
+	Changes []string `json:"changes,omitempty"`
+	// Warnings says what takes effect only at the next start.
+	Warnings []string `json:"warnings,omitempty"`
+	// Errors says why nothing has changed: "file:line:column: …".
+	Errors []string `json:"errors,omitempty"`
+}
+
+// Reload reads the configuration again. If it is good, it is in use when
+// Reload returns; if not, nothing has changed. Reloads wait for each other.
+func (s *Server) Reload() ReloadResult {
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	s.counters.reloads.Add(1)
+	result := ReloadResult{At: time.Now()}
+	if err := s.reload(&result); err != nil {
+		s.counters.failed.Add(1)
+		result.Errors = errorLines(err)
+		s.log.Error().Strs("errors", result.Errors).Msg("reload refused, the last good configuration stays")
+	} else {
+		result.OK = true
+		s.log.Info().Uint64("generation", s.current.Load().number).Strs("changes", result.Changes).
+			Strs("warnings", result.Warnings).Msg("reloaded")
+	}
+	result.Generation = s.current.Load().number
+	s.lastLoad.Store(&result)
+	return result
+}
+
+// reload does all that can fail before anything changes.
+func (s *Server) reload(result *ReloadResult) error {
+	config, err := Load(s.file)
+	if err != nil {
+		return err
+	}
+	snap, err := s.build(config)
+	if err != nil {
+		return err
+	}
+	out, closer, err := openLog(s.dir, &config.AccessLog, config.Log.Format)
+	if err != nil {
+		s.registry.Discard(snap.pools)
+		return err
+	}
+	s.access.setOutput(out, closer)
+	old := s.current.Load()
+	s.swap(snap)
+	result.Changes = changes(old.config, config)
+	result.Warnings = needRestart(old.config, config)
+	return nil
+}
+
+// swap puts a snapshot into use, and then retires what only the old one used.
+func (s *Server) swap(snap *snapshot) {
+	if old := s.current.Load(); old != nil {
+		snap.number = old.number
+	}
+	snap.number++
+	s.limits.Store(newLimits(snap.config))
+	s.current.Store(snap)
+	s.registry.Activate(snap.pools)
+}
+
+func errorLines(err error) []string {
+	if list, ok := errors.AsType[settings.Errors](err); ok {
+		lines := make([]string, 0, len(list))
+		for _, e := range list {
+			lines = append(lines, e.Error())
+		}
+		return lines
+	}
+	return []string{err.Error()}
+}
+
+// changes compares two configurations.
+func changes(before, after *Config) []string {
+	var list []string
+	old := map[string]int{}
+	for i := range before.Tenants {
+		old[before.Tenants[i].Name] = i
+	}
+	for i := range after.Tenants {
+		name := after.Tenants[i].Name
+		at, existed := old[name]
+		delete(old, name)
+		switch {
+		case !existed:
+			list = append(list, fmt.Sprintf("tenant %q added", name))
+		case !reflect.DeepEqual(before.Tenants[at], after.Tenants[i]):
+			list = append(list, fmt.Sprintf("tenant %q changed", name))
+		}
+	}
+	for i := range before.Tenants {
+		if _, gone := old[before.Tenants[i].Name]; gone {
+			list = append(list, fmt.Sprintf("tenant %q removed", before.Tenants[i].Name))
+		}
+	}
+	a, b := *before, *after
+	a.Tenants, b.Tenants = nil, nil
+	if !reflect.DeepEqual(a, b) {
+		list = append(list, "settings outside tenants changed")
+	}
+	return list
+}
+
+// needRestart lists what a reload can't change.
+func needRestart(before, after *Config) []string {
+	var list []string
+	for _, setting := range []struct {
+		name string
+		same bool
+	}{
+		{"server.address", before.Server.Address == after.Server.Address},
+		{"server.max_connections", before.Server.MaxConnections == after.Server.MaxConnections},
+		{"server.max_connections_per_address", before.Server.MaxConnectionsPerAddress == after.Server.MaxConnectionsPerAddress},
+		{"tls.enabled", before.TLS.Enabled == after.TLS.Enabled},
+		{"admin.address", before.Admin.Address == after.Admin.Address},
+		{"admin.enabled", before.Admin.Enabled == after.Admin.Enabled},
+		{"log", before.Log == after.Log},
+	} {
+		if !setting.same {
+			list = append(list, setting.name+" takes effect at the next start")
+		}
+	}
+	return list
+}

@@ -1,0 +1,202 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// respond sends the response: the target's, or the gateway's own.
+func (x *exchange) respond() error {
+	if !x.begunCall {
+		return x.respondLocally()
+	}
+	if x.call.Response.Status == 101 {
+		return x.tunnel()
+	}
+	x.status = x.call.Response.Status
+	compress := x.compressible()
+	x.out = x.appendResponseHead(x.out[:0], compress)
+	x.begun = true
+	if err := x.sendResponseBody(compress); err != nil {
+		x.cut = true
+		x.cause = err
+		x.code = x.cutCode(err)
+	}
+	return nil
+}
+
+// appendResponseHead writes the target's head as it came, but for what ends
+// at this hop and how the body is framed for this client.
+func (x *exchange) appendResponseHead(dst []byte, compress bool) []byte {
+	r := &x.call.Response
+	dst = appendStatusLine(dst, r.Status, r.Reason)
+	dst = x.appendResponseFields(dst, compress)
+	dst = x.appendRequestID(dst)
+	if x.snap.via != "" {
+		dst = appendVia(dst, r.Header, r.Minor, x.snap.via)
+	}
+	if x.chunkedOut() {
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	}
+	dst = x.appendConnection(dst)
+	return append(dst, '\r', '\n')
+}
+
+func (x *exchange) appendResponseFields(dst []byte, compress bool) []byte {
+	r := &x.call.Response
+	for i := range r.Header {
+		f := &r.Header[i]
+		switch {
+		case f.ID == http1.ContentLength:
+			if compress || r.Status == 204 {
+				continue
+			}
+		case f.Dropped, isHopByHop(f.ID), f.ID == http1.XRequestID:
+			continue
+		case f.ID == http1.Via && x.snap.via != "":
+			continue
+		case f.ID == http1.Trailer && !x.chunkedOut():
+			continue
+		case compress && f.ID == http1.ETag && len(f.Value) > 0 && f.Value[0] == '"':
+			// The bytes differ, so the tag is no longer a strong one (RFC 9110 §8.8.1).
+			dst = append(append(dst, f.Name...), ": W/"...)
+			dst = append(append(dst, f.Value...), '\r', '\n')
+			continue
+		}
+		dst = http1.AppendField(dst, f.Name, f.Value)
+	}
+	if compress {
+		dst = append(dst, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n"...)
+	}
+	return dst
+}
+
+// chunkedOut reports whether the response to the client is chunked: whenever
+// its length isn't known and the client knows chunks.
+func (x *exchange) chunkedOut() bool {
+	if !x.begunCall && !x.begun || x.local.body != nil {
+		return false
+	}
+	r := &x.call.Response
+	return x.req.Minor == 1 && (r.Framing == http1.Chunked || r.Framing == http1.UntilClose || x.compressing)
+}
+
+func (x *exchange) appendRequestID(dst []byte) []byte {
+	dst = append(dst, "X-Request-Id: "...)
+	dst = append(dst, x.id...)
+	return append(dst, '\r', '\n')
+}
+
+// appendConnection decides whether the client's connection goes on, and says so.
+func (x *exchange) appendConnection(dst []byte) []byte {
+	r := &x.call.Response
+	unframed := x.begunCall && x.req.Minor == 0 && (r.Framing == http1.Chunked || r.Framing == http1.UntilClose || x.compressing)
+	if unframed || x.upload.running() || !x.upload.complete() || x.upload.done == nil && !x.keepable() || x.server.draining.Load() {
+		x.close = true
+	}
+	if x.close {
+		return append(dst, "Connection: close\r\n"...)
+	}
+	if x.req.Minor == 0 {
+		return append(dst, "Connection: keep-alive\r\n"...)
+	}
+	return dst
+}
+
+// sendResponseBody copies the body to the client as it comes. x.out holds the
+// head, which goes out with the first part.
+func (x *exchange) sendResponseBody(compress bool) error {
+	to := x.clientSink()
+	p := pump{to: &to, chunked: x.chunkedOut(), out: x.out}
+	defer func() { x.out = p.out[:0] }()
+	var encoder *gzipEncoder
+	if compress {
+		encoder = acquireEncoder(x.snap.compression.level, &p)
+		defer encoder.release()
+	}
+	body := &x.call.Body
+	for {
+		if !body.Ready() {
+			if err := flushAll(encoder, &p); err != nil {
+				return &clientError{err}
+			}
+			x.client.lastWrite.Store(socket.Nanotime())
+			x.call.Conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.Idle, x.call.Expiry))
+		}
+		span, err := body.Next()
+		if err == io.EOF {
+			return x.endBody(encoder, &p)
+		}
+		if err != nil {
+			_ = flushAll(encoder, &p) // what came before the fault is the client's
+			return err
+		}
+		x.bytesOut += int64(len(span))
+		if err := addSpan(encoder, &p, span); err != nil {
+			return &clientError{err}
+		}
+	}
+}
+
+func (x *exchange) endBody(encoder *gzipEncoder, p *pump) error {
+	if encoder != nil {
+		if err := encoder.end(); err != nil {
+			return &clientError{err}
+		}
+	}
+	if err := p.end(x.call.Body.Trailer()); err != nil {
+		return &clientError{err}
+	}
+	return nil
+}
+
+func addSpan(encoder *gzipEncoder, p *pump, span []byte) error {
+	if encoder != nil {
+		return encoder.write(span)
+	}
+	return p.add(span)
+}
+
+func flushAll(encoder *gzipEncoder, p *pump) error {
+	if encoder != nil {
+		if err := encoder.flush(); err != nil {
+			return err
+		}
+	}
+	return p.flush()
+}
+
+// clientError is an error of writing to the client.
+type clientError struct{ err error }
+
+func (e *clientError) Error() string { return "cannot write to the client: " + e.err.Error() }
+func (e *clientError) Unwrap() error { return e.err }
+
+// cutCode names what cut a response short, for the log.
+func (x *exchange) cutCode(err error) string {
+	slow := errors.Is(err, socket.ErrTimeout)
+	switch {
+	case errors.Is(err, errClientGone):
+		return faultClientGone.Code
+	case errors.As(err, new(*clientError)) && slow:
+		return codeSlowClient
+	case errors.As(err, new(*clientError)):
+		return faultClientGone.Code
+	case slow:
+		return codeSlowResponse
+	}
+	return codeResponseCut
+}
+
+func appendStatusLine(dst []byte, status int, reason []byte) []byte {
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(status), 10)
+	dst = append(dst, ' ')
+	dst = append(dst, reason...)
+	return append(dst, '\r', '\n')
+}

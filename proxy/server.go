@@ -1,0 +1,239 @@
+// Package proxy is the data plane: one server, one request path, one snapshot
+// of the configuration that each request sees.
+//
+// Read it in the order of a request: client (a connection), exchange (a
+// request), body and pump (what flows), forward (to the target), respond
+// (back), fail (every error), accesslog. server and snapshot are what stands
+// around them.
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// Server is the gateway.
+type Server struct {
+	file, dir string
+	log       zerolog.Logger
+	sweeper   *socket.Sweeper
+	registry  *upstream.Registry
+	listener  *listener.Listener
+	fast      *fasthttp.Server
+	access    *accessLog
+
+	current  atomic.Pointer[snapshot]
+	limits   atomic.Pointer[limits]
+	clients  clients
+	inFlight atomic.Int64
+	draining atomic.Bool
+	counters serverCounters
+	unrouted Stats
+	health   atomic.Pointer[HealthAnswer]
+
+	statsMu sync.Mutex
+	stats   map[string]*Stats // by tenant; guarded by statsMu
+
+	reloadMu sync.Mutex
+	lastLoad atomic.Pointer[ReloadResult]
+}
+
+// Options says what a server is made from.
+type Options struct {
+	// File is the configuration file; a reload reads it again.
+	File string
+	// Config is that file as Load returned it.
+	Config *Config
+	// Log receives the gateway's own events.
+	Log zerolog.Logger
+}
+
+// New builds the server and opens its listener; Run serves. After New, either
+// Run or Close must be called.
+func New(o Options) (*Server, error) {
+	s := &Server{
+		file: o.File, dir: filepath.Dir(o.File), log: o.Log,
+		sweeper: socket.NewSweeper(), access: newAccessLog(), stats: map[string]*Stats{},
+	}
+	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper})
+	snap, err := s.build(o.Config)
+	if err != nil {
+		s.registry.Close()
+		return nil, err
+	}
+	out, closer, err := openLog(s.dir, &o.Config.AccessLog, o.Config.Log.Format)
+	if err == nil {
+		s.access.setOutput(out, closer)
+		s.listener, err = s.listen(o.Config)
+	}
+	if err != nil {
+		s.registry.Discard(snap.pools)
+		s.registry.Close()
+		return nil, err
+	}
+	s.swap(snap)
+	s.lastLoad.Store(&ReloadResult{OK: true, Generation: snap.number, At: snap.made})
+	s.fast = s.newFastServer()
+	return s, nil
+}
+
+func (s *Server) listen(c *Config) (*listener.Listener, error) {
+	options := listener.Options{
+		Address:        c.Server.Address,
+		MaxConnections: c.Server.MaxConnections, MaxPerAddress: c.Server.MaxConnectionsPerAddress,
+		Full:    refusal("503 Service Unavailable", "too_many_connections", "Retry-After: 1\r\n"),
+		Crowded: refusal("429 Too Many Requests", "too_many_connections_from_address", "Retry-After: 1\r\n"),
+		Sweeper: s.sweeper,
+	}
+	if c.TLS.Enabled {
+		config := &tls.Config{
+			MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				if certificate := s.current.Load().certificate; certificate != nil {
+					return certificate, nil
+				}
+				return nil, errors.New("TLS has been disabled in the configuration")
+			},
+		}
+		options.TLS = func() *tls.Config { return config }
+	}
+	return listener.Listen(options)
+}
+
+func refusal(status, code, fields string) []byte {
+	return fmt.Appendf(nil, "HTTP/1.1 %s\r\nX-Gateway-Error: %s\r\n%sContent-Length: 0\r\nConnection: close\r\n\r\n", status, code, fields)
+}
+
+// newFastServer configures fasthttp as what it is here: the scheduler of
+// connections. See client for how it is called.
+func (s *Server) newFastServer() *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:               s.handle,
+		Concurrency:           1 << 30, // the listener has the limit
+		ReadBufferSize:        64,      // it only ever reads signal
+		WriteBufferSize:       128,
+		ReduceMemoryUsage:     true,
+		NoDefaultServerHeader: true,
+		NoDefaultDate:         true,
+		NoDefaultContentType:  true,
+		CloseOnShutdown:       true,
+		Logger:                quietLogger{},
+	}
+}
+
+// quietLogger drops what fasthttp logs: every failure is logged where it is
+// handled.
+type quietLogger struct{}
+
+func (quietLogger) Printf(string, ...any) {}
+
+// Run serves until ctx is done and what is in progress has finished, or the
+// drain time-out has passed. It ends every goroutine it has started.
+func (s *Server) Run(ctx context.Context) error {
+	background, stop := context.WithCancel(context.Background())
+	var wait sync.WaitGroup
+	wait.Go(func() { s.sweeper.Run(background) })
+	wait.Go(func() { s.access.run(background) })
+	served := make(chan error, 1)
+	go func() { served <- s.fast.Serve(acceptor{s}) }()
+	var err error
+	select {
+	case <-ctx.Done():
+		s.drain()
+		err = <-served
+	case err = <-served:
+		s.drain()
+	}
+	s.registry.Close()
+	stop()
+	wait.Wait()
+	return err
+}
+
+// Close releases what New has opened, if Run is never called.
+func (s *Server) Close() {
+	_ = s.listener.Close()
+	s.registry.Close()
+}
+
+// Addr returns the address of the public listener.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+const (
+	// drainPoll is how often a drain looks whether it is done.
+	drainPoll = 20 * time.Millisecond
+	// drainGrace is how long idle connections are kept when a drain begins:
+	// a request may be on its way, and is answered with Connection: close.
+	drainGrace = 500 * time.Millisecond
+)
+
+// drain stops accepting, lets requests and tunnels finish within the drain
+// time-out, and cuts the rest.
+func (s *Server) drain() {
+	s.draining.Store(true)
+	_ = s.listener.Close()
+	began := socket.Nanotime()
+	limit := int64(s.current.Load().config.Server.DrainTimeout)
+	ticker := time.NewTicker(drainPoll)
+	defer ticker.Stop()
+	for {
+		now := socket.Nanotime()
+		idleBefore := now - int64(drainGrace)
+		if now-began > int64(drainGrace) {
+			idleBefore = now
+		}
+		if s.clients.closeIdle(idleBefore) == 0 {
+			break
+		}
+		if now-began >= limit {
+			s.log.Warn().Int64("requests", s.inFlight.Load()).Int64("tunnels", s.counters.tunnels.Load()).
+				Msg("the drain time-out has passed, cutting what is left")
+			s.clients.closeAll()
+			break
+		}
+		<-ticker.C
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = s.fast.ShutdownWithContext(ctx) // its error is that something was still open
+}
+
+// acceptor hands connections to fasthttp's server.
+type acceptor struct{ s *Server }
+
+func (a acceptor) Accept() (net.Conn, error) {
+	conn, err := a.s.listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := newClient(a.s, conn)
+	a.s.clients.add(c)
+	return c, nil
+}
+
+func (a acceptor) Close() error   { return a.s.listener.Close() }
+func (a acceptor) Addr() net.Addr { return a.s.listener.Addr() }
+
+// statsOf returns the counters of a tenant, which survive reloads.
+func (s *Server) statsOf(tenant string) *Stats {
+	s.statsMu.Lock()
+	defer s.statsMu.Unlock()
+	if s.stats[tenant] == nil {
+		s.stats[tenant] = &Stats{}
+	}
+	return s.stats[tenant]
+}

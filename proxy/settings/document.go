@@ -1,0 +1,152 @@
+package settings
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"sort"
+)
+
+// Document remembers where each field of a decoded struct stands in its file and
+// collects what is wrong with it. It holds on to the decoded struct and is not
+// safe for concurrent use.
+type Document struct {
+	file    string
+	root    any
+	marks   map[any]mark // by pointer to the field; the type tells a struct from its first field
+	regions []region
+	indexed bool // regions are sorted and know their parents
+	broken  bool // nothing was decoded, so that checks would report only noise
+	errors  Errors
+	seen    map[Error]struct{}
+}
+
+// mark is what the file says about one field.
+type mark struct {
+	at      position
+	written bool // a value other than null
+	failed  bool // an error was reported; the field kept its default
+}
+
+// region is the memory of a decoded struct: what lies in it and isn't marked
+// gets the struct's own position.
+type region struct {
+	from, to uintptr
+	at       position
+	parent   int // index of the enclosing region, -1 for none
+}
+
+// Errorf reports field as wrong, at its position: that of its value, of its key
+// where the value is a block list or mapping, else of the nearest struct around
+// it that the file holds, else line 1. field is a pointer into the decoded
+// struct. It is ignored for a field that could not be decoded, and for all
+// fields when the file isn't YAML at all: one error is enough.
+func (d *Document) Errorf(field any, format string, args ...any) {
+	if d.broken || d.marks[key(field)].failed {
+		return
+	}
+	d.add(d.locate(field), fmt.Sprintf(format, args...))
+}
+
+// Has tells whether the file gives field, a pointer into the decoded struct, a
+// value other than null.
+func (d *Document) Has(field any) bool {
+	return d.marks[key(field)].written
+}
+
+// Position returns where Errorf would report field, both from 1.
+func (d *Document) Position(field any) (line, column int) {
+	at := d.locate(field)
+	return at.line, at.column
+}
+
+// Err returns nil, or all that was reported so far as Errors.
+func (d *Document) Err() error {
+	if len(d.errors) == 0 {
+		return nil
+	}
+	return d.errors.sorted()
+}
+
+// add keeps one of several equal errors: a block that aliases repeat is decoded
+// as many times.
+func (d *Document) add(at position, message string) {
+	e := Error{File: d.file, Line: at.line, Column: at.column, Message: message}
+	if _, known := d.seen[e]; known || len(d.errors) > maxErrors {
+		return
+	}
+	if len(d.errors) == maxErrors {
+		e = Error{File: d.file, Message: fmt.Sprintf("more than %d errors: only the first are shown", maxErrors)}
+	}
+	d.seen[e] = struct{}{}
+	d.errors = append(d.errors, e)
+}
+
+func (d *Document) locate(field any) position {
+	if m, ok := d.marks[key(field)]; ok {
+		return m.at
+	}
+	v := reflect.ValueOf(field)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return position{1, 1}
+	}
+	d.index()
+	address := v.Pointer()
+	i := sort.Search(len(d.regions), func(i int) bool { return d.regions[i].from > address }) - 1
+	for i >= 0 && d.regions[i].to <= address {
+		i = d.regions[i].parent
+	}
+	if i < 0 {
+		return position{1, 1}
+	}
+	return d.regions[i].at
+}
+
+// key keeps values that can't be map keys out of the map.
+func key(field any) any {
+	if reflect.ValueOf(field).Kind() != reflect.Pointer {
+		return nil
+	}
+	return field
+}
+
+// index orders the regions, which are nested or apart, outer before inner.
+func (d *Document) index() {
+	if d.indexed {
+		return
+	}
+	d.indexed = true
+	slices.SortStableFunc(d.regions, func(a, b region) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(b.to, a.to))
+	})
+	var open []int
+	for i := range d.regions {
+		for len(open) > 0 && d.regions[open[len(open)-1]].to <= d.regions[i].from {
+			open = open[:len(open)-1]
+		}
+		d.regions[i].parent = -1
+		if len(open) > 0 {
+			d.regions[i].parent = open[len(open)-1]
+		}
+		open = append(open, i)
+	}
+}
+
+// mark notes the position of an addressable value; a struct also marks its
+// memory.
+func (d *Document) mark(v reflect.Value, at position, written bool) {
+	pointer := v.Addr().Interface()
+	d.marks[pointer] = mark{at: at, written: written}
+	if v.Kind() == reflect.Struct {
+		from := v.Addr().Pointer()
+		d.regions = append(d.regions, region{from: from, to: from + v.Type().Size(), at: at})
+	}
+}
+
+func (d *Document) markFailed(v reflect.Value) {
+	pointer := v.Addr().Interface()
+	m := d.marks[pointer]
+	m.failed = true
+	d.marks[pointer] = m
+}

@@ -1,0 +1,172 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// snapshot is one immutable generation of everything that the configuration
+// determines. A request loads it once and sees no other.
+type snapshot struct {
+	number  uint64
+	made    time.Time
+	config  *Config
+	table   *tenants.Table[*tenant]
+	tenants []*tenant
+	pools   *upstream.Generation
+
+	maxBody      int64
+	maxURL       int
+	bodyIdle     int64 // nanoseconds
+	bodyIdleTime time.Duration
+	writeIdle    time.Duration
+	trusted      []netip.Prefix
+	trustUnix    bool
+	forwarded    bool
+	via          string
+	compression  compression
+	logging      bool
+	sample       float64
+	certificate  *tls.Certificate
+	healthPath   string // under which public health is served; "" is not
+}
+
+// tenant is one tenant, compiled.
+type tenant struct {
+	name         string
+	route        string // its match, for the log
+	config       *tenants.Config
+	pool         *upstream.Pool // nil without services
+	stats        *Stats
+	timeouts     upstream.Timeouts
+	total        time.Duration
+	stripPrefix  string // canonical; "" strips nothing
+	preserveHost bool
+	// scripted tenants are answered with 503 until scripts can run: passing
+	// their requests on would skip what a script was to refuse.
+	scripted bool
+}
+
+// limits are what a client connection needs before a request has a snapshot;
+// durations are in nanoseconds.
+type limits struct {
+	header, keepalive, halfClose int64
+	maxHeader                    int
+}
+
+// build compiles a checked configuration. It changes nothing that is in use.
+func (s *Server) build(c *Config) (*snapshot, error) {
+	snap := &snapshot{
+		made: time.Now(), config: c,
+		maxBody: c.RequestLimits.MaxBodySize.Int64(), maxURL: int(c.RequestLimits.MaxURLSize),
+		bodyIdle: int64(c.Server.Timeouts.BodyIdle), bodyIdleTime: c.Server.Timeouts.BodyIdle.Std(),
+		writeIdle: c.Server.Timeouts.WriteIdle.Std(),
+		forwarded: c.Server.Forwarded, via: c.Server.Via,
+		compression: newCompression(&c.Compression),
+		logging:     c.AccessLog.Enabled, sample: c.AccessLog.Sample,
+	}
+	for _, network := range c.Server.TrustedProxies {
+		if prefix, ok := parseNetwork(network); ok {
+			snap.trusted = append(snap.trusted, prefix)
+		} else {
+			snap.trustUnix = true
+		}
+	}
+	if c.Admin.OnPublic {
+		snap.healthPath = c.AdminBasePath
+	}
+	if c.TLS.Enabled {
+		certificate, err := loadCertificate(s.dir, &c.TLS)
+		if err != nil {
+			return nil, err
+		}
+		snap.certificate = certificate
+	}
+	return snap, s.buildTenants(snap)
+}
+
+func (s *Server) buildTenants(snap *snapshot) error {
+	list := snap.config.Tenants
+	pools := make([]upstream.PoolConfig, 0, len(list))
+	for i := range list {
+		c := &list[i]
+		pools = append(pools, upstream.PoolConfig{
+			Name: c.Name, Services: c.Services, Health: c.Probes(), Timeouts: c.Timeouts, Connections: c.Connections,
+		})
+	}
+	generation, err := s.registry.Build(pools)
+	if err != nil {
+		return err
+	}
+	entries := make([]tenants.Entry[*tenant], 0, len(list))
+	for i := range list {
+		t := s.compileTenant(&list[i], generation)
+		t.scripted = snap.config.scripted(&list[i])
+		snap.tenants = append(snap.tenants, t)
+		entries = append(entries, tenants.Entry[*tenant]{
+			Name: t.name, Domains: list[i].Domains, PathPrefix: list[i].PathPrefix, Value: t,
+		})
+	}
+	if snap.table, err = tenants.Build(entries); err != nil {
+		s.registry.Discard(generation)
+		return err
+	}
+	snap.pools = generation
+	return nil
+}
+
+func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generation) *tenant {
+	t := &tenant{
+		name: c.Name, config: c, stats: s.statsOf(c.Name), preserveHost: c.PreserveHost, total: c.Timeouts.Total.Std(),
+		route: c.PathPrefix,
+		timeouts: upstream.Timeouts{
+			Connect: c.Timeouts.Connect.Std(), ResponseHeader: c.Timeouts.ResponseHeader.Std(), Idle: c.Timeouts.Idle.Std(),
+		},
+	}
+	if t.route == "" {
+		t.route = "/"
+	}
+	if len(c.Services) > 0 {
+		t.pool = generation.Pool(c.Name)
+	}
+	if c.StripPrefix {
+		t.stripPrefix, _ = tenants.CanonicalPrefix(c.PathPrefix) // Check has refused what fails here
+	}
+	return t
+}
+
+// trusts reports whether the forwarded fields of a peer are believed; the
+// zero Addr is a peer on a Unix socket.
+func (s *snapshot) trusts(peer netip.Addr) bool {
+	if !peer.IsValid() {
+		return s.trustUnix
+	}
+	for _, network := range s.trusted {
+		if network.Contains(peer) {
+			return true
+		}
+	}
+	return false
+}
+
+func newLimits(c *Config) *limits {
+	t := &c.Server.Timeouts
+	return &limits{
+		header: int64(t.Header), keepalive: int64(t.Keepalive), halfClose: int64(t.HalfClose),
+		maxHeader: int(c.RequestLimits.MaxHeaderSize),
+	}
+}
+
+func loadCertificate(dir string, c *TLSConfig) (*tls.Certificate, error) {
+	certificate, err := tls.LoadX509KeyPair(filepath.Clean(inDir(dir, c.CertFile)), filepath.Clean(inDir(dir, c.KeyFile)))
+	if err != nil {
+		return nil, fmt.Errorf("cannot load cert_file %q with key_file %q: %w", c.CertFile, c.KeyFile, err)
+	}
+	return &certificate, nil
+}

@@ -1,0 +1,77 @@
+package socket
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The raw calls return the count, or the negated errno. They never block,
+// since package net sets its descriptors to non-blocking, so the scheduler
+// need not hear of them.
+
+func rawRead(fd uintptr, p []byte) int {
+	return rawCall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // G103: the buffer outlives the call
+}
+
+func rawWrite(fd uintptr, p []byte) int {
+	return rawCall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // G103: as above
+}
+
+func rawCall(trap, fd, p, n uintptr) int {
+	for {
+		r, _, errno := syscall.RawSyscall(trap, fd, p, n)
+		if errno == 0 {
+			return int(r)
+		}
+		if errno != syscall.EINTR {
+			return -int(errno)
+		}
+	}
+}
+
+func rawWriteVec(fd uintptr, vec *[3][]byte) int {
+	var iov [3]syscall.Iovec
+	n := 0
+	for _, p := range vec {
+		if len(p) > 0 {
+			iov[n].Base = unsafe.SliceData(p)
+			iov[n].SetLen(len(p))
+			n++
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return rawCall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&iov[0])), uintptr(n)) //nolint:gosec // G103: as above
+}
+
+func rawPeek(fd uintptr) int {
+	var b [1]byte
+	for {
+		r, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, //nolint:gosec // G103: as above
+			syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+		if errno == 0 {
+			return int(r)
+		}
+		if errno != syscall.EINTR {
+			return -int(errno)
+		}
+	}
+}
+
+// pollPeer sees a FIN even behind unread data, which a peek would not.
+func pollPeer(fd uintptr) Peer {
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}} //nolint:gosec // G115: descriptors are small
+	n, err := unix.Poll(fds[:], 0)
+	switch {
+	case err != nil || n == 0:
+		return PeerOpen
+	case fds[0].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0:
+		return PeerGone
+	case fds[0].Revents&unix.POLLRDHUP != 0:
+		return PeerFinished
+	}
+	return PeerOpen
+}

@@ -1,0 +1,97 @@
+package socket
+
+import "syscall"
+
+// The functions below run inside the runtime poller: returning false parks
+// the goroutine until the descriptor is ready, true ends the operation.
+
+// errAgain is what the raw calls return when the socket isn't ready.
+const errAgain = -int(syscall.EAGAIN)
+
+func (c *Conn) tryRead(fd uintptr) bool {
+	c.rn = rawRead(fd, c.rbuf)
+	return c.rn != errAgain
+}
+
+func (c *Conn) tryReadLazily(fd uintptr) bool {
+	buf := c.acquire()
+	c.rn = rawRead(fd, buf)
+	if c.rn == errAgain {
+		c.release(buf)
+		return false
+	}
+	c.rbuf = buf
+	return true
+}
+
+func (c *Conn) trySend(fd uintptr) bool {
+	if c.sendStep == sendPending {
+		for len(c.wbuf) > 0 {
+			n := rawWrite(fd, c.wbuf)
+			if n < 0 {
+				c.rn = n
+				return true // SendReceive carries on
+			}
+			c.wn += n
+			c.wbuf = c.wbuf[n:]
+		}
+		c.sendStep = sendParked
+		return false
+	}
+	return c.tryRead(fd)
+}
+
+func (c *Conn) tryWrite(fd uintptr) bool {
+	for len(c.wbuf) > 0 {
+		n := rawWrite(fd, c.wbuf)
+		if n == errAgain {
+			return c.parkWrite()
+		}
+		if n < 0 {
+			c.werr = syscall.Errno(-n)
+			return true
+		}
+		c.wn += n
+		c.wbuf = c.wbuf[n:]
+	}
+	return true
+}
+
+func (c *Conn) tryWriteVec(fd uintptr) bool {
+	for {
+		n := rawWriteVec(fd, &c.wvec)
+		if n == errAgain {
+			return c.parkWrite()
+		}
+		if n < 0 {
+			c.werr = syscall.Errno(-n)
+			return true
+		}
+		c.wn += n
+		if !advance(&c.wvec, n) {
+			return true
+		}
+	}
+}
+
+// parkWrite parks the writer, with a new expiry if there was progress since it
+// was parked last.
+func (c *Conn) parkWrite() bool {
+	if c.wn > c.wparked && c.writeIdle > 0 {
+		c.wparked = c.wn
+		c.touchWrite()
+	}
+	return false
+}
+
+// advance drops the first n bytes and reports whether any are left.
+func advance(vec *[3][]byte, n int) bool {
+	left := 0
+	for i := range vec {
+		k := min(n, len(vec[i]))
+		vec[i] = vec[i][k:]
+		n -= k
+		left += len(vec[i])
+	}
+	return left > 0
+}

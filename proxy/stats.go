@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// HistogramBounds are the upper bounds of the duration histograms' buckets,
+// in seconds; one more bucket holds the rest.
+var HistogramBounds = [...]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+var boundNanos = func() (b [len(HistogramBounds)]time.Duration) {
+	for i, s := range HistogramBounds {
+		b[i] = time.Duration(s * float64(time.Second))
+	}
+	return b
+}()
+
+// Histogram counts durations. It may be used concurrently.
+type Histogram struct {
+	buckets [len(HistogramBounds) + 1]atomic.Uint64
+	sum     atomic.Int64 // nanoseconds
+}
+
+func (h *Histogram) observe(d time.Duration) {
+	i := 0
+	for i < len(boundNanos) && d > boundNanos[i] {
+		i++
+	}
+	h.buckets[i].Add(1)
+	h.sum.Add(int64(d))
+}
+
+// Read returns the count of each bucket, not cumulated, and the sum in seconds.
+func (h *Histogram) Read() (buckets [len(HistogramBounds) + 1]uint64, sum float64) {
+	for i := range h.buckets {
+		buckets[i] = h.buckets[i].Load()
+	}
+	return buckets, time.Duration(h.sum.Load()).Seconds()
+}
+
+// Stats are the counters of one tenant, or of the requests that reached none.
+// They live as long as the process, across reloads.
+type Stats struct {
+	// Classes counts responses by the first digit of their status.
+	Classes [6]atomic.Uint64
+	// BytesIn and BytesOut count content.
+	BytesIn, BytesOut atomic.Int64
+	// Retries counts second attempts.
+	Retries atomic.Uint64
+	// Duration is of whole requests, Upstream until the response head.
+	Duration, Upstream Histogram
+}
+
+func (s *Stats) count(x *exchange, elapsed time.Duration) {
+	s.Classes[min(x.status/100, len(s.Classes)-1)].Add(1)
+	s.BytesIn.Add(x.bytesIn)
+	s.BytesOut.Add(x.bytesOut)
+	if !x.tunnelled {
+		s.Duration.observe(elapsed)
+	}
+	if x.call.Attempts > 1 {
+		s.Retries.Add(uint64(x.call.Attempts - 1)) //nolint:gosec // G115: positive
+	}
+	if x.headerTime > 0 {
+		s.Upstream.observe(x.headerTime)
+	}
+}

@@ -1,0 +1,102 @@
+package proxy
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// What the admin API sees of the data plane. None of it is on the request path.
+
+// TenantView is a tenant of the current snapshot.
+type TenantView struct {
+	Name    string
+	Routing string // "host-based", "path-based" or "hybrid"
+	Domains []string
+	Prefix  string
+	Scripts []string
+	Pool    *upstream.Pool // nil without services
+	Stats   *Stats
+}
+
+// Healthy reports whether the tenant can serve requests: at least one of its
+// targets is healthy, or it has none.
+func (t *TenantView) Healthy() bool { return t.Pool == nil || t.Pool.Healthy() > 0 }
+
+// SnapshotView is the current snapshot.
+type SnapshotView struct {
+	Generation uint64
+	Made       time.Time
+	Config     *Config
+	Tenants    []TenantView
+}
+
+// Snapshot returns the configuration in use and its tenants, in the order of
+// the file.
+func (s *Server) Snapshot() SnapshotView {
+	snap := s.current.Load()
+	view := SnapshotView{Generation: snap.number, Made: snap.made, Config: snap.config}
+	for _, t := range snap.tenants {
+		view.Tenants = append(view.Tenants, TenantView{
+			Name: t.name, Routing: t.config.Routing(), Domains: t.config.Domains, Prefix: t.config.PathPrefix,
+			Scripts: t.config.LuaRoutes, Pool: t.pool, Stats: t.stats,
+		})
+	}
+	return view
+}
+
+// LastReload returns the outcome of the last reload, or of the start.
+func (s *Server) LastReload() ReloadResult { return *s.lastLoad.Load() }
+
+// Counters are figures of the whole server.
+type Counters struct {
+	InFlight, Tunnels, Connections      int64
+	Accepted, Refused, Panics           uint64
+	Reloads, ReloadsFailed, LogsDropped uint64
+	Unrouted                            *Stats // requests that reached no tenant
+}
+
+// Counters returns the figures of the whole server.
+func (s *Server) Counters() Counters {
+	open, accepted, refused := s.listener.Stats()
+	return Counters{
+		InFlight: s.inFlight.Load(), Tunnels: s.counters.tunnels.Load(), Connections: open,
+		Accepted: accepted, Refused: refused, Panics: s.counters.panics.Load(),
+		Reloads: s.counters.reloads.Load(), ReloadsFailed: s.counters.failed.Load(),
+		LogsDropped: s.access.dropped.Load(), Unrouted: &s.unrouted,
+	}
+}
+
+// Draining reports whether the server is about to stop.
+func (s *Server) Draining() bool { return s.draining.Load() }
+
+// HealthAnswer answers a health request on the public listener: path is below
+// admin_base_path. ok is false where it is no health endpoint.
+type HealthAnswer func(method, path string) (status int, body []byte, ok bool)
+
+// SetHealthAnswer installs the answer for admin.on_public.
+func (s *Server) SetHealthAnswer(f HealthAnswer) { s.health.Store(&f) }
+
+// answerPublicHealth prepares a health answer where the configuration wants
+// it on the public listener.
+func (s *Server) answerPublicHealth(x *exchange) bool {
+	base := x.snap.healthPath
+	if base == "" || len(x.path) <= len(base) || string(x.path[:len(base)]) != base || x.path[len(base)] != '/' {
+		return false
+	}
+	answer := s.health.Load()
+	if answer == nil {
+		return false
+	}
+	status, body, ok := (*answer)(string(x.req.Method), string(x.path[len(base):]))
+	if !ok {
+		return false
+	}
+	x.status = status
+	x.local = localResponse{contentType: "application/json", body: body}
+	if status == http.StatusMethodNotAllowed {
+		x.local.allow = "GET, HEAD"
+	}
+	return true
+}

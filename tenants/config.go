@@ -1,0 +1,222 @@
+package tenants
+
+import (
+	_ "embed" // for Source
+	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+//go:embed config.go
+var source string
+
+// Source returns the text of this file, whose comments document the section in
+// the JSON Schema and in docs/configuration.md.
+func Source() string { return source }
+
+// maxName bounds a tenant's name: it is a label of metrics and a part of the
+// admin API's paths.
+const maxName = 64
+
+// Config describes one tenant: an application behind the gateway, isolated
+// from the others. At least one of domains and path_prefix, and at least one
+// of services and lua_routes must be set.
+type Config struct {
+	// Name of the tenant in logs, metrics and the admin API: 1 to 64 letters,
+	// digits, dots, hyphens and underscores, unique among the tenants.
+	Name string `yaml:"name" required:"true"`
+
+	// Host names that belong to the tenant, such as "example.com", without
+	// scheme and port; IP addresses (IPv6 in brackets) and "localhost" are
+	// allowed. "*.example.com" stands for all names below example.com, however
+	// deep, but not for example.com itself. An exact name beats a wildcard, a
+	// longer wildcard a shorter one. Default: none, so that every host which no
+	// other tenant claims matches.
+	Domains []string `yaml:"domains"`
+
+	// Start of the paths that belong to the tenant, such as "/api". It matches
+	// whole segments: /api and /api/users, not /apix. With domains, both must
+	// match. A longer prefix beats a shorter one on the same host. At most 255
+	// bytes. Default: none, so that every path matches.
+	PathPrefix string `yaml:"path_prefix"`
+
+	// Lua scripts that declare the tenant's routes and middleware, by their
+	// names in lua_routing.scripts_dir, run in this order. Default: none.
+	LuaRoutes []string `yaml:"lua_routes"`
+
+	// Earlier name of health.interval: the time between two probes of a target;
+	// a plain number is seconds. Set only one of them. Default: not set.
+	HealthInterval settings.Duration `yaml:"health_interval"`
+
+	// Targets among which the tenant's requests are shared by weight. Default:
+	// none, so that the scripts answer every request.
+	Services []upstream.ServiceConfig `yaml:"services"`
+
+	// Time limits of the exchange with a target.
+	Timeouts upstream.TimeoutsConfig `yaml:"timeouts"`
+
+	// How the targets are probed.
+	Health upstream.HealthConfig `yaml:"health"`
+
+	// Limits on the connections to each target.
+	Connections upstream.ConnectionsConfig `yaml:"connections"`
+
+	// Whether path_prefix is cut off the path before a request is sent on: with
+	// the prefix /api, the target of /api/users gets /users, and that of /api
+	// gets /. Default: false, the target gets the whole path.
+	StripPrefix bool `yaml:"strip_prefix"`
+
+	// Whether the target gets the client's Host field. If false it gets the host
+	// of the service's url, and the client's only as X-Forwarded-Host.
+	// Default: true.
+	PreserveHost bool `yaml:"preserve_host"`
+}
+
+// SetDefaults fills a fresh element of the tenants list.
+func (c *Config) SetDefaults() {
+	*c = Config{
+		Timeouts:     upstream.DefaultTimeouts(),
+		Health:       upstream.DefaultHealth(),
+		Connections:  upstream.DefaultConnections(),
+		PreserveHost: true,
+	}
+}
+
+// Routing words how the tenant is matched: "host-based" (domains only),
+// "path-based" (a prefix only) or "hybrid" (both).
+func (c *Config) Routing() string {
+	switch {
+	case c.PathPrefix == "":
+		return "host-based"
+	case len(c.Domains) == 0:
+		return "path-based"
+	}
+	return "hybrid"
+}
+
+// Probes returns the health section with its interval resolved: the one that
+// was set, under whichever name, or 0 when none was.
+func (c *Config) Probes() upstream.HealthConfig {
+	health := c.Health
+	if health.Interval == 0 {
+		health.Interval = c.HealthInterval
+	}
+	return health
+}
+
+// CheckAll checks every tenant, and that no two have the same name or the same
+// match. That there is a tenant at all is left to the owner of the list.
+func CheckAll(list []Config, r settings.Reporter) {
+	names := make(map[string]bool, len(list))
+	owners := make(map[claim]string, len(list))
+	for i := range list {
+		c := &list[i]
+		c.Check(r)
+		if c.Name != "" && names[c.Name] {
+			r.Errorf(&c.Name, "tenant name %q is already taken, expected unique names", c.Name)
+		}
+		names[c.Name] = true
+		c.checkOwners(r, owners)
+	}
+}
+
+// Check reports what is wrong with the tenant. It doesn't see its neighbours:
+// CheckAll does.
+func (c *Config) Check(r settings.Reporter) {
+	c.checkName(r)
+	c.checkMatch(r)
+	if len(c.Services) == 0 && len(c.LuaRoutes) == 0 {
+		r.Errorf(c, "tenant %q has neither services nor lua_routes, expected at least one of them", c.Name)
+	}
+	for i, script := range c.LuaRoutes {
+		if strings.TrimSpace(script) == "" {
+			r.Errorf(&c.LuaRoutes[i], "script name is empty, expected a file in lua_routing.scripts_dir")
+		}
+	}
+	if c.HealthInterval != 0 && c.Health.Interval != 0 && c.HealthInterval != c.Health.Interval {
+		r.Errorf(&c.HealthInterval, "health_interval is %v but health.interval is %v, expected only one of them", c.HealthInterval, c.Health.Interval)
+	}
+	c.checkHealthInterval(r)
+	upstream.CheckServices(c.Services, r)
+	c.Timeouts.Check(r)
+	c.Health.Check(r)
+	c.Connections.Check(r)
+}
+
+func (c *Config) checkName(r settings.Reporter) {
+	switch {
+	case c.Name == "":
+		r.Errorf(&c.Name, "tenant without a name, expected letters, digits, dots, hyphens and underscores")
+	case len(c.Name) > maxName:
+		r.Errorf(&c.Name, "tenant name of %d bytes is too long, expected at most %d", len(c.Name), maxName)
+	case c.Name == "." || c.Name == "..":
+		r.Errorf(&c.Name, "tenant name %q is a dot segment, expected a name that can stand in a path", c.Name)
+	}
+	for i := range len(c.Name) {
+		if !in(c.Name[i], hostLow, hostHigh) {
+			r.Errorf(&c.Name, "tenant name %q has a character other than letters, digits, dots, hyphens and underscores", c.Name)
+			return
+		}
+	}
+}
+
+// checkMatch reports every domain that is wrong, and the prefix.
+func (c *Config) checkMatch(r settings.Reporter) {
+	if len(c.Domains) == 0 && c.PathPrefix == "" {
+		r.Errorf(c, "tenant %q has neither domains nor path_prefix, expected at least one of them", c.Name)
+	}
+	for i := range c.Domains {
+		if _, err := canonicalDomain(c.Domains[i]); err != nil {
+			r.Errorf(&c.Domains[i], "%v", err)
+		}
+	}
+	if c.PathPrefix != "" {
+		if _, err := CanonicalPrefix(c.PathPrefix); err != nil {
+			r.Errorf(&c.PathPrefix, "%v", err)
+		}
+	}
+	if c.StripPrefix && c.PathPrefix == "" {
+		r.Errorf(&c.StripPrefix, "strip_prefix is set without path_prefix, expected a prefix to strip")
+	}
+}
+
+// checkHealthInterval holds health_interval to the rule of health.interval,
+// which names the limit, without a second copy of it.
+func (c *Config) checkHealthInterval(r settings.Reporter) {
+	if c.HealthInterval == 0 || c.Health.Interval != 0 {
+		return
+	}
+	health := upstream.DefaultHealth() // valid but for the interval
+	health.Interval = c.HealthInterval
+	health.Check(redirect{r, &c.HealthInterval})
+}
+
+// checkOwners reports claims that another tenant in owners has made, and adds
+// the others. What Check has reported is passed over.
+func (c *Config) checkOwners(r settings.Reporter, owners map[claim]string) {
+	for i := range max(1, len(c.Domains)) {
+		var field any = &c.PathPrefix
+		var domains []string
+		if len(c.Domains) > 0 {
+			field, domains = &c.Domains[i], c.Domains[i:i+1]
+		}
+		claims, err := claimsOf(domains, c.PathPrefix)
+		if err != nil {
+			continue
+		}
+		if owner, taken := owners[claims[0]]; taken {
+			r.Errorf(field, "tenant %q has the same match as tenant %q (%s), expected each match once", c.Name, owner, claims[0])
+			continue
+		}
+		owners[claims[0]] = c.Name
+	}
+}
+
+// redirect reports every error at one field.
+type redirect struct {
+	to    settings.Reporter
+	field any
+}
+
+func (r redirect) Errorf(_ any, format string, args ...any) { r.to.Errorf(r.field, format, args...) }

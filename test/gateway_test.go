@@ -1,0 +1,237 @@
+// Package test drives the built binary from outside: end-to-end and
+// conformance suites over raw sockets, and the import rules of the module.
+//
+// It sees the gateway only through its command line, its sockets and its exit
+// code. What one package does by itself is tested beside that package.
+package test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// patience bounds every wait of the suite; nothing that works comes near it.
+	patience = 15 * time.Second
+	// pollPause is how long a poll loop rests between two looks.
+	pollPause = 5 * time.Millisecond
+	// waitingTests is how many parallel tests run at once: most of them wait
+	// for a time-out of the gateway, so their number isn't bound by the cores.
+	waitingTests = 48
+	// keptLog is how much of the end of a gateway's output is kept, in bytes.
+	keptLog = 256 << 10
+)
+
+// binary is the gateway under test, built at its first use. TestMain owns the
+// directory that it lives in.
+var binary struct {
+	once      sync.Once
+	directory string
+	path      string
+	err       error
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
+		if err := parallel.Value.Set(fmt.Sprint(waitingTests)); err != nil {
+			panic(err)
+		}
+	}
+	code := m.Run()
+	if binary.directory != "" {
+		_ = os.RemoveAll(binary.directory)
+	}
+	os.Exit(code)
+}
+
+// gateway is one running process of the binary.
+type gateway struct {
+	// address is the public listener, host:port.
+	address string
+	// admin is the admin listener, host:port.
+	admin string
+	// config is the path of its configuration file.
+	config string
+
+	command *exec.Cmd
+	output  *tail
+	exited  chan struct{}
+}
+
+// startGateway runs the binary with a configuration file that consists of the
+// listeners on free ports, followed by config, which must not hold the keys
+// server.address and admin.address. In config, a line "server:" may be given;
+// its keys are merged below the address. The process ends with the test, which
+// fails when it doesn't end with code 0 on SIGTERM, or when it reported a data
+// race or a panic.
+func startGateway(t *testing.T, config string) *gateway {
+	t.Helper()
+	g := &gateway{address: freeAddress(t), admin: freeAddress(t), exited: make(chan struct{})}
+	g.config = filepath.Join(t.TempDir(), "config.yaml")
+	g.write(t, config)
+	g.output = &tail{}
+	g.command = exec.Command(gatewayBinary(t), "-config", g.config) // #nosec G204 -- the binary that this test built
+	g.command.Stdout, g.command.Stderr = g.output, g.output
+	if err := g.command.Start(); err != nil {
+		t.Fatalf("cannot start %s: %v", g.command.Path, err)
+	}
+	go func() {
+		_ = g.command.Wait()
+		close(g.exited)
+	}()
+	t.Cleanup(func() { g.stop(t) })
+	g.awaitReady(t)
+	return g
+}
+
+// write puts config, completed by the listeners, into the gateway's file.
+func (g *gateway) write(t *testing.T, config string) {
+	t.Helper()
+	server, rest, found := strings.Cut("\n"+config, "\nserver:\n")
+	if !found {
+		server, rest = "\n"+config, ""
+	}
+	text := fmt.Sprintf("admin:\n  address: %s\nserver:\n  address: %s\n%s%s\n", g.admin, g.address, rest, server)
+	if err := os.WriteFile(g.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitReady returns when the public listener accepts connections.
+func (g *gateway) awaitReady(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(pollPause) {
+		conn, err := net.Dial("tcp", g.address)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		select {
+		case <-g.exited:
+			t.Fatalf("the gateway ended instead of listening on %s: %v\n%s", g.address, g.command.ProcessState, g.output)
+		default:
+		}
+	}
+	t.Fatalf("the gateway doesn't listen on %s after %v\n%s", g.address, patience, g.output)
+}
+
+// stop ends the process and checks how it ended. Its output is shown when the
+// test has failed.
+func (g *gateway) stop(t *testing.T) {
+	t.Helper()
+	if err := g.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("cannot send SIGTERM to the gateway: %v", err)
+	}
+	select {
+	case <-g.exited:
+	case <-time.After(2 * patience):
+		t.Errorf("the gateway still runs %v after SIGTERM", 2*patience)
+		_ = g.command.Process.Signal(syscall.SIGQUIT)
+		<-g.exited
+	}
+	output := g.output.String()
+	if code := g.command.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("the gateway ended with %v, want exit status 0", g.command.ProcessState)
+	}
+	for _, sign := range []string{"DATA RACE", "panic", "goroutine 1 ["} {
+		if strings.Contains(output, sign) {
+			t.Errorf("the gateway's output holds %q", sign)
+		}
+	}
+	if t.Failed() {
+		t.Logf("output of the gateway:\n%s", lastLines(output, 120))
+	}
+}
+
+// gatewayBinary returns the path of the gateway, built once for the whole run,
+// with the race detector when the suite itself runs under it.
+func gatewayBinary(t *testing.T) string {
+	t.Helper()
+	binary.once.Do(func() {
+		if binary.directory, binary.err = os.MkdirTemp("", "keystone-gateway-test-"); binary.err != nil {
+			return
+		}
+		binary.path = filepath.Join(binary.directory, "keystone-gateway")
+		arguments := []string{"build", "-o", binary.path}
+		if raceEnabled {
+			arguments = append(arguments, "-race")
+		}
+		build := exec.Command("go", append(arguments, "..")...) // #nosec G204 -- constant arguments
+		if output, err := build.CombinedOutput(); err != nil {
+			binary.err = fmt.Errorf("cannot build the gateway: %w\n%s", err, output)
+		}
+	})
+	if binary.err != nil {
+		t.Fatal(binary.err)
+	}
+	return binary.path
+}
+
+// freeAddress returns a loopback address whose port was free a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// eventually polls what until it is true, and fails the test, naming what was
+// awaited, when that takes longer than limit.
+func eventually(t *testing.T, limit time.Duration, awaited string, what func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(pollPause) {
+		if what() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v still not true: %s", limit, awaited)
+		}
+	}
+}
+
+// lastLines returns the last count lines of text.
+func lastLines(text string, count int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-count):], "\n")
+}
+
+// tail is a writer that keeps the last keptLog bytes. It may be used by several
+// goroutines.
+type tail struct {
+	mu   sync.Mutex
+	kept []byte
+}
+
+// Write never fails.
+func (w *tail) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kept = append(w.kept, p...)
+	if extra := len(w.kept) - keptLog; extra > 0 {
+		w.kept = bytes.Clone(w.kept[extra:])
+	}
+	return len(p), nil
+}
+
+// String returns what is kept.
+func (w *tail) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return string(w.kept)
+}

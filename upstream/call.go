@@ -1,0 +1,315 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
+
+const (
+	// maxAttempts bounds the targets that one request may try.
+	maxAttempts = 2
+	// maxInterim bounds the informational responses before the final one.
+	maxInterim = 32
+	// maxResponseHead bounds a response head, in bytes.
+	maxResponseHead = 64 << 10
+	// keepHead is the largest scratch buffer that a Call keeps for later.
+	keepHead = 8 << 10
+)
+
+// Request is what a Call sends.
+type Request interface {
+	// AppendRequest appends the head, for target t, and all of a buffered body.
+	AppendRequest(dst []byte, t *Target) []byte
+	// Upload starts the sending of a streamed body; it is called once the
+	// head has been written, and must not block. It must end when the
+	// connection's socket is aborted.
+	Upload(c *Conn)
+	// Interim is shown each informational response but 100 and 101.
+	Interim(r *http1.Response) error
+}
+
+// Call is one request through a pool: pick a target, send, read the response
+// head, and retry where that can do no harm. It is reused: Reset, fill in,
+// Do, read the body, End.
+type Call struct {
+	// Filled in by the caller.
+	Request    Request
+	Timeouts   Timeouts
+	Expiry     int64 // socket.Nanotime at which the whole request ends; 0 is never
+	HEAD       bool  // the method is HEAD
+	Idempotent bool  // RFC 9110 §9.2.2
+	Streaming  bool  // the body is streamed by Request.Upload, so it can't be sent twice
+
+	// Filled in by Do, also when it fails.
+	Target      *Target
+	Attempts    int
+	ConnectTime time.Duration // of a connection opened for this request
+	HeaderTime  time.Duration // from the first attempt to the response head
+
+	// Filled in by Do when it succeeds. They are views into the Call's memory.
+	Conn     *Conn
+	Response http1.Response
+	Body     http1.Body
+
+	mu      sync.Mutex
+	conn    *Conn // the one that Abort must reach
+	aborted error
+
+	head, out []byte
+}
+
+// Timeouts are a tenant's upstream timeouts; 0 is none.
+type Timeouts struct {
+	Connect, ResponseHeader, Idle time.Duration
+}
+
+// Reset makes c ready for another request and keeps its memory.
+func (c *Call) Reset() {
+	c.Request, c.Timeouts, c.Expiry = nil, Timeouts{}, 0
+	c.HEAD, c.Idempotent, c.Streaming = false, false, false
+	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime = nil, 0, 0, 0
+	c.Conn, c.conn, c.aborted = nil, nil, nil
+	c.Response.Reset()
+	c.head, c.out = shrink(c.head), shrink(c.out)
+}
+
+func shrink(b []byte) []byte {
+	if cap(b) > keepHead {
+		return nil
+	}
+	return b[:0]
+}
+
+// Do sends the request to a target of p. On success the response head has
+// been read and Body can be; the caller must End the call. The error is a
+// *Failure, and then nothing is left to end.
+func (c *Call) Do(p *Pool) error {
+	start := socket.Nanotime()
+	var failure *Failure
+	for c.Attempts < maxAttempts {
+		t, err := c.pick(p, failure)
+		if err != nil {
+			break
+		}
+		if c.Attempts++; c.Attempts > 1 {
+			t.Retries.Add(1)
+		}
+		if failure = c.attempt(t); failure == nil {
+			c.HeaderTime = time.Duration(socket.Nanotime() - start)
+			return nil
+		}
+		t.Failures.Add(1)
+		if !c.mayRetry(failure) {
+			break
+		}
+	}
+	if failure == nil {
+		failure = &Failure{Reason: NoTarget}
+	}
+	return failure
+}
+
+// pick returns the target of the next attempt: after a failure another one,
+// or the same where only a kept connection had failed.
+func (c *Call) pick(p *Pool, failure *Failure) (*Target, error) {
+	if failure == nil {
+		return p.Pick(nil)
+	}
+	t, err := p.Pick(failure.Target)
+	if err != nil && failure.keptConn && failure.Target.Healthy() {
+		return failure.Target, nil
+	}
+	return t, err
+}
+
+// mayRetry applies RFC 9110 §9.2.2: a request of which nothing was sent, or
+// one that may be sent twice and has had no answer.
+func (c *Call) mayRetry(f *Failure) bool {
+	return f.unsent() || f.Reason == NoResponse && c.Idempotent && !c.Streaming
+}
+
+// attempt sends the request to one target and reads the response head.
+func (c *Call) attempt(t *Target) *Failure {
+	c.Target = t
+	if !t.Begin() {
+		return c.fail(Overflow, nil)
+	}
+	conn, failure := c.connect(t)
+	if failure == nil {
+		if failure = c.exchange(conn); failure == nil {
+			return nil
+		}
+		failure.keptConn = conn.used
+		c.detach()
+		conn.release(false)
+	}
+	t.End()
+	return failure
+}
+
+// connect acquires a connection and makes it the one that Abort reaches.
+func (c *Call) connect(t *Target) (*Conn, *Failure) {
+	conn, err := t.acquire(c.Timeouts.Connect)
+	switch {
+	case err == nil:
+	case isOverflow(err), isLocal(err):
+		return nil, c.fail(Overflow, err)
+	default:
+		t.MarkConnectFailure(err)
+		if isTimeout(err) {
+			return nil, c.fail(ConnectTimeout, err)
+		}
+		return nil, c.fail(ConnectFailed, err)
+	}
+	if !conn.used {
+		c.ConnectTime = conn.connectTime
+	}
+	if err := c.attach(conn); err != nil {
+		conn.release(true) // untouched
+		return nil, c.fail(Aborted, err)
+	}
+	return conn, nil
+}
+
+// exchange writes the request and reads the response head.
+func (c *Call) exchange(conn *Conn) *Failure {
+	c.out = c.Request.AppendRequest(c.out[:0], c.Target)
+	conn.Sock.SetWriteExpiry(c.expiry(c.Timeouts.Idle))
+	var written int
+	var err error
+	if c.Streaming {
+		conn.Sock.SetReadExpiry(c.Expiry) // Upload sets the rest when it is done
+		if written, err = conn.Write(c.out); err == nil {
+			c.Request.Upload(conn)
+		}
+	} else {
+		conn.Sock.SetReadExpiry(c.expiry(c.Timeouts.ResponseHeader))
+		written, err = conn.send(c.out)
+	}
+	switch {
+	case err == nil:
+	case written == 0 && conn.Sock.Aborted() == nil:
+		return c.fail(SendFailed, err)
+	case written < len(c.out) && !isTimeout(err):
+		// The target may have answered before it stopped reading.
+	default:
+		return c.fail(c.whyNoHead(conn, err, false), err)
+	}
+	return c.readHead(conn)
+}
+
+// readHead reads responses until the final one, or 101.
+func (c *Call) readHead(conn *Conn) *Failure {
+	for interim := 0; interim <= maxInterim; interim++ {
+		var err error
+		begun := conn.Reader.Buffered() > 0
+		c.head, err = conn.Reader.ReadHead(c.head[:0], maxResponseHead)
+		if err != nil {
+			_, nothing := errors.AsType[*http1.ErrNothing](err)
+			return c.fail(c.whyNoHead(conn, err, interim > 0 || begun || !nothing), err)
+		}
+		if err = c.Response.Parse(c.head, c.HEAD); err != nil {
+			return c.fail(BadResponse, err)
+		}
+		if c.Response.Status >= 200 || c.Response.Status == 101 {
+			c.Body.Reset(&conn.Reader, &c.Response.Message)
+			c.Conn = conn
+			return nil
+		}
+		if c.Response.Status == 100 {
+			continue
+		}
+		if err = c.Request.Interim(&c.Response); err != nil {
+			return c.fail(Aborted, err)
+		}
+	}
+	return c.fail(BadResponse, errors.New("too many informational responses"))
+}
+
+// whyNoHead classifies an error of reading the head.
+func (c *Call) whyNoHead(conn *Conn, err error, begun bool) Reason {
+	switch {
+	case conn.Sock.Aborted() != nil:
+		return Aborted
+	case isTimeout(err):
+		return ResponseTimeout
+	case begun:
+		return BadResponse
+	}
+	return NoResponse
+}
+
+// End gives the connection back. reusable says that the caller has sent the
+// whole request and read the whole response without a fault.
+func (c *Call) End(reusable bool) {
+	conn := c.Conn
+	if conn == nil {
+		return
+	}
+	c.Conn = nil
+	c.detach()
+	r := &c.Response
+	keep := r.Minor == 1 && !r.Close || r.Minor == 0 && r.KeepAlive
+	conn.release(reusable && keep && r.Status != 101 && c.Body.Done() &&
+		r.Framing != http1.UntilClose && conn.Reader.Buffered() == 0 && conn.Sock.Aborted() == nil)
+	c.Target.End()
+}
+
+// Abort gives the call up, from any goroutine: what is parked on its
+// connection ends with cause.
+func (c *Call) Abort(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.aborted = cause
+	if c.conn != nil {
+		c.conn.Sock.Abort(cause)
+	}
+}
+
+func (c *Call) attach(conn *Conn) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.aborted == nil {
+		c.conn = conn
+	}
+	return c.aborted
+}
+
+func (c *Call) detach() {
+	c.mu.Lock()
+	c.conn = nil
+	c.mu.Unlock()
+}
+
+// expiry is the earlier of d from now and the end of the whole request.
+func (c *Call) expiry(d time.Duration) int64 { return Expiry(d, c.Expiry) }
+
+// Expiry returns the socket expiry d from now, or total where that is earlier
+// and not 0.
+func Expiry(d time.Duration, total int64) int64 {
+	if d <= 0 {
+		return total
+	}
+	at := socket.Nanotime() + int64(d)
+	if total != 0 && total < at {
+		return total
+	}
+	return at
+}
+
+func (c *Call) fail(reason Reason, err error) *Failure {
+	return &Failure{Reason: reason, Target: c.Target, Err: err}
+}
+
+func isTimeout(err error) bool {
+	var netErr net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &netErr) && netErr.Timeout()
+}

@@ -1,0 +1,270 @@
+package upstream
+
+import (
+	_ "embed" // for Source
+	"strings"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+)
+
+//go:embed config.go
+var source string
+
+// Source returns the text of this file, whose comments document the section in
+// the JSON Schema and in docs/configuration.md.
+func Source() string { return source }
+
+// Limits and defaults of the sections below.
+const (
+	maxWeight    = 1000
+	maxThreshold = 1000
+	maxConns     = 1_000_000
+
+	defaultInterval     = 10 * time.Second
+	defaultTimeout      = 2 * time.Second
+	defaultHealthyAfter = 2
+	defaultUnhealthy    = 3
+	minInterval         = 100 * time.Millisecond
+)
+
+// ServiceConfig describes one target of a tenant: an entry of
+// tenants[].services.
+type ServiceConfig struct {
+	// Name of the target in the admin API, the metrics and the logs.
+	// Default: the host and port of url, or the path of its socket.
+	Name string `yaml:"name"`
+
+	// Address of the target: "http://host[:port][/base]",
+	// "https://host[:port][/base]" (the certificate is verified) or
+	// "unix:///path/to.sock". The path of a request is appended to /base.
+	// Names are resolved to IPv4 and IPv6 addresses every 30 seconds, never
+	// while a request waits. User, password, query and fragment are refused.
+	URL string `yaml:"url" required:"true"`
+
+	// Path that is probed with GET on this target, appended to the /base of
+	// url, such as "/health". Default: the tenant's health.path; when that is
+	// empty too, the probe is a TCP connect if an interval is set, and
+	// otherwise only failing requests mark the target as down.
+	Health string `yaml:"health"`
+
+	// Share of the requests that this target gets, relative to the weights of
+	// the tenant's other targets: 1 to 1000. Default: 1.
+	Weight int `yaml:"weight"`
+}
+
+// SetDefaults fills a fresh element of a services list.
+func (c *ServiceConfig) SetDefaults() { *c = ServiceConfig{Weight: 1} }
+
+// Check reports what is wrong with the service. It doesn't see its neighbours:
+// CheckServices does.
+func (c *ServiceConfig) Check(r settings.Reporter) {
+	if _, err := ParseAddress(c.URL); err != nil {
+		r.Errorf(&c.URL, "%v", err)
+	}
+	if err := checkName(c.Name); err != nil {
+		r.Errorf(&c.Name, "%v", err)
+	}
+	if c.Health != "" {
+		checkPath(r, &c.Health, "health")
+	}
+	if c.Weight < 1 || c.Weight > maxWeight {
+		r.Errorf(&c.Weight, "weight %d is out of range, expected 1 to %d", c.Weight, maxWeight)
+	}
+}
+
+// CheckServices checks every service of one tenant, and that no two of them
+// have the same address or the same name.
+func CheckServices(list []ServiceConfig, r settings.Reporter) {
+	urls, names := map[string]int{}, map[string]int{}
+	for i := range list {
+		c := &list[i]
+		c.Check(r)
+		address, err := ParseAddress(c.URL)
+		if err != nil {
+			continue
+		}
+		if first, taken := urls[address.String()]; taken {
+			r.Errorf(&c.URL, "url %q is already services[%d], expected each target once (use weight for a larger share)", c.URL, first)
+			continue
+		}
+		urls[address.String()] = i
+		name := c.displayName(address)
+		if first, taken := names[name]; taken {
+			r.Errorf(&c.Name, "name %q is already the name of services[%d], expected unique names", name, first)
+			continue
+		}
+		names[name] = i
+	}
+}
+
+// HealthConfig says how the targets of a tenant are probed: tenants[].health.
+type HealthConfig struct {
+	// Path that is probed with GET on every target without a health path of
+	// its own, such as "/health". Default: none.
+	Path string `yaml:"path"`
+
+	// Time between two probes of a target, varied by 10 % either way.
+	// At least 100ms. Default: 10s where a path is set. Where none is set,
+	// setting the interval turns on TCP connect probes.
+	Interval settings.Duration `yaml:"interval"`
+
+	// Longest time of one probe, from connecting to the end of the answer.
+	// Default: 2s.
+	Timeout settings.Duration `yaml:"timeout"`
+
+	// Successful probes in a row after which a target that failed its probes
+	// gets requests again: 1 to 1000. Default: 2. A target that could not be
+	// connected to returns with its first successful probe.
+	HealthyAfter int `yaml:"healthy_after"`
+
+	// Failed probes in a row after which a target gets no more requests:
+	// 1 to 1000. Default: 3. A request that cannot connect takes its target
+	// down at once.
+	UnhealthyAfter int `yaml:"unhealthy_after"`
+
+	// Status codes of a healthy answer: codes and ranges, separated by commas,
+	// such as "200-299,404". Default: "200-399".
+	ExpectStatus StatusSet `yaml:"expect_status"`
+}
+
+// DefaultHealth returns the documented defaults. Interval stays zero, which
+// means that it was not set.
+func DefaultHealth() HealthConfig {
+	return HealthConfig{
+		Timeout:        settings.Duration(defaultTimeout),
+		HealthyAfter:   defaultHealthyAfter,
+		UnhealthyAfter: defaultUnhealthy,
+		ExpectStatus:   statusRange(200, 399),
+	}
+}
+
+// SetDefaults fills c with DefaultHealth.
+func (c *HealthConfig) SetDefaults() { *c = DefaultHealth() }
+
+// Check reports what is wrong with the section.
+func (c *HealthConfig) Check(r settings.Reporter) {
+	if c.Path != "" {
+		checkPath(r, &c.Path, "path")
+	}
+	if c.Interval != 0 && c.Interval.Std() < minInterval {
+		r.Errorf(&c.Interval, "interval %v is too short, expected at least %v", c.Interval.Std(), minInterval)
+	}
+	checkPositive(r, &c.Timeout, "timeout")
+	checkCount(r, &c.HealthyAfter, "healthy_after", 1, maxThreshold)
+	checkCount(r, &c.UnhealthyAfter, "unhealthy_after", 1, maxThreshold)
+	if c.ExpectStatus.IsZero() {
+		r.Errorf(&c.ExpectStatus, `expect_status is empty, expected codes and ranges like "200-299,404"`)
+	}
+}
+
+// TimeoutsConfig bounds the exchange with a target: tenants[].timeouts.
+type TimeoutsConfig struct {
+	// Longest time to connect to a target, TLS handshake included.
+	// Default: 2s. The request is then sent to another target if there is one,
+	// and otherwise answered with 504.
+	Connect settings.Duration `yaml:"connect"`
+
+	// Longest time from the end of the request to the response's header.
+	// Default: 60s. The request is then answered with 504.
+	ResponseHeader settings.Duration `yaml:"response_header"`
+
+	// Longest time without a byte in either direction while a body is
+	// transferred or a tunnel (such as a WebSocket) is open. Default: 60s.
+	Idle settings.Duration `yaml:"idle"`
+
+	// Longest time of the whole exchange, bodies included; tunnels are exempt.
+	// Default: 0, which means no limit.
+	Total settings.Duration `yaml:"total"`
+}
+
+// DefaultTimeouts returns the documented defaults.
+func DefaultTimeouts() TimeoutsConfig {
+	return TimeoutsConfig{
+		Connect:        settings.Duration(2 * time.Second),
+		ResponseHeader: settings.Duration(time.Minute),
+		Idle:           settings.Duration(time.Minute),
+	}
+}
+
+// SetDefaults fills c with DefaultTimeouts.
+func (c *TimeoutsConfig) SetDefaults() { *c = DefaultTimeouts() }
+
+// Check reports what is wrong with the section.
+func (c *TimeoutsConfig) Check(r settings.Reporter) {
+	checkPositive(r, &c.Connect, "connect")
+	checkPositive(r, &c.ResponseHeader, "response_header")
+	checkPositive(r, &c.Idle, "idle")
+	if c.Total < 0 {
+		r.Errorf(&c.Total, "total %v is negative, expected a duration like 5m, or 0 for no limit", c.Total.Std())
+	}
+}
+
+// ConnectionsConfig bounds the connections to each target of a tenant:
+// tenants[].connections.
+type ConnectionsConfig struct {
+	// Most connections that are open to one target at a time: 1 to 1000000.
+	// Default: 1024.
+	MaxPerTarget int `yaml:"max_per_target"`
+
+	// Most requests that wait for a connection to one target: 0 to 1000000.
+	// Default: 1024. Further ones are answered with 503 at once.
+	MaxPending int `yaml:"max_pending"`
+
+	// Longest time that a request waits for a connection. Default: 1s. It is
+	// then answered with 503.
+	PendingTimeout settings.Duration `yaml:"pending_timeout"`
+
+	// Time after which a kept connection that nobody uses is closed.
+	// Default: 30s. Keep it below the target's own keep-alive time, so that
+	// the gateway and not the target is the one that closes.
+	IdleTimeout settings.Duration `yaml:"idle_timeout"`
+}
+
+// DefaultConnections returns the documented defaults.
+func DefaultConnections() ConnectionsConfig {
+	return ConnectionsConfig{
+		MaxPerTarget:   1024,
+		MaxPending:     1024,
+		PendingTimeout: settings.Duration(time.Second),
+		IdleTimeout:    settings.Duration(30 * time.Second),
+	}
+}
+
+// SetDefaults fills c with DefaultConnections.
+func (c *ConnectionsConfig) SetDefaults() { *c = DefaultConnections() }
+
+// Check reports what is wrong with the section.
+func (c *ConnectionsConfig) Check(r settings.Reporter) {
+	checkCount(r, &c.MaxPerTarget, "max_per_target", 1, maxConns)
+	checkCount(r, &c.MaxPending, "max_pending", 0, maxConns)
+	checkPositive(r, &c.PendingTimeout, "pending_timeout")
+	checkPositive(r, &c.IdleTimeout, "idle_timeout")
+}
+
+func checkPositive(r settings.Reporter, field *settings.Duration, key string) {
+	if *field <= 0 {
+		r.Errorf(field, "%s %v is not positive, expected a duration like 5s or 250ms", key, field.Std())
+	}
+}
+
+func checkCount(r settings.Reporter, field *int, key string, low, high int) {
+	if *field < low || *field > high {
+		r.Errorf(field, "%s %d is out of range, expected %d to %d", key, *field, low, high)
+	}
+}
+
+// checkPath accepts what may stand in the request line of a probe.
+func checkPath(r settings.Reporter, field *string, key string) {
+	path := *field
+	if !strings.HasPrefix(path, "/") {
+		r.Errorf(field, "%s %q is not a path, expected one that starts with / such as /health", key, path)
+		return
+	}
+	for i := range len(path) {
+		if c := path[i]; c <= ' ' || c >= 0x7f || c == '#' || c == '\\' {
+			r.Errorf(field, "%s %q contains the byte %q, expected it to be percent-encoded", key, path, c)
+			return
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
+
+// errNoAddress is why a target whose name never resolved can't be connected to.
+var errNoAddress = errors.New("its name has no address yet")
+
+// ConnectError says that no connection to a target could be made, so that
+// nothing of a request was sent.
+type ConnectError struct {
+	Target  string // name of the target
+	Address string // host:port or socket
+	Err     error
+}
+
+func (e *ConnectError) Error() string {
+	return fmt.Sprintf("cannot connect to target %q at %s: %v", e.Target, e.Address, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// Timeout reports whether the connect timeout had passed.
+func (e *ConnectError) Timeout() bool {
+	if errors.Is(e.Err, context.DeadlineExceeded) {
+		return true
+	}
+	cause, ok := errors.AsType[net.Error](e.Err)
+	return ok && cause.Timeout()
+}
+
+// opener opens the socket of a connection.
+type opener func(ctx context.Context, network, address string) (net.Conn, error)
+
+// dial makes a connection for the request pool: within the connect timeout of
+// the settings, or the given one where that is shorter and not 0. It is the
+// DialTimeout of the HostClient, which has no context to give.
+func (t *Target) dial(_ string, timeout time.Duration) (net.Conn, error) {
+	limit := t.tuned.Load().connect
+	if timeout > 0 && timeout < limit {
+		limit = timeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	start := socket.Nanotime()
+	conn, err := t.connect(ctx, t.openSocket)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(conn, time.Duration(socket.Nanotime()-start)), nil
+}
+
+// openSocket opens what requests use. Probes do with less: a net.Conn whose
+// deadlines need no sweeper.
+func (t *Target) openSocket(ctx context.Context, network, address string) (net.Conn, error) {
+	plain, err := t.registry.options.Dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	sock, err := socket.New(plain, t.registry.options.Sweeper)
+	if err != nil {
+		_ = plain.Close()
+		return nil, err
+	}
+	return sock, nil
+}
+
+// connect returns a connection that is ready for a request: what open returns,
+// or TLS on it. The error is a *ConnectError. ctx must have a deadline.
+func (t *Target) connect(ctx context.Context, open opener) (net.Conn, error) {
+	conn, err := t.connectAny(ctx, open)
+	if err != nil {
+		return nil, &ConnectError{Target: t.Name(), Address: t.address.HostPort(), Err: err}
+	}
+	return conn, nil
+}
+
+// connectAny tries the addresses in turn, the last good one first, until the
+// deadline of ctx. Each gets its share of the time that is left, but at least a
+// quarter of the whole: one that swallows packets doesn't use up the time of
+// the others.
+func (t *Target) connectAny(ctx context.Context, open opener) (net.Conn, error) {
+	if t.address.Network == "unix" {
+		return t.attempt(ctx, t.address.Socket, open)
+	}
+	addresses, first := t.addresses()
+	deadline, _ := ctx.Deadline()
+	quarter := time.Until(deadline) / 4
+	failed := errNoAddress
+	for i := range addresses {
+		ip := addresses[(first+i)%len(addresses)]
+		share := max(time.Until(deadline)/time.Duration(len(addresses)-i), quarter)
+		bounded, cancel := context.WithTimeout(ctx, share)
+		conn, err := t.attempt(bounded, netip.AddrPortFrom(ip, t.address.Port).String(), open)
+		cancel()
+		if err == nil {
+			if i > 0 || t.lastGood.Load() == nil {
+				t.lastGood.Store(&ip)
+			}
+			return conn, nil
+		}
+		failed = err
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, failed
+}
+
+// addresses returns the known addresses and the index of the last good one.
+func (t *Target) addresses() (all []netip.Addr, first int) {
+	if t.name == nil {
+		return []netip.Addr{t.address.IP}, 0
+	}
+	all = t.name.addresses()
+	if good := t.lastGood.Load(); good != nil {
+		for i, ip := range all {
+			if ip == *good {
+				return all, i
+			}
+		}
+	}
+	return all, 0
+}
+
+func (t *Target) attempt(ctx context.Context, address string, open opener) (net.Conn, error) {
+	plain, err := open(ctx, t.address.Network, address)
+	if err != nil || t.tls == nil {
+		return plain, err
+	}
+	secure := tls.Client(plain, t.tls)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = plain.Close() // the handshake's error is the one that tells
+		return nil, fmt.Errorf("TLS handshake as %q: %w", t.address.ServerName, err)
+	}
+	return secure, nil
+}

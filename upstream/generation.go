@@ -1,0 +1,78 @@
+package upstream
+
+import (
+	"sync"
+	"time"
+)
+
+// Generation is the set of pools of one snapshot. It is immutable.
+type Generation struct {
+	pools    []*Pool
+	byName   map[string]*Pool
+	members  []member // one for each reference to a target
+	released bool     // guarded by the registry's lock
+}
+
+type member struct {
+	target *Target
+	tuned  *tuning
+}
+
+// Pools returns the pools in the order of the configuration. The caller must
+// not change the slice.
+func (g *Generation) Pools() []*Pool { return g.pools }
+
+// Pool returns the pool of a tenant, or nil.
+func (g *Generation) Pool(name string) *Pool { return g.byName[name] }
+
+// awaitNames waits until every name was looked up once, at most for limit.
+func (g *Generation) awaitNames(limit time.Duration) {
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	for _, m := range g.members {
+		if m.target.name == nil {
+			continue
+		}
+		select {
+		case <-m.target.name.first:
+		case <-m.target.ctx.Done(): // closed, so nobody looks it up
+		case <-timeout.C:
+			return
+		}
+	}
+}
+
+// goroutines starts and awaits those of one registry.
+type goroutines struct {
+	crashed func(cause any) // told of a panic, which ends that goroutine only
+
+	mu     sync.Mutex
+	closed bool // guarded by mu
+	group  sync.WaitGroup
+}
+
+// start runs f in a goroutine; false after close.
+func (g *goroutines) start(f func()) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.group.Go(func() {
+		defer func() {
+			if cause := recover(); cause != nil {
+				g.crashed(cause)
+			}
+		}()
+		f()
+	})
+	return true
+}
+
+// close refuses further starts and waits for what runs.
+func (g *goroutines) close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.group.Wait()
+}

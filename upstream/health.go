@@ -1,0 +1,230 @@
+package upstream
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	firstBackoff = 100 * time.Millisecond
+	// longestBackoff leaves time for the probe itself: a target that is back
+	// gets requests within a second.
+	longestBackoff = 800 * time.Millisecond
+	// longestStart bounds the random delay before the first probe.
+	longestStart = 2 * time.Second
+)
+
+// health is whether a target may get requests, and why.
+type health struct {
+	up    atomic.Bool   // read on the request path
+	stale atomic.Bool   // up has changed and the pools don't know yet
+	wake  chan struct{} // holds at most one; the prober then looks at the state again
+
+	mu sync.Mutex // guards all below
+	// unresolved: the name never had an address. Down, and nothing to probe.
+	unresolved bool
+	// reported: this first state of an unresolved target was logged.
+	reported bool
+	// reviving: down since a connect failed. Probed in quick succession, and
+	// the first success ends it.
+	reviving  bool
+	backoff   time.Duration // until the next probe while reviving
+	marks     uint64        // passive marks; a probe that began before one says nothing
+	successes int           // in a row
+	failures  int           // in a row
+	lastCheck time.Time
+	latency   time.Duration
+	lastError string
+	probing   bool   // the prober's goroutine runs
+	interrupt func() // ends the probe that runs, if any; nil before the first
+	pools     []*Pool
+}
+
+// Healthy reports whether the target may get requests: one atomic load.
+func (t *Target) Healthy() bool { return t.health.up.Load() }
+
+// MarkConnectFailure takes the target down at once and has it probed in quick
+// succession until it is back. Call it for an error that says that the target
+// can't be connected to, never for one of a request.
+func (t *Target) MarkConnectFailure(err error) {
+	h := &t.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failures++
+	h.successes = 0
+	h.lastError = err.Error()
+	if !h.up.Load() {
+		return // a request that began earlier; the prober knows
+	}
+	h.marks++
+	if h.interrupt != nil {
+		h.interrupt()
+	}
+	h.revive()
+	t.changeLocked(false)
+	t.startProberLocked()
+	h.wakeProber()
+}
+
+// record takes the result of a probe that began after the given number of
+// passive marks.
+func (t *Target) record(r probeResult, marks uint64) {
+	h := &t.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if marks != h.marks || h.unresolved {
+		return
+	}
+	h.lastCheck, h.latency = r.end, r.latency
+	if r.err == nil {
+		t.succeededLocked()
+	} else {
+		t.failedLocked(r.err)
+	}
+}
+
+func (t *Target) succeededLocked() {
+	h := &t.health
+	h.failures, h.lastError = 0, ""
+	h.successes++
+	if !h.up.Load() && (h.reviving || h.successes >= t.tuned.Load().healthyAfter) {
+		h.reviving = false
+		t.changeLocked(true)
+	}
+}
+
+func (t *Target) failedLocked(err error) {
+	h := &t.health
+	h.successes, h.lastError = 0, err.Error()
+	h.failures++
+	up := h.up.Load()
+	if up && h.failures < t.tuned.Load().unhealthyAfter {
+		return
+	}
+	_, unreachable := errors.AsType[*ConnectError](err)
+	switch {
+	case h.reviving:
+		h.backoff = min(2*h.backoff, longestBackoff)
+	case unreachable:
+		h.revive()
+	}
+	if up {
+		t.changeLocked(false)
+	}
+}
+
+// lookedUp is told by the resolver, until the name has an address.
+func (t *Target) lookedUp(err error) {
+	t.lookedUpLocked(err)
+	t.publish() // the resolver isn't on the request path
+}
+
+func (t *Target) lookedUpLocked(err error) {
+	h := &t.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.unresolved {
+		return
+	}
+	if err != nil {
+		h.lastError = err.Error()
+		if !h.reported {
+			h.reported = true
+			t.changeLocked(false)
+		}
+		return
+	}
+	h.unresolved, h.lastError = false, ""
+	if h.reported {
+		t.changeLocked(true)
+	} else {
+		h.up.Store(true) // a target starts healthy: nothing has changed
+		h.stale.Store(true)
+	}
+	t.startProberLocked()
+}
+
+// retune follows a change of the probes' settings.
+func (t *Target) retune(old, tuned *tuning) {
+	h := &t.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if tuned.kind == probeNone && !h.up.Load() && !h.unresolved && !h.reviving {
+		h.revive() // nothing else would bring it back
+	}
+	t.startProberLocked()
+	if !tuned.sameProbes(old) {
+		h.wakeProber()
+	}
+}
+
+// changeLocked makes the target healthy or unhealthy, counts and logs it. The
+// pools follow with publish; until then Pool.Pick skips a target that is down.
+func (t *Target) changeLocked(up bool) {
+	h := &t.health
+	h.up.Store(up)
+	h.stale.Store(true)
+	t.Transitions.Add(1)
+	log := t.registry.options.Log
+	event := log.Info()
+	if !up {
+		event = log.Warn().Str("reason", h.lastError).Int("failures", h.failures)
+	}
+	event.Str("tenant", t.tenant).Str("target", t.Name()).Str("status", status(up)).Msg("target is " + status(up))
+}
+
+// publish has the pools reckon with a change. Not for the request path.
+func (t *Target) publish() {
+	if !t.health.stale.Swap(false) {
+		return
+	}
+	t.health.mu.Lock()
+	pools := slices.Clone(t.health.pools)
+	t.health.mu.Unlock()
+	for _, p := range pools {
+		p.refresh()
+	}
+}
+
+func (t *Target) watch(p *Pool) {
+	t.health.mu.Lock()
+	defer t.health.mu.Unlock()
+	t.health.pools = append(t.health.pools, p)
+}
+
+func (t *Target) unwatch(p *Pool) {
+	t.health.mu.Lock()
+	defer t.health.mu.Unlock()
+	if i := slices.Index(t.health.pools, p); i >= 0 {
+		t.health.pools = slices.Delete(t.health.pools, i, i+1)
+	}
+}
+
+func (h *health) revive() { h.reviving, h.backoff = true, firstBackoff }
+
+func (h *health) wakeProber() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (h *health) describe(s *TargetState) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.Status = status(h.up.Load())
+	s.LastCheck = h.lastCheck
+	s.LatencyMS = float64(h.latency.Microseconds()) / 1000
+	s.LastError = h.lastError
+	s.ConsecutiveFailures = h.failures
+}
+
+func status(up bool) string {
+	if up {
+		return "healthy"
+	}
+	return "unhealthy"
+}

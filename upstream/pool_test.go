@@ -1,0 +1,174 @@
+package upstream_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// weighted activates one pool of targets a, b, c… that are never probed.
+func weighted(t testing.TB, weights ...int) *upstream.Pool {
+	t.Helper()
+	r := upstream.NewRegistry(upstream.Options{Dial: newNetwork().Dial})
+	t.Cleanup(r.Close)
+	c := upstream.PoolConfig{Name: "tenant"}
+	for i, w := range weights {
+		c.Services = append(c.Services, upstream.ServiceConfig{
+			Name: string(rune('a' + i)), URL: fmt.Sprintf("http://10.0.%d.%d", i/256, i%256), Weight: w,
+		})
+	}
+	g, err := r.Build([]upstream.PoolConfig{c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Activate(g)
+	return g.Pool("tenant")
+}
+
+func TestPickIsSmooth(t *testing.T) {
+	for _, c := range []struct {
+		weights []int
+		cycle   string // up to rotation
+	}{
+		{[]int{1}, "a"},
+		{[]int{7}, "a"},
+		{[]int{1, 1, 1}, "abc"},
+		{[]int{1000, 1000}, "ab"},
+		{[]int{5, 1, 1}, "aabacaa"},
+		{[]int{50, 10, 10}, "aabacaa"},
+		{[]int{2, 1}, "aba"},
+		{[]int{4, 2}, "aba"},
+		{[]int{3, 2, 1}, "abacba"},
+	} {
+		p := weighted(t, c.weights...)
+		var got strings.Builder
+		for range 3 * len(c.cycle) {
+			target, err := p.Pick(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got.WriteString(target.Name())
+		}
+		if !strings.Contains(strings.Repeat(c.cycle, 5), got.String()) {
+			t.Errorf("weights %v: got %s, expected %s over and over", c.weights, got.String(), c.cycle)
+		}
+	}
+}
+
+func TestPickIsExactUnderConcurrency(t *testing.T) {
+	const pickers, cycles = 8, 400
+	for _, weights := range [][]int{{1, 1}, {3, 2, 1}, {100, 10, 1}, {1, 2, 3, 4, 5, 6, 7, 8}} {
+		p := weighted(t, weights...)
+		cycle := 0
+		for _, w := range weights {
+			cycle += w
+		}
+		counts := make([]map[string]int, pickers)
+		var group sync.WaitGroup
+		for i := range pickers {
+			counts[i] = map[string]int{}
+			group.Go(func() {
+				for range cycle * cycles / pickers {
+					target, err := p.Pick(nil)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					counts[i][target.Name()]++
+				}
+			})
+		}
+		group.Wait()
+		for i, w := range weights {
+			name, total := string(rune('a'+i)), 0
+			for _, c := range counts {
+				total += c[name]
+			}
+			if total != w*cycles {
+				t.Errorf("weights %v: %s got %d of %d picks, expected exactly %d", weights, name, total, cycle*cycles, w*cycles)
+			}
+		}
+	}
+}
+
+func TestPickScalesLongCycles(t *testing.T) {
+	weights := make([]int, 200)
+	for i := range weights {
+		weights[i] = 1000 - i
+	}
+	weights[199] = 1
+	p := weighted(t, weights...)
+	seen := map[*upstream.Target]int{}
+	for range 2 * 65536 {
+		target, err := p.Pick(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[target]++
+	}
+	targets := p.Targets()
+	if len(seen) != 200 || seen[targets[0]] <= seen[targets[100]] || seen[targets[199]] == 0 {
+		t.Errorf("got %d targets, shares %d, %d, %d; expected 200 targets with falling shares",
+			len(seen), seen[targets[0]], seen[targets[100]], seen[targets[199]])
+	}
+}
+
+func TestPickExcludes(t *testing.T) {
+	p := weighted(t, 2, 1)
+	a, b := p.Targets()[0], p.Targets()[1]
+	for range 6 {
+		if got, err := p.Pick(a); got != b || err != nil {
+			t.Fatalf("without a: got %v, %v; expected b", got, err)
+		}
+	}
+	down := errors.New("refused")
+	b.MarkConnectFailure(down) // counts at once, before the sequence follows
+	if got, err := p.Pick(a); !errors.Is(err, upstream.ErrNoOther) {
+		t.Errorf("without a, b down: got %v, %v; expected ErrNoOther", got, err)
+	}
+	for range 6 {
+		if got, err := p.Pick(nil); got != a || err != nil {
+			t.Fatalf("b down: got %v, %v; expected a", got, err)
+		}
+	}
+	a.MarkConnectFailure(down)
+	if got, err := p.Pick(nil); !errors.Is(err, upstream.ErrNoHealthyTarget) {
+		t.Errorf("all down: got %v, %v; expected ErrNoHealthyTarget", got, err)
+	}
+	if got, err := p.Pick(a); !errors.Is(err, upstream.ErrNoOther) {
+		t.Errorf("all down, without a: got %v, %v; expected ErrNoOther", got, err)
+	}
+	if _, err := weighted(t).Pick(nil); !errors.Is(err, upstream.ErrNoHealthyTarget) {
+		t.Errorf("no targets: got %v, expected ErrNoHealthyTarget", err)
+	}
+}
+
+func TestPickAllocatesNothing(t *testing.T) {
+	p := weighted(t, 3, 2, 1)
+	a := p.Targets()[0]
+	if n := testing.AllocsPerRun(1000, func() {
+		target, _ := p.Pick(nil)
+		if target.Begin() {
+			target.End()
+		}
+		_, _ = p.Pick(a)
+	}); n != 0 {
+		t.Errorf("a pick, begin and end allocate %v times, expected 0", n)
+	}
+}
+
+func BenchmarkPick(b *testing.B) {
+	p := weighted(b, 5, 3, 1)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := p.Pick(nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

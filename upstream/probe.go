@@ -1,0 +1,181 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	maxProbes       = 64
+	probeBodyLimit  = 64 << 10
+	probeReadBuffer = 8 << 10 // also the longest header of an answer
+)
+
+// prober probes every target of a registry. Targets that are being revived
+// don't use up the slots of the others: those may be many, and slow to fail.
+type prober struct {
+	regular, reviving chan struct{} // slots: hold as many as there are probes
+	readers           sync.Pool     // of *bufio.Reader
+}
+
+func newProber(parallel int) *prober {
+	return &prober{
+		regular:  make(chan struct{}, parallel),
+		reviving: make(chan struct{}, parallel),
+		readers:  sync.Pool{New: func() any { return bufio.NewReaderSize(nil, probeReadBuffer) }},
+	}
+}
+
+type probeResult struct {
+	end     time.Time
+	latency time.Duration
+	err     error
+}
+
+// startProberLocked starts the target's goroutine if there is something for it
+// to do and it doesn't run. The lock is the health's.
+func (t *Target) startProberLocked() {
+	h := &t.health
+	idle := h.unresolved || !h.reviving && t.tuned.Load().kind == probeNone
+	if h.probing || idle || t.ctx.Err() != nil {
+		return
+	}
+	h.probing = t.registry.goroutines.start(t.probeLoop)
+}
+
+// probeLoop is the target's goroutine. It ends when the target retires, and
+// when it has nothing to do: a target without probes has one only while it is
+// being revived.
+func (t *Target) probeLoop() {
+	timer := newTimer()
+	defer timer.Stop()
+	for first := true; ; {
+		t.publish()
+		delay, more := t.plan(first)
+		if !more {
+			return
+		}
+		timer.Reset(delay)
+		select {
+		case <-t.ctx.Done():
+		case <-t.health.wake:
+		case <-timer.C:
+			first = false
+			t.probeOnce()
+		}
+	}
+}
+
+// plan returns the time until the next probe, or false when the goroutine has
+// to end.
+func (t *Target) plan(first bool) (delay time.Duration, more bool) {
+	h, tuned := &t.health, t.tuned.Load()
+	random := t.registry.options.Rand()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case t.ctx.Err() != nil, h.unresolved, !h.reviving && tuned.kind == probeNone:
+		h.probing = false
+		return 0, false
+	case h.reviving:
+		limit := min(h.backoff, tuned.interval)
+		return time.Duration(float64(limit) * (1 - 0.1*random)), true
+	case first:
+		return time.Duration(float64(min(tuned.interval, longestStart)) * random), true
+	}
+	return jitter(tuned.interval, random), true
+}
+
+// probeOnce probes unless the target retires or a passive mark comes meanwhile:
+// the probe then says nothing, and must not hold up the revival.
+func (t *Target) probeOnce() {
+	ctx, cancel := context.WithCancel(t.ctx)
+	defer cancel()
+	h := &t.health
+	h.mu.Lock()
+	h.interrupt = cancel
+	marks, slots := h.marks, t.registry.prober.regular
+	if h.reviving {
+		slots = t.registry.prober.reviving
+	}
+	h.mu.Unlock()
+	select {
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	case <-ctx.Done():
+		return
+	}
+	start := time.Now()
+	err := t.probe(ctx, t.tuned.Load())
+	if ctx.Err() != nil || isLocal(err) {
+		return // cut short, or our own shortage: it says nothing about the target
+	}
+	end := time.Now()
+	t.record(probeResult{end: end, latency: end.Sub(start), err: err}, marks)
+}
+
+// probe makes a connection of its own and, if the target has a path to probe,
+// one exchange on it.
+func (t *Target) probe(ctx context.Context, tuned *tuning) (err error) {
+	defer t.registry.recoverInto(&err, "probe")
+	ctx, cancel := context.WithTimeout(ctx, tuned.timeout)
+	defer cancel()
+	conn, err := t.connect(ctx, t.registry.options.Dial)
+	if err != nil {
+		return err
+	}
+	plain := conn // a probe ends without TLS's close_notify, which could block
+	if secure, ok := conn.(*tls.Conn); ok {
+		plain = secure.NetConn()
+	}
+	defer func() { _ = plain.Close() }()
+	if tuned.kind != probeHTTP {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() { _ = plain.Close() })
+	defer stop()
+	status, err := t.ask(conn, tuned.path)
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("probe of %s: no complete answer within %v", tuned.path, tuned.timeout)
+	case err != nil:
+		return fmt.Errorf("probe of %s: %w", tuned.path, err)
+	case !tuned.expect.Contains(status):
+		return fmt.Errorf("probe of %s: answered %d, expected %s", tuned.path, status, tuned.expect)
+	}
+	return nil
+}
+
+// ask sends the request of a probe and returns the status of the answer, which
+// must be complete unless it is longer than probeBodyLimit.
+func (t *Target) ask(conn net.Conn, path string) (status int, err error) {
+	request := "GET " + path + " HTTP/1.1\r\nHost: " + t.address.Authority +
+		"\r\nUser-Agent: keystone-gateway-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+	if _, err := io.WriteString(conn, request); err != nil {
+		return 0, err
+	}
+	readers := &t.registry.prober.readers
+	reader := readers.Get().(*bufio.Reader) //nolint:errcheck // the pool holds nothing else
+	reader.Reset(conn)
+	defer func() {
+		reader.Reset(nil)
+		readers.Put(reader)
+	}()
+	answer := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(answer)
+	// Reads past interim responses and knows which ones have no body.
+	err = answer.ReadLimitBody(reader, probeBodyLimit)
+	if err != nil && !errors.Is(err, fasthttp.ErrBodyTooLarge) {
+		return 0, err
+	}
+	return answer.StatusCode(), nil
+}

@@ -1,0 +1,244 @@
+package upstream
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
+
+// firstLookups bounds the time that Build waits for the names of new targets.
+const firstLookups = 2 * time.Second
+
+// Options is what a registry needs from outside. Zero values have defaults; the
+// functions must be safe for concurrent use.
+type Options struct {
+	// Log receives health transitions and panics. Default: nothing is logged.
+	Log zerolog.Logger
+	// Lookup resolves a name to its IPv4 and IPv6 addresses. Default: the
+	// system's resolver.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Dial connects to "ip:port" (network "tcp") or to a socket ("unix").
+	// Default: a net.Dialer without keep-alive probes.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Rand returns a number in [0, 1), for jitter. Default: math/rand/v2.
+	Rand func() float64
+	// RootCAs verify the certificates of https targets. Default: the system's.
+	RootCAs *x509.CertPool
+	// ResolveEvery is the time between two lookups of a name, varied by 10 %.
+	// Default: 30 s.
+	ResolveEvery time.Duration
+	// Sweeper enforces the expiries of connections; the caller runs it.
+	// Default: one that nobody runs.
+	Sweeper *socket.Sweeper
+	// MaxProbes bounds the probes that run at the same time, and apart from
+	// them the probes of targets that could not be connected to. Default: 64.
+	MaxProbes int
+}
+
+// PoolConfig is what one tenant wants from this package.
+type PoolConfig struct {
+	Name        string // of the tenant, unique
+	Services    []ServiceConfig
+	Health      HealthConfig
+	Timeouts    TimeoutsConfig
+	Connections ConnectionsConfig
+}
+
+// Registry owns all targets, keyed by tenant and URL, and every goroutine of
+// this package. A reload calls Build, then Activate or Discard.
+type Registry struct {
+	options    Options
+	ctx        context.Context // ends with Close
+	cancel     context.CancelFunc
+	goroutines goroutines
+	resolver   *resolver
+	prober     *prober
+
+	mu      sync.Mutex
+	targets map[string]*Target // guarded by mu
+	active  *Generation        // guarded by mu
+}
+
+// NewRegistry returns an empty registry. Close must be called in the end.
+func NewRegistry(options Options) *Registry {
+	if options.Lookup == nil {
+		options.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	if options.Dial == nil {
+		options.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
+	}
+	if options.Rand == nil {
+		options.Rand = rand.Float64 //nolint:gosec // jitter is no secret
+	}
+	if options.Sweeper == nil {
+		options.Sweeper = socket.NewSweeper()
+	}
+	options.ResolveEvery = positive(options.ResolveEvery, defaultResolveEvery)
+	options.MaxProbes = positive(options.MaxProbes, maxProbes)
+	r := &Registry{options: options, prober: newProber(options.MaxProbes), targets: map[string]*Target{}}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.goroutines.crashed = r.logPanic
+	r.resolver = newResolver(r)
+	return r
+}
+
+// Run blocks until ctx ends and then closes the registry.
+func (r *Registry) Run(ctx context.Context) {
+	<-ctx.Done()
+	r.Close()
+}
+
+// Close stops all probes and lookups, waits for every goroutine and closes idle
+// connections. Targets can still be used, but their health stays as it is.
+func (r *Registry) Close() {
+	r.cancel()
+	r.goroutines.close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.targets {
+		t.Client().CloseIdleConnections()
+	}
+}
+
+// Build makes a generation of pools, with the targets that exist already where
+// tenant and URL are the same. It changes nothing about the active generation
+// and waits up to 2 seconds for the names of new targets; a target whose name
+// can't be resolved starts unhealthy and is resolved again each second. Pass
+// the generation to Activate or Discard. The error names the tenant and the
+// service.
+func (r *Registry) Build(list []PoolConfig) (*Generation, error) {
+	g := &Generation{byName: make(map[string]*Pool, len(list))}
+	for i := range list {
+		if err := r.addPool(g, &list[i]); err != nil {
+			r.Discard(g)
+			return nil, fmt.Errorf("cannot build the pool of tenant %q: %w", list[i].Name, err)
+		}
+	}
+	g.awaitNames(firstLookups)
+	for _, p := range g.pools {
+		p.refresh()
+	}
+	return g, nil
+}
+
+// Activate makes g the active generation, after the caller has swapped to it:
+// its settings take effect and its probes start; then the previous generation
+// is released, and the targets that only that one used retire.
+func (r *Registry) Activate(g *Generation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if g == r.active || g.released {
+		return
+	}
+	old := r.active
+	r.active = g
+	for _, m := range g.members {
+		m.target.apply(m.tuned)
+	}
+	if old != nil {
+		r.releaseLocked(old)
+	}
+}
+
+// Discard releases a generation that was built and not activated.
+func (r *Registry) Discard(g *Generation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if g != r.active {
+		r.releaseLocked(g)
+	}
+}
+
+func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
+	if g.byName[c.Name] != nil {
+		return errors.New("the name is taken, expected unique ones")
+	}
+	if len(c.Services) > math.MaxUint16 {
+		return fmt.Errorf("%d services, expected at most %d", len(c.Services), math.MaxUint16)
+	}
+	p := &Pool{name: c.Name, timeouts: c.Timeouts}
+	p.order.Store(&[]uint16{})
+	g.pools = append(g.pools, p)
+	g.byName[c.Name] = p
+	seen := make(map[*Target]bool, len(c.Services))
+	for i := range c.Services {
+		service := &c.Services[i]
+		address, err := ParseAddress(service.URL)
+		if err != nil {
+			return fmt.Errorf("services[%d]: %w", i, err)
+		}
+		tuned := newTuning(c, service, address)
+		t := r.acquire(c.Name, address, tuned)
+		g.members = append(g.members, member{t, tuned})
+		if seen[t] {
+			return fmt.Errorf("services[%d]: url %q appears twice, expected each target once", i, service.URL)
+		}
+		seen[t] = true
+		p.members = append(p.members, t)
+		p.weights = append(p.weights, min(max(service.Weight, 1), maxWeight))
+	}
+	for _, t := range p.members { // from here on the pool is complete
+		t.watch(p)
+	}
+	return nil
+}
+
+// acquire returns the target of that key, made if there is none. Released by
+// releaseLocked.
+func (r *Registry) acquire(tenant string, address Address, tuned *tuning) *Target {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := tenant + "\x00" + address.String()
+	t := r.targets[key]
+	if t == nil {
+		t = newTarget(r, key, tenant, address, tuned)
+		r.targets[key] = t
+	}
+	t.refs++
+	return t
+}
+
+func (r *Registry) releaseLocked(g *Generation) {
+	if g.released {
+		return
+	}
+	g.released = true
+	for _, p := range g.pools {
+		for _, t := range p.members {
+			t.unwatch(p)
+		}
+	}
+	for _, m := range g.members {
+		if m.target.refs--; m.target.refs == 0 {
+			delete(r.targets, m.target.key)
+			m.target.retire()
+		}
+	}
+}
+
+// recoverInto is deferred around code that may panic and turns that into an
+// error, logged with its stack.
+func (r *Registry) recoverInto(err *error, what string) {
+	if cause := recover(); cause != nil {
+		r.logPanic(cause)
+		*err = fmt.Errorf("%s panicked: %v", what, cause)
+	}
+}
+
+func (r *Registry) logPanic(cause any) {
+	r.options.Log.Error().Interface("panic", cause).Bytes("stack", debug.Stack()).Msg("BUG: a goroutine of upstream panicked")
+}

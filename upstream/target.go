@@ -1,0 +1,192 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	clientReadBuffer  = 16 << 10 // also the longest response header
+	clientWriteBuffer = 4 << 10
+)
+
+// Target is one upstream address of one tenant. It outlives reloads, and with
+// it its connections, its health and its counters. All methods may be called concurrently.
+type Target struct {
+	// Requests counts those that Begin admitted.
+	Requests atomic.Uint64
+	// Failures counts the requests that got no complete response; the caller
+	// counts.
+	Failures atomic.Uint64
+	// Retries counts the requests that were sent here after another target
+	// had failed them; the caller counts.
+	Retries atomic.Uint64
+	// Transitions counts the changes between healthy and unhealthy.
+	Transitions atomic.Uint64
+	// InFlight is the number of requests between Begin and End.
+	InFlight atomic.Int64
+
+	key      string
+	tenant   string
+	address  Address
+	registry *Registry
+	tls      *tls.Config // nil unless https
+	name     *hostname   // nil for IP addresses and sockets
+	tuned    atomic.Pointer[tuning]
+	client   atomic.Pointer[fasthttp.HostClient]
+	lastGood atomic.Pointer[netip.Addr]
+	retired  atomic.Bool
+
+	ctx    context.Context // ends when the target retires
+	cancel context.CancelFunc
+	health health
+
+	refs int // generations that use the target; guarded by the registry's lock
+}
+
+// TargetState is a target as the admin API shows it.
+type TargetState struct {
+	Name                string    `json:"name"`
+	URL                 string    `json:"url"`
+	Status              string    `json:"status"`               // "healthy" or "unhealthy"
+	Probe               string    `json:"probe"`                // "http", "tcp" or "none"
+	LastCheck           time.Time `json:"last_check,omitzero"`  // end of the last probe; absent before it
+	LatencyMS           float64   `json:"latency_ms"`           // of the last probe
+	LastError           string    `json:"last_error,omitempty"` // empty after a successful probe
+	InFlight            int64     `json:"in_flight"`
+	Requests            uint64    `json:"requests"`
+	Failures            uint64    `json:"failures"`
+	Retries             uint64    `json:"retries"`
+	Transitions         uint64    `json:"transitions"`          // changes of status
+	ConsecutiveFailures int       `json:"consecutive_failures"` // failed probes and connects in a row
+}
+
+// newTarget is called with the registry's lock held. Health starts optimistic,
+// except where a name has no address yet.
+func newTarget(r *Registry, key, tenant string, address Address, tuned *tuning) *Target {
+	t := &Target{key: key, tenant: tenant, address: address, registry: r}
+	t.ctx, t.cancel = context.WithCancel(r.ctx)
+	t.health.wake = make(chan struct{}, 1)
+	t.tuned.Store(tuned)
+	t.client.Store(t.newClient(tuned))
+	if address.Scheme == "https" {
+		t.tls = &tls.Config{
+			RootCAs:            r.options.RootCAs,
+			ServerName:         address.ServerName,
+			NextProtos:         []string{"http/1.1"},
+			MinVersion:         tls.VersionTLS12,
+			ClientSessionCache: tls.NewLRUClientSessionCache(4),
+		}
+	}
+	if address.Network == "unix" || address.IP.IsValid() {
+		t.health.up.Store(true)
+		return t
+	}
+	t.health.unresolved = true
+	t.name = r.resolver.acquire(address.Host, t)
+	return t
+}
+
+// newClient returns the pool of the target's connections. TLS is done by dial,
+// so that it stays within the connect timeout: IsTLS is off, and requests go
+// through it as http whatever the scheme of the target.
+func (t *Target) newClient(tuned *tuning) *fasthttp.HostClient {
+	addr := "unix" // dial ignores it, but HostClient would split it at commas
+	if t.address.Network == "tcp" {
+		addr = t.address.HostPort()
+	}
+	return &fasthttp.HostClient{
+		Addr:                          addr,
+		DialTimeout:                   t.dial,
+		MaxConns:                      tuned.maxConns,
+		MaxConnWaitTimeout:            tuned.pendingTimeout,
+		MaxIdleConnDuration:           tuned.idleTimeout,
+		MaxIdemponentCallAttempts:     1,
+		ConnPoolStrategy:              fasthttp.LIFO,
+		ReadBufferSize:                clientReadBuffer,
+		WriteBufferSize:               clientWriteBuffer,
+		NoDefaultUserAgentHeader:      true,
+		DisableHeaderNamesNormalizing: true,
+		DisablePathNormalizing:        true,
+		SecureErrorLogMessage:         true,
+	}
+}
+
+// Name returns the target's name, which is unique in its tenant.
+func (t *Target) Name() string { return t.tuned.Load().name }
+
+// Tenant returns the name of the tenant that the target belongs to.
+func (t *Target) Tenant() string { return t.tenant }
+
+// Address returns the parsed URL.
+func (t *Target) Address() Address { return t.address }
+
+// Client returns the target's connections. A reload that changes their
+// time-outs replaces it, so load it once per request.
+func (t *Target) Client() *fasthttp.HostClient { return t.client.Load() }
+
+// Begin admits a request: false when as many wait for a connection as may. An
+// admitted request must call End once, after it has given its connection back.
+func (t *Target) Begin() bool {
+	if t.InFlight.Add(1) > t.tuned.Load().maxInFlight {
+		t.InFlight.Add(-1)
+		return false
+	}
+	t.Requests.Add(1)
+	return true
+}
+
+// End ends what Begin began.
+func (t *Target) End() {
+	if t.InFlight.Add(-1) == 0 && t.retired.Load() {
+		t.Client().CloseIdleConnections()
+	}
+}
+
+// State returns a snapshot for the admin API.
+func (t *Target) State() TargetState {
+	tuned := t.tuned.Load()
+	s := TargetState{
+		Name:        tuned.name,
+		URL:         t.address.String(),
+		Probe:       string(tuned.kind),
+		InFlight:    t.InFlight.Load(),
+		Requests:    t.Requests.Load(),
+		Failures:    t.Failures.Load(),
+		Retries:     t.Retries.Load(),
+		Transitions: t.Transitions.Load(),
+	}
+	t.health.describe(&s)
+	return s
+}
+
+// apply lets the settings of a new generation take effect. State, counters and
+// connections stay.
+func (t *Target) apply(tuned *tuning) {
+	old := t.tuned.Swap(tuned)
+	switch {
+	case !tuned.sameClient(old):
+		// Connections in use return to the old client, which closes them when
+		// they have been idle for long enough.
+		t.client.Swap(t.newClient(tuned)).CloseIdleConnections()
+	case tuned.maxConns != old.maxConns:
+		t.Client().SetMaxConns(tuned.maxConns)
+	}
+	t.retune(old, tuned)
+}
+
+// retire is called when no generation uses the target any more. Requests that
+// still hold it may go on; End closes the connections of the last of them.
+func (t *Target) retire() {
+	t.cancel()
+	t.retired.Store(true)
+	if t.name != nil {
+		t.registry.resolver.release(t.name, t)
+	}
+	t.Client().CloseIdleConnections()
+}
