@@ -81,7 +81,7 @@ func TestClientGone(t *testing.T) {
 			return answerOK(r)
 		}
 		if strings.HasPrefix(r.target, "/midbody") {
-			return reply{parts: []string{"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello"}, end: hang}
+			return reply{parts: []string{"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\nhello"}, end: hang}
 		}
 		return reply{end: hang}
 	}

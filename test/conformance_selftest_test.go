@@ -19,6 +19,7 @@ func TestHarnessReadsAnswers(t *testing.T) {
 		{"chunks", "GET", answer("200 OK", "2;a=b\r\nok\r\n1\r\n!\r\n0\r\nX-A: b\r\n\r\n", chunked), "200", "ok!"},
 		{"until the end", "GET", answer("200 OK", "ok"), "200", "ok"},
 		{"interim", "GET", "HTTP/1.1 103 x\r\nA: b\r\n\r\n" + answer("204 x", ""), "204", ""},
+		{"high bytes", "GET", answer("200 \xff\xe4", "ok", length2, "A: \x80\xff\t"), "200", "ok"},
 		{"HEAD", "HEAD", answer("200 OK", "", "Content-Length: 5"), "200", ""},
 		{"304", "GET", answer("304 x", "", "Content-Length: 5"), "304", ""},
 		{"nothing", "GET", "", "none", ""},

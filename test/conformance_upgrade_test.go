@@ -137,9 +137,10 @@ func TestUpgradeRefused(t *testing.T) {
 			if got := outcome(answer, err); got != c.want {
 				t.Fatalf("want %s, got %s", c.want, got)
 			}
-			if answer.closes() || strings.Contains(c.send, "HTTP/1.0") || answer.status == 400 {
+			switch {
+			case answer.closes() || answer.status == 400:
 				client.expectEnd(t)
-			} else {
+			case !strings.Contains(c.send, "HTTP/1.0"): // which needn't announce its end
 				probe(t, client, f.mock.host(), "/again-1")
 			}
 			probe(t, dial(t, f.gateway.address), f.mock.host(), "/after-1")

@@ -23,11 +23,13 @@ type malformed string
 
 func (m malformed) Error() string { return "malformed message: " + string(m) }
 
+// The classes are negated, for a positive one would take high bytes as code
+// points.
 var (
-	requestLine = regexp.MustCompile(`^([!#$%&'*+\-.^_|~0-9A-Za-z` + "`" + `]+) ([\x21-\x7e\x80-\xff]+) (HTTP/1\.1)$`)
-	statusLine  = regexp.MustCompile(`^(HTTP/1\.[01]) ([1-9][0-9][0-9]) [\t\x20-\x7e\x80-\xff]*$`)
-	fieldLine   = regexp.MustCompile(`^([!#$%&'*+\-.^_|~0-9A-Za-z` + "`" + `]+):[\t ]*([\t\x20-\x7e\x80-\xff]*)$`)
-	chunkLine   = regexp.MustCompile(`^([0-9A-Fa-f]{1,15})([\t ]*;[\t\x20-\x7e\x80-\xff]*)?$`)
+	requestLine = regexp.MustCompile(`^([!#$%&'*+\-.^_|~0-9A-Za-z` + "`" + `]+) ([^\x00-\x20\x7f]+) (HTTP/1\.1)$`)
+	statusLine  = regexp.MustCompile(`^(HTTP/1\.[01]) ([1-9][0-9][0-9]) [^\x00-\x08\x0a-\x1f\x7f]*$`)
+	fieldLine   = regexp.MustCompile(`^([!#$%&'*+\-.^_|~0-9A-Za-z` + "`" + `]+):[\t ]*([^\x00-\x08\x0a-\x1f\x7f]*)$`)
+	chunkLine   = regexp.MustCompile(`^([0-9A-Fa-f]{1,15})([\t ]*;[^\x00-\x08\x0a-\x1f\x7f]*)?$`)
 	lengthValue = regexp.MustCompile(`^[0-9]{1,18}$`)
 )
 

@@ -15,8 +15,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -152,7 +154,7 @@ func (g *gateway) stop(t *testing.T) {
 		}
 	}
 	if t.Failed() {
-		t.Logf("output of the gateway:\n%s", lastLines(output, 120))
+		t.Logf("output of the gateway, without its access log:\n%s", lastLines(output, 60))
 	}
 }
 
@@ -180,15 +182,32 @@ func gatewayBinary(t *testing.T) string {
 	return binary.path
 }
 
-// freeAddress returns a loopback address whose port was free a moment ago.
+// lowestPort and ports are the range from which gateways get their ports. It
+// lies below those that systems choose themselves, for mocks and for outgoing
+// connections, which would otherwise take a port between its choice and its use.
+const (
+	lowestPort = 15_000
+	ports      = 16_000
+)
+
+// handedOut counts the ports tried so far. Runs in other processes begin
+// elsewhere.
+var handedOut atomic.Int64
+
+// freeAddress returns a loopback address whose port was free a moment ago, and
+// each only once.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range ports {
+		port := lowestPort + (int64(os.Getpid())*97+handedOut.Add(1))%ports
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = listener.Close()
+			return listener.Addr().String()
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	t.Fatalf("none of the ports from %d on is free", lowestPort)
+	return ""
 }
 
 // eventually polls what until it is true, and fails the test, naming what was
@@ -205,9 +224,11 @@ func eventually(t *testing.T, limit time.Duration, awaited string, what func() b
 	}
 }
 
-// lastLines returns the last count lines of text.
+// lastLines returns the last count lines of text that aren't of the access log.
 func lastLines(text string, count int) string {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	lines := slices.DeleteFunc(strings.Split(strings.TrimRight(text, "\n"), "\n"), func(line string) bool {
+		return strings.Contains(line, `"bytes_out":`)
+	})
 	return strings.Join(lines[max(0, len(lines)-count):], "\n")
 }
 

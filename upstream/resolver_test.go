@@ -43,27 +43,37 @@ func TestNamesKeepTheLastGoodAnswer(t *testing.T) {
 }
 
 func TestUnresolvedTargetStartsDown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		network := newNetwork()
-		network.listen(addr, silent)
-		r := upstream.NewRegistry(options(network))
-		defer r.Close()
-		begun := time.Now()
-		pool := start(t, r, named()).Pools()[0]
-		if took := time.Since(begun); took > 2*time.Second {
-			t.Errorf("Build took %v, expected at most 2s", took)
-		}
-		target := pool.Targets()[0]
-		if s := target.State(); target.Healthy() || !strings.Contains(s.LastError, `cannot resolve "app.example"`) {
-			t.Errorf("got %+v, expected an unhealthy target that can't be resolved", s)
-		}
-		network.name("app.example", "10.0.0.1")
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if got, err := pool.Pick(nil); got != target || err != nil {
-			t.Errorf("a second after DNS works: got %v, %v; expected the target", got, err)
-		}
-	})
+	for name, health := range map[string]upstream.HealthConfig{
+		"probed": interval(time.Second), "not probed": upstream.DefaultHealth(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { unresolved(t, health) })
+		})
+	}
+}
+
+func unresolved(t *testing.T, health upstream.HealthConfig) {
+	network := newNetwork()
+	network.listen(addr, silent)
+	r := upstream.NewRegistry(options(network))
+	defer r.Close()
+	c := named()
+	c.Health = health
+	begun := time.Now()
+	pool := start(t, r, c).Pools()[0]
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("Build took %v, expected at most 2s", took)
+	}
+	target := pool.Targets()[0]
+	if s := target.State(); target.Healthy() || !strings.Contains(s.LastError, `cannot resolve "app.example"`) {
+		t.Errorf("got %+v, expected an unhealthy target that can't be resolved", s)
+	}
+	network.name("app.example", "10.0.0.1")
+	time.Sleep(time.Second)
+	synctest.Wait()
+	if got, err := pool.Pick(nil); got != target || err != nil {
+		t.Errorf("a second after DNS works: got %v, %v; expected the target", got, err)
+	}
 }
 
 func TestLastGoodAddressComesFirst(t *testing.T) {

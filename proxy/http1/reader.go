@@ -180,7 +180,7 @@ func (r *Reader) scanHead(limit int) (int, error) {
 
 // more reads on, into a larger buffer where this one is full.
 func (r *Reader) more(limit int) error {
-	if r.w == len(r.buf) {
+	if r.buf != nil && r.w == len(r.buf) {
 		switch {
 		case r.r > 0:
 			r.compact()

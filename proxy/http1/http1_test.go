@@ -1,0 +1,285 @@
+package http1_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+)
+
+const headLimit = 32 << 10
+
+// readHead reads one head as the gateway does, from any number of reads.
+func readHead(src io.Reader, limit int) (head []byte, rest []byte, err error) {
+	var r http1.Reader
+	r.Reset(src)
+	head, err = r.ReadHead(nil, limit)
+	return head, append([]byte{}, r.Take()...), err
+}
+
+func parseRequest(text string) (*http1.Request, error) {
+	head, _, err := readHead(strings.NewReader(text), headLimit)
+	if err != nil {
+		return nil, err
+	}
+	r := new(http1.Request)
+	return r, r.Parse(head, 8<<10)
+}
+
+func TestRequestParse(t *testing.T) {
+	r, err := parseRequest("\r\nPOST /a/b?x=1 HTTP/1.1\r\nhost: Example.com:80\r\nX-a:  b c \t\r\nCONTENT-length: 5\r\nX-A: d\r\nConnection: X-A, close\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(r.Method) != "POST" || string(r.Resource) != "/a/b?x=1" || string(r.Authority) != "Example.com:80" || r.Minor != 1 {
+		t.Errorf("method %q, resource %q, authority %q, minor %d", r.Method, r.Resource, r.Authority, r.Minor)
+	}
+	if r.Framing != http1.Length || r.ContentLength != 5 || !r.Close {
+		t.Errorf("framing %v, length %d, close %v", r.Framing, r.ContentLength, r.Close)
+	}
+	if f := r.Header[1]; string(f.Name) != "X-a" || string(f.Value) != "b c" || !f.Dropped || !r.Header[3].Dropped {
+		t.Errorf("field %q: %q, dropped %v and %v", f.Name, f.Value, f.Dropped, r.Header[3].Dropped)
+	}
+	if r.Header[2].Dropped || r.Header.Get(http1.ContentLength) == nil {
+		t.Error("Content-Length is not itself any more")
+	}
+}
+
+func TestRequestForms(t *testing.T) {
+	for _, c := range []struct{ line, resource, authority string }{
+		{"GET / HTTP/1.1", "/", "h"},
+		{"GET http://h HTTP/1.1", "/", "h"},
+		{"GET http://h?q HTTP/1.1", "/?q", "h"},
+		{"GET HTTPS://H/p?q HTTP/1.1", "/p?q", "H"},
+		{"OPTIONS * HTTP/1.1", "*", "h"},
+	} {
+		r, err := parseRequest(c.line + "\r\nHost: h\r\n\r\n")
+		if err != nil || string(r.Resource) != c.resource || string(r.Authority) != c.authority {
+			t.Errorf("%s: %v, resource %q, authority %q", c.line, err, r.Resource, r.Authority)
+		}
+	}
+}
+
+func TestRequestRefuses(t *testing.T) {
+	const line, host, end = "GET / HTTP/1.1\r\n", "Host: h\r\n", "\r\n"
+	for text, want := range map[string]http1.Violation{
+		"GET  / HTTP/1.1\r\n" + host + end:            http1.BadRequestLine,
+		" GET / HTTP/1.1\r\n" + host + end:            http1.BadRequestLine,
+		"G@T / HTTP/1.1\r\n" + host + end:             http1.BadRequestLine,
+		"GET / HTTP/1.1 \r\n" + host + end:            http1.BadVersion,
+		"GET / HTTP/1.2\r\n" + host + end:             http1.BadVersion,
+		"GET / http/1.1\r\n" + host + end:             http1.BadVersion,
+		"GET /\r\n" + host + end:                      http1.BadRequestLine,
+		"GET /\x7f HTTP/1.1\r\n" + host + end:         http1.BadTarget,
+		"GET /#f HTTP/1.1\r\n" + host + end:           http1.BadTarget,
+		"GET x HTTP/1.1\r\n" + host + end:             http1.BadTarget,
+		"GET * HTTP/1.1\r\n" + host + end:             http1.BadTarget,
+		"GET http://u@h/ HTTP/1.1\r\n" + host + end:   http1.BadTarget,
+		"GET http://other/ HTTP/1.1\r\n" + host + end: http1.BadHost,
+		line + end:                                                                   http1.BadHost,
+		line + host + host + end:                                                     http1.BadHost,
+		line + host + " folded: x\r\n" + end:                                         http1.ObsoleteFold,
+		line + host + "X : y\r\n" + end:                                              http1.BadFieldName,
+		line + host + ": y\r\n" + end:                                                http1.BadFieldName,
+		line + host + "X\r\n" + end:                                                  http1.BadFieldName,
+		line + host + "X: a\x00b\r\n" + end:                                          http1.BadFieldValue,
+		line + host + "X: a\rb\r\n" + end:                                            http1.BadFieldValue,
+		line + host + "X: a\n" + end:                                                 http1.BadLineEnd,
+		"GET / HTTP/1.1\n" + host + end:                                              http1.BadLineEnd,
+		"\nGET / HTTP/1.1\r\n" + host + end:                                          http1.BadRequestLine,
+		line + host + "Content-Length: 1\r\nContent-Length: 1\r\n" + end:             http1.BadContentLength,
+		line + host + "Content-Length: 1, 1\r\n" + end:                               http1.BadContentLength,
+		line + host + "Content-Length: +1\r\n" + end:                                 http1.BadContentLength,
+		line + host + "Content-Length: 1 1\r\n" + end:                                http1.BadContentLength,
+		line + host + "Content-Length:\r\n" + end:                                    http1.BadContentLength,
+		line + host + "Content-Length: 9999999999999999999\r\n" + end:                http1.BadContentLength,
+		line + host + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n" + end:    http1.ConflictingFraming,
+		line + host + "Transfer-Encoding: identity\r\n" + end:                        http1.BadTransferEncoding,
+		line + host + "Transfer-Encoding: gzip, chunked\r\n" + end:                   http1.BadTransferEncoding,
+		line + host + "Transfer-Encoding: chunked\r\ntransfer-encoding: x\r\n" + end: http1.BadTransferEncoding,
+		"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n" + end:                    http1.BadTransferEncoding,
+		line + host + "Expect: 200-ok\r\n" + end:                                     http1.BadExpect,
+		line + host + "Connection: a b\r\n" + end:                                    http1.BadConnection,
+		line + host + "Connection: " + strings.Repeat("a,", 40) + "\r\n" + end:       http1.BadConnection,
+		line + host + strings.Repeat("a: b\r\n", 300) + end:                          http1.HeaderTooLarge,
+		"GET /" + strings.Repeat("a", 9000) + " HTTP/1.1\r\n" + host + end:           http1.TargetTooLong,
+	} {
+		_, err := parseRequest(text)
+		if !errors.Is(err, want) {
+			t.Errorf("%.60q: %v, want %v", text, err, want)
+		}
+	}
+}
+
+func TestReadHeadEndsEarly(t *testing.T) {
+	for text, check := range map[string]func(error) bool{
+		"":                      func(err error) bool { return errors.As(err, new(*http1.ErrNothing)) },
+		"GET / HTT":             func(err error) bool { return err == io.ErrUnexpectedEOF },
+		"\x16\x03\x01":          func(err error) bool { return err == error(http1.BadRequestLine) },
+		"GET / HTTP/1.1\nHost:": func(err error) bool { return err == error(http1.BadLineEnd) },
+	} {
+		if _, _, err := readHead(strings.NewReader(text), headLimit); !check(err) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	long := "GET / HTTP/1.1\r\nX: " + strings.Repeat("a", 2*headLimit)
+	if _, _, err := readHead(strings.NewReader(long), headLimit); err != error(http1.HeaderTooLarge) {
+		t.Errorf("a long head: %v", err)
+	}
+	if _, _, err := readHead(strings.NewReader(long[:3*headLimit/2]+"\r\n\r\n"), 2*headLimit); err != nil {
+		t.Errorf("a long head within its limit: %v", err)
+	}
+}
+
+func TestResponseParse(t *testing.T) {
+	for _, c := range []struct {
+		text    string
+		toHEAD  bool
+		framing http1.Framing
+		err     error
+	}{
+		{text: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", framing: http1.Length},
+		{text: "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", framing: http1.NoBody},
+		{text: "HTTP/1.1 200 \r\n\r\n", framing: http1.UntilClose},
+		{text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n\r\n", framing: http1.Chunked},
+		{text: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", toHEAD: true, framing: http1.NoBody},
+		{text: "HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n", framing: http1.NoBody},
+		{text: "HTTP/1.1 204 x\r\n\r\n", framing: http1.NoBody},
+		{text: "HTTP/1.1 103 x\r\nLink: a\r\n\r\n", framing: http1.NoBody},
+		{text: "HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\n", err: http1.ConflictingFraming},
+		{text: "HTTP/2.0 200 OK\r\n\r\n", err: http1.BadVersion},
+		{text: "HTTP/1.1 99 OK\r\n\r\n", err: http1.BadStatusLine},
+		{text: "HTTP/1.1 600 OK\r\n\r\n", err: http1.BadStatusLine},
+		{text: "HTTP/1.1 200OK\r\n\r\n", err: http1.BadStatusLine},
+		{text: "HTTP/1.1  200 OK\r\n\r\n", err: http1.BadStatusLine},
+		{text: "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", err: http1.BadTransferEncoding},
+		{text: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", err: http1.BadContentLength},
+		{text: "HTTP/1.1 200 OK\r\nA : b\r\n\r\n", err: http1.BadFieldName},
+	} {
+		head, _, err := readHead(strings.NewReader(c.text), headLimit)
+		var r http1.Response
+		if err == nil {
+			err = r.Parse(head, c.toHEAD)
+		}
+		if !errors.Is(err, c.err) || err == nil && r.Framing != c.framing {
+			t.Errorf("%q: %v, framing %v", c.text, err, r.Framing)
+		}
+	}
+}
+
+// readBody reads a body to its end.
+func readBody(src io.Reader, m *http1.Message) (content []byte, b *http1.Body, err error) {
+	r, b := new(http1.Reader), new(http1.Body)
+	r.Reset(src)
+	b.Reset(r, m)
+	for {
+		span, err := b.Next()
+		if err != nil {
+			return content, b, err
+		}
+		content = append(content, span...)
+	}
+}
+
+func TestChunkedBody(t *testing.T) {
+	for _, c := range []struct {
+		text, content string
+		err           error
+	}{
+		{"0\r\n\r\n", "", io.EOF},
+		{"3\r\nabc\r\n0\r\n\r\n", "abc", io.EOF},
+		{"3;x=\"y\"\r\nabc\r\n00\r\n\r\n", "abc", io.EOF},
+		{"A\r\n0123456789\r\n2\r\nab\r\n0\r\nX: y\r\n\r\n", "0123456789ab", io.EOF},
+		{"", "", io.ErrUnexpectedEOF},
+		{"3\r\nab", "ab", io.ErrUnexpectedEOF},
+		{"3\r\nabc\r\n", "abc", io.ErrUnexpectedEOF},
+		{"3\r\nabc\r\n0\r\n", "abc", io.ErrUnexpectedEOF},
+		{"3\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
+		{"3\r\nabc\n0\r\n\r\n", "abc", http1.BadChunk},
+		{"3\r\nabcd\r\n0\r\n\r\n", "abc", http1.BadChunk},
+		{"g\r\n", "", http1.BadChunk},
+		{"-3\r\nabc", "", http1.BadChunk},
+		{"0x3\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
+		{"3 \r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
+		{" 3\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
+		{"\r\n3\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
+		{"3;\x00\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
+		{"3;a\rb\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
+		{"fffffffffffffffff\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
+		{"3;" + strings.Repeat("a", 400) + "\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
+		{"0\r\nX : y\r\n\r\n", "", http1.BadTrailer},
+		{"0\r\n X: y\r\n\r\n", "", http1.BadTrailer},
+		{"0\r\nX: y\n\r\n", "", http1.BadChunk},
+		{"0\r\n" + strings.Repeat("X: y\r\n", 4000) + "\r\n", "", http1.BadChunk},
+	} {
+		for name, src := range map[string]io.Reader{"whole": strings.NewReader(c.text), "bytes": iotest.OneByteReader(strings.NewReader(c.text))} {
+			content, b, err := readBody(src, &http1.Message{Framing: http1.Chunked})
+			if string(content) != c.content || !errors.Is(err, c.err) {
+				t.Errorf("%.40q (%s): %q, %v; want %q, %v", c.text, name, content, err, c.content, c.err)
+			}
+			if b.Done() != (c.err == io.EOF) {
+				t.Errorf("%.40q (%s): done is %v", c.text, name, b.Done())
+			}
+		}
+	}
+}
+
+func TestLengthBody(t *testing.T) {
+	text := strings.Repeat("0123456789", 20_000)
+	src := strings.NewReader(text + "next")
+	content, b, err := readBody(src, &http1.Message{Framing: http1.Length, ContentLength: int64(len(text))})
+	if string(content) != text || err != io.EOF || b.Read() != int64(len(text)) || !b.Done() {
+		t.Errorf("%d bytes, %v", len(content), err)
+	}
+	if _, _, err := readBody(strings.NewReader("abc"), &http1.Message{Framing: http1.Length, ContentLength: 4}); err != io.ErrUnexpectedEOF {
+		t.Errorf("a cut body: %v", err)
+	}
+}
+
+func TestTrailers(t *testing.T) {
+	_, b, err := readBody(strings.NewReader("0\r\nX-Sum: 1\r\nContent-Length: 5\r\nHost: evil\r\nX-Sum: 2\r\n\r\n"), &http1.Message{Framing: http1.Chunked})
+	if err != io.EOF {
+		t.Fatal(err)
+	}
+	if got := string(http1.AppendLastChunk(nil, b.Trailer())); got != "0\r\nX-Sum: 1\r\nX-Sum: 2\r\n\r\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestParseAllocates0(t *testing.T) {
+	text := []byte("GET /a/b?c=d HTTP/1.1\r\nHost: example.com\r\nUser-Agent: x\r\nAccept: */*\r\nCookie: a=b; c=d\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n")
+	src := bytes.NewReader(text)
+	var r http1.Reader
+	var m http1.Request
+	var head []byte
+	r.Reset(src)
+	run := func() {
+		src.Reset(text)
+		var err error
+		if head, err = r.ReadHead(head[:0], headLimit); err == nil {
+			err = m.Parse(head, 8<<10)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	run()
+	if n := testing.AllocsPerRun(1000, run); n != 0 {
+		t.Errorf("reading and parsing a head allocates %v times, want 0", n)
+	}
+}
+
+func BenchmarkRequestParse(b *testing.B) {
+	head := []byte("GET /a/b?c=d HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: */*\r\nAccept-Encoding: gzip, br\r\nCookie: a=b; c=d\r\nX-Custom: 1\r\n\r\n")
+	var m http1.Request
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := m.Parse(head, 8<<10); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
