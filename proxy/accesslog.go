@@ -160,7 +160,8 @@ func (x *exchange) account() {
 		return
 	}
 	e := x.server.access.logger.Log()
-	e.Time("time", x.began).Bytes("request_id", x.id)
+	var now, client [64]byte
+	e.Bytes("time", x.began.UTC().AppendFormat(now[:0], "2006-01-02T15:04:05.000Z")).Bytes("request_id", x.id)
 	if x.tenant != nil {
 		e.Str("tenant", x.tenant.name).Str("route", x.tenant.route)
 	}
@@ -174,7 +175,7 @@ func (x *exchange) account() {
 		Float64("connect_ms", milliseconds(x.call.ConnectTime)).
 		Int("attempts", x.call.Attempts).Bytes("peer", x.client.ip)
 	if x.clientIP.IsValid() {
-		e.Str("client", x.clientIP.String())
+		e.Bytes("client", x.clientIP.AppendTo(client[:0]))
 	}
 	e.Uint8("http_minor", x.req.Minor)
 	if x.code != "" {

@@ -26,6 +26,7 @@ func (x *exchange) admitBody() error {
 	if x.req.Framing == http1.NoBody {
 		return nil
 	}
+	x.body.Limit(x.snap.maxBody)
 	if !x.continued {
 		x.continued = true
 		if err := x.write(continueLine); err != nil {
@@ -133,9 +134,6 @@ func (x *exchange) sendBody(to *sink) error {
 		}
 		if err != nil {
 			return err
-		}
-		if x.body.Read() > x.snap.maxBody {
-			return faultBodyTooLarge
 		}
 		if err := p.add(span); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -142,6 +143,9 @@ func (c *client) Close() error {
 func (c *client) linger() {
 	c.Sock.ClearAbort()
 	c.Sock.SetReadExpiry(socket.Nanotime() + int64(lingerTime))
+	if secure, ok := c.Conn.Conn.(*tls.Conn); ok {
+		_ = secure.CloseWrite() // close_notify, bounded by the write expiry
+	}
 	if err := c.Sock.CloseWrite(); err != nil {
 		return
 	}
@@ -253,7 +257,7 @@ func (s *clients) closeIdle(before int64) int {
 	return left
 }
 
-// closeAll cuts every connection.
+// closeAll cuts every connection, and gives up what they wait for.
 func (s *clients) closeAll() {
 	s.mu.Lock()
 	all := make([]*client, 0, len(s.open))
@@ -262,6 +266,7 @@ func (s *clients) closeAll() {
 	}
 	s.mu.Unlock()
 	for _, c := range all {
+		c.abandon()
 		_ = c.Close()
 	}
 }

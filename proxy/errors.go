@@ -131,6 +131,8 @@ func faultOfViolation(v http1.Violation) *Fault {
 		return faultHeaderTooLarge
 	case http1.TargetTooLong:
 		return faultURLTooLong
+	case http1.BodyTooLarge:
+		return faultBodyTooLarge
 	case http1.BadHost:
 		return faultBadHost
 	case http1.BadExpect:

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"iter"
 	"net/http"
 	"time"
 
@@ -38,12 +39,32 @@ func (s *Server) Snapshot() SnapshotView {
 	snap := s.current.Load()
 	view := SnapshotView{Generation: snap.number, Made: snap.made, Config: snap.config}
 	for _, t := range snap.tenants {
-		view.Tenants = append(view.Tenants, TenantView{
-			Name: t.name, Routing: t.config.Routing(), Domains: t.config.Domains, Prefix: t.config.PathPrefix,
-			Scripts: t.config.LuaRoutes, Pool: t.pool, Stats: t.stats,
-		})
+		view.Tenants = append(view.Tenants, t.view())
 	}
 	return view
+}
+
+// Config returns the configuration in use. The caller must not change it.
+func (s *Server) Config() *Config { return s.current.Load().config }
+
+// Tenants returns the tenants of the snapshot that is current now, in the order
+// of the file, without a copy of the list.
+func (s *Server) Tenants() iter.Seq[TenantView] {
+	list := s.current.Load().tenants
+	return func(yield func(TenantView) bool) {
+		for _, t := range list {
+			if !yield(t.view()) {
+				return
+			}
+		}
+	}
+}
+
+func (t *tenant) view() TenantView {
+	return TenantView{
+		Name: t.name, Routing: t.config.Routing(), Domains: t.config.Domains, Prefix: t.config.PathPrefix,
+		Scripts: t.config.LuaRoutes, Pool: t.pool, Stats: t.stats,
+	}
 }
 
 // LastReload returns the outcome of the last reload, or of the start.

@@ -23,40 +23,47 @@ func echo(conn net.Conn, r *bufio.Reader) {
 	_, _ = io.WriteString(conn, "bye")
 }
 
-// TestUpgrade checks tunnels: the handshake, bytes in both directions, bytes
-// that come early, and the end from either side.
-func TestUpgrade(t *testing.T) {
+// tunnels is the script of an upstream that takes up every handshake.
+func tunnels(r *request) reply {
+	switch r.target {
+	case "/echo":
+		return reply{parts: []string{switching}, play: echo}
+	case "/greets":
+		return reply{parts: []string{switching + "welcome"}, play: echo}
+	case "/leaves":
+		return reply{parts: []string{switching + "welcome"}, end: fin}
+	case "/after-103":
+		return reply{parts: []string{"HTTP/1.1 103 x\r\n\r\n" + switching}, play: echo}
+	}
+	return answerOK(r)
+}
+
+// TestHandshake checks that a handshake passes both ways byte for byte.
+func TestHandshake(t *testing.T) {
 	t.Parallel()
-	f := startFlow(t, "", func(r *request) reply {
-		switch r.target {
-		case "/echo":
-			return reply{parts: []string{switching}, play: echo}
-		case "/greets":
-			return reply{parts: []string{switching + "welcome"}, play: echo}
-		case "/leaves":
-			return reply{parts: []string{switching + "welcome"}, end: fin}
-		case "/after-103":
-			return reply{parts: []string{"HTTP/1.1 103 x\r\n\r\n" + switching}, play: echo}
-		}
-		return answerOK(r)
-	})
-	t.Run("handshake", func(t *testing.T) {
-		client, answer := f.open(t, upgrade("/echo"))
-		if answer.status != 101 || !answer.hasLine("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") ||
-			!strings.EqualFold(strings.Join(answer.values("Upgrade"), ","), "websocket") ||
-			!strings.Contains(strings.ToLower(strings.Join(answer.values("Connection"), ",")), "upgrade") {
-			t.Fatalf("want the upstream's 101, got %q with %q", answer.start, answer.fields)
-		}
-		seen := f.mock.filtered(func(r *request) bool { return r.target == "/echo" })
-		if wrong := line("sec-websocket-version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")(seen[0]); wrong != "" {
-			t.Errorf("the upstream got the handshake changed: %s", wrong)
-		}
-		if !strings.EqualFold(strings.Join(seen[0].values("Upgrade"), ","), "websocket") ||
-			!strings.EqualFold(strings.Join(seen[0].values("Connection"), ","), "upgrade") {
-			t.Errorf("the upstream got Connection %q and Upgrade %q", seen[0].values("Connection"), seen[0].values("Upgrade"))
-		}
-		_ = client.conn.Close()
-	})
+	f := startFlow(t, "", tunnels)
+	client, answer := f.open(t, upgrade("/echo"))
+	if answer.status != 101 || !answer.hasLine("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") ||
+		!strings.EqualFold(strings.Join(answer.values("Upgrade"), ","), "websocket") ||
+		!strings.Contains(strings.ToLower(strings.Join(answer.values("Connection"), ",")), "upgrade") {
+		t.Fatalf("want the upstream's 101, got %q with %q", answer.start, answer.fields)
+	}
+	seen := f.mock.seen()
+	if wrong := line("sec-websocket-version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")(seen[0]); wrong != "" {
+		t.Errorf("the upstream got the handshake changed: %s", wrong)
+	}
+	if !strings.EqualFold(strings.Join(seen[0].values("Upgrade"), ","), "websocket") ||
+		!strings.EqualFold(strings.Join(seen[0].values("Connection"), ","), "upgrade") {
+		t.Errorf("the upstream got Connection %q and Upgrade %q", seen[0].values("Connection"), seen[0].values("Upgrade"))
+	}
+	client.close()
+}
+
+// TestTunnel checks bytes in both directions, bytes that come early, and the
+// end from either side.
+func TestTunnel(t *testing.T) {
+	t.Parallel()
+	f := startFlow(t, "", tunnels)
 	for name, c := range map[string]struct{ path, early, want string }{
 		"echo":                           {"/echo", "", "ping-1ping-2bye"},
 		"bytes right behind the request": {"/echo", "GET /canary HTTP/1.1\r\n\r\n", "GET /canary HTTP/1.1\r\n\r\nping-1ping-2bye"},

@@ -81,9 +81,18 @@ type gateway struct {
 // race or a panic.
 func startGateway(t *testing.T, config string) *gateway {
 	t.Helper()
-	g := &gateway{address: freeAddress(t), admin: freeAddress(t), exited: make(chan struct{})}
+	g := &gateway{address: freeAddress(t), admin: freeAddress(t)}
 	g.config = filepath.Join(t.TempDir(), "config.yaml")
 	g.write(t, config)
+	g.launch(t)
+	g.awaitReady(t)
+	return g
+}
+
+// launch runs the binary with the gateway's configuration file.
+func (g *gateway) launch(t *testing.T) {
+	t.Helper()
+	g.exited = make(chan struct{})
 	g.output = &tail{}
 	g.command = exec.Command(gatewayBinary(t), "-config", g.config) // #nosec G204 -- the binary that this test built
 	g.command.Stdout, g.command.Stderr = g.output, g.output
@@ -95,8 +104,6 @@ func startGateway(t *testing.T, config string) *gateway {
 		close(g.exited)
 	}()
 	t.Cleanup(func() { g.stop(t) })
-	g.awaitReady(t)
-	return g
 }
 
 // write puts config, completed by the listeners, into the gateway's file.

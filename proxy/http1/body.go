@@ -21,6 +21,7 @@ type Body struct {
 	framing Framing
 	left    int64 // of the body with Length, of the chunk with Chunked
 	read    int64
+	limit   int64 // 0 is none
 	state   chunkState
 	err     error
 	trailer Header
@@ -61,8 +62,47 @@ func (b *Body) Done() bool {
 	return b.err == io.EOF || b.framing == NoBody || b.framing == Length && b.left == 0
 }
 
+// Limit makes Next fail with BodyTooLarge as soon as the content is known to
+// exceed max bytes: with Chunked, once a chunk is announced that would.
+func (b *Body) Limit(max int64) { b.limit = max }
+
 // Ready reports whether Next would return without reading from the source.
-func (b *Body) Ready() bool { return b.r.Buffered() > 0 || b.Done() }
+func (b *Body) Ready() bool {
+	switch {
+	case b.err != nil || b.Done():
+		return true
+	case b.framing != Chunked || b.state == chunkData:
+		return b.r.Buffered() > 0
+	}
+	return b.chunkReady(b.r.buf[b.r.r:b.r.w])
+}
+
+// chunkReady looks for a byte of content, the end, or a fault in data, which
+// starts between two chunks' content.
+func (b *Body) chunkReady(data []byte) bool {
+	if b.state == chunkTrailer {
+		return trailerReady(data)
+	}
+	if b.state == chunkEnd {
+		if len(data) < 2 {
+			return false
+		}
+		data = data[2:]
+	}
+	end := bytes.IndexByte(data, '\n')
+	if end < 0 {
+		return len(data) > maxChunkLine+1
+	}
+	size, ok := parseChunkSize(bytes.TrimSuffix(data[:end], []byte{'\r'}))
+	if ok && size == 0 {
+		return trailerReady(data[end+1:])
+	}
+	return !ok || end+1 < len(data) || b.limit > 0 && size > b.limit-b.read
+}
+
+func trailerReady(data []byte) bool {
+	return bytes.HasPrefix(data, []byte("\r\n")) || bytes.Contains(data, []byte("\r\n\r\n")) || len(data) > maxTrailer
+}
 
 // Read returns the number of bytes of content read so far.
 func (b *Body) Read() int64 { return b.read }
@@ -119,6 +159,9 @@ func (b *Body) nextChunked() ([]byte, error) {
 			size, ok := parseChunkSize(line)
 			if !ok {
 				return nil, BadChunk
+			}
+			if b.limit > 0 && size > b.limit-b.read {
+				return nil, BodyTooLarge
 			}
 			b.left, b.state = size, chunkData
 			if size == 0 {

@@ -26,6 +26,7 @@ const (
 	BadTrailer
 	HeaderTooLarge
 	TargetTooLong
+	BodyTooLarge
 )
 
 var violationTexts = [...]string{
@@ -47,6 +48,7 @@ var violationTexts = [...]string{
 	BadTrailer:          "the trailer section is malformed",
 	HeaderTooLarge:      "the header section is too large",
 	TargetTooLong:       "the request target is too long",
+	BodyTooLarge:        "the content is too large",
 }
 
 // Error is a violation; its values are comparable and cost no allocation.

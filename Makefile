@@ -1,0 +1,44 @@
+# The commands of everyday work; CONTRIBUTING.md explains them.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 30
+BENCH    ?= .
+
+.PHONY: check format vet lint test race build bench fuzz schema clean
+
+# check is what a commit must pass.
+check: format vet lint test race
+
+format:
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then printf 'not formatted, run gofmt -w:\n%s\n' "$$files"; exit 1; fi
+
+vet:
+	go vet ./...
+
+lint:
+	.ci/lint run ./...
+
+test:
+	go test -shuffle=on ./...
+
+race:
+	CGO_ENABLED=1 go test -race -shuffle=on ./...
+
+# build makes the binary for this machine, or for GOOS and GOARCH.
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o keystone-gateway .
+
+# bench runs the benchmarks beside the code: make bench BENCH=Match
+bench:
+	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+# fuzz runs every fuzz target for FUZZTIME seconds.
+fuzz:
+	.ci/fuzz $(FUZZTIME)
+
+# schema writes config.schema.json and docs/configuration.md anew.
+schema:
+	go test ./proxy -run='^TestDocuments$$' -update
+
+clean:
+	rm -rf keystone-gateway dist coverage.out

@@ -1,0 +1,177 @@
+package admin
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy"
+)
+
+// Values of "status".
+const (
+	healthy   = "healthy"
+	unhealthy = "unhealthy"
+	draining  = "draining" // the process is about to stop
+)
+
+// gatewayHealth is the answer to health.
+type gatewayHealth struct {
+	Status        string       `json:"status"`
+	Timestamp     time.Time    `json:"timestamp"`
+	Version       string       `json:"version"`
+	UptimeSeconds float64      `json:"uptime_seconds"`
+	Tenants       tenantCounts `json:"tenants"`
+	// Unhealthy names the tenants without a healthy target; nil for the public.
+	Unhealthy []string `json:"unhealthy,omitzero"`
+}
+
+type tenantCounts struct {
+	Total   int `json:"total"`
+	Healthy int `json:"healthy"`
+}
+
+func (a *API) getHealth(ctx *fasthttp.RequestCtx) {
+	health := a.health()
+	reply(ctx, statusOf(health.Status), health)
+}
+
+// health asks every tenant.
+func (a *API) health() gatewayHealth {
+	now := time.Now()
+	h := gatewayHealth{
+		Status: healthy, Timestamp: now.UTC(), Version: a.version, UptimeSeconds: roundMillis(now.Sub(a.started)), Unhealthy: []string{},
+	}
+	for t := range a.server.Tenants() {
+		h.Tenants.Total++
+		if t.Healthy() {
+			h.Tenants.Healthy++
+		} else {
+			h.Unhealthy = append(h.Unhealthy, t.Name)
+		}
+	}
+	switch {
+	case a.server.Draining():
+		h.Status = draining
+	case len(h.Unhealthy) > 0:
+		h.Status = unhealthy
+	}
+	return h
+}
+
+func roundMillis(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+
+func statusOf(status string) int {
+	if status == healthy {
+		return fasthttp.StatusOK
+	}
+	return fasthttp.StatusServiceUnavailable
+}
+
+// tenantHealth is the answer to tenants/{name}/health.
+type tenantHealth struct {
+	Tenant   string    `json:"tenant"`
+	Status   string    `json:"status"`
+	Services []service `json:"services"`
+}
+
+func (a *API) getTenantHealth(ctx *fasthttp.RequestCtx) {
+	name, _ := ctx.UserValue("name").(string)
+	t, ok := a.tenant(name)
+	if !ok {
+		refuse(ctx, unknownTenant(name))
+		return
+	}
+	list := services(t.Pool)
+	status := overall(list)
+	reply(ctx, statusOf(status), tenantHealth{t.Name, status, list})
+}
+
+func (a *API) tenant(name string) (proxy.TenantView, bool) {
+	for t := range a.server.Tenants() {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return proxy.TenantView{}, false
+}
+
+func unknownTenant(name string) *refusal {
+	return &refusal{fasthttp.StatusNotFound, "unknown_tenant", "there is no tenant \"" + name + "\""}
+}
+
+// publicHealth keeps the gateway's health for a moment: whoever can reach the
+// public listener can ask, and asking 10,000 tenants takes milliseconds.
+type publicHealth struct {
+	mu     sync.Mutex
+	made   time.Time // guarded by mu, as are those below
+	status int
+	body   []byte // never changed
+}
+
+// publicHealthAge is how old the public health may be.
+const publicHealthAge = 100 * time.Millisecond
+
+// answerPublic is a proxy.HealthAnswer. Anyone may ask, so it says nothing
+// about where targets are and how they fail.
+func (a *API) answerPublic(method, path string) (status int, body []byte, ok bool) {
+	name, isTenant := tenantOf(path)
+	if !isTenant && path != "/health" {
+		return 0, nil, false
+	}
+	if method != fasthttp.MethodGet && method != fasthttp.MethodHead {
+		why := &refusal{fasthttp.StatusMethodNotAllowed, "method_not_allowed", "expected GET or HEAD"}
+		return why.status, encode(why.document()), true
+	}
+	if isTenant {
+		status, body = a.publicTenant(name)
+	} else {
+		status, body = a.publicGateway()
+	}
+	return status, body, true
+}
+
+// tenantOf returns the name in "/tenants/{name}/health".
+func tenantOf(path string) (name string, ok bool) {
+	name, ok = strings.CutPrefix(path, "/tenants/")
+	if ok {
+		name, ok = strings.CutSuffix(name, "/health")
+	}
+	return name, ok && name != "" && !strings.Contains(name, "/")
+}
+
+func (a *API) publicGateway() (status int, body []byte) {
+	a.public.mu.Lock()
+	defer a.public.mu.Unlock()
+	if time.Since(a.public.made) >= publicHealthAge {
+		h := a.health()
+		h.Unhealthy = nil
+		a.public.made, a.public.status, a.public.body = h.Timestamp, statusOf(h.Status), encode(h)
+	}
+	return a.public.status, a.public.body
+}
+
+func (a *API) publicTenant(name string) (status int, body []byte) {
+	t, ok := a.tenant(name)
+	if !ok {
+		why := unknownTenant(name)
+		return why.status, encode(why.document())
+	}
+	type publicService struct {
+		Name   string `json:"name"`
+		Status string `json:"status"`
+	}
+	list := services(t.Pool)
+	shown := make([]publicService, 0, len(list))
+	for i := range list {
+		shown = append(shown, publicService{list[i].Name, list[i].Status})
+	}
+	word := overall(list)
+	return statusOf(word), encode(struct {
+		Tenant   string          `json:"tenant"`
+		Status   string          `json:"status"`
+		Services []publicService `json:"services"`
+	}{t.Name, word, shown})
+}

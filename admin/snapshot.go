@@ -1,0 +1,74 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+)
+
+// getConfig answers with the configuration in use, defaults included, secrets
+// masked.
+func (a *API) getConfig(ctx *fasthttp.RequestCtx) {
+	reply(ctx, fasthttp.StatusOK, settings.Effective(a.server.Config()))
+}
+
+// reload is the outcome of a reload, or of the start. All keys are always
+// present.
+type reload struct {
+	OK         bool      `json:"ok"`
+	Generation uint64    `json:"generation"` // the one in use after it
+	At         time.Time `json:"at"`
+	Changes    []string  `json:"changes"`
+	Warnings   []string  `json:"warnings"` // what takes effect only at the next start
+	Errors     []string  `json:"errors"`   // "file:line:column: …"; then nothing has changed
+}
+
+func describeReload(r proxy.ReloadResult) reload {
+	return reload{
+		OK: r.OK, Generation: r.Generation, At: r.At.UTC(),
+		Changes: orEmpty(r.Changes), Warnings: orEmpty(r.Warnings), Errors: orEmpty(r.Errors),
+	}
+}
+
+// postReload does what SIGHUP does.
+func (a *API) postReload(ctx *fasthttp.RequestCtx) {
+	result := describeReload(a.server.Reload())
+	status := fasthttp.StatusOK
+	if !result.OK {
+		status = fasthttp.StatusUnprocessableEntity
+	}
+	reply(ctx, status, result)
+}
+
+// snapshot is the answer to snapshot.
+type snapshot struct {
+	Generation uint64      `json:"generation"`
+	Made       time.Time   `json:"made"`
+	Tenants    int         `json:"tenants"`
+	Targets    int         `json:"targets"`
+	Reloads    reloadCount `json:"reloads"`
+	LastReload reload      `json:"last_reload"`
+}
+
+type reloadCount struct {
+	Total  uint64 `json:"total"`
+	Failed uint64 `json:"failed"`
+}
+
+func (a *API) getSnapshot(ctx *fasthttp.RequestCtx) {
+	view, counters := a.server.Snapshot(), a.server.Counters()
+	s := snapshot{
+		Generation: view.Generation, Made: view.Made.UTC(), Tenants: len(view.Tenants),
+		Reloads:    reloadCount{counters.Reloads, counters.ReloadsFailed},
+		LastReload: describeReload(a.server.LastReload()),
+	}
+	for i := range view.Tenants {
+		if pool := view.Tenants[i].Pool; pool != nil {
+			s.Targets += len(pool.Targets())
+		}
+	}
+	reply(ctx, fasthttp.StatusOK, s)
+}

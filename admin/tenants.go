@@ -1,0 +1,115 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// service is one target of a tenant. All keys are always present.
+type service struct {
+	Name                string     `json:"name"`
+	URL                 string     `json:"url"`
+	Status              string     `json:"status"` // "healthy" or "unhealthy"
+	Probe               string     `json:"probe"`  // "http", "tcp" or "none"
+	LastCheck           *time.Time `json:"last_check"`
+	LatencyMS           float64    `json:"latency_ms"`
+	LastError           string     `json:"last_error"`
+	InFlight            int64      `json:"in_flight"`
+	Requests            uint64     `json:"requests"`
+	Failures            uint64     `json:"failures"`
+	Retries             uint64     `json:"retries"`
+	Transitions         uint64     `json:"transitions"`
+	ConsecutiveFailures int        `json:"consecutive_failures"`
+}
+
+// services describes the targets of a pool, which may be nil.
+func services(p *upstream.Pool) []service {
+	list := []service{}
+	if p == nil {
+		return list
+	}
+	for _, t := range p.Targets() {
+		s := t.State()
+		one := service{
+			Name: s.Name, URL: s.URL, Status: s.Status, Probe: s.Probe, LatencyMS: s.LatencyMS, LastError: s.LastError,
+			InFlight: s.InFlight, Requests: s.Requests, Failures: s.Failures, Retries: s.Retries,
+			Transitions: s.Transitions, ConsecutiveFailures: s.ConsecutiveFailures,
+		}
+		if !s.LastCheck.IsZero() {
+			at := s.LastCheck.UTC()
+			one.LastCheck = &at
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+// overall is the status of a tenant: healthy while one of its services is, or
+// if it has none.
+func overall(list []service) string {
+	for i := range list {
+		if list[i].Status == healthy {
+			return healthy
+		}
+	}
+	if len(list) == 0 {
+		return healthy
+	}
+	return unhealthy
+}
+
+// tenant is one entry of the answer to tenants. Counters live across reloads.
+type tenant struct {
+	Name       string            `json:"name"`
+	Status     string            `json:"status"`
+	Routing    string            `json:"routing"` // "host-based", "path-based" or "hybrid"
+	Domains    []string          `json:"domains"`
+	PathPrefix string            `json:"path_prefix"`
+	LuaRoutes  []string          `json:"lua_routes"`
+	Services   []service         `json:"services"`
+	Requests   uint64            `json:"requests"`
+	Responses  map[string]uint64 `json:"responses"` // by class
+	BytesIn    int64             `json:"bytes_in"`
+	BytesOut   int64             `json:"bytes_out"`
+	Retries    uint64            `json:"retries"`
+}
+
+func (a *API) getTenants(ctx *fasthttp.RequestCtx) {
+	list := []tenant{}
+	for t := range a.server.Tenants() {
+		list = append(list, describe(&t))
+	}
+	reply(ctx, fasthttp.StatusOK, struct {
+		Tenants []tenant `json:"tenants"`
+	}{list})
+}
+
+func describe(t *proxy.TenantView) tenant {
+	d := tenant{
+		Name: t.Name, Routing: t.Routing, Domains: orEmpty(t.Domains), PathPrefix: t.Prefix, LuaRoutes: orEmpty(t.Scripts),
+		Services: services(t.Pool), Responses: make(map[string]uint64, len(t.Stats.Classes)),
+		BytesIn: t.Stats.BytesIn.Load(), BytesOut: t.Stats.BytesOut.Load(), Retries: t.Stats.Retries.Load(),
+	}
+	d.Status = overall(d.Services)
+	for class := 1; class < len(t.Stats.Classes); class++ {
+		n := t.Stats.Classes[class].Load()
+		d.Requests += n
+		d.Responses[className(class)] = n
+	}
+	return d
+}
+
+// className words the first digit of a status: "2xx".
+func className(digit int) string { return string(rune('0'+digit)) + "xx" }
+
+// orEmpty makes a list that JSON shows as [] rather than null.
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}

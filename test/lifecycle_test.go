@@ -1,0 +1,338 @@
+package test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// serveFunc starts an upstream with that handler and returns its host:port.
+func serveFunc(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return listener.Addr().String()
+}
+
+func simpleConfig(address string, lines ...string) string {
+	return "tenants:\n  - name: simple\n    path_prefix: /\n    services: [{name: main, url: \"http://" + address + "\"}]\n" +
+		strings.Join(lines, "\n")
+}
+
+func connect(t *testing.T, address string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// TestDrain checks that SIGTERM lets a request and a tunnel finish, ends
+// keep-alive with Connection: close, and refuses new connections.
+func TestDrain(t *testing.T) {
+	arrived, proceed := make(chan struct{}, 2), make(chan struct{})
+	upstream := serveFunc(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			conn, rw, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			defer func() { _ = conn.Close() }()
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+			_, _ = io.Copy(conn, rw)
+			return
+		}
+		if r.URL.Path == "/slow" {
+			arrived <- struct{}{}
+			<-proceed
+		}
+		_, _ = io.WriteString(w, "done")
+	})
+	g := startGateway(t, simpleConfig(upstream))
+	slow, tunnel := connect(t, g.address), connect(t, g.address)
+	_, _ = io.WriteString(slow, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-arrived
+	_, _ = io.WriteString(tunnel, "GET /t HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nping")
+	tunnelled := bufio.NewReader(tunnel)
+	if head, err := readHead(tunnelled); err != nil || !strings.Contains(head.start, " 101 ") {
+		t.Fatalf("no tunnel: %v, %v", head, err)
+	}
+	expectBytes(t, tunnelled, "ping")
+
+	if err := g.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "new connections are refused", func() bool {
+		conn, err := net.Dial("tcp", g.address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	})
+	_, _ = io.WriteString(tunnel, "still")
+	expectBytes(t, tunnelled, "still")
+	close(proceed)
+	answer, err := readResponse(bufio.NewReader(slow), "GET")
+	if err != nil || string(answer.body) != "done" {
+		t.Fatalf("the request in progress: %v", err)
+	}
+	if got := valuesOf(answer.fields, "connection"); len(got) != 1 || got[0] != "close" {
+		t.Errorf("Connection: %q, want close", got)
+	}
+	select {
+	case <-g.exited:
+		t.Error("the gateway ended before the tunnel did")
+	default:
+	}
+	_ = tunnel.Close()
+	select {
+	case <-g.exited:
+	case <-time.After(patience):
+		t.Error("the gateway still runs after all has finished")
+	}
+}
+
+func expectBytes(t *testing.T, r io.Reader, want string) {
+	t.Helper()
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(r, got); err != nil || string(got) != want {
+		t.Fatalf("got %q, %v; want %q", got, err, want)
+	}
+}
+
+// TestDrainTimeout checks that what doesn't finish is cut, and that the exit
+// code is 0 all the same.
+func TestDrainTimeout(t *testing.T) {
+	arrived := make(chan struct{}, 1)
+	upstream := serveFunc(t, func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-r.Context().Done()
+	})
+	g := startGateway(t, "server:\n  drain_timeout: 300ms\n"+simpleConfig(upstream))
+	conn := connect(t, g.address)
+	_, _ = io.WriteString(conn, "GET /never HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-arrived
+	began := time.Now()
+	g.stop(t)
+	if took := time.Since(began); took > patience/2 {
+		t.Errorf("the end took %v", took)
+	}
+}
+
+// TestBadReload checks that a bad file changes nothing and is reported with
+// file, line and column, and that a good one after it counts.
+func TestBadReload(t *testing.T) {
+	upstream := serveFunc(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) })
+	g := startGateway(t, simpleConfig(upstream))
+	status := func(path string) int {
+		response, err := http.Get("http://" + g.address + path) // #nosec G107 -- the gateway of this test
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	g.write(t, simpleConfig(upstream)+"\nnonsense: 1\n")
+	_ = g.command.Process.Signal(syscall.SIGHUP)
+	eventually(t, patience, "the bad reload is logged", func() bool {
+		return strings.Contains(g.output.String(), "nonsense") && strings.Contains(g.output.String(), g.config+":")
+	})
+	if got := status("/"); got != 200 {
+		t.Errorf("after a bad reload: %d, want 200", got)
+	}
+	g.write(t, strings.ReplaceAll(simpleConfig(upstream), "path_prefix: /", "path_prefix: /new"))
+	_ = g.command.Process.Signal(syscall.SIGHUP)
+	eventually(t, patience, "the good reload counts", func() bool { return status("/") == 404 && status("/new") == 200 })
+}
+
+// TestBodiesStream sends 256 MiB (1 GiB with KEYSTONE_LONG) up and down at
+// once, byte for byte, within little memory.
+func TestBodiesStream(t *testing.T) {
+	size := int64(256 << 20)
+	if os.Getenv("KEYSTONE_LONG") != "" {
+		size = 1 << 30
+	}
+	if raceEnabled {
+		size = 32 << 20
+	}
+	upstream := serveFunc(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			n, err := io.Copy(io.Discard, r.Body)
+			_, _ = fmt.Fprintf(w, "%d %v", n, err)
+			return
+		}
+		chunk := make([]byte, 64<<10)
+		for left := size; left > 0; left -= int64(len(chunk)) {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	})
+	g := startGateway(t, simpleConfig(upstream, "request_limits: {max_body_size: 2GiB}"))
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		response, err := http.Post("http://"+g.address+"/up", "application/octet-stream", io.LimitReader(zeros{}, size)) // #nosec G107 -- as above
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = response.Body.Close() }()
+		if answer, _ := io.ReadAll(response.Body); string(answer) != fmt.Sprintf("%d <nil>", size) {
+			t.Errorf("up: %q", answer)
+		}
+	})
+	wait.Go(func() {
+		response, err := http.Get("http://" + g.address + "/down") // #nosec G107 -- as above
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = response.Body.Close() }()
+		if n, err := io.Copy(io.Discard, response.Body); n != size || err != nil {
+			t.Errorf("down: %d bytes, %v", n, err)
+		}
+	})
+	wait.Wait()
+	if peak := peakMemory(t, g); !raceEnabled && peak > 64<<20 {
+		t.Errorf("the process took %d MiB at most, want less than 64", peak>>20)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// peakMemory returns the largest resident set of the gateway in bytes, or 0
+// where the system doesn't tell.
+func peakMemory(t *testing.T, g *gateway) int64 {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.command.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if kb, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kb), "kB")), 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("peak memory of the gateway: %d kB", n)
+			return n << 10
+		}
+	}
+	return 0
+}
+
+// TestNothingLeaks sends exchanges that end in every way, and then counts what
+// is left: descriptors and goroutines.
+func TestNothingLeaks(t *testing.T) {
+	upstream := serveFunc(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/cut":
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, "short")
+			panic(http.ErrAbortHandler)
+		case "/hang":
+			<-r.Context().Done()
+		case "/early":
+			w.WriteHeader(http.StatusTeapot)
+		default:
+			_, _ = io.Copy(w, r.Body)
+		}
+	})
+	g := startGateway(t, simpleConfig(upstream, "    connections: {idle_timeout: 200ms}", "access_log: {enabled: false}"))
+	descriptors := func() int {
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", g.command.Process.Pid))
+		if err != nil {
+			t.Skip("this system doesn't show the descriptors of a process")
+		}
+		return len(entries)
+	}
+	before := descriptors()
+	var wait sync.WaitGroup
+	for i := range 200 {
+		wait.Go(func() { leakOne(t, g.address, i) })
+	}
+	wait.Wait()
+	eventually(t, patience, "as many descriptors as before", func() bool { return descriptors() <= before+2 })
+	eventually(t, patience, "few goroutines", func() bool {
+		n := goroutines(t, g)
+		return n > 0 && n < 60
+	})
+}
+
+// leakOne makes one exchange, and leaves it in one of several ways.
+func leakOne(t *testing.T, address string, i int) {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	switch i % 8 {
+	case 0: // answered
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+	case 1: // a response that is cut
+		_, _ = io.WriteString(conn, "GET /cut HTTP/1.1\r\nHost: a\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+	case 2: // gone while the target works
+		_, _ = io.WriteString(conn, "GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
+	case 3: // gone within a streamed upload
+		_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+	case 4: // an early answer to an upload
+		_, _ = io.WriteString(conn, "POST /early HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+		_, _ = conn.Read(make([]byte, 100))
+	case 5: // half a head
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHo")
+	case 6: // malformed
+		_, _ = io.WriteString(conn, "GET / HTTP/9.9\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+	case 7: // reset
+		_, _ = io.WriteString(conn, "GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+	}
+}
+
+// goroutines asks the admin API for their number.
+func goroutines(t *testing.T, g *gateway) int {
+	t.Helper()
+	response, err := http.Get("http://" + g.admin + "/metrics") // #nosec G107 -- as above
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return int(n)
+		}
+	}
+	return 0
+}
