@@ -72,9 +72,9 @@ func statusOf(status string) int {
 
 // tenantHealth is the answer to tenants/{name}/health.
 type tenantHealth struct {
-	Tenant   string    `json:"tenant"`
-	Status   string    `json:"status"`
-	Services []service `json:"services"`
+	Tenant   string   `json:"tenant"`
+	Status   string   `json:"status"`
+	Services []target `json:"services"`
 }
 
 func (a *API) getTenantHealth(ctx *fasthttp.RequestCtx) {
@@ -84,7 +84,7 @@ func (a *API) getTenantHealth(ctx *fasthttp.RequestCtx) {
 		refuse(ctx, unknownTenant(name))
 		return
 	}
-	list := services(t.Pool)
+	list := targets(t.Pool)
 	status := overall(list)
 	reply(ctx, statusOf(status), tenantHealth{t.Name, status, list})
 }
@@ -148,7 +148,7 @@ func (a *API) publicGateway() (status int, body []byte) {
 	if time.Since(a.public.made) >= publicHealthAge {
 		h := a.health()
 		h.Unhealthy = nil
-		a.public.made, a.public.status, a.public.body = h.Timestamp, statusOf(h.Status), encode(h)
+		a.public.made, a.public.status, a.public.body = time.Now(), statusOf(h.Status), encode(h)
 	}
 	return a.public.status, a.public.body
 }
@@ -159,19 +159,19 @@ func (a *API) publicTenant(name string) (status int, body []byte) {
 		why := unknownTenant(name)
 		return why.status, encode(why.document())
 	}
-	type publicService struct {
+	type publicTarget struct {
 		Name   string `json:"name"`
 		Status string `json:"status"`
 	}
-	list := services(t.Pool)
-	shown := make([]publicService, 0, len(list))
+	list := targets(t.Pool)
+	shown := make([]publicTarget, 0, len(list))
 	for i := range list {
-		shown = append(shown, publicService{list[i].Name, list[i].Status})
+		shown = append(shown, publicTarget{list[i].Name, list[i].Status})
 	}
 	word := overall(list)
 	return statusOf(word), encode(struct {
-		Tenant   string          `json:"tenant"`
-		Status   string          `json:"status"`
-		Services []publicService `json:"services"`
+		Tenant   string         `json:"tenant"`
+		Status   string         `json:"status"`
+		Services []publicTarget `json:"services"`
 	}{t.Name, word, shown})
 }

@@ -116,7 +116,7 @@ func (r *refusal) document() any {
 func reply(ctx *fasthttp.RequestCtx, status int, document any) {
 	ctx.SetStatusCode(status)
 	ctx.SetContentType("application/json")
-	ctx.SetBodyRaw(encode(document)) // raw: no pool keeps the list of 10,000 tenants
+	ctx.Response.SetBodyRaw(encode(document)) // raw: no pool keeps the list of 10,000 tenants
 }
 
 // encode writes a document for machines and people.

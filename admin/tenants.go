@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -9,8 +10,8 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
-// service is one target of a tenant. All keys are always present.
-type service struct {
+// target is one entry of "services". All keys are always present.
+type target struct {
 	Name                string     `json:"name"`
 	URL                 string     `json:"url"`
 	Status              string     `json:"status"` // "healthy" or "unhealthy"
@@ -26,15 +27,15 @@ type service struct {
 	ConsecutiveFailures int        `json:"consecutive_failures"`
 }
 
-// services describes the targets of a pool, which may be nil.
-func services(p *upstream.Pool) []service {
-	list := []service{}
+// targets describes the targets of a pool, which may be nil.
+func targets(p *upstream.Pool) []target {
+	list := []target{}
 	if p == nil {
 		return list
 	}
 	for _, t := range p.Targets() {
 		s := t.State()
-		one := service{
+		one := target{
 			Name: s.Name, URL: s.URL, Status: s.Status, Probe: s.Probe, LatencyMS: s.LatencyMS, LastError: s.LastError,
 			InFlight: s.InFlight, Requests: s.Requests, Failures: s.Failures, Retries: s.Retries,
 			Transitions: s.Transitions, ConsecutiveFailures: s.ConsecutiveFailures,
@@ -48,9 +49,9 @@ func services(p *upstream.Pool) []service {
 	return list
 }
 
-// overall is the status of a tenant: healthy while one of its services is, or
+// overall is the status of a tenant: healthy while one of its targets is, or
 // if it has none.
-func overall(list []service) string {
+func overall(list []target) string {
 	for i := range list {
 		if list[i].Status == healthy {
 			return healthy
@@ -70,7 +71,7 @@ type tenant struct {
 	Domains    []string          `json:"domains"`
 	PathPrefix string            `json:"path_prefix"`
 	LuaRoutes  []string          `json:"lua_routes"`
-	Services   []service         `json:"services"`
+	Services   []target          `json:"services"`
 	Requests   uint64            `json:"requests"`
 	Responses  map[string]uint64 `json:"responses"` // by class
 	BytesIn    int64             `json:"bytes_in"`
@@ -91,7 +92,7 @@ func (a *API) getTenants(ctx *fasthttp.RequestCtx) {
 func describe(t *proxy.TenantView) tenant {
 	d := tenant{
 		Name: t.Name, Routing: t.Routing, Domains: orEmpty(t.Domains), PathPrefix: t.Prefix, LuaRoutes: orEmpty(t.Scripts),
-		Services: services(t.Pool), Responses: make(map[string]uint64, len(t.Stats.Classes)),
+		Services: targets(t.Pool), Responses: make(map[string]uint64, len(t.Stats.Classes)),
 		BytesIn: t.Stats.BytesIn.Load(), BytesOut: t.Stats.BytesOut.Load(), Retries: t.Stats.Retries.Load(),
 	}
 	d.Status = overall(d.Services)
@@ -104,7 +105,7 @@ func describe(t *proxy.TenantView) tenant {
 }
 
 // className words the first digit of a status: "2xx".
-func className(digit int) string { return string(rune('0'+digit)) + "xx" }
+func className(digit int) string { return strconv.Itoa(digit) + "xx" }
 
 // orEmpty makes a list that JSON shows as [] rather than null.
 func orEmpty(list []string) []string {

@@ -59,7 +59,7 @@ type ServerConfig struct {
 	Address string `yaml:"address"`
 
 	// Port to listen on, on all addresses: the earlier form of address, which
-	// is ":port". Set one of the two.
+	// is ":port". Set one of the two. Default: none.
 	Port string `yaml:"port"`
 
 	// How long clients may take.
@@ -142,10 +142,10 @@ type TLSConfig struct {
 	// change takes effect at the next start.
 	Enabled bool `yaml:"enabled"`
 
-	// Certificate chain, PEM.
+	// Certificate chain, PEM. Default: none, and tls.enabled needs it.
 	CertFile string `yaml:"cert_file"`
 
-	// Private key, PEM.
+	// Private key, PEM. Default: none, and tls.enabled needs it.
 	KeyFile string `yaml:"key_file"`
 }
 
@@ -186,7 +186,7 @@ type LuaRoutingConfig struct {
 	// file.
 	ScriptsDir string `yaml:"scripts_dir"`
 
-	// Scripts that are loaded for every tenant, before its own.
+	// Scripts that are loaded for every tenant, before its own. Default: none.
 	GlobalScripts []string `yaml:"global_scripts"`
 }
 

@@ -60,6 +60,8 @@ type exchange struct {
 
 	// Scratch memory, kept between exchanges unless it has grown large.
 	out     []byte
+	sink    sink // to the client, while a body is sent
+	pump    pump
 	hostBuf [256]byte
 	pathBuf []byte
 	idBuf   [40]byte
@@ -105,6 +107,7 @@ func (x *exchange) reset() {
 	x.local, x.fault, x.cause, x.code = localResponse{}, nil, nil, ""
 	x.status, x.bytesIn, x.bytesOut, x.headerTime = 0, 0, 0, 0
 	x.begunCall, x.begun, x.cut, x.close, x.tunnelled, x.compressing = false, false, false, false, false, false
+	x.sink, x.pump = sink{}, pump{}
 	if cap(x.out) > keepScratch {
 		x.out = nil
 	}

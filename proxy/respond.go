@@ -111,18 +111,19 @@ func (x *exchange) appendConnection(dst []byte) []byte {
 // sendResponseBody copies the body to the client as it comes. x.out holds the
 // head, which goes out with the first part.
 func (x *exchange) sendResponseBody(compress bool) error {
-	to := x.clientSink()
-	p := pump{to: &to, chunked: x.chunkedOut(), out: x.out}
+	x.sink = x.clientSink()
+	x.pump = pump{to: &x.sink, chunked: x.chunkedOut(), out: x.out}
+	p := &x.pump
 	defer func() { x.out = p.out[:0] }()
 	var encoder *gzipEncoder
 	if compress {
-		encoder = acquireEncoder(x.snap.compression.level, &p)
+		encoder = acquireEncoder(x.snap.compression.level, p)
 		defer encoder.release()
 	}
 	body := &x.call.Body
 	for {
 		if !body.Ready() {
-			if err := flushAll(encoder, &p); err != nil {
+			if err := flushAll(encoder, p); err != nil {
 				return &clientError{err}
 			}
 			x.client.lastWrite.Store(socket.Nanotime())
@@ -130,14 +131,14 @@ func (x *exchange) sendResponseBody(compress bool) error {
 		}
 		span, err := body.Next()
 		if err == io.EOF {
-			return x.endBody(encoder, &p)
+			return x.endBody(encoder, p)
 		}
 		if err != nil {
-			_ = flushAll(encoder, &p) // what came before the fault is the client's
+			_ = flushAll(encoder, p) // what came before the fault is the client's
 			return err
 		}
 		x.bytesOut += int64(len(span))
-		if err := addSpan(encoder, &p, span); err != nil {
+		if err := addSpan(encoder, p, span); err != nil {
 			return &clientError{err}
 		}
 	}

@@ -126,7 +126,6 @@ func (s *Server) newFastServer() *fasthttp.Server {
 		Concurrency:           1 << 30, // the listener has the limit
 		ReadBufferSize:        64,      // it only ever reads signal
 		WriteBufferSize:       128,
-		ReduceMemoryUsage:     true,
 		NoDefaultServerHeader: true,
 		NoDefaultDate:         true,
 		NoDefaultContentType:  true,

@@ -240,21 +240,24 @@ func TestLimits(t *testing.T) {
 	upstream := serveFunc(t, echoFields)
 	for setting, want := range map[string]int{"max_connections": 503, "max_connections_per_address": 429} {
 		g := startGateway(t, "server:\n  "+setting+": 2\n"+simpleConfig(upstream))
-		eventually(t, patience, "the connection of the start is gone", func() bool {
-			return strings.Contains(answerOf(t, g), " 200 ")
-		})
-		held := []net.Conn{connect(t, g.address), connect(t, g.address)}
-		for _, conn := range held {
-			if answer := exchangeOn(t, conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); answer.status != 200 {
-				t.Errorf("%s: within the limit: %d", setting, answer.status)
-			}
-		}
+		held := []net.Conn{holdOne(t, g), holdOne(t, g)}
 		if got := answerOf(t, g); !strings.Contains(got, fmt.Sprintf(" %d ", want)) {
 			t.Errorf("%s: beyond the limit: %q, want %d", setting, got, want)
 		}
 		_ = held[0].Close()
 		eventually(t, patience, "there is room again", func() bool { return strings.Contains(answerOf(t, g), " 200 ") })
 	}
+}
+
+// holdOne returns a connection that has been served. The end of earlier ones
+// may take a moment.
+func holdOne(t *testing.T, g *gateway) (conn net.Conn) {
+	t.Helper()
+	eventually(t, patience, "a connection within the limit", func() bool {
+		conn = connect(t, g.address)
+		return exchangeOn(t, conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 200
+	})
+	return conn
 }
 
 // answerOf returns the status line that a new connection gets.

@@ -32,7 +32,14 @@
 //
 // ${NAME} and ${NAME:-default} inside a scalar value are replaced from the
 // environment after the YAML was parsed, so that no value can add keys; $${
-// stands for a literal ${. Keys are never expanded.
+// stands for a literal ${. Keys are never expanded. Inside [ ] and { } such a
+// value needs quotes, because YAML takes its braces for a mapping.
+//
+// # Checks
+//
+// Positions are kept by address: run the Check methods on the decoded struct
+// itself, not on a copy, and before anything is appended or moved. Elements of
+// maps have an address only where the map holds pointers.
 //
 // The package knows no key of the gateway and imports no package of it: what a
 // section means, and whether its values make sense together, is checked beside

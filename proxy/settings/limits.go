@@ -25,14 +25,15 @@ type level struct{ column, keys int }
 // meter walks the tokens of a file and keeps what the parser's recursion would
 // hold at each of them.
 type meter struct {
-	levels []level
-	keys   int          // sum over levels
-	flow   int          // open [ and {
-	run    int          // tags, anchors and the like without a value between them
-	pairs  int          // colons since the last comma or bracket inside [ ] or { }
-	nulls  int          // empty values so far
-	start  int          // column at which the current entry began
-	prev   *token.Token // the token before
+	levels    []level
+	keys      int          // sum over levels
+	flow      int          // open [ and {
+	run       int          // tags, anchors and the like without a value between them
+	pairs     int          // colons since the last comma or bracket inside [ ] or { }
+	nulls     int          // empty values so far
+	start     int          // column at which the current entry began
+	documents int          // --- and ... so far
+	prev      *token.Token // the token before
 }
 
 // measure returns the first token at which a limit is passed, and which limit.
@@ -85,7 +86,7 @@ func (m *meter) isEmptyBefore(tk *token.Token, newLine bool) bool {
 func (m *meter) take(tk *token.Token) {
 	switch tk.Type {
 	case token.DocumentHeaderType, token.DocumentEndType:
-		*m = meter{nulls: m.nulls, start: tk.Position.Column}
+		*m = meter{nulls: m.nulls, documents: m.documents + 1, start: tk.Position.Column}
 	case token.AnchorType, token.TagType:
 		m.run++
 		return
@@ -134,6 +135,8 @@ func (m *meter) exceeded() string {
 		return fmt.Sprintf("nested too deeply: expected at most %d levels", maxDepth)
 	case m.keys > maxSiblings:
 		return fmt.Sprintf("too many keys: expected at most %d in a mapping", maxSiblings)
+	case m.documents > maxDepth:
+		return "too many documents: expected one document in the file"
 	case m.nulls > maxNulls:
 		return fmt.Sprintf("too many empty values: expected at most %d in a file", maxNulls)
 	}

@@ -76,7 +76,11 @@ func (d *decoder) text(n ast.Node, v reflect.Value, p *place) {
 		return
 	}
 	value := reflect.New(v.Type())
-	if err := value.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
+	reader, ok := value.Interface().(encoding.TextUnmarshaler)
+	if !ok {
+		panic(fmt.Sprintf("BUG: %s cannot read text", v.Type()))
+	}
+	if err := reader.UnmarshalText([]byte(text)); err != nil {
 		if p.field.hidden() {
 			d.fail(v, p, "expected %s, got another value", wanted(v.Type()))
 			return

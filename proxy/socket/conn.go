@@ -70,6 +70,8 @@ type Conn struct {
 	vecFn                 func(uintptr) bool
 	sendFn                func(uintptr) bool
 	sendStep              sendStep
+	quiet                 bool
+	peekFn                func(uintptr)
 
 	sweeper *Sweeper
 	slot    int // index in the sweeper's shard, guarded by its lock
@@ -99,6 +101,7 @@ func New(nc net.Conn, sweeper *Sweeper) (*Conn, error) {
 	c := &Conn{nc: stream, rc: rc, sweeper: sweeper}
 	c.readFn, c.lazyFn = c.tryRead, c.tryReadLazily
 	c.writeFn, c.vecFn, c.sendFn = c.tryWrite, c.tryWriteVec, c.trySend
+	c.peekFn = func(fd uintptr) { c.quiet = rawPeek(fd) == errAgain }
 	sweeper.add(c)
 	return c, nil
 }
@@ -175,11 +178,11 @@ func (c *Conn) WriteVec(a, b, d []byte) (int, error) {
 }
 
 // Quiet reports whether the peer has neither closed the connection nor sent
-// anything: only then may a kept connection be used for another request.
+// anything: only then may a kept connection be used for another request. Only
+// the reading goroutine may call it.
 func (c *Conn) Quiet() bool {
-	quiet := false
-	err := c.rc.Control(func(fd uintptr) { quiet = rawPeek(fd) == errAgain })
-	return err == nil && quiet
+	c.quiet = false
+	return c.rc.Control(c.peekFn) == nil && c.quiet
 }
 
 // Peer is what a look at the socket says of the other side.

@@ -1,0 +1,173 @@
+package admin
+
+import (
+	"math"
+	"runtime"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// scrape is one answer to /metrics.
+type scrape struct {
+	exposition
+	bounds  []string // labels of the histograms' buckets
+	tenants []tenantSeries
+	targets []targetSeries
+}
+
+// tenantSeries are the counters of one tenant with their label.
+type tenantSeries struct {
+	label string
+	stats *proxy.Stats
+}
+
+// targetSeries are the counters of one target with their labels.
+type targetSeries struct {
+	labels string
+	target *upstream.Target
+}
+
+func (a *API) getMetrics(ctx *fasthttp.RequestCtx) {
+	m := scrape{exposition: exposition{buf: make([]byte, 0, a.scrapeSize.Load()+4096)}}
+	view, counters := a.server.Snapshot(), a.server.Counters()
+	m.collect(&view, &counters)
+	m.requests()
+	m.durations()
+	m.health()
+	m.server(&counters)
+	m.reloads(&view, &counters, a.server.LastReload())
+	m.process(a.started)
+	m.runtime()
+	m.family("keystone_build_info", gauge, "The version that runs; the value is always 1.")
+	m.uint(1, label("version", a.version), label("goversion", runtime.Version()))
+	a.scrapeSize.Store(int64(len(m.buf)))
+	ctx.SetContentType("text/plain; version=0.0.4; charset=utf-8")
+	ctx.Response.SetBodyRaw(m.buf)
+}
+
+// collect lists the series, in the order of the configuration. Requests that
+// reached no tenant have the label tenant="".
+func (m *scrape) collect(view *proxy.SnapshotView, counters *proxy.Counters) {
+	m.tenants = make([]tenantSeries, 0, len(view.Tenants)+1)
+	m.tenants = append(m.tenants, tenantSeries{label("tenant", ""), counters.Unrouted})
+	for i := range view.Tenants {
+		t := &view.Tenants[i]
+		tenant := label("tenant", t.Name)
+		m.tenants = append(m.tenants, tenantSeries{tenant, t.Stats})
+		if t.Pool == nil {
+			continue
+		}
+		for _, target := range t.Pool.Targets() {
+			m.targets = append(m.targets, targetSeries{tenant + "," + label("target", target.Name()), target})
+		}
+	}
+	for _, bound := range append(proxy.HistogramBounds[:], math.Inf(1)) {
+		m.bounds = append(m.bounds, label("le", string(appendNumber(nil, bound))))
+	}
+}
+
+// requests are the counters of tenants.
+func (m *scrape) requests() {
+	m.family("keystone_requests_total", counter, "Requests that have ended, by the first digit of their status; tenant=\"\" reached no tenant.")
+	classes := [len(proxy.Stats{}.Classes)]string{}
+	for class := range classes {
+		classes[class] = label("class", className(class))
+	}
+	for _, t := range m.tenants {
+		for class := 1; class < len(classes); class++ {
+			m.uint(t.stats.Classes[class].Load(), t.label, classes[class])
+		}
+	}
+	m.family("keystone_request_bytes_total", counter, "Content received from clients.")
+	for _, t := range m.tenants {
+		m.int(t.stats.BytesIn.Load(), t.label)
+	}
+	m.family("keystone_response_bytes_total", counter, "Content sent to clients.")
+	for _, t := range m.tenants {
+		m.int(t.stats.BytesOut.Load(), t.label)
+	}
+	m.family("keystone_retries_total", counter, "Requests sent to a second target after a first had failed them.")
+	for _, t := range m.tenants {
+		m.uint(t.stats.Retries.Load(), t.label)
+	}
+}
+
+func (m *scrape) durations() {
+	m.family("keystone_request_duration_seconds", histogram, "From the first byte of a request to the last of its response; without tunnels.")
+	for _, t := range m.tenants {
+		m.histogram(&t.stats.Duration, t.label)
+	}
+	m.family("keystone_upstream_duration_seconds", histogram, "From sending a request to a target to the head of its response.")
+	for _, t := range m.tenants[1:] { // what reaches no tenant reaches no target
+		m.histogram(&t.stats.Upstream, t.label)
+	}
+}
+
+func (m *scrape) histogram(h *proxy.Histogram, label string) {
+	counts, sum := h.Read()
+	m.buckets(counts[:], m.bounds, sum, label)
+}
+
+// health is what there is of each target.
+func (m *scrape) health() {
+	m.family("keystone_target_up", gauge, "Whether a target is healthy and gets requests.")
+	for _, t := range m.targets {
+		m.bool(t.target.Healthy(), t.labels)
+	}
+	m.family("keystone_target_requests_total", counter, "Requests sent to a target.")
+	for _, t := range m.targets {
+		m.uint(t.target.Requests.Load(), t.labels)
+	}
+	m.family("keystone_target_failures_total", counter, "Requests that got no complete response from a target.")
+	for _, t := range m.targets {
+		m.uint(t.target.Failures.Load(), t.labels)
+	}
+	m.family("keystone_target_retries_total", counter, "Requests sent to a target after another had failed them.")
+	for _, t := range m.targets {
+		m.uint(t.target.Retries.Load(), t.labels)
+	}
+	m.family("keystone_target_requests_in_flight", gauge, "Requests that a target is working on.")
+	for _, t := range m.targets {
+		m.int(t.target.InFlight.Load(), t.labels)
+	}
+	m.family("keystone_target_transitions_total", counter, "Changes of a target between healthy and unhealthy.")
+	for _, t := range m.targets {
+		m.uint(t.target.Transitions.Load(), t.labels)
+	}
+}
+
+// server are the figures that no tenant owns.
+func (m *scrape) server(c *proxy.Counters) {
+	m.family("keystone_requests_in_flight", gauge, "Requests in progress, tunnels included.")
+	m.int(c.InFlight)
+	m.family("keystone_tunnels", gauge, "Open WebSockets and other upgraded connections.")
+	m.int(c.Tunnels)
+	m.family("keystone_connections", gauge, "Open connections of clients.")
+	m.int(c.Connections)
+	m.family("keystone_connections_accepted_total", counter, "Connections of clients accepted.")
+	m.uint(c.Accepted)
+	m.family("keystone_connections_refused_total", counter, "Connections of clients refused because of server.max_connections and max_connections_per_address.")
+	m.uint(c.Refused)
+	m.family("keystone_panics_total", counter, "Requests that a fault of the gateway ended; the log has the stacks.")
+	m.uint(c.Panics)
+	m.family("keystone_access_log_dropped_total", counter, "Lines of the access log that were dropped because writing was too slow.")
+	m.uint(c.LogsDropped)
+}
+
+func (m *scrape) reloads(view *proxy.SnapshotView, c *proxy.Counters, last proxy.ReloadResult) {
+	m.family("keystone_reloads_total", counter, "Reloads of the configuration.")
+	failed := min(c.ReloadsFailed, c.Reloads) // one may have ended between the two
+	m.uint(c.Reloads-failed, label("result", "success"))
+	m.uint(failed, label("result", "failure"))
+	m.family("keystone_last_reload_successful", gauge, "Whether the last reload, or the start, was good; if not, the configuration before it is in use.")
+	m.bool(last.OK)
+	m.family("keystone_last_reload_timestamp_seconds", gauge, "When the last reload, or the start, was.")
+	m.float(float64(last.At.UnixMilli()) / 1000)
+	m.family("keystone_config_generation", gauge, "Number of the configuration in use: 1 at the start, one more with every good reload.")
+	m.uint(view.Generation)
+	m.family("keystone_tenants", gauge, "Tenants of the configuration in use.")
+	m.int(int64(len(view.Tenants)))
+}

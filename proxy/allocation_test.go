@@ -1,0 +1,151 @@
+package proxy_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy"
+)
+
+// start runs a server with that configuration, which must not set
+// server.address, until the test ends.
+func start(t testing.TB, config string) *proxy.Server {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte("server: {address: \"127.0.0.1:0\"}\n"+config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := proxy.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := proxy.New(proxy.Options{File: file, Config: loaded, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return server
+}
+
+// answering starts an upstream that answers every request head with the same
+// bytes, and allocates nothing while it does.
+func answering(t testing.TB, answer string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				buf, out := make([]byte, 64<<10), []byte(answer)
+				for {
+					if _, err := conn.Read(buf); err != nil {
+						return
+					}
+					if _, err := conn.Write(out); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// TestRequestAllocates0 counts the allocations of the whole process over many
+// requests from socket to socket, with the access log on.
+func TestRequestAllocates0(t *testing.T) {
+	target := answering(t, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello")
+	log := filepath.Join(t.TempDir(), "access.log")
+	server := start(t, "access_log: {output: \""+log+"\"}\ntenants:\n  - {name: a, domains: [example.com], services: [{url: \"http://"+target+"\"}]}\n")
+	for name, request := range map[string]string{
+		"GET":  "GET /path?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: x\r\nAccept: */*\r\nCookie: a=b\r\n\r\n",
+		"POST": "POST /path HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody",
+	} {
+		conn, err := net.Dial("tcp", server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		out, in := []byte(request), make([]byte, 4096)
+		one := func() {
+			if _, err := conn.Write(out); err != nil {
+				t.Fatal(err)
+			}
+			for got := 0; !bytes.HasSuffix(in[:got], []byte("\r\n\r\nhello")); {
+				n, err := conn.Read(in[got:])
+				if err != nil {
+					t.Fatal(err)
+				}
+				got += n
+			}
+		}
+		if n := allocations(one); n > 0.5 {
+			t.Errorf("a %s allocates %.2f times, want 0", name, n)
+		}
+	}
+	if lines, err := os.ReadFile(log); err != nil || !bytes.Contains(lines, []byte(`"status":200`)) { // #nosec G304 -- of this test
+		t.Errorf("the access log was not written: %v", err)
+	}
+}
+
+// allocations is testing.AllocsPerRun for work that other goroutines do, at
+// the usual GOMAXPROCS. The background (sweeper, log) is far below 0.5 a run.
+func allocations(run func()) float64 {
+	const runs = 2000
+	for range 200 {
+		run()
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range runs {
+		run()
+	}
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / runs
+}
+
+// BenchmarkRequest measures a request from socket to socket.
+func BenchmarkRequest(b *testing.B) {
+	target := answering(b, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello")
+	server := start(b, "access_log: {enabled: false}\ntenants:\n  - {name: a, domains: [example.com], services: [{url: \"http://"+target+"\"}]}\n")
+	conn, err := net.Dial("tcp", server.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	out := []byte("GET /path?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n")
+	in := make([]byte, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := conn.Write(out); err != nil {
+			b.Fatal(err)
+		}
+		if n, err := conn.Read(in); err != nil || !bytes.HasSuffix(in[:n], []byte("hello")) {
+			b.Fatal(io.ErrUnexpectedEOF)
+		}
+	}
+}
