@@ -65,7 +65,13 @@ func serve(file string, config *proxy.Config, greet bool) error {
 	ctx, hangups := signals()
 	adminDone := make(chan error, 1)
 	adminCtx, stopAdmin := context.WithCancel(context.Background())
-	go func() { adminDone <- api.Run(adminCtx) }()
+	go func() {
+		err := api.Run(adminCtx)
+		if err != nil {
+			log.Error().Err(err).Msg("the admin API has failed")
+		}
+		adminDone <- err
+	}()
 	go func() {
 		for range hangups {
 			server.Reload() // which logs its result

@@ -3,6 +3,7 @@ module github.com/keystone-gateway/keystone-gateway
 go 1.26.0
 
 require (
+	github.com/fasthttp/router v1.5.4
 	github.com/goccy/go-yaml v1.19.2
 	github.com/klauspost/compress v1.20.3
 	github.com/mattn/go-isatty v0.0.20
@@ -13,7 +14,6 @@ require (
 )
 
 require (
-	github.com/fasthttp/router v1.5.4 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/molecule-man/go-brrr v1.3.0 // indirect
 	github.com/savsgio/gotils v0.0.0-20240704082632-aef3928b8a38 // indirect

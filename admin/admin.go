@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -95,6 +96,13 @@ func New(o Options) (*API, error) {
 	}
 	tcp, isTCP := a.listener.Addr().(*net.TCPAddr)
 	a.local, a.exposed = !isTCP, isTCP && !tcp.IP.IsLoopback()
+	if a.local {
+		// Without a token, the file's mode is what guards the API.
+		if err := os.Chmod(a.listener.Addr().String(), 0o600); err != nil {
+			a.Close()
+			return nil, fmt.Errorf("cannot guard admin.address %q: %w", a.address, err)
+		}
+	}
 	return a, nil
 }
 

@@ -79,5 +79,5 @@ func fromElsewhere(ctx *fasthttp.RequestCtx) bool {
 		return false
 	}
 	u, err := url.Parse(string(origin))
-	return err != nil || u == nil
+	return err != nil || !strings.EqualFold(u.Host, string(ctx.Host()))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -125,7 +126,10 @@ func TestUnixSocket(t *testing.T) {
 	if want := "http://unix:" + path + ":/admin"; g.base != want {
 		t.Errorf("Addr is %q, want %q", g.base, want)
 	}
-	g.base = "http://gateway/admin" // the guard is the socket's file mode, not the name
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket's mode is %v (%v), want 0600", info.Mode(), err)
+	}
+	g.base = "http://gateway/admin" // any name will do
 	g.client.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}}

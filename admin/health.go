@@ -42,7 +42,7 @@ func (a *API) getHealth(ctx *fasthttp.RequestCtx) {
 func (a *API) health() gatewayHealth {
 	now := time.Now()
 	h := gatewayHealth{
-		Status: healthy, Timestamp: now.UTC(), Version: a.version, UptimeSeconds: roundMillis(now.Sub(a.started)), Unhealthy: []string{},
+		Status: healthy, Timestamp: now.UTC(), Version: a.version, UptimeSeconds: wholeMillis(now.Sub(a.started)), Unhealthy: []string{},
 	}
 	for t := range a.server.Tenants() {
 		h.Tenants.Total++
@@ -61,7 +61,7 @@ func (a *API) health() gatewayHealth {
 	return h
 }
 
-func roundMillis(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+func wholeMillis(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
 
 func statusOf(status string) int {
 	if status == healthy {

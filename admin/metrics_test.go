@@ -3,6 +3,7 @@ package admin_test
 import (
 	"fmt"
 	"math"
+	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -167,4 +168,18 @@ func parse(t *testing.T, text string) map[string]float64 {
 		}
 	}
 	return series
+}
+
+func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/admin.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(start(t, twoTenants(t)).ask("GET", "/metrics").text) {
+		m := typeLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if m != nil && !strings.HasPrefix(m[1], "go_memstats_") && !strings.Contains(string(page), "`"+m[1]+"`") {
+			t.Errorf("docs/admin.md doesn't name %s", m[1])
+		}
+	}
 }

@@ -89,7 +89,7 @@ func TestRequestAllocates0(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = conn.Close() }()
+		t.Cleanup(func() { _ = conn.Close() })
 		out, in := []byte(request), make([]byte, 4096)
 		one := func() {
 			if _, err := conn.Write(out); err != nil {

@@ -131,6 +131,7 @@ func needRestart(before, after *Config) []string {
 		{"server.max_connections_per_address", before.Server.MaxConnectionsPerAddress == after.Server.MaxConnectionsPerAddress},
 		{"tls.enabled", before.TLS.Enabled == after.TLS.Enabled},
 		{"admin.address", before.Admin.Address == after.Admin.Address},
+		{"admin_base_path", before.AdminBasePath == after.AdminBasePath},
 		{"admin.enabled", before.Admin.Enabled == after.Admin.Enabled},
 		{"log", before.Log == after.Log},
 	} {

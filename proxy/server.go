@@ -124,7 +124,8 @@ func (s *Server) newFastServer() *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:               s.handle,
 		Concurrency:           1 << 30, // the listener has the limit
-		ReadBufferSize:        64,      // it only ever reads signal
+		MaxIdleWorkerDuration: 2 * time.Second,
+		ReadBufferSize:        64, // it only ever reads signal
 		WriteBufferSize:       128,
 		NoDefaultServerHeader: true,
 		NoDefaultDate:         true,

@@ -60,7 +60,7 @@ func (s *Stats) count(x *exchange, elapsed time.Duration) {
 		s.Duration.observe(elapsed)
 	}
 	if x.call.Attempts > 1 {
-		s.Retries.Add(uint64(x.call.Attempts - 1)) //nolint:gosec // G115: positive
+		s.Retries.Add(uint64(x.call.Attempts - 1))
 	}
 	if x.headerTime > 0 {
 		s.Upstream.observe(x.headerTime)

@@ -250,11 +250,14 @@ func TestNothingLeaks(t *testing.T) {
 		case "/cut":
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, "short")
+			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		case "/hang":
 			<-r.Context().Done()
 		case "/early":
+			_ = http.NewResponseController(w).EnableFullDuplex() // or it waits for the body
 			w.WriteHeader(http.StatusTeapot)
+			_ = http.NewResponseController(w).Flush()
 		default:
 			_, _ = io.Copy(w, r.Body)
 		}

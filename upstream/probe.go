@@ -164,7 +164,7 @@ func (t *Target) ask(conn net.Conn, path string) (status int, err error) {
 		return 0, err
 	}
 	readers := &t.registry.prober.readers
-	reader := readers.Get().(*bufio.Reader) //nolint:errcheck // the pool holds nothing else
+	reader := readers.Get().(*bufio.Reader) //nolint:forcetypeassert // the pool holds nothing else
 	reader.Reset(conn)
 	defer func() {
 		reader.Reset(nil)

@@ -82,7 +82,7 @@ func NewRegistry(options Options) *Registry {
 		options.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
 	}
 	if options.Rand == nil {
-		options.Rand = rand.Float64 //nolint:gosec // jitter is no secret
+		options.Rand = rand.Float64
 	}
 	if options.Sweeper == nil {
 		options.Sweeper = socket.NewSweeper()

@@ -19,7 +19,7 @@ func sequence(weights []int) []uint16 {
 	if largest == 1 { // equal weights: no need for n² steps
 		for i, w := range weights {
 			if w == 1 {
-				order = append(order, uint16(i)) //nolint:gosec // bounded by the caller
+				order = append(order, uint16(i))
 			}
 		}
 		return order
@@ -34,7 +34,7 @@ func sequence(weights []int) []uint16 {
 			}
 		}
 		current[best] -= total
-		order = append(order, uint16(best)) //nolint:gosec // bounded by the caller
+		order = append(order, uint16(best))
 	}
 	return order
 }

@@ -63,8 +63,8 @@ func (b *Body) Done() bool {
 }
 
 // Limit makes Next fail with BodyTooLarge as soon as the content is known to
-// exceed max bytes: with Chunked, once a chunk is announced that would.
-func (b *Body) Limit(max int64) { b.limit = max }
+// exceed most bytes: with Chunked, once a chunk is announced that would.
+func (b *Body) Limit(most int64) { b.limit = most }
 
 // Ready reports whether Next would return without reading from the source.
 func (b *Body) Ready() bool {

@@ -62,7 +62,7 @@ var byShape = func() (t [20][26][]ID) {
 	for id, name := range names {
 		if name != "" {
 			at := &t[len(name)][name[0]-'a']
-			*at = append(*at, ID(id)) //nolint:gosec // G115: idCount is small
+			*at = append(*at, ID(id))
 		}
 	}
 	return t

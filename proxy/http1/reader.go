@@ -23,9 +23,9 @@ var (
 // AcquireBuffer returns a buffer of that size: SmallBuffer or LargeBuffer.
 func AcquireBuffer(size int) []byte {
 	if size == SmallBuffer {
-		return smallBuffers.Get().(*[SmallBuffer]byte)[:]
+		return smallBuffers.Get().(*[SmallBuffer]byte)[:] //nolint:forcetypeassert // the pool holds nothing else
 	}
-	return largeBuffers.Get().(*[LargeBuffer]byte)[:]
+	return largeBuffers.Get().(*[LargeBuffer]byte)[:] //nolint:forcetypeassert // as above
 }
 
 // ReleaseBuffer takes back what AcquireBuffer gave; others are left to the

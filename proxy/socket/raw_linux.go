@@ -36,7 +36,7 @@ func rawWriteVec(fd uintptr, vec *[3][]byte) int {
 	n := 0
 	for _, p := range vec {
 		if len(p) > 0 {
-			iov[n].Base = unsafe.SliceData(p)
+			iov[n].Base = unsafe.SliceData(p) //nolint:gosec // G103: as above
 			iov[n].SetLen(len(p))
 			n++
 		}
