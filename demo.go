@@ -71,6 +71,6 @@ func printGreeting(w *os.File, server *proxy.Server, admin string) {
 
 func printTries(w io.Writer, base, admin string) {
 	fmt.Fprintf(w, "  curl -H 'Host: shop.example.com' %s/hello\n", base)
-	fmt.Fprintf(w, "  curl %s/api/users?page=2\n", base)
+	fmt.Fprintf(w, "  curl '%s/api/users?page=2'\n", base)
 	fmt.Fprintf(w, "  curl %s/tenants/api/health\n", admin)
 }

@@ -110,6 +110,7 @@ func (c *client) await() bool {
 	c.state.Store(clientBusy)
 	c.served++
 	c.Sock.SetReadExpiry(socket.Nanotime() + limits.header)
+	c.reader.SkipEmptyLine()
 	c.head, c.headErr = c.reader.ReadHead(c.head[:0], limits.maxHeader)
 	c.Sock.SetReadExpiry(0)
 	switch {

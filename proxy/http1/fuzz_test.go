@@ -16,6 +16,7 @@ func FuzzRequestHead(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\nrest"))
 	f.Add([]byte("POST http://a/?b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close, x\r\nX: y\r\n\r\nabc"))
 	f.Add([]byte("PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n0\r\n\r\n"))
+	f.Add([]byte("\r\n\r\n0\r\n\r\n")) // once accepted byte by byte only
 	f.Fuzz(func(t *testing.T, data []byte) {
 		head, rest, err := readHead(bytes.NewReader(data), 4096)
 		again, _, againErr := readHead(iotest.OneByteReader(bytes.NewReader(data)), 4096)

@@ -17,6 +17,7 @@ const headLimit = 32 << 10
 func readHead(src io.Reader, limit int) (head []byte, rest []byte, err error) {
 	var r http1.Reader
 	r.Reset(src)
+	r.SkipEmptyLine()
 	head, err = r.ReadHead(nil, limit)
 	return head, append([]byte{}, r.Take()...), err
 }
@@ -119,6 +120,7 @@ func TestReadHeadEndsEarly(t *testing.T) {
 	for text, check := range map[string]func(error) bool{
 		"":                      func(err error) bool { return errors.As(err, new(*http1.ErrNothing)) },
 		"GET / HTT":             func(err error) bool { return err == io.ErrUnexpectedEOF },
+		"\r\n\r\nGET / ":        func(err error) bool { return err == error(http1.BadRequestLine) },
 		"\x16\x03\x01":          func(err error) bool { return err == error(http1.BadRequestLine) },
 		"GET / HTTP/1.1\nHost:": func(err error) bool { return err == error(http1.BadLineEnd) },
 	} {

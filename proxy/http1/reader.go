@@ -66,6 +66,8 @@ type Reader struct {
 	r, w int // buf[r:w] is unread
 	// scanned is how far beyond r the head's line ends have been checked.
 	scanned int
+	// skipEmpty lets one empty line before a head pass.
+	skipEmpty bool
 }
 
 // Reset makes r read from src. What was buffered is lost.
@@ -80,7 +82,7 @@ func (r *Reader) Release() {
 	if r.buf != nil {
 		ReleaseBuffer(r.buf)
 	}
-	r.buf, r.r, r.w, r.scanned = nil, 0, 0, 0
+	r.buf, r.r, r.w, r.scanned, r.skipEmpty = nil, 0, 0, 0, false
 }
 
 // Buffered returns the number of unread bytes.
@@ -126,6 +128,10 @@ func (r *Reader) ReadHead(dst []byte, limit int) ([]byte, error) {
 	}
 }
 
+// SkipEmptyLine lets the next head have one empty line before it, as some
+// clients send after a body (RFC 9112 §2.2).
+func (r *Reader) SkipEmptyLine() { r.skipEmpty = true }
+
 // FilledBy accounts for n bytes that the caller has read into Space itself.
 func (r *Reader) FilledBy(n int) { r.w += n }
 
@@ -144,11 +150,12 @@ func (r *Reader) Space() []byte {
 func (r *Reader) scanHead(limit int) (int, error) {
 	data := r.buf[r.r:r.w]
 	if r.scanned == 0 {
-		if len(data) > 1 && data[0] == '\r' && data[1] == '\n' { // RFC 9112 §2.2
+		if r.skipEmpty && len(data) > 1 && data[0] == '\r' && data[1] == '\n' {
+			r.skipEmpty = false
 			r.consume(2)
 			data = data[2:]
 		}
-		if len(data) > 0 && data[0] != '\r' && !tokenBytes[data[0]] {
+		if len(data) > 0 && (data[0] != '\r' || !r.skipEmpty) && !tokenBytes[data[0]] {
 			return 0, BadRequestLine
 		}
 		if len(data) > 1 && data[0] == '\r' {

@@ -127,7 +127,7 @@ func defaultCell(v reflect.Value, f *field) string {
 		return "required"
 	}
 	value, ok := defaultOf(v, f)
-	if !ok {
+	if !ok || value == "0s" { // a duration that isn't set; the comment says what that means
 		return "–"
 	}
 	if text, isText := value.(string); isText {
@@ -142,7 +142,7 @@ func defaultCell(v reflect.Value, f *field) string {
 
 // cell keeps a text within its table cell.
 func cell(text string) string {
-	return strings.NewReplacer("|", `\|`, "\n\n", "<br>", "\n", " ").Replace(text)
+	return strings.NewReplacer("|", `\|`, "*", `\*`, "\n\n", "<br>", "\n", " ").Replace(text)
 }
 
 func join(at, key string) string {
