@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-
-	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
 const (
@@ -35,13 +33,18 @@ type accessLog struct {
 	dropped      atomic.Uint64
 	wake         chan struct{}
 
-	sinkMu sync.Mutex
-	sink   io.Writer
-	closer io.Closer
+	next atomic.Pointer[logSink] // to be used from the next flush on
+	sink logSink                 // of the running goroutine
+}
+
+// logSink is where lines go; close may be nil.
+type logSink struct {
+	w     io.Writer
+	close io.Closer
 }
 
 func newAccessLog() *accessLog {
-	l := &accessLog{wake: make(chan struct{}, 1), sink: io.Discard}
+	l := &accessLog{wake: make(chan struct{}, 1), sink: logSink{w: io.Discard}}
 	l.logger = zerolog.New(l)
 	return l
 }
@@ -74,7 +77,7 @@ func (l *accessLog) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			l.flush()
-			l.setOutput(io.Discard, nil)
+			l.change(logSink{w: io.Discard})
 			return
 		case <-ticker.C:
 		case <-l.wake:
@@ -84,31 +87,36 @@ func (l *accessLog) run(ctx context.Context) {
 }
 
 func (l *accessLog) flush() {
+	if next := l.next.Swap(nil); next != nil {
+		l.change(*next)
+	}
 	l.mu.Lock()
 	batch := l.waiting
 	l.waiting = l.out[:0]
 	l.mu.Unlock()
-	l.sinkMu.Lock()
 	if len(batch) > 0 {
-		if _, err := l.sink.Write(batch); err != nil {
+		if _, err := l.sink.w.Write(batch); err != nil {
 			l.dropped.Add(uint64(bytes.Count(batch, []byte{'\n'}))) //nolint:gosec // G115: a count
 		}
 	}
-	l.sinkMu.Unlock()
 	if cap(batch) > 1<<20 {
 		batch = nil
 	}
 	l.out = batch
 }
 
-// setOutput changes where lines go, and closes what they went to.
+// setOutput changes where lines go. It doesn't wait for a write that hangs.
 func (l *accessLog) setOutput(w io.Writer, closer io.Closer) {
-	l.sinkMu.Lock()
-	defer l.sinkMu.Unlock()
-	if l.closer != nil {
-		_ = l.closer.Close()
+	if skipped := l.next.Swap(&logSink{w, closer}); skipped != nil && skipped.close != nil {
+		_ = skipped.close.Close()
 	}
-	l.sink, l.closer = w, closer
+}
+
+func (l *accessLog) change(to logSink) {
+	if l.sink.close != nil {
+		_ = l.sink.close.Close()
+	}
+	l.sink = to
 }
 
 // openLog opens what access_log.output names.
@@ -150,7 +158,7 @@ func (l lineWriter) Write(p []byte) (int, error) {
 
 // account counts the request and logs it.
 func (x *exchange) account() {
-	elapsed := time.Duration(socket.Nanotime() - x.start)
+	elapsed := x.elapsed
 	if x.tenant != nil {
 		x.tenant.stats.count(x, elapsed)
 	} else {

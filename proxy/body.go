@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -44,26 +45,63 @@ func (x *exchange) bufferBody() error {
 	if x.req.ContentLength <= http1.SmallBuffer {
 		size = http1.SmallBuffer
 	}
-	buf := http1.AcquireBuffer(size)[:0]
-	x.buffered = buf
-	for !x.body.Done() {
-		x.expectBody()
-		span, err := x.body.Next()
+	x.buffered = http1.AcquireBuffer(size)[:x.req.ContentLength]
+	for got := 0; !x.body.Done(); {
+		n, err := x.readBody(x.buffered[got:])
 		if err != nil {
 			return err
 		}
-		buf = append(buf, span...)
+		got += n
 	}
 	x.client.Sock.SetReadExpiry(0)
-	x.buffered = buf
 	return nil
 }
 
-// expectBody bounds the next read of the body.
-func (x *exchange) expectBody() {
-	if !x.body.Ready() {
-		x.client.Sock.SetReadExpiry(upstream.Expiry(x.snap.bodyIdleTime, x.call.Expiry))
+// readBody reads a part of the body into p.
+func (x *exchange) readBody(p []byte) (n int, err error) {
+	err = x.awaitBody(func() error {
+		n, err = x.body.ReadInto(p)
+		return err
+	})
+	return n, err
+}
+
+// nextBody returns the next part of the body, as Body.Next does.
+func (x *exchange) nextBody() (span []byte, err error) {
+	err = x.awaitBody(func() error {
+		span, err = x.body.Next()
+		return err
+	})
+	return span, err
+}
+
+// awaitBody bounds one read of the body: by body_idle, by the end of the
+// request, and, over all reads, by the least rate. Its errors are the
+// client's.
+func (x *exchange) awaitBody(read func() error) error {
+	before := socket.Nanotime()
+	x.client.Sock.SetReadExpiry(upstream.Expiry(x.snap.bodyIdleTime, x.call.Expiry))
+	err := read()
+	x.bodyWait += socket.Nanotime() - before
+	switch {
+	case err == nil && x.bodyWait > x.snap.bodyIdle && tooSlow(x.body.Read(), x.bodyWait-x.snap.bodyIdle, x.snap.minRate):
+		return faultSlowBody
+	case err == nil || err == io.EOF:
+		return err
+	case errors.Is(err, socket.ErrTimeout) && x.call.Expiry != 0 && socket.Nanotime() >= x.call.Expiry:
+		return faultRequestTimeout
+	case errors.Is(err, socket.ErrTimeout):
+		return faultSlowBody
+	case errors.As(err, new(http1.Violation)) || errors.Is(err, errUploadStopped):
+		return err
 	}
+	return errClientGone
+}
+
+// tooSlow compares a number of bytes with what a rate in bytes a second would
+// have brought in that time, in nanoseconds.
+func tooSlow(bytes, elapsed, rate int64) bool {
+	return rate > 0 && float64(bytes) < float64(rate)*float64(elapsed)/1e9
 }
 
 // upload is the sending of a streamed body, on a goroutine of its own, so
@@ -102,13 +140,15 @@ func (x *exchange) runUpload(conn *upstream.Conn, done chan struct{}) {
 	}()
 	to := sink{conn: conn, sock: conn.Sock, idle: x.call.Timeouts.Idle, total: x.call.Expiry}
 	err := x.sendBody(&to)
+	// While the head of the response is awaited, its read expiry is still the
+	// one that the call has set.
 	switch {
 	case err == nil:
 		x.upload.sent = true
-		conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.ResponseHeader, x.call.Expiry))
+		conn.Sock.SwapReadExpiry(x.call.Expiry, upstream.Expiry(x.call.Timeouts.ResponseHeader, x.call.Expiry))
 	case to.err != nil:
 		// The target stopped reading; it may have answered before.
-		conn.Sock.SetReadExpiry(upstream.Expiry(lingerTime, x.call.Expiry))
+		conn.Sock.SwapReadExpiry(x.call.Expiry, upstream.Expiry(lingerTime, x.call.Expiry))
 	case !x.upload.stopped.Load():
 		// A cut or refused body must never look complete to the target.
 		x.upload.err = err
@@ -125,9 +165,8 @@ func (x *exchange) sendBody(to *sink) error {
 			if err := p.flush(); err != nil {
 				return err
 			}
-			x.expectBody()
 		}
-		span, err := x.body.Next()
+		span, err := x.nextBody()
 		if err == io.EOF {
 			x.upload.read.Store(true)
 			return p.end(x.body.Trailer())
@@ -144,6 +183,9 @@ func (x *exchange) sendBody(to *sink) error {
 // lastWrite is how long the last write of a body that has been read may take
 // once the response is there: the target reads it now, or it never will.
 const lastWrite = 5 * time.Millisecond
+
+// StopUpload ends the upload and waits for its end; it is upstream.Request's.
+func (x *exchange) StopUpload() { x.upload.stop(x) }
 
 // stop ends an upload that still runs, and waits for its end.
 func (u *upload) stop(x *exchange) {

@@ -52,9 +52,12 @@ type client struct {
 	waiting   atomic.Int64 // since when, 0 = not
 	lastWrite atomic.Int64
 	finished  atomic.Int64 // when its end of sending was seen
+	modern    atomic.Bool  // its request is HTTP/1.1
 
-	mu   sync.Mutex
-	call *upstream.Call // the one to abort when the client is gone
+	mu     sync.Mutex
+	call   *upstream.Call // the one to abort when the client is gone
+	silent bool           // nothing has been sent, and nobody is about to
+	asked  bool           // whether the client was asked if it is there
 }
 
 const (
@@ -78,7 +81,13 @@ func newClient(s *Server, conn *listener.Conn) *client {
 }
 
 // Read hands out signal, for each request of the client once.
-func (c *client) Read(p []byte) (int, error) {
+func (c *client) Read(p []byte) (n int, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			c.server.logPanic(cause)
+			n, err = 0, io.EOF
+		}
+	}()
 	if c.given == len(signal) {
 		if !c.await() {
 			c.reader.Release()
@@ -86,7 +95,7 @@ func (c *client) Read(p []byte) (int, error) {
 		}
 		c.given = 0
 	}
-	n := copy(p, signal[c.given:])
+	n = copy(p, signal[c.given:])
 	c.given += n
 	return n, nil
 }
@@ -115,6 +124,8 @@ func (c *client) await() bool {
 	c.Sock.SetReadExpiry(0)
 	switch {
 	case c.headErr == nil:
+	case errors.Is(c.headErr, socket.ErrTimeout) && c.reader.Buffered() == 0: // an empty line at most
+		return false
 	case errors.Is(c.headErr, socket.ErrTimeout):
 		c.headErr = faultSlowHead
 	case errors.As(c.headErr, new(http1.Violation)):
@@ -128,7 +139,7 @@ func (c *client) await() bool {
 func (c *client) rest() {
 	c.idleSince.Store(socket.Nanotime())
 	c.state.Store(clientIdle)
-	if cap(c.head) > 4*http1.SmallBuffer {
+	if cap(c.head) > http1.SmallBuffer {
 		c.head = nil
 	}
 }
@@ -139,14 +150,20 @@ func (c *client) Close() error {
 	return c.Conn.Close()
 }
 
+// endWriting tells a TLS client that nothing more comes: without close_notify
+// it would take the end of the connection for a cut.
+func (c *client) endWriting() {
+	if secure, ok := c.Conn.Conn.(*tls.Conn); ok {
+		c.Sock.SetWriteExpiry(socket.Nanotime() + int64(lingerTime))
+		_ = secure.CloseWrite() // the connection ends in any case
+	}
+}
+
 // linger ends the sending side and reads on for a moment, so that a client
 // which is still sending gets to read its answer (RFC 9112 §9.6).
 func (c *client) linger() {
 	c.Sock.ClearAbort()
 	c.Sock.SetReadExpiry(socket.Nanotime() + int64(lingerTime))
-	if secure, ok := c.Conn.Conn.(*tls.Conn); ok {
-		_ = secure.CloseWrite() // close_notify, bounded by the write expiry
-	}
 	if err := c.Sock.CloseWrite(); err != nil {
 		return
 	}
@@ -165,7 +182,7 @@ func (c *client) linger() {
 func (c *client) beginWait(call *upstream.Call) {
 	now := socket.Nanotime()
 	c.mu.Lock()
-	c.call = call
+	c.call, c.silent, c.asked = call, true, false
 	c.mu.Unlock()
 	c.finished.Store(0)
 	c.lastWrite.Store(now)
@@ -175,13 +192,31 @@ func (c *client) beginWait(call *upstream.Call) {
 func (c *client) endWait() {
 	c.waiting.Store(0)
 	c.mu.Lock()
-	c.call = nil
+	c.call, c.silent = nil, false
+	c.mu.Unlock()
+}
+
+// beginAnswer comes before anything is written to the client.
+func (c *client) beginAnswer() {
+	c.mu.Lock()
+	c.silent = false
 	c.mu.Unlock()
 }
 
 // watch runs with every sweep. It looks only at clients whose request has
 // waited for a while.
+//
+// A client that has closed only its sending side, and still wants its answer,
+// looks like one that is gone. After half_close it is asked: an interim
+// response, which every client of HTTP/1.1 must be ready for (RFC 9110 §15.2),
+// makes the system of one that is gone answer with a reset. Where nobody can
+// be asked, it is taken for gone.
 func (c *client) watch(now int64) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			c.server.logPanic(cause)
+		}
+	}()
 	since := c.waiting.Load()
 	if since == 0 || now-since < watchAfter {
 		return
@@ -194,10 +229,25 @@ func (c *client) watch(now int64) {
 			return
 		}
 		grace := c.server.limits.Load().halfClose
-		if now-max(c.finished.Load(), c.lastWrite.Load()) >= grace {
+		if now-max(c.finished.Load(), c.lastWrite.Load()) >= grace && !c.ask() {
 			c.abandon()
 		}
 	}
+}
+
+// ask asks a finished client whether it is still there, once a request. It is
+// false where that is not possible.
+func (c *client) ask() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.asked:
+		return true
+	case !c.silent || c.Secure || !c.modern.Load():
+		return false
+	}
+	c.asked = true
+	return c.Sock.TryWrite(continueLine) == len(continueLine)
 }
 
 func (c *client) abandon() {

@@ -35,22 +35,32 @@ const minCompressed = 256
 // plain representation, of a listed type, that may be transformed, for a
 // client that accepts gzip.
 func (x *exchange) compressible() bool {
-	x.compressing = false
+	x.compressing, x.varies = false, false
 	if x.snap.compression.types == nil || x.call.HEAD || x.req.Minor == 0 {
 		return false
 	}
 	r := &x.call.Response
 	if r.Status < 200 || r.Status >= 300 || r.Status == 206 || r.Framing == http1.NoBody ||
 		r.Framing == http1.Length && r.ContentLength < minCompressed ||
-		r.Header.Has(http1.ContentEncoding) || http1.HasToken(r.Header.Get(http1.CacheControl), "no-transform") {
+		r.Header.Has(http1.ContentEncoding) || forbidsTransform(r.Header) {
 		return false
 	}
 	media, _, _ := bytes.Cut(r.Header.Get(http1.ContentType), []byte{';'})
 	if !x.snap.compression.types[string(bytes.ToLower(bytes.TrimSpace(media)))] {
 		return false
 	}
+	x.varies = true
 	x.compressing = acceptsGzip(x.req.Header)
 	return x.compressing
+}
+
+func forbidsTransform(h http1.Header) bool {
+	for i := range h {
+		if h[i].ID == http1.CacheControl && http1.HasToken(h[i].Value, "no-transform") {
+			return true
+		}
+	}
+	return false
 }
 
 // acceptsGzip reads Accept-Encoding (RFC 9110 §12.5.3).

@@ -87,6 +87,14 @@ type ServerConfig struct {
 	// with 429 and closed. 0 is no limit. Default: 0.
 	MaxConnectionsPerAddress int `yaml:"max_connections_per_address"`
 
+	// Least average rate, in bytes a second, at which a client must send its
+	// body and take its response, once it has kept the gateway waiting for
+	// longer than body_idle or write_idle in all: time-outs alone let a client
+	// that sends a byte now and then hold a connection to a target for ever.
+	// 0 is no bound, for applications that stream events for hours.
+	// Default: 64B.
+	MinRate settings.Size `yaml:"min_rate"`
+
 	// How long requests and tunnels in progress may take to finish after
 	// SIGTERM or SIGINT. Default: 30s.
 	DrainTimeout settings.Duration `yaml:"drain_timeout"`
@@ -232,6 +240,7 @@ func DefaultConfig() Config {
 				Keepalive: seconds(75), HalfClose: seconds(1),
 			},
 			MaxConnections: 65536,
+			MinRate:        64,
 			DrainTimeout:   seconds(30),
 		},
 		Admin: AdminConfig{Enabled: true, Address: "127.0.0.1:9090"},

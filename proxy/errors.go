@@ -39,6 +39,7 @@ var (
 	faultMethod          = &Fault{Status: 405, Code: "method_refused", Message: "the gateway does not serve TRACE and CONNECT", Close: true, Allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
 	faultSlowHead        = &Fault{Status: 408, Code: "header_timeout", Message: "the request's header section took too long", Close: true}
 	faultSlowBody        = &Fault{Status: 408, Code: "body_timeout", Message: "the request's body paused for too long", Close: true}
+	faultRequestTimeout  = &Fault{Status: 504, Code: "request_timeout", Message: "the request as a whole took too long", Close: true}
 	faultBodyTooLarge    = &Fault{Status: 413, Code: "body_too_large", Message: "the request's body is too large", Close: true}
 	faultURLTooLong      = &Fault{Status: 414, Code: "url_too_long", Message: "the request's target is too long", Close: true}
 	faultExpectation     = &Fault{Status: 417, Code: "bad_expectation", Message: "the only expectation served is 100-continue", Close: true}
@@ -61,7 +62,7 @@ func Faults() []*Fault {
 		faultBadRequest, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNotFound, faultNoRoute,
 		faultMethod, faultSlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultExpectation,
 		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
-		faultNoTarget, faultOverflow, faultScripts, faultConnectTimeout, faultResponseTimeout,
+		faultRequestTimeout, faultNoTarget, faultOverflow, faultScripts, faultConnectTimeout, faultResponseTimeout,
 	}
 }
 

@@ -57,6 +57,9 @@ type exchange struct {
 	bytesIn     int64 // of content
 	bytesOut    int64
 	headerTime  time.Duration
+	elapsed     time.Duration // until the response had been sent
+	varies      bool          // the response would be compressed for a client that accepts it
+	bodyWait    int64         // nanoseconds spent waiting for the request's body
 
 	// Scratch memory, kept between exchanges unless it has grown large.
 	out     []byte
@@ -105,8 +108,10 @@ func (x *exchange) reset() {
 	x.upload.reset()
 	x.call.Reset()
 	x.local, x.fault, x.cause, x.code = localResponse{}, nil, nil, ""
-	x.status, x.bytesIn, x.bytesOut, x.headerTime = 0, 0, 0, 0
-	x.begunCall, x.begun, x.cut, x.close, x.tunnelled, x.compressing = false, false, false, false, false, false
+	x.status, x.bytesIn, x.bytesOut, x.headerTime, x.elapsed = 0, 0, 0, 0, 0
+	x.body.Reset(nil, &http1.Message{})
+	x.begunCall, x.begun, x.cut, x.close, x.tunnelled, x.compressing, x.varies = false, false, false, false, false, false, false
+	x.bodyWait = 0
 	x.sink, x.pump = sink{}, pump{}
 	if cap(x.out) > keepScratch {
 		x.out = nil
@@ -209,6 +214,9 @@ func (x *exchange) route() error {
 		return faultNotFound
 	}
 	x.tenant = t
+	if t.total > 0 {
+		x.call.Expiry = x.start + int64(t.total)
+	}
 	if t.scripted {
 		return faultScripts
 	}
@@ -231,7 +239,16 @@ var rootPath = []byte("/")
 // finish ends the exchange, whatever happened in it: it answers a panic,
 // decides about the connection, counts and logs.
 func (s *Server) finish(ctx *fasthttp.RequestCtx, x *exchange) {
-	if cause := recover(); cause != nil {
+	cause := recover()
+	defer s.inFlight.Add(-1)
+	defer func() {
+		if again := recover(); again != nil { // even the ending failed: give up both connections
+			s.logPanic(again)
+			ctx.SetConnectionClose()
+			x.abandon()
+		}
+	}()
+	if cause != nil {
 		x.recovered(cause)
 	}
 	x.settle()
@@ -241,7 +258,17 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, x *exchange) {
 	x.account()
 	x.client.rest()
 	x.release()
-	s.inFlight.Add(-1)
+}
+
+// abandon leaves an exchange that can't be ended in order. It is not pooled.
+func (x *exchange) abandon() {
+	x.upload.stop(x)
+	x.client.endWait()
+	_ = x.client.Reset()
+	if x.begunCall {
+		x.begunCall = false
+		x.call.End(false)
+	}
 }
 
 // settle leaves the client's connection either at the start of the next
@@ -254,6 +281,7 @@ func (x *exchange) settle() {
 		x.call.End(!x.cut && x.upload.complete())
 	}
 	x.bytesIn = x.body.Read()
+	x.elapsed = time.Duration(socket.Nanotime() - x.start)
 	c := x.client
 	switch {
 	case x.tunnelled:
@@ -264,11 +292,14 @@ func (x *exchange) settle() {
 			_ = c.Reset() // the only sign of a cut that the client gets
 		}
 	case x.close || x.server.draining.Load():
+		x.close = true
+		c.endWriting()
 		if x.unread() {
 			c.linger()
 		}
 	case !x.drainBody():
 		x.close = true
+		c.endWriting()
 		c.linger()
 	}
 	if x.close {

@@ -18,6 +18,7 @@ func (x *exchange) fail(err error) {
 	if x.cause == nil {
 		x.cause = err
 	}
+	x.upload.stop(x)
 	if x.begunCall { // a response that can't be passed on
 		x.begunCall = false
 		x.call.End(false)
@@ -67,6 +68,7 @@ func (x *exchange) respondLocally() error {
 		x.bytesOut = int64(len(x.local.body))
 	}
 	x.out, x.begun = out, true
+	x.client.beginAnswer()
 	if err := x.write(out); err != nil {
 		x.cut = true
 	}
@@ -113,13 +115,12 @@ func (x *exchange) recovered(cause any) {
 	if x.tenant != nil {
 		tenant = x.tenant.name
 	}
-	x.server.log.Error().Str("request_id", string(x.id)).Str("tenant", tenant).Interface("panic", cause).
+	x.server.log.Error().Str("request_id", string(x.id)).Str("tenant", tenant).Str("panic", fmt.Sprint(cause)).
 		Bytes("stack", debug.Stack()).Msg("a request panicked")
-	x.upload.stop(x)
 	x.fail(faultInternal)
 }
 
 func (s *Server) logPanic(cause any) {
 	s.counters.panics.Add(1)
-	s.log.Error().Interface("panic", cause).Bytes("stack", debug.Stack()).Msg("a goroutine panicked")
+	s.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("a goroutine panicked")
 }

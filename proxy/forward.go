@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"strconv"
+
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -12,17 +14,15 @@ func (x *exchange) forward() error {
 	t := x.tenant
 	x.call.Request = x
 	x.call.Timeouts = t.timeouts
-	if t.total > 0 {
-		x.call.Expiry = x.start + int64(t.total)
-	}
+	x.call.Payload = x.buffered
 	x.call.HEAD = string(x.req.Method) == "HEAD"
 	x.call.Idempotent = isIdempotent(x.req.Method)
 	x.call.Streaming = x.req.Framing != http1.NoBody && x.buffered == nil
+	x.client.modern.Store(x.req.Minor == 1)
 	x.client.beginWait(&x.call)
 	err := x.call.Do(t.pool)
 	x.headerTime = x.call.HeaderTime
 	if err != nil {
-		x.upload.stop(x)
 		x.client.endWait()
 		return err
 	}
@@ -54,8 +54,7 @@ func (x *exchange) AppendRequest(dst []byte, t *upstream.Target) []byte {
 	if x.upgrading() {
 		dst = append(dst, "Connection: Upgrade\r\n"...)
 	}
-	dst = append(dst, '\r', '\n')
-	return append(dst, x.buffered...)
+	return append(dst, '\r', '\n')
 }
 
 func (x *exchange) appendRequestLine(dst []byte, t *upstream.Target) []byte {
@@ -91,7 +90,10 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 				continue
 			}
 		case http1.ContentLength, http1.TransferEncoding:
-			// The framing that was judged; Connection can't take it away.
+			// The framing as it was judged, in the one spelling that nobody
+			// reads otherwise. Connection can't take it away.
+			dst = x.appendFraming(dst, f)
+			continue
 		case http1.Host, http1.Connection, http1.TE, http1.KeepAlive, http1.ProxyAny, http1.HTTP2Settings,
 			http1.Expect, http1.XRequestID, http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost,
 			http1.Forwarded, http1.Via:
@@ -118,6 +120,14 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 	return dst
 }
 
+func (x *exchange) appendFraming(dst []byte, f *http1.Field) []byte {
+	dst = append(append(dst, f.Name...), ": "...)
+	if f.ID == http1.TransferEncoding {
+		return append(dst, "chunked\r\n"...)
+	}
+	return append(strconv.AppendInt(dst, x.req.ContentLength, 10), '\r', '\n')
+}
+
 // Interim relays an informational response such as 103 Early Hints; it is
 // upstream.Request's. HTTP/1.0 clients don't know them (RFC 9110 §15.2).
 func (x *exchange) Interim(r *http1.Response) error {
@@ -127,12 +137,13 @@ func (x *exchange) Interim(r *http1.Response) error {
 	out := appendStatusLine(x.out[:0], r.Status, r.Reason)
 	for i := range r.Header {
 		f := &r.Header[i]
-		if f.Dropped || isHopByHop(f.ID) {
+		if f.Dropped || isHopByHop(f.ID) || f.ID == http1.ContentLength || f.ID == http1.XRequestID {
 			continue
 		}
 		out = http1.AppendField(out, f.Name, f.Value)
 	}
 	x.out = append(out, '\r', '\n')
+	x.client.beginAnswer()
 	if err := x.write(x.out); err != nil {
 		return errClientGone
 	}
@@ -149,13 +160,17 @@ func isHopByHop(id http1.ID) bool {
 	return false
 }
 
-// write writes to the client, within its time-outs.
+// write writes something of the gateway's own to the client. The end of the
+// request doesn't bound it: it may be what is being said.
 func (x *exchange) write(p []byte) error {
 	s := x.clientSink()
+	s.total = 0
 	return s.write(p)
 }
 
 func (x *exchange) clientSink() sink {
 	x.client.lastWrite.Store(socket.Nanotime())
-	return sink{conn: x.client.Conn.Conn, sock: x.client.Sock, idle: x.snap.writeIdle, total: x.call.Expiry}
+	return sink{
+		conn: x.client.Conn.Conn, sock: x.client.Sock, idle: x.snap.writeIdle, total: x.call.Expiry, minRate: x.snap.minRate,
+	}
 }

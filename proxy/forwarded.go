@@ -38,13 +38,19 @@ func (x *exchange) adoptForwarded() {
 // appendForwarded writes who the client is. What came from a trusted proxy is
 // extended; from anyone else it has been dropped, and is made anew.
 func (x *exchange) appendForwarded(dst []byte) []byte {
-	dst = x.appendList(dst, "X-Forwarded-For: ", http1.XForwardedFor, func(dst []byte) []byte {
-		return append(dst, x.client.ip...)
-	})
+	if x.client.Peer.IsValid() {
+		dst = x.appendList(dst, "X-Forwarded-For: ", http1.XForwardedFor, func(dst []byte) []byte {
+			return append(dst, x.client.ip...)
+		})
+	} else if x.trusted { // a Unix socket has no address to add
+		dst = x.appendAll(dst, http1.XForwardedFor)
+	}
 	dst = append(dst, "X-Forwarded-Proto: "...)
 	dst = append(x.appendFirst(dst, http1.XForwardedProto, x.scheme()), '\r', '\n')
-	dst = append(dst, "X-Forwarded-Host: "...)
-	dst = append(x.appendFirst(dst, http1.XForwardedHost, x.req.Authority), '\r', '\n')
+	if len(x.req.Authority) > 0 {
+		dst = append(dst, "X-Forwarded-Host: "...)
+		dst = append(x.appendFirst(dst, http1.XForwardedHost, x.req.Authority), '\r', '\n')
+	}
 	if x.snap.forwarded {
 		dst = x.appendList(dst, "Forwarded: ", http1.Forwarded, x.appendForwardedElement)
 	} else if x.trusted {

@@ -14,13 +14,29 @@ type sink struct {
 	sock  *socket.Conn  // beneath conn
 	idle  time.Duration // longest time without progress
 	total int64         // expiry of the whole request, 0 = none
-	err   error         // of the first write that failed
+	// minRate, in bytes a second, bounds each write besides idle; 0 doesn't.
+	minRate int64
+	err     error // of the first write that failed
 }
 
 func (s *sink) write(p []byte) error {
-	s.sock.SetWriteIdle(int64(s.idle), s.total)
+	s.begin(len(p))
 	_, s.err = s.conn.Write(p)
+	s.sock.SetWriteExpiry(0)
 	return s.err
+}
+
+// begin sets the expiry of a write: idle from any progress, and, as a whole,
+// what the least rate allows for so many bytes.
+func (s *sink) begin(n int) {
+	total := s.total
+	if s.minRate > 0 {
+		allowed := socket.Nanotime() + int64(s.idle) + int64(float64(n)*1e9/float64(s.minRate))
+		if total == 0 || allowed < total {
+			total = allowed
+		}
+	}
+	s.sock.SetWriteIdle(int64(s.idle), total)
 }
 
 // writeVec writes three slices, with one system call where there is no TLS.
@@ -35,8 +51,9 @@ func (s *sink) writeVec(a, b, c []byte) error {
 		}
 		return nil
 	}
-	s.sock.SetWriteIdle(int64(s.idle), s.total)
+	s.begin(len(a) + len(b) + len(c))
 	_, s.err = s.sock.WriteVec(a, b, c)
+	s.sock.SetWriteExpiry(0)
 	return s.err
 }
 

@@ -19,6 +19,7 @@ func (x *exchange) respond() error {
 		return x.tunnel()
 	}
 	x.status = x.call.Response.Status
+	x.client.beginAnswer()
 	compress := x.compressible()
 	x.out = x.appendResponseHead(x.out[:0], compress)
 	x.begun = true
@@ -62,6 +63,8 @@ func (x *exchange) appendResponseFields(dst []byte, compress bool) []byte {
 			continue
 		case f.ID == http1.Trailer && !x.chunkedOut():
 			continue
+		case compress && http1.EqualFold(f.Name, "accept-ranges"): // of the bytes before compression
+			continue
 		case compress && f.ID == http1.ETag && len(f.Value) > 0 && f.Value[0] == '"':
 			// The bytes differ, so the tag is no longer a strong one (RFC 9110 §8.8.1).
 			dst = append(append(dst, f.Name...), ": W/"...)
@@ -71,7 +74,10 @@ func (x *exchange) appendResponseFields(dst []byte, compress bool) []byte {
 		dst = http1.AppendField(dst, f.Name, f.Value)
 	}
 	if compress {
-		dst = append(dst, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n"...)
+		dst = append(dst, "Content-Encoding: gzip\r\n"...)
+	}
+	if x.varies {
+		dst = append(dst, "Vary: Accept-Encoding\r\n"...)
 	}
 	return dst
 }
@@ -127,8 +133,8 @@ func (x *exchange) sendResponseBody(compress bool) error {
 				return &clientError{err}
 			}
 			x.client.lastWrite.Store(socket.Nanotime())
-			x.call.Conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.Idle, x.call.Expiry))
 		}
+		x.call.Conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.Idle, x.call.Expiry))
 		span, err := body.Next()
 		if err == io.EOF {
 			return x.endBody(encoder, p)

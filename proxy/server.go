@@ -147,7 +147,11 @@ func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
 	wait.Go(func() { s.sweeper.Run(background) })
-	wait.Go(func() { s.access.run(background) })
+	logged := make(chan struct{})
+	go func() {
+		defer close(logged)
+		s.access.run(background)
+	}()
 	served := make(chan error, 1)
 	go func() { served <- s.fast.Serve(acceptor{s}) }()
 	var err error
@@ -161,6 +165,11 @@ func (s *Server) Run(ctx context.Context) error {
 	s.registry.Close()
 	stop()
 	wait.Wait()
+	select {
+	case <-logged:
+	case <-time.After(logPatience): // a reader that has stopped must not keep the process
+		s.log.Warn().Msg("the access log's output takes nothing, its last lines are lost")
+	}
 	return err
 }
 
@@ -172,6 +181,9 @@ func (s *Server) Close() {
 
 // Addr returns the address of the public listener.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// logPatience bounds the wait for the last lines of the access log.
+const logPatience = time.Second
 
 const (
 	// drainPoll is how often a drain looks whether it is done.

@@ -26,6 +26,7 @@ type snapshot struct {
 	bodyIdle     int64 // nanoseconds
 	bodyIdleTime time.Duration
 	writeIdle    time.Duration
+	minRate      int64 // bytes a second
 	trusted      []netip.Prefix
 	trustUnix    bool
 	forwarded    bool
@@ -66,7 +67,7 @@ func (s *Server) build(c *Config) (*snapshot, error) {
 		made: time.Now(), config: c,
 		maxBody: c.RequestLimits.MaxBodySize.Int64(), maxURL: int(c.RequestLimits.MaxURLSize),
 		bodyIdle: int64(c.Server.Timeouts.BodyIdle), bodyIdleTime: c.Server.Timeouts.BodyIdle.Std(),
-		writeIdle: c.Server.Timeouts.WriteIdle.Std(),
+		writeIdle: c.Server.Timeouts.WriteIdle.Std(), minRate: c.Server.MinRate.Int64(),
 		forwarded: c.Server.Forwarded, via: c.Server.Via,
 		compression: newCompression(&c.Compression),
 		logging:     c.AccessLog.Enabled, sample: c.AccessLog.Sample,

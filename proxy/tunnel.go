@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"sync"
@@ -66,6 +67,7 @@ func (x *exchange) tunnel() error {
 	}
 	out = x.appendRequestID(out)
 	x.out = append(out, "Connection: Upgrade\r\n\r\n"...)
+	x.client.beginAnswer()
 	if err := x.write(x.out); err != nil {
 		return errClientGone
 	}
@@ -85,17 +87,18 @@ func (x *exchange) runTunnel() {
 	up := tunnelWay{from: client, to: target, idle: idle, last: &last}
 	down := tunnelWay{from: target, to: client, idle: idle, last: &last}
 	var wait sync.WaitGroup
-	wait.Go(func() {
+	guarded := func(w *tunnelWay) {
 		defer func() {
 			if cause := recover(); cause != nil {
 				x.server.logPanic(cause)
-				_ = client.sock.Close()
-				_ = target.sock.Close()
+				client.sock.Abort(faultInternal)
+				target.sock.Abort(faultInternal)
 			}
 		}()
-		up.run()
-	})
-	down.run()
+		w.run()
+	}
+	wait.Go(func() { guarded(&up) })
+	guarded(&down)
 	wait.Wait()
 	x.bytesIn, x.bytesOut = up.moved, down.moved
 	if errors.Is(up.err, socket.ErrTimeout) || errors.Is(down.err, socket.ErrTimeout) {
@@ -108,6 +111,17 @@ type tunnelEnd struct {
 	rw     io.ReadWriter
 	sock   *socket.Conn
 	reader *http1.Reader // what has been read already, and pooled buffers
+}
+
+// closeWrite ends the sending side.
+func (e *tunnelEnd) closeWrite() error {
+	if secure, ok := e.rw.(*tls.Conn); ok {
+		e.sock.SetWriteExpiry(socket.Nanotime() + int64(lingerTime))
+		if err := secure.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	return e.sock.CloseWrite()
 }
 
 // tunnelWay is one direction of a tunnel.
@@ -123,7 +137,7 @@ type tunnelWay struct {
 // half-closed tunnel goes on. Any other error ends both ways.
 func (w *tunnelWay) run() {
 	w.err = w.copy()
-	if errors.Is(w.err, io.EOF) && w.to.sock.CloseWrite() == nil {
+	if errors.Is(w.err, io.EOF) && w.to.closeWrite() == nil {
 		return
 	}
 	w.from.sock.Abort(w.err)

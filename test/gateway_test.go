@@ -22,6 +22,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	// The binary is built from these, so a cached result is stale when they change.
+	_ "github.com/keystone-gateway/keystone-gateway/admin"
+	_ "github.com/keystone-gateway/keystone-gateway/proxy"
 )
 
 const (

@@ -19,18 +19,22 @@ const (
 	maxInterim = 32
 	// maxResponseHead bounds a response head, in bytes.
 	maxResponseHead = 64 << 10
+	// smallPayload is the largest body that is copied behind its head.
+	smallPayload = 2 << 10
 	// keepHead is the largest scratch buffer that a Call keeps for later.
 	keepHead = 8 << 10
 )
 
 // Request is what a Call sends.
 type Request interface {
-	// AppendRequest appends the head, for target t, and all of a buffered body.
+	// AppendRequest appends the head for target t.
 	AppendRequest(dst []byte, t *Target) []byte
 	// Upload starts the sending of a streamed body; it is called once the
 	// head has been written, and must not block. It must end when the
 	// connection's socket is aborted.
 	Upload(c *Conn)
+	// StopUpload ends the upload, if one runs, and waits for its end.
+	StopUpload()
 	// Interim is shown each informational response but 100 and 101.
 	Interim(r *http1.Response) error
 }
@@ -41,6 +45,7 @@ type Request interface {
 type Call struct {
 	// Filled in by the caller.
 	Request    Request
+	Payload    []byte // all of a body that is not streamed
 	Timeouts   Timeouts
 	Expiry     int64 // socket.Nanotime at which the whole request ends; 0 is never
 	HEAD       bool  // the method is HEAD
@@ -72,11 +77,12 @@ type Timeouts struct {
 
 // Reset makes c ready for another request and keeps its memory.
 func (c *Call) Reset() {
-	c.Request, c.Timeouts, c.Expiry = nil, Timeouts{}, 0
+	c.Request, c.Payload, c.Timeouts, c.Expiry = nil, nil, Timeouts{}, 0
 	c.HEAD, c.Idempotent, c.Streaming = false, false, false
 	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime = nil, 0, 0, 0
 	c.Conn, c.conn, c.aborted = nil, nil, nil
 	c.Response.Reset()
+	c.Body.Reset(nil, &http1.Message{})
 	c.head, c.out = shrink(c.head), shrink(c.out)
 }
 
@@ -136,27 +142,49 @@ func (c *Call) mayRetry(f *Failure) bool {
 }
 
 // attempt sends the request to one target and reads the response head.
-func (c *Call) attempt(t *Target) *Failure {
+func (c *Call) attempt(t *Target) (failure *Failure) {
 	c.Target = t
 	if !t.Begin() {
 		return c.fail(Overflow, nil)
 	}
-	conn, failure := c.connect(t)
-	if failure == nil {
-		if failure = c.exchange(conn); failure == nil {
-			return nil
+	var conn *Conn
+	kept := false  // the connection, for the caller to End
+	defer func() { // also when Request panics
+		if kept {
+			return
 		}
-		failure.keptConn = conn.used
-		c.detach()
-		conn.release(false)
+		if conn != nil {
+			c.Request.StopUpload()
+			c.detach()
+			conn.release(false)
+		}
+		t.End()
+	}()
+	conn, failure = c.connect(t)
+	if failure != nil {
+		return failure
 	}
-	t.End()
-	return failure
+	if failure = c.exchange(conn); failure != nil {
+		failure.keptConn = conn.used
+		return failure
+	}
+	kept = true
+	return nil
 }
 
 // connect acquires a connection and makes it the one that Abort reaches.
 func (c *Call) connect(t *Target) (*Conn, *Failure) {
-	conn, err := t.acquire(c.Timeouts.Connect)
+	wait := c.Timeouts.Connect
+	if c.Expiry != 0 {
+		left := time.Duration(c.Expiry - socket.Nanotime())
+		if left <= 0 {
+			return nil, c.fail(ResponseTimeout, socket.ErrTimeout)
+		}
+		if wait <= 0 || left < wait {
+			wait = left
+		}
+	}
+	conn, err := t.acquire(wait)
 	switch {
 	case err == nil:
 	case isOverflow(err), isLocal(err):
@@ -181,6 +209,10 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 // exchange writes the request and reads the response head.
 func (c *Call) exchange(conn *Conn) *Failure {
 	c.out = c.Request.AppendRequest(c.out[:0], c.Target)
+	payload := c.Payload
+	if len(payload) <= smallPayload {
+		c.out, payload = append(c.out, payload...), nil
+	}
 	conn.Sock.SetWriteExpiry(c.expiry(c.Timeouts.Idle))
 	var written int
 	var err error
@@ -191,16 +223,16 @@ func (c *Call) exchange(conn *Conn) *Failure {
 		}
 	} else {
 		conn.Sock.SetReadExpiry(c.expiry(c.Timeouts.ResponseHeader))
-		written, err = conn.send(c.out)
+		written, err = conn.send(c.out, payload)
 	}
 	switch {
 	case err == nil:
 	case written == 0 && conn.Sock.Aborted() == nil:
 		return c.fail(SendFailed, err)
-	case written < len(c.out) && !isTimeout(err):
+	case written < len(c.out)+len(payload) && !isTimeout(err):
 		// The target may have answered before it stopped reading.
 	default:
-		return c.fail(c.whyNoHead(conn, err, false), err)
+		return c.noHead(conn, err, false)
 	}
 	return c.readHead(conn)
 }
@@ -213,7 +245,7 @@ func (c *Call) readHead(conn *Conn) *Failure {
 		c.head, err = conn.Reader.ReadHead(c.head[:0], maxResponseHead)
 		if err != nil {
 			_, nothing := errors.AsType[*http1.ErrNothing](err)
-			return c.fail(c.whyNoHead(conn, err, interim > 0 || begun || !nothing), err)
+			return c.noHead(conn, err, interim > 0 || begun || !nothing)
 		}
 		if err = c.Response.Parse(c.head, c.HEAD); err != nil {
 			return c.fail(BadResponse, err)
@@ -233,17 +265,18 @@ func (c *Call) readHead(conn *Conn) *Failure {
 	return c.fail(BadResponse, errors.New("too many informational responses"))
 }
 
-// whyNoHead classifies an error of reading the head.
-func (c *Call) whyNoHead(conn *Conn, err error, begun bool) Reason {
+// noHead classifies an error before the response head was complete.
+func (c *Call) noHead(conn *Conn, err error, begun bool) *Failure {
+	cause := conn.Sock.Aborted()
 	switch {
-	case conn.Sock.Aborted() != nil:
-		return Aborted
+	case cause != nil:
+		return c.fail(Aborted, cause)
 	case isTimeout(err):
-		return ResponseTimeout
+		return c.fail(ResponseTimeout, err)
 	case begun:
-		return BadResponse
+		return c.fail(BadResponse, err)
 	}
-	return NoResponse
+	return c.fail(NoResponse, err)
 }
 
 // End gives the connection back. reusable says that the caller has sent the
@@ -256,8 +289,11 @@ func (c *Call) End(reusable bool) {
 	c.Conn = nil
 	c.detach()
 	r := &c.Response
-	keep := r.Minor == 1 && !r.Close || r.Minor == 0 && r.KeepAlive
-	conn.release(reusable && keep && r.Status != 101 && c.Body.Done() &&
+	keep := !r.Close && (r.Minor == 1 || r.KeepAlive)
+	// A 204, or an answer to HEAD, that announces a body is followed by one
+	// where a target is wrong about them (RFC 9112 §6.3), perhaps only later.
+	strange := r.Status == 101 || (r.Status == 204 || c.HEAD) && (r.ContentLength > 0 || r.Header.Has(http1.TransferEncoding))
+	conn.release(reusable && keep && !strange && c.Body.Done() &&
 		r.Framing != http1.UntilClose && conn.Reader.Buffered() == 0 && conn.Sock.Aborted() == nil)
 	c.Target.End()
 }

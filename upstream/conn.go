@@ -24,13 +24,14 @@ type Conn struct {
 	Reader http1.Reader
 
 	giveBack    func(reusable bool) // back to the HostClient; made once a connection
-	used        bool                // it has served a request before
+	born        int64               // socket.Nanotime
+	used        bool                // it was there before this request
 	connectTime time.Duration
 }
 
 // newConn wraps a freshly opened connection: a socket, or TLS on one.
 func newConn(conn net.Conn, connectTime time.Duration) *Conn {
-	c := &Conn{Conn: conn, Sock: socketOf(conn), connectTime: connectTime}
+	c := &Conn{Conn: conn, Sock: socketOf(conn), born: socket.Nanotime(), connectTime: connectTime}
 	c.Reader.Reset(conn)
 	return c
 }
@@ -53,6 +54,7 @@ func (c *Conn) Close() error {
 // bounds both the dialling and the queueing for a place.
 func (t *Target) acquire(wait time.Duration) (*Conn, error) {
 	client := t.Client()
+	start := socket.Nanotime()
 	for {
 		kept, err := client.AcquireConn(wait, false)
 		if err != nil {
@@ -68,13 +70,32 @@ func (t *Target) acquire(wait time.Duration) (*Conn, error) {
 				}
 			}
 		}
-		// The target may have closed a kept connection, or sent bytes nobody
-		// asked for: an answer that must not reach another request.
-		if !c.used || c.Reader.Buffered() == 0 && c.Sock.Quiet() {
+		// One that was dialled while this request waited is new. HostClient
+		// also keeps connections that it has dialled for a request which has
+		// given up: those are looked at like any other.
+		c.used = c.born < start
+		if !c.used || c.quiet() {
 			return c, nil
 		}
 		c.giveBack(false)
 	}
+}
+
+// quiet reports whether a kept connection may be used: the target may have
+// closed it, or sent bytes nobody asked for, an answer that must not reach
+// another request. TLS may hold such bytes where the socket shows none.
+func (c *Conn) quiet() bool {
+	if c.Reader.Buffered() > 0 || !c.Sock.Quiet() {
+		return false
+	}
+	if c.Conn == net.Conn(c.Sock) {
+		return true
+	}
+	var one [1]byte
+	c.Sock.ExpireReads()
+	n, err := c.Read(one[:])
+	c.Sock.SetReadExpiry(0)
+	return n == 0 && errors.Is(err, socket.ErrTimeout)
 }
 
 // release gives the connection back to its target.
@@ -82,16 +103,26 @@ func (c *Conn) release(reusable bool) {
 	c.Sock.SetReadExpiry(0)
 	c.Sock.SetWriteExpiry(0)
 	c.Reader.Release()
-	c.used = true
 	c.giveBack(reusable)
 }
 
-// send writes a request and reads the first bytes of the answer into the
-// reader. It returns how much was written.
-func (c *Conn) send(out []byte) (written int, err error) {
-	if c.Conn != net.Conn(c.Sock) { // TLS
-		return c.Write(out)
+// send writes a request, given in two parts, and may read the first bytes of
+// the answer into the reader. It returns how much was written.
+func (c *Conn) send(head, body []byte) (written int, err error) {
+	switch plain := c.Conn == net.Conn(c.Sock); {
+	case plain && len(body) > 0:
+		return c.Sock.WriteVec(head, body, nil)
+	case plain:
+		return c.sendReceive(head)
 	}
+	if written, err = c.Write(head); err != nil || len(body) == 0 {
+		return written, err
+	}
+	n, err := c.Write(body)
+	return written + n, err
+}
+
+func (c *Conn) sendReceive(out []byte) (written int, err error) {
 	written, n, err := c.Sock.SendReceive(out, c.Reader.Space())
 	c.Reader.FilledBy(n)
 	return written, err

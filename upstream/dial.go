@@ -45,7 +45,8 @@ type opener func(ctx context.Context, network, address string) (net.Conn, error)
 // dial makes a connection for the request pool: within the connect timeout of
 // the settings, or the given one where that is shorter and not 0. It is the
 // DialTimeout of the HostClient, which has no context to give.
-func (t *Target) dial(_ string, timeout time.Duration) (net.Conn, error) {
+func (t *Target) dial(_ string, timeout time.Duration) (_ net.Conn, err error) {
+	defer t.registry.recoverInto(&err, "dial") // HostClient may call it on a goroutine of its own
 	limit := t.tuned.Load().connect
 	if timeout > 0 && timeout < limit {
 		limit = timeout

@@ -240,5 +240,5 @@ func (r *Registry) recoverInto(err *error, what string) {
 }
 
 func (r *Registry) logPanic(cause any) {
-	r.options.Log.Error().Interface("panic", cause).Bytes("stack", debug.Stack()).Msg("BUG: a goroutine of upstream panicked")
+	r.options.Log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("BUG: a goroutine of upstream panicked")
 }

@@ -17,16 +17,21 @@ func AppendChunkSize(dst []byte, n int) []byte {
 }
 
 // AppendLastChunk appends the last chunk and the trailer section. Fields that
-// would change how the message is framed, routed or trusted are left out, as
-// are those that a Connection field names (RFC 9110 §6.5.1).
+// must not stand in a trailer are left out (RFC 9110 §6.5.1): a receiver that
+// merges them would change how the message is framed, routed or trusted.
 func AppendLastChunk(dst []byte, trailer Header) []byte {
 	dst = append(dst, "0\r\n"...)
 	for i := range trailer {
-		if trailer[i].ID == Unknown && !trailer[i].Dropped {
+		if trailer[i].ID == Unknown && !isSensitive(trailer[i].Name) {
 			dst = AppendField(dst, trailer[i].Name, trailer[i].Value)
 		}
 	}
 	return append(dst, '\r', '\n')
+}
+
+func isSensitive(name []byte) bool {
+	return EqualFold(name, "authorization") || EqualFold(name, "cookie") || EqualFold(name, "set-cookie") ||
+		EqualFold(name, "x-real-ip")
 }
 
 // StatusText returns the reason phrase of a status that the gateway itself

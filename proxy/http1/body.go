@@ -57,6 +57,30 @@ func (b *Body) Next() ([]byte, error) {
 	return span, err
 }
 
+// ReadInto is Next for a body with Length: it reads into p, which must not be
+// empty, without another buffer between.
+func (b *Body) ReadInto(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	p = p[:min(int64(len(p)), b.left)]
+	n := copy(p, b.r.buf[b.r.r:b.r.w])
+	b.r.consume(n)
+	if n == 0 {
+		var err error
+		if n, err = b.r.src.Read(p); n == 0 {
+			if err == nil {
+				err = io.ErrNoProgress
+			}
+			b.err = unexpected(err)
+			return 0, b.err
+		}
+	}
+	b.left -= int64(n)
+	b.read += int64(n)
+	return n, nil
+}
+
 // Done reports whether the body has been read to its end.
 func (b *Body) Done() bool {
 	return b.err == io.EOF || b.framing == NoBody || b.framing == Length && b.left == 0
@@ -101,7 +125,7 @@ func (b *Body) chunkReady(data []byte) bool {
 }
 
 func trailerReady(data []byte) bool {
-	return bytes.HasPrefix(data, []byte("\r\n")) || bytes.Contains(data, []byte("\r\n\r\n")) || len(data) > maxTrailer
+	return bytes.HasPrefix(data, []byte("\r\n")) || bytes.Contains(data, []byte("\r\n\r\n")) || len(data) > maxTrailer+1
 }
 
 // Read returns the number of bytes of content read so far.

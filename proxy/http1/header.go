@@ -30,7 +30,7 @@ const (
 	XForwardedFor
 	XForwardedProto
 	XForwardedHost
-	XForwardedAny // any other name that starts with X-Forwarded-
+	XForwardedAny // any other name that starts with X-Forwarded-, underscores taken for hyphens
 	Forwarded
 	Via
 	XRequestID
@@ -121,12 +121,33 @@ func identify(name []byte) ID {
 		}
 	}
 	switch {
-	case first == 'x' && len(name) > 12 && EqualFold(name[:12], "x-forwarded-"):
+	case first == 'x' && isForwarded(name):
 		return XForwardedAny
 	case first == 'p' && (len(name) > 6 && EqualFold(name[:6], "proxy-") || EqualFold(name, "proxy")):
 		return ProxyAny
 	}
 	return Unknown
+}
+
+// isForwarded finds X-Forwarded itself, and any name that starts with
+// X-Forwarded- when underscores are taken for hyphens, as CGI programs do.
+func isForwarded(name []byte) bool {
+	const prefix = "x-forwarded-"
+	if len(name) < len(prefix)-1 {
+		return false
+	}
+	for i := range min(len(name), len(prefix)) {
+		c := name[i]
+		if c == '_' {
+			c = '-'
+		} else if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != prefix[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // EqualFold compares a token with a lower-case one, ignoring ASCII case.

@@ -166,6 +166,9 @@ func (r *Reader) scanHead(limit int) (int, error) {
 		i := bytes.IndexByte(data[at:], '\n')
 		if i < 0 {
 			r.scanned = at
+			if len(data) > limit && at == 0 {
+				return 0, TargetTooLong
+			}
 			if len(data) > limit {
 				return 0, HeaderTooLarge
 			}

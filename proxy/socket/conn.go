@@ -185,6 +185,23 @@ func (c *Conn) Quiet() bool {
 	return c.rc.Control(c.peekFn) == nil && c.quiet
 }
 
+// ExpireReads makes every read end with ErrTimeout at once, without a look at
+// the socket, until another expiry is set: what a layer above still returns
+// is what it has buffered itself.
+func (c *Conn) ExpireReads() {
+	c.readExpiry.Store(1)
+	_ = c.nc.SetReadDeadline(longAgo) // fails only on a closed socket
+}
+
+// TryWrite writes what the socket takes at once. The caller must know that
+// nobody else writes. It returns the count, or a negative number.
+func (c *Conn) TryWrite(p []byte) (n int) {
+	if err := c.rc.Control(func(fd uintptr) { n = rawWrite(fd, p) }); err != nil {
+		return -1
+	}
+	return n
+}
+
 // Peer is what a look at the socket says of the other side.
 type Peer uint8
 
@@ -207,6 +224,9 @@ func (c *Conn) Peer() Peer {
 // SetReadExpiry bounds the current and later reads: one that is parked at
 // that moment (Nanotime) ends with ErrTimeout within a sweep. 0 is no bound.
 func (c *Conn) SetReadExpiry(at int64) { c.readExpiry.Store(at) }
+
+// SwapReadExpiry sets the read expiry unless somebody else has changed it.
+func (c *Conn) SwapReadExpiry(before, at int64) { c.readExpiry.CompareAndSwap(before, at) }
 
 // SetWriteExpiry does the same for writes.
 func (c *Conn) SetWriteExpiry(at int64) {

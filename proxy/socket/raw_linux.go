@@ -11,24 +11,33 @@ import (
 // since package net sets its descriptors to non-blocking, so the scheduler
 // need not hear of them.
 
+//
+// Each makes its call itself: a pointer that became a uintptr stays good only
+// within the expression that holds the call (package unsafe, rule 4).
+
 func rawRead(fd uintptr, p []byte) int {
-	return rawCall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // G103: the buffer outlives the call
+	for {
+		r, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // G103: see above
+		if errno != syscall.EINTR {
+			return count(r, errno)
+		}
+	}
 }
 
 func rawWrite(fd uintptr, p []byte) int {
-	return rawCall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // G103: as above
-}
-
-func rawCall(trap, fd, p, n uintptr) int {
 	for {
-		r, _, errno := syscall.RawSyscall(trap, fd, p, n)
-		if errno == 0 {
-			return int(r)
-		}
+		r, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // G103: see above
 		if errno != syscall.EINTR {
-			return -int(errno)
+			return count(r, errno)
 		}
 	}
+}
+
+func count(r uintptr, errno syscall.Errno) int {
+	if errno != 0 {
+		return -int(errno)
+	}
+	return int(r)
 }
 
 func rawWriteVec(fd uintptr, vec *[3][]byte) int {
@@ -36,7 +45,7 @@ func rawWriteVec(fd uintptr, vec *[3][]byte) int {
 	n := 0
 	for _, p := range vec {
 		if len(p) > 0 {
-			iov[n].Base = unsafe.SliceData(p) //nolint:gosec // G103: as above
+			iov[n].Base = unsafe.SliceData(p) //nolint:gosec // G103: see above
 			iov[n].SetLen(len(p))
 			n++
 		}
@@ -44,19 +53,21 @@ func rawWriteVec(fd uintptr, vec *[3][]byte) int {
 	if n == 0 {
 		return 0
 	}
-	return rawCall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&iov[0])), uintptr(n)) //nolint:gosec // G103: as above
+	for {
+		r, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&iov[0])), uintptr(n)) //nolint:gosec // G103: see above
+		if errno != syscall.EINTR {
+			return count(r, errno)
+		}
+	}
 }
 
 func rawPeek(fd uintptr) int {
 	var b [1]byte
 	for {
-		r, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, //nolint:gosec // G103: as above
+		r, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, //nolint:gosec // G103: see above
 			syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
-		if errno == 0 {
-			return int(r)
-		}
 		if errno != syscall.EINTR {
-			return -int(errno)
+			return count(r, errno)
 		}
 	}
 }
