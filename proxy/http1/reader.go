@@ -178,6 +178,8 @@ func (r *Reader) scanHead(limit int) (int, error) {
 		switch {
 		case end == 0 || data[end-1] != '\r':
 			return 0, BadLineEnd
+		case end+1 > limit && at == 0:
+			return 0, TargetTooLong
 		case end+1 > limit:
 			return 0, HeaderTooLarge
 		case end == at+1: // an empty line

@@ -1,0 +1,274 @@
+package test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Each test here stands for a fault that was once found by attacking.
+
+// logged waits for a line of the access log that holds all of these.
+func (g *gateway) logged(t *testing.T, parts ...string) {
+	t.Helper()
+	eventually(t, patience, fmt.Sprintf("the access log holds %q", parts), func() bool {
+		for line := range strings.Lines(g.output.String()) {
+			found := strings.Contains(line, `"bytes_out":`)
+			for _, part := range parts {
+				found = found && strings.Contains(line, part)
+			}
+			if found {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// TestPauseAfterUpload: the end of an upload must not replace the time-out of
+// a response that has begun.
+func TestPauseAfterUpload(t *testing.T) {
+	t.Parallel()
+	upstream := serveFunc(t, func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		_ = control.EnableFullDuplex()
+		_, _ = io.WriteString(w, "begun ")
+		_ = control.Flush()
+		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(time.Second) // longer than response_header, shorter than idle
+		_, _ = io.WriteString(w, "ended")
+	})
+	g := startGateway(t, simpleConfig(upstream, "    timeouts: {response_header: 300ms, idle: 10s}"))
+	conn := connect(t, g.address)
+	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+	reader := bufio.NewReader(conn)
+	if _, err := reader.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(conn, "0\r\n\r\n")
+	answer, err := readResponse(reader, "POST")
+	if err != nil || string(answer.body) != "begun ended" {
+		t.Errorf("%v, %v", answer, err)
+	}
+}
+
+// TestTotalAfterInterim: the 504 must reach a client that has had a 103.
+func TestTotalAfterInterim(t *testing.T) {
+	t.Parallel()
+	upstream := serveFunc(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</a>")
+		w.WriteHeader(http.StatusEarlyHints)
+		<-r.Context().Done()
+	})
+	g := startGateway(t, simpleConfig(upstream, "    timeouts: {total: 500ms}"))
+	for range 3 {
+		conn := connect(t, g.address)
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		text, err := io.ReadAll(bufferUntil(conn, "request id"))
+		if err != nil || !strings.Contains(string(text), "HTTP/1.1 103 ") || !strings.Contains(string(text), "HTTP/1.1 504 ") {
+			t.Errorf("%q, %v", text, err)
+		}
+	}
+}
+
+// bufferUntil returns what comes up to and with a text.
+func bufferUntil(r io.Reader, text string) io.Reader {
+	var got strings.Builder
+	buf := make([]byte, 1)
+	for !strings.HasSuffix(got.String(), text) {
+		if n, err := r.Read(buf); n == 0 || err != nil {
+			break
+		}
+		got.Write(buf)
+	}
+	return strings.NewReader(got.String())
+}
+
+// TestResetWithinUpload: a client that resets is gone, and no internal error.
+func TestResetWithinUpload(t *testing.T) {
+	t.Parallel()
+	upstream := serveFunc(t, echoFields)
+	g := startGateway(t, simpleConfig(upstream))
+	for _, head := range []string{"Content-Length: 1000", "Content-Length: 1000000", "Transfer-Encoding: chunked"} {
+		conn := connect(t, g.address)
+		_, _ = io.WriteString(conn, "POST /"+head[:9]+head[len(head)-4:]+" HTTP/1.1\r\nHost: a\r\n"+head+"\r\n\r\n5\r\nhello\r\n")
+		eventually(t, patience, "the request has begun", func() bool { return inFlight(t, g) > 0 })
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		_ = conn.Close()
+		g.logged(t, `"status":499`, head[len(head)-4:])
+		eventually(t, patience, "the request has ended", func() bool { return inFlight(t, g) == 0 })
+	}
+}
+
+func inFlight(t *testing.T, g *gateway) int {
+	t.Helper()
+	var n int
+	response, err := http.Get("http://" + g.admin + "/metrics") // #nosec G107 -- the gateway of this test
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		_, _ = fmt.Sscanf(lines.Text(), "keystone_requests_in_flight %d", &n)
+	}
+	return n
+}
+
+// TestDripFed: a byte now and then holds nothing for ever, in either direction.
+func TestDripFed(t *testing.T) {
+	t.Parallel()
+	big := strings.Repeat("x", 32<<20)
+	upstream := serveFunc(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, big)
+	})
+	g := startGateway(t, "server:\n  min_rate: 1000KB\n  timeouts: {body_idle: 500ms, write_idle: 500ms}\n"+simpleConfig(upstream))
+	up, down := connect(t, g.address), connect(t, g.address)
+	_, _ = io.WriteString(up, "POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+	_, _ = io.WriteString(down, "GET /down HTTP/1.1\r\nHost: a\r\n\r\n")
+	_ = down.(*net.TCPConn).SetReadBuffer(4096)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		ticker := time.NewTicker(100 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+			case <-stop:
+				return
+			}
+			_, _ = io.WriteString(up, "1\r\nx\r\n")
+			_, _ = down.Read(make([]byte, 1000))
+		}
+	}()
+	g.logged(t, `"path":"/up"`, `"error":"body_timeout"`, `"status":408`)
+	g.logged(t, `"path":"/down"`, `"error":"client_write_timeout"`)
+}
+
+// TestHalfClosedSlow: a half-closed client gets its answer, however long that
+// takes; one that is gone has its request cancelled.
+func TestHalfClosedSlow(t *testing.T) {
+	t.Parallel()
+	cancelled := make(chan struct{}, 1)
+	upstream := serveFunc(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/gone" {
+			<-r.Context().Done()
+			cancelled <- struct{}{}
+			return
+		}
+		time.Sleep(time.Second)
+		_, _ = io.WriteString(w, "late")
+	})
+	g := startGateway(t, "server:\n  timeouts: {half_close: 200ms}\n"+simpleConfig(upstream))
+	conn := connect(t, g.address)
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	_ = conn.(*net.TCPConn).CloseWrite()
+	answer, err := readResponse(bufio.NewReader(conn), "GET")
+	if err != nil || string(answer.body) != "late" {
+		t.Errorf("half-closed: %v", err)
+	}
+	gone := connect(t, g.address)
+	_, _ = io.WriteString(gone, "GET /gone HTTP/1.1\r\nHost: a\r\n\r\n")
+	_ = gone.Close()
+	select {
+	case <-cancelled:
+	case <-time.After(patience):
+		t.Error("the request of a client that is gone goes on")
+	}
+	g.logged(t, `"path":"/gone"`, `"status":499`)
+}
+
+// TestTrailerOfOneLength: a trailer section that is exactly at its limit must
+// not hang the upload.
+func TestTrailerOfOneLength(t *testing.T) {
+	t.Parallel()
+	upstream := serveFunc(t, echoFields)
+	g := startGateway(t, "server:\n  timeouts: {body_idle: 300ms}\n"+simpleConfig(upstream))
+	for length := 8190; length <= 8196; length++ {
+		conn := connect(t, g.address)
+		_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nX: "+strings.Repeat("a", 5000)+"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "+
+			strings.Repeat("a", length-3))
+		if answer, err := readResponse(bufio.NewReader(conn), "POST"); err != nil || answer.status != 408 && answer.status != 400 {
+			t.Errorf("%d bytes: %v, %v; want 400 or 408", length, answer, err)
+		}
+	}
+}
+
+// TestStuckLog: a reader of the access log that has stopped delays neither
+// requests nor reload nor the end.
+func TestStuckLog(t *testing.T) {
+	t.Parallel()
+	upstream := serveFunc(t, echoFields)
+	g := &gateway{address: freeAddress(t), admin: freeAddress(t), exited: make(chan struct{}), output: &tail{}}
+	g.config = filepath.Join(t.TempDir(), "config.yaml")
+	g.write(t, simpleConfig(upstream))
+	unread, stuck, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = unread.Close(), stuck.Close() }()
+	g.command = exec.Command(gatewayBinary(t), "-config", g.config) // #nosec G204 -- the binary that this test built
+	g.command.Stdout, g.command.Stderr = stuck, g.output
+	if err := g.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = g.command.Wait()
+		close(g.exited)
+	}()
+	g.awaitReady(t)
+	conn := connect(t, g.address)
+	reader := bufio.NewReader(conn)
+	for range 1000 { // far more lines than the pipe holds
+		_, _ = io.WriteString(conn, "GET /"+strings.Repeat("x", 500)+" HTTP/1.1\r\nHost: a\r\n\r\n")
+		if answer, err := readResponse(reader, "GET"); err != nil || answer.status != 200 {
+			t.Fatal(answer, err)
+		}
+	}
+	_ = g.command.Process.Signal(syscall.SIGHUP)
+	eventually(t, patience, "it reloads", func() bool { return strings.Contains(g.output.String(), `"reloaded"`) })
+	g.stop(t)
+}
+
+// TestSpoofedSpellings: neither underscores nor a bare X-Forwarded get past.
+func TestSpoofedSpellings(t *testing.T) {
+	t.Parallel()
+	upstream := serveFunc(t, echoFields)
+	g := startGateway(t, simpleConfig(upstream))
+	answer := exchangeOn(t, connect(t, g.address), "POST / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: evil\r\nX-Forwarded_Host: evil\r\nX-Forwarded: evil\r\n"+
+		"Content-Length: 0003\r\n\r\nabc")
+	if strings.Contains(string(answer.body), "evil") || !strings.Contains(string(answer.body), "Content-Length: 3") {
+		t.Errorf("the target got\n%s", answer.body)
+	}
+	answer = exchangeOn(t, connect(t, g.address), "GET /"+strings.Repeat("a", 40_000)+" HTTP/1.1\r\nHost: a\r\n\r\n")
+	if answer.status != 414 {
+		t.Errorf("a target longer than the header may be: %d, want 414", answer.status)
+	}
+}
+
+// TestStrayLineThenIdle: an empty line after a request is no request, and its
+// time-out is no answer.
+func TestStrayLineThenIdle(t *testing.T) {
+	t.Parallel()
+	upstream := serveFunc(t, echoFields)
+	g := startGateway(t, "server:\n  timeouts: {header: 200ms}\n"+simpleConfig(upstream))
+	conn := connect(t, g.address)
+	reader := bufio.NewReader(conn)
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n")
+	if answer, err := readResponse(reader, "GET"); err != nil || answer.status != 200 {
+		t.Fatal(answer, err)
+	}
+	if rest, err := io.ReadAll(reader); len(rest) > 0 || err != nil {
+		t.Errorf("%q, %v; want the end and nothing else", rest, err)
+	}
+}
