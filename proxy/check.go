@@ -1,0 +1,249 @@
+package proxy
+
+import (
+	"mime"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
+)
+
+// Check reports everything that can't work. dir is the configuration file's
+// directory, which relative paths start from.
+func (c *Config) Check(dir string, r settings.Reporter, written func(field any) bool) {
+	if !validBasePath(c.AdminBasePath) {
+		r.Errorf(&c.AdminBasePath, "admin_base_path %q is not a path, expected one like /admin", c.AdminBasePath)
+	}
+	c.Server.check(r, written)
+	c.Admin.check(r)
+	c.TLS.check(dir, r)
+	c.RequestLimits.check(r)
+	c.Compression.check(r)
+	c.AccessLog.check(r)
+	c.Log.check(r)
+	if len(c.Tenants) == 0 {
+		r.Errorf(&c.Tenants, "no tenants, expected at least one under \"tenants:\"")
+	}
+	tenants.CheckAll(c.Tenants, r)
+	c.checkScripts(dir, r)
+}
+
+func validBasePath(p string) bool {
+	return len(p) > 1 && p[0] == '/' && !strings.HasSuffix(p, "/") && !strings.ContainsAny(p, "{}*%?#; \\") &&
+		filepath.ToSlash(filepath.Clean(p)) == p
+}
+
+func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
+	if c.Port != "" {
+		if port, err := strconv.ParseUint(c.Port, 10, 16); err != nil || port == 0 {
+			r.Errorf(&c.Port, "port %q is not a port, expected 1 to 65535", c.Port)
+		}
+		if written(&c.Address) {
+			r.Errorf(&c.Port, "both server.port and server.address are set, expected one of them")
+		}
+	}
+	if err := checkListen(c.Address); err != "" {
+		r.Errorf(&c.Address, "address %q %s, expected \"host:port\", \"[IPv6]:port\" or \"unix:/path\"", c.Address, err)
+	}
+	for i := range c.TrustedProxies {
+		if _, ok := parseNetwork(c.TrustedProxies[i]); !ok && c.TrustedProxies[i] != "unix" {
+			r.Errorf(&c.TrustedProxies[i], "trusted proxy %q is not a network, expected one like 10.0.0.0/8 or 192.0.2.7, or \"unix\"", c.TrustedProxies[i])
+		}
+	}
+	if c.Via != "" && !validPseudonym(c.Via) {
+		r.Errorf(&c.Via, "via %q is not a name, expected letters, digits, '-', '.' and '_'", c.Via)
+	}
+	nonNegative(r, &c.MaxConnections, "max_connections")
+	nonNegative(r, &c.MaxConnectionsPerAddress, "max_connections_per_address")
+	t := &c.Timeouts
+	positive(r, &t.Header, "header")
+	positive(r, &t.BodyIdle, "body_idle")
+	positive(r, &t.WriteIdle, "write_idle")
+	positive(r, &t.Keepalive, "keepalive")
+	positive(r, &t.HalfClose, "half_close")
+}
+
+func nonNegative(r settings.Reporter, n *int, key string) {
+	if *n < 0 {
+		r.Errorf(n, "%s %d is negative, expected a number, or 0 for no limit", key, *n)
+	}
+}
+
+func positive(r settings.Reporter, d *settings.Duration, key string) {
+	if d.Std() < 10*time.Millisecond {
+		r.Errorf(d, "%s %s is too short, expected at least 10ms", key, d)
+	}
+}
+
+// checkListen says what is wrong with an address, or nothing.
+func checkListen(address string) string {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		if !strings.HasPrefix(path, "/") {
+			return "has no absolute path"
+		}
+		return ""
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "is not an address"
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
+		return "has no port from 0 to 65535"
+	}
+	if strings.ContainsAny(host, " /") {
+		return "has no valid host"
+	}
+	return ""
+}
+
+func parseNetwork(s string) (netip.Prefix, bool) {
+	if prefix, err := netip.ParsePrefix(s); err == nil {
+		return prefix.Masked(), true
+	}
+	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
+		return netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), true
+	}
+	return netip.Prefix{}, false
+}
+
+func validPseudonym(s string) bool {
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == ""
+}
+
+func (c *AdminConfig) check(r settings.Reporter) {
+	if !c.Enabled {
+		return
+	}
+	if err := checkListen(c.Address); err != "" {
+		r.Errorf(&c.Address, "address %q %s, expected \"host:port\" or \"unix:/path\"", c.Address, err)
+		return
+	}
+	if c.Token == "" && !isLocalAddress(c.Address) {
+		r.Errorf(&c.Address, "address %q is not a loopback one, expected admin.token to be set with it", c.Address)
+	}
+	if c.Token != "" && len(c.Token) < 16 {
+		r.Errorf(&c.Token, "token is %d bytes long, expected at least 16", len(c.Token))
+	}
+}
+
+func isLocalAddress(address string) bool {
+	if strings.HasPrefix(address, "unix:") {
+		return true
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+func (c *TLSConfig) check(dir string, r settings.Reporter) {
+	if !c.Enabled {
+		return
+	}
+	if c.CertFile == "" || c.KeyFile == "" {
+		r.Errorf(&c.Enabled, "tls is enabled without cert_file and key_file, expected both")
+		return
+	}
+	if _, err := loadCertificate(dir, c); err != nil {
+		r.Errorf(&c.CertFile, "%v", err)
+	}
+}
+
+// check also puts the defaults in the place of zeros, as the earlier
+// Keystone Gateway did.
+func (c *RequestLimitsConfig) check(r settings.Reporter) {
+	for _, limit := range []struct {
+		size          *settings.Size
+		key           string
+		zero, highest settings.Size
+	}{
+		{&c.MaxBodySize, "max_body_size", defaultMaxBody, 1 << 50},
+		{&c.MaxHeaderSize, "max_header_size", defaultMaxHeader, 16 << 20},
+		{&c.MaxURLSize, "max_url_size", defaultMaxURL, 1 << 20},
+	} {
+		if *limit.size == 0 {
+			*limit.size = limit.zero
+		}
+		if *limit.size > limit.highest {
+			r.Errorf(limit.size, "%s %s is out of range, expected at most %s", limit.key, limit.size, limit.highest)
+		}
+	}
+	if c.MaxURLSize > c.MaxHeaderSize {
+		r.Errorf(&c.MaxURLSize, "max_url_size %s is larger than max_header_size %s, which includes it", c.MaxURLSize, c.MaxHeaderSize)
+	}
+}
+
+func (c *CompressionConfig) check(r settings.Reporter) {
+	if c.Level < 1 || c.Level > 9 {
+		r.Errorf(&c.Level, "level %d is out of range, expected 1 to 9", c.Level)
+	}
+	for i := range c.ContentTypes {
+		media, params, err := mime.ParseMediaType(c.ContentTypes[i])
+		if err != nil || len(params) > 0 || !strings.Contains(media, "/") {
+			r.Errorf(&c.ContentTypes[i], "content type %q is not a media type, expected one like text/html", c.ContentTypes[i])
+		}
+	}
+}
+
+func (c *AccessLogConfig) check(r settings.Reporter) {
+	if c.Sample < 0 || c.Sample > 1 {
+		r.Errorf(&c.Sample, "sample %v is out of range, expected 0 to 1", c.Sample)
+	}
+	if c.Output == "" {
+		r.Errorf(&c.Output, "output is empty, expected a file, \"stdout\" or \"stderr\"")
+	}
+}
+
+func (c *LogConfig) check(r settings.Reporter) {
+	switch c.Level {
+	case "debug", "info", "warn", "error":
+	default:
+		r.Errorf(&c.Level, "level %q is unknown, expected debug, info, warn or error", c.Level)
+	}
+	switch c.Format {
+	case "auto", "json", "console":
+	default:
+		r.Errorf(&c.Format, "format %q is unknown, expected auto, json or console", c.Format)
+	}
+}
+
+// inDir makes a path of the configuration file absolute or relative to it.
+func inDir(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// checkScripts reports scripts that can't be read or compiled.
+func (c *Config) checkScripts(dir string, r settings.Reporter) {
+	if !c.LuaRouting.Enabled {
+		return
+	}
+	scripts := inDir(dir, c.LuaRouting.ScriptsDir)
+	if info, err := os.Stat(scripts); err != nil || !info.IsDir() {
+		r.Errorf(&c.LuaRouting.ScriptsDir, "scripts_dir %q can't be opened, expected a directory beside the configuration file", c.LuaRouting.ScriptsDir)
+		return
+	}
+	check := func(field *string) {
+		if err := compileScript(scripts, *field); err != nil {
+			r.Errorf(field, "%v", err)
+		}
+	}
+	for i := range c.LuaRouting.GlobalScripts {
+		check(&c.LuaRouting.GlobalScripts[i])
+	}
+	for t := range c.Tenants {
+		for i := range c.Tenants[t].LuaRoutes {
+			check(&c.Tenants[t].LuaRoutes[i])
+		}
+	}
+}
