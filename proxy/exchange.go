@@ -144,6 +144,9 @@ func (x *exchange) serve() error {
 	if err := x.route(); err != nil {
 		return err
 	}
+	if x.endsHere() {
+		return x.respond()
+	}
 	if err := x.admitBody(); err != nil {
 		return err
 	}

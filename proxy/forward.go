@@ -102,6 +102,11 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 			if !x.trusted || f.Dropped {
 				continue
 			}
+		case http1.MaxForwards:
+			if string(x.req.Method) == "OPTIONS" {
+				dst = appendOneLess(dst, f)
+				continue
+			}
 		case http1.Upgrade:
 			if !x.upgrading() {
 				continue
@@ -118,6 +123,27 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 		dst = http1.AppendField(dst, f.Name, f.Value)
 	}
 	return dst
+}
+
+// endsHere answers an OPTIONS request that may not be forwarded any more
+// (RFC 9110 §7.6.2).
+func (x *exchange) endsHere() bool {
+	if string(x.req.Method) != "OPTIONS" || string(x.req.Header.Get(http1.MaxForwards)) != "0" {
+		return false
+	}
+	x.status = 200
+	x.local = localResponse{contentType: "text/plain; charset=utf-8", allow: faultMethod.Allow}
+	return true
+}
+
+// appendOneLess writes Max-Forwards for the next hop; what is no number passes.
+func appendOneLess(dst []byte, f *http1.Field) []byte {
+	n, err := strconv.ParseUint(string(f.Value), 10, 32)
+	if err != nil || n == 0 {
+		return http1.AppendField(dst, f.Name, f.Value)
+	}
+	dst = append(append(dst, f.Name...), ": "...)
+	return append(strconv.AppendUint(dst, n-1, 10), '\r', '\n')
 }
 
 func (x *exchange) appendFraming(dst []byte, f *http1.Field) []byte {

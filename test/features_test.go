@@ -334,3 +334,15 @@ func TestUpstreamTroubles(t *testing.T) {
 	cancel()
 	<-held
 }
+
+// TestMaxForwards counts OPTIONS down (RFC 9110 §7.6.2).
+func TestMaxForwards(t *testing.T) {
+	upstream := serveFunc(t, echoFields)
+	g := startGateway(t, simpleConfig(upstream))
+	for sent, want := range map[string]string{"7": "Max-Forwards: 6\n", "x": "Max-Forwards: x\n", "0": ""} {
+		answer := exchangeOn(t, connect(t, g.address), "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: "+sent+"\r\n\r\n")
+		if answer.status != 200 || !strings.Contains(string(answer.body), want) || want == "" && len(answer.body) > 0 {
+			t.Errorf("Max-Forwards %s: %d %q", sent, answer.status, answer.body)
+		}
+	}
+}

@@ -41,6 +41,7 @@ const (
 	ETag
 	Vary
 	XGatewayError
+	MaxForwards
 	idCount
 )
 
@@ -54,6 +55,7 @@ var names = [idCount]string{
 	Forwarded: "forwarded", Via: "via", XRequestID: "x-request-id", UserAgent: "user-agent",
 	ContentEncoding: "content-encoding", ContentType: "content-type",
 	CacheControl: "cache-control", ETag: "etag", Vary: "vary", XGatewayError: "x-gateway-error",
+	MaxForwards: "max-forwards",
 }
 
 // byShape finds the candidates by a name's length and first letter; no two
