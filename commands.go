@@ -79,12 +79,17 @@ func serve(file string, config *proxy.Config, greet bool) error {
 	}()
 	log.Info().Str("address", server.Addr().String()).Str("admin", api.Addr()).Str("version", versionText()).
 		Int("tenants", len(config.Tenants)).Msg("listening")
+	for _, warning := range config.Warnings() {
+		log.Warn().Msg(warning)
+	}
 	if greet {
 		printGreeting(os.Stdout, server, api.Addr())
 	}
 	err = server.Run(ctx)
 	stopAdmin() // last, so that a drain can be watched
-	return errors.Join(err, <-adminDone)
+	err = errors.Join(err, <-adminDone)
+	log.Info().Err(err).Msg("stopped")
+	return err
 }
 
 // runCheck is the command "check".
@@ -108,11 +113,18 @@ func runCheck(args []string) error {
 	for i := range config.Tenants {
 		targets += len(config.Tenants[i].Services)
 	}
-	fmt.Printf("%s is fine: %d tenants, %d targets\n", *file, len(config.Tenants), targets)
+	fmt.Printf("%s is fine: %s, %s\n", *file, counted(len(config.Tenants), "tenant"), counted(targets, "target"))
 	for _, warning := range config.Warnings() {
 		fmt.Println("warning: " + warning)
 	}
 	return nil
+}
+
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // runSchema is the command "schema".

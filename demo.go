@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strings"
@@ -64,13 +63,34 @@ func printGreeting(w *os.File, server *proxy.Server, admin string) {
 	for _, t := range server.Snapshot().Tenants {
 		fmt.Fprintf(w, "  %-10s %s%-10s%s %s\n", t.Name, dim, t.Routing, reset, strings.TrimSpace(strings.Join(t.Domains, ", ")+" "+t.Prefix))
 	}
-	fmt.Fprintf(w, "\n%sTry:%s\n", bold, reset)
-	printTries(w, base, admin)
+	tries := triesFor(server, base, admin)
+	if len(tries) > 0 {
+		fmt.Fprintf(w, "\n%sTry:%s\n", bold, reset)
+	}
+	for _, line := range tries {
+		fmt.Fprintln(w, "  "+line)
+	}
 	fmt.Fprintln(w)
 }
 
-func printTries(w io.Writer, base, admin string) {
-	fmt.Fprintf(w, "  curl -H 'Host: shop.example.com' %s/hello\n", base)
-	fmt.Fprintf(w, "  curl '%s/api/users?page=2'\n", base)
-	fmt.Fprintf(w, "  curl %s/tenants/api/health\n", admin)
+// triesFor returns three commands, one for each of the first tenants.
+func triesFor(server *proxy.Server, base, admin string) (tries []string) {
+	for _, t := range server.Snapshot().Tenants {
+		path := t.Prefix + "/hello"
+		if t.Prefix != "" {
+			path = strings.TrimSuffix(t.Prefix, "/") + "/users?page=2"
+		}
+		switch {
+		case len(tries) == 2:
+			continue
+		case len(t.Domains) == 0:
+			tries = append(tries, fmt.Sprintf("curl '%s%s'", base, path))
+		case !strings.HasPrefix(t.Domains[0], "*"):
+			tries = append(tries, fmt.Sprintf("curl -H 'Host: %s' '%s%s'", t.Domains[0], base, path))
+		}
+	}
+	if admin != "" {
+		tries = append(tries, "curl "+admin+"/health")
+	}
+	return tries
 }

@@ -53,6 +53,9 @@ func dispatch(args []string) error {
 			usage()
 			return nil
 		}
+		if len(args) > 0 && (args[0] == "-version" || args[0] == "--version") {
+			return runVersion(nil)
+		}
 		return runGateway(args)
 	}
 	for _, c := range commands() {

@@ -15,6 +15,7 @@ const (
 	healthy   = "healthy"
 	unhealthy = "unhealthy"
 	draining  = "draining" // the process is about to stop
+	live      = "live"
 )
 
 // gatewayHealth is the answer to health.
@@ -36,6 +37,25 @@ type tenantCounts struct {
 func (a *API) getHealth(ctx *fasthttp.RequestCtx) {
 	health := a.health()
 	reply(ctx, statusOf(health.Status), health)
+}
+
+// getLive says that the process answers, whatever its targets do: what a load
+// balancer in front should ask, since one tenant's trouble is not another's.
+func (a *API) getLive(ctx *fasthttp.RequestCtx) {
+	answer := a.liveness()
+	reply(ctx, statusOf(answer.Status), answer)
+}
+
+// liveAnswer is the answer to live.
+type liveAnswer struct {
+	Status string `json:"status"`
+}
+
+func (a *API) liveness() liveAnswer {
+	if a.server.Draining() {
+		return liveAnswer{draining}
+	}
+	return liveAnswer{live}
 }
 
 // health asks every tenant.
@@ -64,7 +84,7 @@ func (a *API) health() gatewayHealth {
 func wholeMillis(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
 
 func statusOf(status string) int {
-	if status == healthy {
+	if status == healthy || status == live {
 		return fasthttp.StatusOK
 	}
 	return fasthttp.StatusServiceUnavailable
@@ -118,16 +138,20 @@ const publicHealthAge = 100 * time.Millisecond
 // about where targets are and how they fail.
 func (a *API) answerPublic(method, path string) (status int, body []byte, ok bool) {
 	name, isTenant := tenantOf(path)
-	if !isTenant && path != "/health" {
+	if !isTenant && path != "/health" && path != "/live" {
 		return 0, nil, false
 	}
 	if method != fasthttp.MethodGet && method != fasthttp.MethodHead {
 		why := &refusal{fasthttp.StatusMethodNotAllowed, "method_not_allowed", "expected GET or HEAD"}
 		return why.status, encode(why.document()), true
 	}
-	if isTenant {
+	switch {
+	case isTenant:
 		status, body = a.publicTenant(name)
-	} else {
+	case path == "/live":
+		answer := a.liveness()
+		status, body = statusOf(answer.Status), encode(answer)
+	default:
 		status, body = a.publicGateway()
 	}
 	return status, body, true

@@ -34,6 +34,7 @@ func (a *API) routes() (handler fasthttp.RequestHandler, err error) {
 		r.GET(path, h)
 		r.HEAD(path, h) // fasthttp leaves the body out
 	}
+	read(a.base+"/live", a.getLive)
 	read(a.base+"/health", a.getHealth)
 	read(a.base+"/tenants", a.getTenants)
 	read(a.base+"/tenants/{name}/health", a.getTenantHealth)
@@ -70,7 +71,7 @@ func (a *API) recovered(ctx *fasthttp.RequestCtx) {
 	if cause == nil {
 		return
 	}
-	a.log.Error().Interface("panic", cause).Bytes("path", ctx.Path()).Bytes("stack", debug.Stack()).Msg("a request to the admin API failed")
+	a.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("path", ctx.Path()).Bytes("stack", debug.Stack()).Msg("a request to the admin API failed")
 	ctx.Response.Reset()
 	refuse(ctx, &refusal{fasthttp.StatusInternalServerError, "internal_error", "the gateway failed to answer, its log says why"})
 	seal(ctx)

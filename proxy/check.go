@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"mime"
 	"net"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // Check reports everything that can't work. dir is the configuration file's
@@ -21,18 +23,49 @@ func (c *Config) Check(dir string, r settings.Reporter, written func(field any) 
 		r.Errorf(&c.AdminBasePath, "admin_base_path %q is not a path, expected one like /admin", c.AdminBasePath)
 	}
 	c.Server.check(r, written)
-	c.Admin.check(r)
+	c.Admin.check(r, written)
+	if c.Admin.Enabled && sameAddress(c.Admin.Address, c.listenAddress()) {
+		r.Errorf(&c.Admin.Address, "address %q is that of the public listener too, expected another one", c.Admin.Address)
+	}
 	c.TLS.check(dir, r)
 	c.RequestLimits.check(r)
 	c.Compression.check(r)
-	c.AccessLog.check(r)
+	c.AccessLog.check(dir, r)
 	c.Log.check(r)
 	if len(c.Tenants) == 0 {
 		r.Errorf(&c.Tenants, "no tenants, expected at least one under \"tenants:\"")
 	}
 	tenants.CheckAll(c.Tenants, r)
 	c.checkScripts(dir, r)
+	c.checkLoops(r)
 }
+
+// listenAddress is where the public listener will be.
+func (c *Config) listenAddress() string {
+	if c.Server.Port != "" {
+		return ":" + c.Server.Port
+	}
+	return c.Server.Address
+}
+
+// sameAddress compares what can't be listened on twice. Port 0 is always free.
+func sameAddress(a, b string) bool { return a == b && !strings.HasSuffix(a, ":0") }
+
+// checkLoops reports targets that are the gateway itself.
+func (c *Config) checkLoops(r settings.Reporter) {
+	for t := range c.Tenants {
+		for i := range c.Tenants[t].Services {
+			service := &c.Tenants[t].Services[i]
+			address, err := upstream.ParseAddress(service.URL)
+			if err == nil && (sameAddress(address.HostPort(), c.listenAddress()) || address.Network == "unix" && "unix:"+address.Socket == c.listenAddress()) {
+				r.Errorf(&service.URL, "url %q is the gateway's own address, expected that of an application", service.URL)
+			}
+		}
+	}
+}
+
+// maxSocketPath is what a socket's address holds, its final NUL left out.
+const maxSocketPath = 107
 
 func validBasePath(p string) bool {
 	return len(p) > 1 && p[0] == '/' && !strings.HasSuffix(p, "/") && !strings.ContainsAny(p, "{}*%?#; \\") &&
@@ -87,6 +120,9 @@ func checkListen(address string) string {
 		if !strings.HasPrefix(path, "/") {
 			return "has no absolute path"
 		}
+		if len(path) > maxSocketPath {
+			return "has a path of more than " + strconv.Itoa(maxSocketPath) + " bytes"
+		}
 		return ""
 	}
 	host, port, err := net.SplitHostPort(address)
@@ -116,7 +152,7 @@ func validPseudonym(s string) bool {
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == ""
 }
 
-func (c *AdminConfig) check(r settings.Reporter) {
+func (c *AdminConfig) check(r settings.Reporter, written func(any) bool) {
 	if !c.Enabled {
 		return
 	}
@@ -124,7 +160,7 @@ func (c *AdminConfig) check(r settings.Reporter) {
 		r.Errorf(&c.Address, "address %q %s, expected \"host:port\" or \"unix:/path\"", c.Address, err)
 		return
 	}
-	if c.Token == "" && !isLocalAddress(c.Address) {
+	if c.Token == "" && !written(&c.Token) && !isLocalAddress(c.Address) {
 		r.Errorf(&c.Address, "address %q is not a loopback one, expected admin.token to be set with it", c.Address)
 	}
 	if c.Token != "" && len(c.Token) < 16 {
@@ -149,7 +185,7 @@ func (c *TLSConfig) check(dir string, r settings.Reporter) {
 		return
 	}
 	if c.CertFile == "" || c.KeyFile == "" {
-		r.Errorf(&c.Enabled, "tls is enabled without cert_file and key_file, expected both")
+		r.Errorf(&c.Enabled, "tls is enabled with cert_file %q and key_file %q, expected both", c.CertFile, c.KeyFile)
 		return
 	}
 	if _, err := loadCertificate(dir, c); err != nil {
@@ -193,13 +229,33 @@ func (c *CompressionConfig) check(r settings.Reporter) {
 	}
 }
 
-func (c *AccessLogConfig) check(r settings.Reporter) {
+func (c *AccessLogConfig) check(dir string, r settings.Reporter) {
 	if c.Sample < 0 || c.Sample > 1 {
 		r.Errorf(&c.Sample, "sample %v is out of range, expected 0 to 1", c.Sample)
 	}
 	if c.Output == "" {
 		r.Errorf(&c.Output, "output is empty, expected a file, \"stdout\" or \"stderr\"")
+		return
 	}
+	if c.Enabled && c.Output != "stdout" && c.Output != "stderr" {
+		if err := checkWritable(inDir(dir, c.Output)); err != nil {
+			r.Errorf(&c.Output, "output %q can't be written to, expected a file in a directory that exists: %v", c.Output, err)
+		}
+	}
+}
+
+// checkWritable finds out whether a file can be opened for appending, without
+// creating it.
+func checkWritable(path string) error {
+	file, err := os.OpenFile(filepath.Clean(path), os.O_APPEND|os.O_WRONLY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		_, err = os.Stat(filepath.Dir(path))
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 func (c *LogConfig) check(r settings.Reporter) {

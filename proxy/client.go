@@ -114,6 +114,9 @@ func (c *client) await() bool {
 	}
 	c.Sock.SetReadExpiry(socket.Nanotime() + patience)
 	if err := c.reader.Wait(); err != nil {
+		if c.Secure && c.served == 0 && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+			c.server.log.Debug().Bytes("peer", c.ip).Err(err).Msg("no request over TLS")
+		}
 		return false
 	}
 	c.state.Store(clientBusy)
@@ -223,14 +226,14 @@ func (c *client) watch(now int64) {
 	}
 	switch c.Sock.Peer() {
 	case socket.PeerGone:
-		c.abandon()
+		c.abandon(errClientGone)
 	case socket.PeerFinished:
 		if c.finished.CompareAndSwap(0, now) {
 			return
 		}
 		grace := c.server.limits.Load().halfClose
 		if now-max(c.finished.Load(), c.lastWrite.Load()) >= grace && !c.ask() {
-			c.abandon()
+			c.abandon(errClientGone)
 		}
 	}
 }
@@ -250,11 +253,11 @@ func (c *client) ask() bool {
 	return c.Sock.TryWrite(continueLine) == len(continueLine)
 }
 
-func (c *client) abandon() {
+func (c *client) abandon(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.call != nil {
-		c.call.Abort(errClientGone)
+		c.call.Abort(cause)
 	}
 }
 
@@ -317,7 +320,7 @@ func (s *clients) closeAll() {
 	}
 	s.mu.Unlock()
 	for _, c := range all {
-		c.abandon()
+		c.abandon(faultDrained)
 		_ = c.Close()
 	}
 }

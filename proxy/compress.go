@@ -35,23 +35,18 @@ const minCompressed = 256
 // plain representation, of a listed type, that may be transformed, for a
 // client that accepts gzip.
 func (x *exchange) compressible() bool {
-	x.compressing, x.varies = false, false
-	if x.snap.compression.types == nil || x.call.HEAD || x.req.Minor == 0 {
-		return false
-	}
 	r := &x.call.Response
-	if r.Status < 200 || r.Status >= 300 || r.Status == 206 || r.Framing == http1.NoBody ||
-		r.Framing == http1.Length && r.ContentLength < minCompressed ||
-		r.Header.Has(http1.ContentEncoding) || forbidsTransform(r.Header) {
-		return false
-	}
-	media, _, _ := bytes.Cut(r.Header.Get(http1.ContentType), []byte{';'})
-	if !x.snap.compression.types[string(bytes.ToLower(bytes.TrimSpace(media)))] {
-		return false
-	}
-	x.varies = true
-	x.compressing = acceptsGzip(x.req.Header)
+	x.varies = x.snap.compression.types != nil && r.Status >= 200 && r.Status < 300 && r.Status != 206 && r.Status != 204 &&
+		!r.Header.Has(http1.ContentEncoding) && !forbidsTransform(r.Header) && x.snap.compression.covers(r.Header.Get(http1.ContentType))
+	x.compressing = x.varies && !x.call.HEAD && x.req.Minor == 1 && r.Framing != http1.NoBody &&
+		(r.Framing != http1.Length || r.ContentLength >= minCompressed) && acceptsGzip(x.req.Header)
 	return x.compressing
+}
+
+// covers reports whether a media type is listed.
+func (c *compression) covers(contentType []byte) bool {
+	media, _, _ := bytes.Cut(contentType, []byte{';'})
+	return c.types[string(bytes.ToLower(bytes.TrimSpace(media)))]
 }
 
 func forbidsTransform(h http1.Header) bool {

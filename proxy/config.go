@@ -13,7 +13,8 @@ var configSource string
 
 // Config is the whole configuration file.
 type Config struct {
-	// Path under which the admin API answers. Default: "/admin".
+	// Path under which the admin API answers. A change takes effect at
+	// the next start. Default: "/admin".
 	AdminBasePath string `yaml:"admin_base_path"`
 
 	// The public listener.
@@ -47,8 +48,9 @@ type Config struct {
 // ServerConfig is the section server.
 type ServerConfig struct {
 	// Where to listen: "host:port", "[IPv6]:port", ":port" for all
-	// addresses, or "unix:/path/to.sock". Default: "127.0.0.1:8080". A change
-	// takes effect at the next start.
+	// addresses, or "unix:/path/to.sock", whose mode the process's umask
+	// decides. Default: "127.0.0.1:8080". A change takes effect at the next
+	// start.
 	Address string `yaml:"address"`
 
 	// Port to listen on, on all addresses: the earlier form of address, which
@@ -68,7 +70,8 @@ type ServerConfig struct {
 	// X-Forwarded-*. Default: false.
 	Forwarded bool `yaml:"forwarded"`
 
-	// Name for the Via field (RFC 9110 §7.6.3) on requests and responses.
+	// Name for the Via field (RFC 9110 §7.6.3) on requests and responses. A
+	// request that has it in its Via already has gone in a circle and gets 508.
 	// Default: none, and no Via is added.
 	Via string `yaml:"via"`
 
@@ -127,11 +130,12 @@ type AdminConfig struct {
 	// Whether there is an admin listener at all. Default: true.
 	Enabled bool `yaml:"enabled"`
 
-	// Token that requests must carry as "Authorization: Bearer TOKEN".
+	// Token of at least 16 bytes that requests must carry as
+	// "Authorization: Bearer TOKEN".
 	// Default: none, and /debug/pprof is off.
 	Token string `yaml:"token" secret:"true"`
 
-	// Whether the health endpoints (health and tenants/{name}/health) are
+	// Whether the health endpoints (live, health and tenants/{name}/health) are
 	// served on the public listener too, before any tenant.
 	// Default: false.
 	OnPublic bool `yaml:"on_public"`
@@ -180,7 +184,9 @@ type CompressionConfig struct {
 
 // LuaRoutingConfig is the section lua_routing.
 type LuaRoutingConfig struct {
-	// Whether the scripts of tenants are loaded. Default: false.
+	// Whether scripts are loaded. A tenant that has lua_routes is never served
+	// without them: where they can't run, its requests are answered with 503.
+	// Default: false.
 	Enabled bool `yaml:"enabled"`
 
 	// Directory of the scripts. Default: "scripts", beside the configuration

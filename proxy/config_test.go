@@ -131,7 +131,7 @@ func TestConfigurationThatCantWork(t *testing.T) {
 		tenant + "compression: {level: 11}":                                                "expected 1 to 9",
 		tenant + "compression: {content_types: [nonsense]}":                                "is not a media type",
 		tenant + "log: {level: loud}":                                                      "loud",
-		tenant + "tls: {enabled: true}":                                                    "without cert_file and key_file",
+		tenant + "tls: {enabled: true}":                                                    "expected both",
 		tenant + "lua_routing: {enabled: true, scripts_dir: nowhere}":                      "nowhere",
 		tenant + "server: {via: \"a b\"}":                                                  "is not a name",
 		tenant + "server: {timeouts: {keepalive: 0}}":                                      "too short",

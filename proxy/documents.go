@@ -22,13 +22,15 @@ func (c *Config) Warnings() []string {
 	var list []string
 	for i := range c.Tenants {
 		if c.scripted(&c.Tenants[i]) {
-			list = append(list, "tenant \""+c.Tenants[i].Name+"\": scripts can't run in this version, so its requests are answered with 503")
+			list = append(list, "tenant \""+c.Tenants[i].Name+"\" has scripts, which this version can't run: its requests are answered with 503")
 		}
 	}
 	return list
 }
 
-// scripted reports whether a tenant has scripts that are to be loaded.
+// scripted reports whether a tenant has scripts. One that has is never served
+// without them, not even with lua_routing.enabled off: they may be what keeps
+// others out.
 func (c *Config) scripted(t *tenants.Config) bool {
-	return c.LuaRouting.Enabled && (len(t.LuaRoutes) > 0 || len(c.LuaRouting.GlobalScripts) > 0)
+	return len(t.LuaRoutes) > 0 || c.LuaRouting.Enabled && len(c.LuaRouting.GlobalScripts) > 0
 }

@@ -51,6 +51,8 @@ var (
 	faultBadResponse     = &Fault{Status: 502, Code: "upstream_bad_response", Message: "the target's answer is malformed"}
 	faultNoTarget        = &Fault{Status: 503, Code: "no_healthy_target", Message: "no target is healthy", RetryAfter: 1}
 	faultOverflow        = &Fault{Status: 503, Code: "upstream_overflow", Message: "too many requests wait for a connection", RetryAfter: 1}
+	faultLoop            = &Fault{Status: 508, Code: "loop", Message: "the request has been through this gateway before"}
+	faultDrained         = &Fault{Status: 503, Code: "drain_timeout", Message: "the gateway stopped before the request had finished", Close: true}
 	faultScripts         = &Fault{Status: 503, Code: "scripts_unavailable", Message: "the tenant's scripts can't run in this version"}
 	faultConnectTimeout  = &Fault{Status: 504, Code: "upstream_connect_timeout", Message: "connecting to the target took too long"}
 	faultResponseTimeout = &Fault{Status: 504, Code: "upstream_timeout", Message: "the target's answer took too long"}
@@ -62,7 +64,7 @@ func Faults() []*Fault {
 		faultBadRequest, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNotFound, faultNoRoute,
 		faultMethod, faultSlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultExpectation,
 		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
-		faultRequestTimeout, faultNoTarget, faultOverflow, faultScripts, faultConnectTimeout, faultResponseTimeout,
+		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultDrained, faultScripts, faultConnectTimeout, faultResponseTimeout,
 	}
 }
 
@@ -91,8 +93,10 @@ func faultOf(err error) *Fault {
 	if violation, ok := errors.AsType[http1.Violation](err); ok {
 		return faultOfViolation(violation)
 	}
-	if _, ok := errors.AsType[tenants.Refusal](err); ok {
-		return faultBadPath
+	if refusal, ok := errors.AsType[tenants.Refusal](err); ok {
+		fault := *faultBadPath
+		fault.Message = string(refusal)
+		return &fault
 	}
 	switch {
 	case errors.Is(err, socket.ErrTimeout):

@@ -176,6 +176,9 @@ func (x *exchange) accept() error {
 	case "CONNECT", "TRACE":
 		return faultMethod
 	}
+	if x.snap.via != "" && hasPassed(x.req.Header, x.snap.via) {
+		return faultLoop
+	}
 	return x.locate()
 }
 

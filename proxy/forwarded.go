@@ -134,6 +134,21 @@ func appendVia(dst []byte, h http1.Header, minor uint8, pseudonym string) []byte
 	return append(dst, '\r', '\n')
 }
 
+// hasPassed looks for a pseudonym in Via: "1.1 name (comment)".
+func hasPassed(h http1.Header, pseudonym string) bool {
+	for i := range h {
+		if h[i].ID != http1.Via {
+			continue
+		}
+		for element, rest := http1.NextToken(h[i].Value); element != nil; element, rest = http1.NextToken(rest) {
+			if words := bytes.Fields(element); len(words) > 1 && string(words[1]) == pseudonym {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 var schemeHTTP, schemeHTTPS = []byte("http"), []byte("https")
 
 func (x *exchange) scheme() []byte {

@@ -49,6 +49,8 @@ func (s *Server) reload(result *ReloadResult) error {
 	if err != nil {
 		return err
 	}
+	result.Warnings = needRestart(s.started, config)
+	keepUntilRestart(s.started, config)
 	snap, err := s.build(config)
 	if err != nil {
 		return err
@@ -62,7 +64,6 @@ func (s *Server) reload(result *ReloadResult) error {
 	old := s.current.Load()
 	s.swap(snap)
 	result.Changes = changes(old.config, config)
-	result.Warnings = needRestart(old.config, config)
 	return nil
 }
 
@@ -117,6 +118,19 @@ func changes(before, after *Config) []string {
 		list = append(list, "settings outside tenants changed")
 	}
 	return list
+}
+
+// keepUntilRestart puts the values that are in use in the place of those that
+// a reload can't change, so that nobody is shown what isn't so.
+func keepUntilRestart(started, config *Config) {
+	config.Server.Address, config.Server.Port = started.Server.Address, started.Server.Port
+	config.Server.MaxConnections = started.Server.MaxConnections
+	config.Server.MaxConnectionsPerAddress = started.Server.MaxConnectionsPerAddress
+	config.Admin.Address, config.Admin.Enabled = started.Admin.Address, started.Admin.Enabled
+	config.AdminBasePath, config.Log = started.AdminBasePath, started.Log
+	if config.TLS.Enabled != started.TLS.Enabled {
+		config.TLS = started.TLS
+	}
 }
 
 // needRestart lists what a reload can't change.

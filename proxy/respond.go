@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"strconv"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
@@ -25,7 +27,7 @@ func (x *exchange) respond() error {
 	x.begun = true
 	if err := x.sendResponseBody(compress); err != nil {
 		x.cut = true
-		x.cause = err
+		x.cause = fmt.Errorf("after %d bytes: %w", x.bytesOut, err)
 		x.code = x.cutCode(err)
 	}
 	return nil
@@ -188,6 +190,8 @@ func (e *clientError) Unwrap() error { return e.err }
 func (x *exchange) cutCode(err error) string {
 	slow := errors.Is(err, socket.ErrTimeout)
 	switch {
+	case x.server.draining.Load() && (errors.Is(err, faultDrained) || errors.Is(err, net.ErrClosed)):
+		return faultDrained.Code
 	case errors.Is(err, errClientGone):
 		return faultClientGone.Code
 	case errors.As(err, new(*clientError)) && slow:

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -36,11 +37,13 @@ type Server struct {
 	fast      *fasthttp.Server
 	access    *accessLog
 
+	started  *Config // what the process began with
 	current  atomic.Pointer[snapshot]
 	limits   atomic.Pointer[limits]
 	clients  clients
 	inFlight atomic.Int64
 	draining atomic.Bool
+	warned   atomic.Int64 // when refused connections were logged last
 	counters serverCounters
 	unrouted Stats
 	health   atomic.Pointer[HealthAnswer]
@@ -66,7 +69,7 @@ type Options struct {
 // Run or Close must be called.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		file: o.File, dir: filepath.Dir(o.File), log: o.Log,
+		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config,
 		sweeper: socket.NewSweeper(), access: newAccessLog(), stats: map[string]*Stats{},
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper})
@@ -98,6 +101,7 @@ func (s *Server) listen(c *Config) (*listener.Listener, error) {
 		Full:    refusal("503 Service Unavailable", "too_many_connections", "Retry-After: 1\r\n"),
 		Crowded: refusal("429 Too Many Requests", "too_many_connections_from_address", "Retry-After: 1\r\n"),
 		Sweeper: s.sweeper,
+		Refused: s.warnRefused,
 	}
 	if c.TLS.Enabled {
 		config := &tls.Config{
@@ -112,6 +116,18 @@ func (s *Server) listen(c *Config) (*listener.Listener, error) {
 		options.TLS = func() *tls.Config { return config }
 	}
 	return listener.Listen(options)
+}
+
+// warnRefused logs refused connections, at most one every 10 seconds.
+func (s *Server) warnRefused(peer netip.Addr, crowded bool) {
+	const pause = int64(10 * time.Second)
+	now, last := socket.Nanotime(), s.warned.Load()
+	if last != 0 && now-last < pause || !s.warned.CompareAndSwap(last, now) {
+		return
+	}
+	_, _, refused := s.listener.Stats()
+	s.log.Warn().Str("peer", peer.String()).Bool("limit_per_address", crowded).Uint64("refused_so_far", refused).
+		Msg("connections are refused: a limit is reached")
 }
 
 func refusal(status, code, fields string) []byte {
@@ -198,6 +214,7 @@ const (
 func (s *Server) drain() {
 	s.draining.Store(true)
 	_ = s.listener.Close()
+	s.log.Info().Int64("requests", s.inFlight.Load()).Int64("tunnels", s.counters.tunnels.Load()).Msg("draining")
 	began := socket.Nanotime()
 	limit := int64(s.current.Load().config.Server.DrainTimeout)
 	ticker := time.NewTicker(drainPoll)

@@ -61,11 +61,14 @@ func (x *exchange) tunnel() error {
 	out := appendStatusLine(x.out[:0], r.Status, r.Reason)
 	for i := range r.Header {
 		f := &r.Header[i]
-		if f.ID == http1.Upgrade || !f.Dropped && !isHopByHop(f.ID) && f.ID != http1.ContentLength && f.ID != http1.XRequestID {
+		if f.ID == http1.Upgrade || !f.Dropped && !isHopByHop(f.ID) && f.ID != http1.ContentLength && f.ID != http1.XRequestID && (f.ID != http1.Via || x.snap.via == "") {
 			out = http1.AppendField(out, f.Name, f.Value)
 		}
 	}
 	out = x.appendRequestID(out)
+	if x.snap.via != "" {
+		out = appendVia(out, r.Header, r.Minor, x.snap.via)
+	}
 	x.out = append(out, "Connection: Upgrade\r\n\r\n"...)
 	x.client.beginAnswer()
 	if err := x.write(x.out); err != nil {

@@ -58,7 +58,7 @@ func canonicalDomain(domain string) (string, error) {
 	name, wild := strings.CutPrefix(domain, "*.")
 	switch {
 	case strings.Contains(name, "*"):
-		return "", fmt.Errorf("domain %q has a * in the wrong place, expected only a leading *. as in *.example.com", domain)
+		return "", fmt.Errorf("domain %q has a * in the wrong place, expected only a leading *. as in *.example.com (for every host, leave domains out and set path_prefix: /)", domain)
 	case strings.Contains(domain, "://"):
 		return "", fmt.Errorf("domain %q has a scheme, expected a name such as example.com", domain)
 	case strings.Count(name, ":") > 1 && !strings.HasPrefix(name, "["):

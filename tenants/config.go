@@ -32,7 +32,8 @@ type Config struct {
 	// allowed. "*.example.com" stands for all names below example.com, however
 	// deep, but not for example.com itself. An exact name beats a wildcard, a
 	// longer wildcard a shorter one. Default: none, so that every host which no
-	// other tenant claims matches.
+	// other tenant claims matches; then path_prefix is needed, and "/" is the
+	// tenant of all requests that no other has.
 	Domains []string `yaml:"domains"`
 
 	// Start of the paths that belong to the tenant, such as "/api". It matches
@@ -164,14 +165,16 @@ func (c *Config) checkName(r settings.Reporter) {
 // checkMatch reports every domain that is wrong, and the prefix.
 func (c *Config) checkMatch(r settings.Reporter) {
 	if len(c.Domains) == 0 && c.PathPrefix == "" {
-		r.Errorf(c, "tenant %q has neither domains nor path_prefix, expected at least one of them", c.Name)
+		r.Errorf(c, "tenant %q has neither domains nor path_prefix, expected at least one of them (path_prefix: / takes every request that no other tenant does)", c.Name)
 	}
 	for i := range c.Domains {
 		if _, err := canonicalDomain(c.Domains[i]); err != nil {
 			r.Errorf(&c.Domains[i], "%v", err)
 		}
 	}
-	if c.PathPrefix != "" {
+	if strings.Contains(c.PathPrefix, "*") {
+		r.Errorf(&c.PathPrefix, "path_prefix %q has a *, expected a plain path: a prefix matches everything below it anyway", c.PathPrefix)
+	} else if c.PathPrefix != "" {
 		if _, err := CanonicalPrefix(c.PathPrefix); err != nil {
 			r.Errorf(&c.PathPrefix, "%v", err)
 		}

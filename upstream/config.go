@@ -36,7 +36,9 @@ type ServiceConfig struct {
 	Name string `yaml:"name"`
 
 	// Address of the target: "http://host[:port][/base]",
-	// "https://host[:port][/base]" (the certificate is verified) or
+	// "https://host[:port][/base]" (the certificate is verified against the
+	// system's authorities, or those in the file that the environment variable
+	// SSL_CERT_FILE names) or
 	// "unix:///path/to.sock". The path of a request is appended to /base.
 	// Names are resolved to IPv4 and IPv6 addresses every 30 seconds, never
 	// while a request waits. User, password, query and fragment are refused.

@@ -1,6 +1,9 @@
 package upstream
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Reason says why a call failed.
 type Reason uint8
@@ -43,6 +46,8 @@ func (f *Failure) Error() string {
 		return f.Reason.String()
 	case f.Err == nil:
 		return fmt.Sprintf("target %q: %s", f.Target.Name(), f.Reason)
+	case errors.As(f.Err, new(*ConnectError)): // which says all of it
+		return f.Err.Error()
 	}
 	return fmt.Sprintf("target %q: %s: %v", f.Target.Name(), f.Reason, f.Err)
 }

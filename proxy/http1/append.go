@@ -57,5 +57,5 @@ var statusTexts = map[int]string{
 	431: "Request Header Fields Too Large", 451: "Unavailable For Legal Reasons",
 	499: "Client Closed Request",
 	500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway",
-	503: "Service Unavailable", 504: "Gateway Timeout", 505: "HTTP Version Not Supported",
+	503: "Service Unavailable", 504: "Gateway Timeout", 505: "HTTP Version Not Supported", 508: "Loop Detected",
 }

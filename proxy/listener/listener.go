@@ -32,6 +32,8 @@ type Options struct {
 	// TLS returns the TLS configuration for a new connection; a nil function
 	// is plain text.
 	TLS func() *tls.Config
+	// Refused, if not nil, is told of each refused connection; it must not block.
+	Refused func(peer netip.Addr, crowded bool)
 	// Sweeper enforces the expiries of accepted connections.
 	Sweeper *socket.Sweeper
 }
@@ -131,11 +133,11 @@ func (l *Listener) admit(nc net.Conn) (*Conn, error) {
 		peer = tcp.AddrPort().Addr().Unmap()
 	}
 	if limit := l.opts.MaxConnections; limit > 0 && l.open.Load() >= int64(limit) {
-		l.refuse(nc, l.opts.Full)
+		l.refuse(nc, peer, false)
 		return nil, nil
 	}
 	if !l.join(peer) {
-		l.refuse(nc, l.opts.Crowded)
+		l.refuse(nc, peer, true)
 		return nil, nil
 	}
 	sock, err := socket.New(nc, l.opts.Sweeper)
@@ -154,8 +156,15 @@ func (l *Listener) admit(nc net.Conn) (*Conn, error) {
 
 // refuse answers with at most what fits into an empty socket buffer, so that
 // a refused client can't hold the accept loop.
-func (l *Listener) refuse(nc net.Conn, answer []byte) {
+func (l *Listener) refuse(nc net.Conn, peer netip.Addr, crowded bool) {
 	l.refused.Add(1)
+	answer := l.opts.Full
+	if crowded {
+		answer = l.opts.Crowded
+	}
+	if l.opts.Refused != nil {
+		l.opts.Refused(peer, crowded)
+	}
 	if l.opts.TLS == nil {
 		_ = nc.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 		_, _ = nc.Write(answer)

@@ -59,7 +59,7 @@ func (s *survey) checkAlias(n *ast.AliasNode) {
 		return
 	}
 	s.faults = append(s.faults, fault{nodePosition(n),
-		fmt.Sprintf("unknown alias *%s: expected an anchor &%s that ends above it", clip(name), clip(name))})
+		fmt.Sprintf("unknown alias *%s: expected an anchor &%s that ends above it, or quotes around a text that starts with *", clip(name), clip(name))})
 }
 
 // checkTag takes the core tags only and otherwise ignores them: the type of the
