@@ -272,3 +272,77 @@ func TestStrayLineThenIdle(t *testing.T) {
 		t.Errorf("%q, %v; want the end and nothing else", rest, err)
 	}
 }
+
+// TestLoop: a request that has been here before ends, and takes no connections.
+func TestLoop(t *testing.T) {
+	t.Parallel()
+	address := freeAddress(t)
+	g := &gateway{address: address, admin: freeAddress(t)}
+	g.config = filepath.Join(t.TempDir(), "config.yaml")
+	host, port, _ := net.SplitHostPort(address)
+	// The same address in another spelling, or the configuration would be refused.
+	g.write(t, "server:\n  via: edge\n"+simpleConfig(strings.Replace(host, "127.0.0.1", "127.1.1.1", 1)+":"+port))
+	text, err := os.ReadFile(g.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(g.config, []byte(strings.Replace(string(text), "address: "+address, "address: 0.0.0.0:"+port, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.launch(t)
+	g.awaitReady(t)
+	answer := exchangeOn(t, connect(t, g.address), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if answer.status != 508 {
+		t.Errorf("%d, want 508", answer.status)
+	}
+	if _, stderr, code := runBinary(t, "check", "-config", g.config); code != 0 {
+		t.Errorf("check: %d %s", code, stderr)
+	}
+}
+
+// TestScriptsAreNotSkipped: a tenant whose scripts can't run isn't served
+// without them, whatever lua_routing says.
+func TestScriptsAreNotSkipped(t *testing.T) {
+	t.Parallel()
+	upstream := serveFunc(t, echoFields)
+	g := startGateway(t, simpleConfig(upstream, "    lua_routes: [auth.lua]"))
+	answer := exchangeOn(t, connect(t, g.address), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if answer.status != 503 || !strings.Contains(g.output.String(), "scripts") {
+		t.Errorf("%d, want 503 and a warning", answer.status)
+	}
+}
+
+// TestRestartOnly: what a reload can't change is warned of until it is put
+// back, and never shown as if it were so.
+func TestRestartOnly(t *testing.T) {
+	t.Parallel()
+	upstream := serveFunc(t, echoFields)
+	g := startGateway(t, simpleConfig(upstream))
+	ask := func(method, path string) string {
+		request, _ := http.NewRequestWithContext(t.Context(), method, "http://"+g.admin+path, nil)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = response.Body.Close() }()
+		body, _ := io.ReadAll(response.Body)
+		return string(body)
+	}
+	const warning = "server.address takes effect at the next start"
+	running := g.address
+	g.address = "127.0.0.1:1"
+	g.write(t, simpleConfig(upstream))
+	g.address = running
+	for range 2 {
+		if got := ask("POST", "/admin/reload"); !strings.Contains(got, warning) {
+			t.Errorf("no warning in %s", got)
+		}
+	}
+	if got := ask("GET", "/admin/config"); !strings.Contains(got, running) || strings.Contains(got, "127.0.0.1:1\"") {
+		t.Errorf("not the address in use: %s", got)
+	}
+	g.write(t, simpleConfig(upstream))
+	if got := ask("POST", "/admin/reload"); strings.Contains(got, warning) {
+		t.Errorf("a warning where nothing differs: %s", got)
+	}
+}
