@@ -110,12 +110,11 @@ type upload struct {
 	done    chan struct{} // closed at its end; nil when there is none
 	read    atomic.Bool   // the whole body has been read
 	stopped atomic.Bool
-	sent    bool  // completely; valid once done is closed
-	err     error // of reading the body; valid once done is closed
+	sent    bool // completely; valid once done is closed
 }
 
 func (u *upload) reset() {
-	u.done, u.sent, u.err = nil, false, nil
+	u.done, u.sent = nil, false
 	u.read.Store(false)
 	u.stopped.Store(false)
 }
@@ -134,7 +133,6 @@ func (x *exchange) runUpload(conn *upstream.Conn, done chan struct{}) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			x.server.logPanic(cause)
-			x.upload.err = faultInternal
 			x.call.Abort(faultInternal)
 		}
 	}()
@@ -151,7 +149,6 @@ func (x *exchange) runUpload(conn *upstream.Conn, done chan struct{}) {
 		conn.Sock.SwapReadExpiry(x.call.Expiry, upstream.Expiry(lingerTime, x.call.Expiry))
 	case !x.upload.stopped.Load():
 		// A cut or refused body must never look complete to the target.
-		x.upload.err = err
 		x.call.Abort(err)
 	}
 }

@@ -96,12 +96,6 @@ func NewRegistry(options Options) *Registry {
 	return r
 }
 
-// Run blocks until ctx ends and then closes the registry.
-func (r *Registry) Run(ctx context.Context) {
-	<-ctx.Done()
-	r.Close()
-}
-
 // Close stops all probes and lookups, waits for every goroutine and closes idle
 // connections. Targets can still be used, but their health stays as it is.
 func (r *Registry) Close() {

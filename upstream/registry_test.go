@@ -214,14 +214,8 @@ func TestStorm(t *testing.T) {
 // Real sockets: kept connections, a kill, a return, and nothing left over.
 func TestKillAndReturn(t *testing.T) {
 	noLeak(t)
-	ctx, cancel := context.WithCancel(context.Background())
 	r := upstream.NewRegistry(upstream.Options{})
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		r.Run(ctx)
-	}()
-	defer func() { cancel(); <-closed }()
+	defer r.Close()
 
 	server := listen(t, "127.0.0.1:0", silent)
 	address := server.Addr().String()

@@ -34,13 +34,11 @@ const (
 	Forwarded
 	Via
 	XRequestID
-	UserAgent
 	ContentEncoding
 	ContentType
 	CacheControl
 	ETag
 	Vary
-	XGatewayError
 	MaxForwards
 	idCount
 )
@@ -52,9 +50,9 @@ var names = [idCount]string{
 	KeepAlive: "keep-alive", HTTP2Settings: "http2-settings", Expect: "expect", Accept: "accept",
 	AcceptEncoding: "accept-encoding", XForwardedFor: "x-forwarded-for",
 	XForwardedProto: "x-forwarded-proto", XForwardedHost: "x-forwarded-host",
-	Forwarded: "forwarded", Via: "via", XRequestID: "x-request-id", UserAgent: "user-agent",
+	Forwarded: "forwarded", Via: "via", XRequestID: "x-request-id",
 	ContentEncoding: "content-encoding", ContentType: "content-type",
-	CacheControl: "cache-control", ETag: "etag", Vary: "vary", XGatewayError: "x-gateway-error",
+	CacheControl: "cache-control", ETag: "etag", Vary: "vary",
 	MaxForwards: "max-forwards",
 }
 
@@ -90,16 +88,6 @@ func (h Header) Get(id ID) []byte {
 		}
 	}
 	return nil
-}
-
-// Lookup returns the value of the first field of that name, whatever its case.
-func (h Header) Lookup(lowerName string) (value []byte, found bool) {
-	for i := range h {
-		if EqualFold(h[i].Name, lowerName) {
-			return h[i].Value, true
-		}
-	}
-	return nil, false
 }
 
 // Has reports whether a field with that ID is present.

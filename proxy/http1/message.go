@@ -168,12 +168,6 @@ var textBytes = func() (t [256]bool) {
 	return t
 }()
 
-// IsToken reports whether b is a token (RFC 9110 §5.6.2).
-func IsToken(b []byte) bool { return isToken(b) }
-
-// IsFieldText reports whether b may be a field's value.
-func IsFieldText(b []byte) bool { return isFieldText(b) }
-
 func isToken(b []byte) bool {
 	for _, c := range b {
 		if !tokenBytes[c] {
