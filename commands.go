@@ -52,6 +52,7 @@ func parse(flags *flag.FlagSet, args []string) error {
 
 // serve runs the gateway until a signal ends it.
 func serve(file string, config *proxy.Config, greet bool) error {
+	ctx, hangups := signals() // before anything listens, so that none is missed
 	log := proxy.NewLog(&config.Log, os.Stderr)
 	server, err := proxy.New(proxy.Options{File: file, Config: config, Log: log})
 	if err != nil {
@@ -62,7 +63,6 @@ func serve(file string, config *proxy.Config, greet bool) error {
 		server.Close()
 		return err
 	}
-	ctx, hangups := signals()
 	adminDone := make(chan error, 1)
 	adminCtx, stopAdmin := context.WithCancel(context.Background())
 	go func() {

@@ -35,7 +35,7 @@ const (
 	maxBody         = 16 << 10
 	readTimeout     = 10 * time.Second // a whole request
 	writeTimeout    = 60 * time.Second // a whole response
-	idleTimeout     = 2 * time.Minute  // scrapers come every minute
+	idleTimeout     = 15 * time.Second // so that idle connections can't keep others out for long
 	shutdownTimeout = 2 * time.Second
 )
 

@@ -31,7 +31,7 @@ func (a *API) judge(ctx *fasthttp.RequestCtx) *refusal {
 		// A reload that moves admin.address to a loopback one may drop the
 		// token, but the listener stays where it is until the next start.
 		return &refusal{fasthttp.StatusForbidden, "token_missing", "admin.token has been removed while this listener can be reached from other machines, expected it to be set, or a restart"}
-	case token == "" && !a.local && !isLoopback(ctx.Host()):
+	case token == "" && !a.local && !isLoopback(ctx.Request.Header.Peek(fasthttp.HeaderHost)):
 		return &refusal{fasthttp.StatusForbidden, "host_refused", "expected Host to be localhost or a loopback address, since admin.token is not set"}
 	case changes(ctx) && fromElsewhere(ctx):
 		return &refusal{fasthttp.StatusForbidden, "cross_site", "a page of another site may not send this request"}
@@ -74,10 +74,10 @@ func fromElsewhere(ctx *fasthttp.RequestCtx) bool {
 	default:
 		return true
 	}
-	origin := ctx.Request.Header.Peek(fasthttp.HeaderOrigin)
-	if origin == nil {
+	origins := ctx.Request.Header.PeekAll(fasthttp.HeaderOrigin)
+	if len(origins) == 0 {
 		return false
 	}
-	u, err := url.Parse(string(origin))
-	return err != nil || !strings.EqualFold(u.Host, string(ctx.Host()))
+	u, err := url.Parse(string(origins[0]))
+	return len(origins) > 1 || err != nil || !strings.EqualFold(u.Host, string(ctx.Request.Header.Peek(fasthttp.HeaderHost)))
 }

@@ -58,6 +58,7 @@ func (a *API) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 				ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="keystone-gateway"`)
 			}
 			refuse(ctx, why)
+			ctx.SetConnectionClose() // who may not ask holds no connection
 		} else {
 			next(ctx)
 		}

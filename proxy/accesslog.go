@@ -201,6 +201,9 @@ func (x *exchange) loggedPath() []byte {
 		return x.path
 	}
 	target, _, _ := bytes.Cut(x.req.Target, []byte{'?'})
+	if at := bytes.LastIndexByte(target, '@'); at >= 0 && target[0] != '/' { // credentials, perhaps
+		target = target[at:]
+	}
 	return target
 }
 

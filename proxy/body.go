@@ -81,10 +81,13 @@ func (x *exchange) nextBody() (span []byte, err error) {
 func (x *exchange) awaitBody(read func() error) error {
 	before := socket.Nanotime()
 	x.client.Sock.SetReadExpiry(upstream.Expiry(x.snap.bodyIdleTime, x.call.Expiry))
+	if x.upload.answered.Load() { // looked at after the line above, which it undoes
+		x.client.Sock.SetReadExpiry(x.call.Expiry)
+	}
 	err := read()
 	x.bodyWait += socket.Nanotime() - before
 	switch {
-	case err == nil && x.bodyWait > x.snap.bodyIdle && tooSlow(x.body.Read(), x.bodyWait-x.snap.bodyIdle, x.snap.minRate):
+	case err == nil && !x.upload.answered.Load() && x.bodyWait > x.snap.bodyIdle && tooSlow(x.body.Read(), x.bodyWait-x.snap.bodyIdle, x.snap.minRate):
 		return faultSlowBody
 	case err == nil || err == io.EOF:
 		return err
@@ -107,15 +110,19 @@ func tooSlow(bytes, elapsed, rate int64) bool {
 // upload is the sending of a streamed body, on a goroutine of its own, so
 // that a target may answer before it is done.
 type upload struct {
-	done    chan struct{} // closed at its end; nil when there is none
-	read    atomic.Bool   // the whole body has been read
-	stopped atomic.Bool
-	sent    bool // completely; valid once done is closed
+	done chan struct{} // closed at its end; nil when there is none
+	read atomic.Bool   // the whole body has been read
+	// answered says that the response has begun: from then on the client may
+	// be waiting for the target, and only their own time-outs bound both.
+	answered atomic.Bool
+	stopped  atomic.Bool
+	sent     bool // completely; valid once done is closed
 }
 
 func (u *upload) reset() {
 	u.done, u.sent = nil, false
 	u.read.Store(false)
+	u.answered.Store(false)
 	u.stopped.Store(false)
 }
 

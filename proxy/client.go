@@ -51,6 +51,7 @@ type client struct {
 	sweepFn   func(now int64)
 	waiting   atomic.Int64 // since when, 0 = not
 	lastWrite atomic.Int64
+	writing   atomic.Bool  // a write is under way; write_idle bounds it
 	finished  atomic.Int64 // when its end of sending was seen
 	modern    atomic.Bool  // its request is HTTP/1.1
 
@@ -199,6 +200,14 @@ func (c *client) endWait() {
 	c.mu.Unlock()
 }
 
+// pauseAnswer comes after an interim response: the client may be asked again
+// whether it is there.
+func (c *client) pauseAnswer() {
+	c.mu.Lock()
+	c.silent = c.call != nil
+	c.mu.Unlock()
+}
+
 // beginAnswer comes before anything is written to the client.
 func (c *client) beginAnswer() {
 	c.mu.Lock()
@@ -213,7 +222,8 @@ func (c *client) beginAnswer() {
 // looks like one that is gone. After half_close it is asked: an interim
 // response, which every client of HTTP/1.1 must be ready for (RFC 9110 §15.2),
 // makes the system of one that is gone answer with a reset. Where nobody can
-// be asked, it is taken for gone.
+// be asked, it is taken for gone; not while it is being written to, since
+// then the write tells.
 func (c *client) watch(now int64) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -221,7 +231,7 @@ func (c *client) watch(now int64) {
 		}
 	}()
 	since := c.waiting.Load()
-	if since == 0 || now-since < watchAfter {
+	if since == 0 || now-since < watchAfter || c.writing.Load() {
 		return
 	}
 	switch c.Sock.Peer() {
@@ -249,8 +259,14 @@ func (c *client) ask() bool {
 	case !c.silent || c.Secure || !c.modern.Load():
 		return false
 	}
-	c.asked = true
-	return c.Sock.TryWrite(continueLine) == len(continueLine)
+	switch n := c.Sock.TryWrite(continueLine); {
+	case n == len(continueLine):
+		c.asked = true
+		return true
+	case n == socket.Again: // it reads earlier answers slowly: later
+		return true
+	}
+	return false
 }
 
 func (c *client) abandon(cause error) {

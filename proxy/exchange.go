@@ -258,10 +258,11 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, x *exchange) {
 		x.recovered(cause)
 	}
 	x.settle()
+	x.account()
+	x.leave()
 	if x.close || s.draining.Load() {
 		ctx.SetConnectionClose()
 	}
-	x.account()
 	x.client.rest()
 	x.release()
 }
@@ -277,8 +278,7 @@ func (x *exchange) abandon() {
 	}
 }
 
-// settle leaves the client's connection either at the start of the next
-// request or about to be closed.
+// settle ends what is still under way, and gives the target's connection back.
 func (x *exchange) settle() {
 	x.upload.stop(x)
 	x.client.endWait()
@@ -286,12 +286,20 @@ func (x *exchange) settle() {
 		x.begunCall = false
 		x.call.End(!x.cut && x.upload.complete())
 	}
-	x.bytesIn = x.body.Read()
+	if !x.tunnelled {
+		x.bytesIn = x.body.Read()
+	}
 	x.elapsed = time.Duration(socket.Nanotime() - x.start)
+}
+
+// leave leaves the client's connection either at the start of the next request
+// or about to be closed.
+func (x *exchange) leave() {
 	c := x.client
 	switch {
 	case x.tunnelled:
 		x.close = true
+		c.linger() // or what the client still sends would destroy what it has not read
 	case x.cut:
 		x.close = true
 		if !x.delimited() {
@@ -336,8 +344,8 @@ func (x *exchange) drainBody() bool {
 	if !x.keepable() {
 		return false
 	}
+	x.client.Sock.SetReadExpiry(socket.Nanotime() + int64(lingerTime)) // for all of it
 	for !x.body.Done() {
-		x.client.Sock.SetReadExpiry(socket.Nanotime() + x.snap.bodyIdle)
 		if _, err := x.body.Next(); err != nil {
 			return x.body.Done()
 		}

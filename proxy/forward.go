@@ -27,6 +27,10 @@ func (x *exchange) forward() error {
 		return err
 	}
 	x.begunCall = true
+	if x.call.Streaming {
+		x.upload.answered.Store(true)
+		x.client.Sock.SetReadExpiry(x.call.Expiry)
+	}
 	if x.call.Response.Status == 101 {
 		return x.checkUpgrade()
 	}
@@ -173,6 +177,7 @@ func (x *exchange) Interim(r *http1.Response) error {
 	if err := x.write(x.out); err != nil {
 		return errClientGone
 	}
+	x.client.pauseAnswer()
 	return nil
 }
 
@@ -198,5 +203,6 @@ func (x *exchange) clientSink() sink {
 	x.client.lastWrite.Store(socket.Nanotime())
 	return sink{
 		conn: x.client.Conn.Conn, sock: x.client.Sock, idle: x.snap.writeIdle, total: x.call.Expiry, minRate: x.snap.minRate,
+		busy: &x.client.writing,
 	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
@@ -16,19 +17,23 @@ type sink struct {
 	total int64         // expiry of the whole request, 0 = none
 	// minRate, in bytes a second, bounds each write besides idle; 0 doesn't.
 	minRate int64
-	err     error // of the first write that failed
+	busy    *atomic.Bool // true during a write; may be nil
+	err     error        // of the first write that failed
 }
 
 func (s *sink) write(p []byte) error {
 	s.begin(len(p))
 	_, s.err = s.conn.Write(p)
-	s.sock.SetWriteExpiry(0)
+	s.end()
 	return s.err
 }
 
 // begin sets the expiry of a write: idle from any progress, and, as a whole,
 // what the least rate allows for so many bytes.
 func (s *sink) begin(n int) {
+	if s.busy != nil {
+		s.busy.Store(true)
+	}
 	total := s.total
 	if s.minRate > 0 {
 		allowed := socket.Nanotime() + int64(s.idle) + int64(float64(n)*1e9/float64(s.minRate))
@@ -53,8 +58,15 @@ func (s *sink) writeVec(a, b, c []byte) error {
 	}
 	s.begin(len(a) + len(b) + len(c))
 	_, s.err = s.sock.WriteVec(a, b, c)
-	s.sock.SetWriteExpiry(0)
+	s.end()
 	return s.err
+}
+
+func (s *sink) end() {
+	s.sock.SetWriteExpiry(0)
+	if s.busy != nil {
+		s.busy.Store(false)
+	}
 }
 
 // pump writes the content of a body, gathered where the parts are small, and

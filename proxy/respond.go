@@ -59,7 +59,7 @@ func (x *exchange) appendResponseFields(dst []byte, compress bool) []byte {
 			if compress || r.Status == 204 {
 				continue
 			}
-		case f.Dropped, isHopByHop(f.ID), f.ID == http1.XRequestID:
+		case f.Dropped, isHopByHop(f.ID), f.ID == http1.XRequestID, f.ID == http1.XGatewayError:
 			continue
 		case f.ID == http1.Via && x.snap.via != "":
 			continue
@@ -189,9 +189,12 @@ func (e *clientError) Unwrap() error { return e.err }
 // cutCode names what cut a response short, for the log.
 func (x *exchange) cutCode(err error) string {
 	slow := errors.Is(err, socket.ErrTimeout)
+	fault, isFault := errors.AsType[*Fault](err)
 	switch {
 	case x.server.draining.Load() && (errors.Is(err, faultDrained) || errors.Is(err, net.ErrClosed)):
 		return faultDrained.Code
+	case isFault:
+		return fault.Code
 	case errors.Is(err, errClientGone):
 		return faultClientGone.Code
 	case errors.As(err, new(*clientError)) && slow:

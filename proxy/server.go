@@ -105,7 +105,7 @@ func (s *Server) listen(c *Config) (*listener.Listener, error) {
 	}
 	if c.TLS.Enabled {
 		config := &tls.Config{
-			MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+			MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1", "http/1.0"},
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 				if certificate := s.current.Load().certificate; certificate != nil {
 					return certificate, nil

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestExpectAtOnce sends expectations together with the body, which a client
@@ -107,7 +106,7 @@ func TestClientGone(t *testing.T) {
 				}
 			}
 			c.leave(client)
-			eventually(t, 3*time.Second, "the gateway closed the upstream connection", func() bool { return f.mock.letGo() == 1 })
+			eventually(t, patience, "the gateway closed the upstream connection", func() bool { return f.mock.letGo() == 1 })
 			if seen := f.mock.seen(); len(seen) != 1 {
 				t.Errorf("the upstream saw %q, want one request only", starts(seen))
 			}

@@ -69,7 +69,7 @@ func TestTotalAfterInterim(t *testing.T) {
 		w.WriteHeader(http.StatusEarlyHints)
 		<-r.Context().Done()
 	})
-	g := startGateway(t, simpleConfig(upstream, "    timeouts: {total: 500ms}"))
+	g := startGateway(t, simpleConfig(upstream, "    timeouts: {total: 2s}"))
 	for range 3 {
 		conn := connect(t, g.address)
 		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")

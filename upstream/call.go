@@ -104,6 +104,9 @@ func (c *Call) Do(p *Pool) error {
 		if err != nil {
 			break
 		}
+		if err := c.Aborted(); err != nil {
+			return c.fail(Aborted, err)
+		}
 		if c.Attempts++; c.Attempts > 1 {
 			t.Retries.Add(1)
 		}
@@ -111,7 +114,9 @@ func (c *Call) Do(p *Pool) error {
 			c.HeaderTime = time.Duration(socket.Nanotime() - start)
 			return nil
 		}
-		t.Failures.Add(1)
+		if failure.Reason != Aborted { // which is no fault of the target
+			t.Failures.Add(1)
+		}
 		if !c.mayRetry(failure) {
 			break
 		}
@@ -160,33 +165,45 @@ func (c *Call) attempt(t *Target) (failure *Failure) {
 		}
 		t.End()
 	}()
-	conn, failure = c.connect(t)
-	if failure != nil {
-		return failure
+	for {
+		if conn, failure = c.connect(t); failure != nil {
+			return failure
+		}
+		failure = c.exchange(conn)
+		if failure == nil {
+			kept = true
+			return nil
+		}
+		if !errors.Is(failure.Err, socket.ErrStale) {
+			failure.keptConn = conn.used
+			return failure
+		}
+		c.detach() // nothing was written: another kept connection, or a new one
+		conn.release(false)
+		conn = nil
 	}
-	if failure = c.exchange(conn); failure != nil {
-		failure.keptConn = conn.used
-		return failure
-	}
-	kept = true
-	return nil
 }
 
 // connect acquires a connection and makes it the one that Abort reaches.
 func (c *Call) connect(t *Target) (*Conn, *Failure) {
-	wait := c.Timeouts.Connect
+	wait, clipped := c.Timeouts.Connect, false
 	if c.Expiry != 0 {
 		left := time.Duration(c.Expiry - socket.Nanotime())
 		if left <= 0 {
 			return nil, c.fail(ResponseTimeout, socket.ErrTimeout)
 		}
 		if wait <= 0 || left < wait {
-			wait = left
+			wait, clipped = left, true
 		}
 	}
-	conn, err := t.acquire(wait)
+	small := !c.Streaming && len(c.Payload) <= smallPayload // one that send sends at once
+	conn, err := t.acquire(wait, small)
 	switch {
 	case err == nil:
+	case c.Aborted() != nil:
+		return nil, c.fail(Aborted, c.Aborted())
+	case clipped && isTimeout(err): // the request's own time is up; the target has not had its chance
+		return nil, c.fail(ResponseTimeout, err)
 	case isOverflow(err), isLocal(err):
 		return nil, c.fail(Overflow, err)
 	default:
@@ -290,10 +307,10 @@ func (c *Call) End(reusable bool) {
 	c.detach()
 	r := &c.Response
 	keep := !r.Close && (r.Minor == 1 || r.KeepAlive)
-	// A 204, or an answer to HEAD, that announces a body is followed by one
-	// where a target is wrong about them (RFC 9112 §6.3), perhaps only later.
-	strange := r.Status == 101 || (r.Status == 204 || c.HEAD) && (r.ContentLength > 0 || r.Header.Has(http1.TransferEncoding))
-	conn.release(reusable && keep && !strange && c.Body.Done() &&
+	// A 204 or 304, or an answer to HEAD, that announces a body is followed by
+	// one where a target is wrong about them (RFC 9112 §6.3), perhaps only later.
+	strange := r.Status == 101 || (r.Status == 204 || r.Status == 304 || c.HEAD) && (r.ContentLength > 0 || r.Header.Has(http1.TransferEncoding))
+	conn.release(reusable && keep && !strange && !conn.dirty && c.Body.Done() &&
 		r.Framing != http1.UntilClose && conn.Reader.Buffered() == 0 && conn.Sock.Aborted() == nil)
 	c.Target.End()
 }
@@ -307,6 +324,13 @@ func (c *Call) Abort(cause error) {
 	if c.conn != nil {
 		c.conn.Sock.Abort(cause)
 	}
+}
+
+// Aborted returns the cause given to Abort, or nil.
+func (c *Call) Aborted() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.aborted
 }
 
 func (c *Call) attach(conn *Conn) error {

@@ -26,6 +26,7 @@ type Conn struct {
 	giveBack    func(reusable bool) // back to the HostClient; made once a connection
 	born        int64               // socket.Nanotime
 	used        bool                // it was there before this request
+	dirty       bool                // it must not serve another one
 	connectTime time.Duration
 }
 
@@ -51,8 +52,10 @@ func (c *Conn) Close() error {
 }
 
 // acquire returns a kept connection that is still good, or a new one. wait
-// bounds both the dialling and the queueing for a place.
-func (t *Target) acquire(wait time.Duration) (*Conn, error) {
+// bounds both the dialling and the queueing for a place. unchecked leaves it
+// to send to find out whether a plain connection is good, which saves a
+// system call.
+func (t *Target) acquire(wait time.Duration, unchecked bool) (*Conn, error) {
 	client := t.Client()
 	start := socket.Nanotime()
 	for {
@@ -63,7 +66,8 @@ func (t *Target) acquire(wait time.Duration) (*Conn, error) {
 		c := kept.Conn().(*Conn) //nolint:forcetypeassert // our dialler makes no other
 		if c.giveBack == nil {
 			c.giveBack = func(reusable bool) {
-				if reusable {
+				// A reload may have replaced the client: its connections go.
+				if reusable && client == t.Client() && !t.retired.Load() {
 					client.ReleaseConn(kept)
 				} else {
 					client.CloseConn(kept)
@@ -74,7 +78,7 @@ func (t *Target) acquire(wait time.Duration) (*Conn, error) {
 		// also keeps connections that it has dialled for a request which has
 		// given up: those are looked at like any other.
 		c.used = c.born < start
-		if !c.used || c.quiet() {
+		if !c.used || unchecked && c.isPlain() && c.Reader.Buffered() == 0 || c.quiet() {
 			return c, nil
 		}
 		c.giveBack(false)
@@ -88,7 +92,7 @@ func (c *Conn) quiet() bool {
 	if c.Reader.Buffered() > 0 || !c.Sock.Quiet() {
 		return false
 	}
-	if c.Conn == net.Conn(c.Sock) {
+	if c.isPlain() {
 		return true
 	}
 	var one [1]byte
@@ -97,6 +101,8 @@ func (c *Conn) quiet() bool {
 	c.Sock.SetReadExpiry(0)
 	return n == 0 && errors.Is(err, socket.ErrTimeout)
 }
+
+func (c *Conn) isPlain() bool { return c.Conn == net.Conn(c.Sock) }
 
 // release gives the connection back to its target.
 func (c *Conn) release(reusable bool) {
@@ -109,10 +115,10 @@ func (c *Conn) release(reusable bool) {
 // send writes a request, given in two parts, and may read the first bytes of
 // the answer into the reader. It returns how much was written.
 func (c *Conn) send(head, body []byte) (written int, err error) {
-	switch plain := c.Conn == net.Conn(c.Sock); {
-	case plain && len(body) > 0:
+	switch {
+	case c.isPlain() && len(body) > 0:
 		return c.Sock.WriteVec(head, body, nil)
-	case plain:
+	case c.isPlain():
 		return c.sendReceive(head)
 	}
 	if written, err = c.Write(head); err != nil || len(body) == 0 {
@@ -123,8 +129,9 @@ func (c *Conn) send(head, body []byte) (written int, err error) {
 }
 
 func (c *Conn) sendReceive(out []byte) (written int, err error) {
-	written, n, err := c.Sock.SendReceive(out, c.Reader.Space())
+	written, n, err := c.Sock.SendReceive(out, c.Reader.Space(), c.used)
 	c.Reader.FilledBy(n)
+	c.dirty = c.Sock.Early()
 	return written, err
 }
 

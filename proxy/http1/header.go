@@ -40,6 +40,7 @@ const (
 	ETag
 	Vary
 	MaxForwards
+	XGatewayError
 	idCount
 )
 
@@ -53,7 +54,7 @@ var names = [idCount]string{
 	Forwarded: "forwarded", Via: "via", XRequestID: "x-request-id",
 	ContentEncoding: "content-encoding", ContentType: "content-type",
 	CacheControl: "cache-control", ETag: "etag", Vary: "vary",
-	MaxForwards: "max-forwards",
+	MaxForwards: "max-forwards", XGatewayError: "x-gateway-error",
 }
 
 // byShape finds the candidates by a name's length and first letter; no two

@@ -71,6 +71,8 @@ type Conn struct {
 	sendFn                func(uintptr) bool
 	sendStep              sendStep
 	quiet                 bool
+	kept                  bool // SendReceive's
+	early                 bool
 	peekFn                func(uintptr)
 
 	sweeper *Sweeper
@@ -82,10 +84,14 @@ type Conn struct {
 type sendStep uint8
 
 const (
-	sendIdle sendStep = iota
-	sendPending
+	sendPending sendStep = iota
 	sendParked
+	sendRefused
 )
+
+// ErrStale reports that a kept connection has been closed by its peer, or has
+// bytes that nobody asked for. Nothing was written.
+var ErrStale = errors.New("the connection is stale")
 
 // New wraps an accepted or dialled stream socket and registers it with the
 // sweeper until it is closed. nc must be a *net.TCPConn or *net.UnixConn.
@@ -134,12 +140,19 @@ func (c *Conn) ReadLazily(acquire func() []byte, release func([]byte)) (buf []by
 }
 
 // SendReceive writes out and parks before its first read into in: an answer
-// can't be there yet, so the read that would find nothing is saved. It
-// returns how much of out was written. An expiry must be set.
-func (c *Conn) SendReceive(out, in []byte) (written, n int, err error) {
-	c.rbuf, c.wbuf, c.wn, c.sendStep = in, out, 0, sendPending
+// can't be there yet, so the read that would find nothing is saved. It returns
+// how much of out was written. An expiry must be set.
+//
+// kept says that the connection has served before: then it is ErrStale if the
+// peer has closed it or sent something meanwhile. On a new one, something that
+// is there already is read after writing; Early tells.
+func (c *Conn) SendReceive(out, in []byte, kept bool) (written, n int, err error) {
+	c.rbuf, c.wbuf, c.wn, c.sendStep, c.kept, c.early = in, out, 0, sendPending, kept, false
 	err = c.parkReading(c.sendFn)
 	written, c.rbuf, c.wbuf = c.wn, nil, nil
+	if err == nil && c.sendStep == sendRefused {
+		return 0, 0, ErrStale
+	}
 	if err == nil && c.sendStep == sendPending {
 		// The socket's buffer was full, or the write failed.
 		if c.rn < 0 && c.rn != errAgain {
@@ -176,6 +189,10 @@ func (c *Conn) WriteVec(a, b, d []byte) (int, error) {
 	c.wvec = [3][]byte{}
 	return c.wn, err
 }
+
+// Early reports whether the last SendReceive found something there before it
+// had written: the connection must not be used again.
+func (c *Conn) Early() bool { return c.early }
 
 // Quiet reports whether the peer has neither closed the connection nor sent
 // anything: only then may a kept connection be used for another request. Only

@@ -127,7 +127,7 @@ func TestSendReceive(t *testing.T) {
 			_, _ = peer.Write([]byte("answer"))
 		}()
 		in := make([]byte, 100)
-		written, n, err := c.SendReceive(out, in)
+		written, n, err := c.SendReceive(out, in, true)
 		if written != size || string(in[:n]) != "answer" || err != nil {
 			t.Errorf("%d: wrote %d, got %q, %v", size, written, in[:n], err)
 		}
@@ -135,8 +135,26 @@ func TestSendReceive(t *testing.T) {
 	_ = peer.SetLinger(0)
 	_ = peer.Close()
 	eventually(t, "the reset has arrived", func() bool { return c.Peer() == socket.PeerGone })
-	if written, _, err := c.SendReceive([]byte("x"), make([]byte, 1)); written != 0 || err == nil {
+	if written, _, err := c.SendReceive([]byte("x"), make([]byte, 1), false); written != 0 || err == nil {
 		t.Errorf("after a reset: wrote %d, %v", written, err)
+	}
+}
+
+// TestSendReceiveStale checks that what was there before the request is never
+// its answer on a kept connection, and is found at once on a new one.
+func TestSendReceiveStale(t *testing.T) {
+	c, peer := pair(t, sweeping(t))
+	c.SetReadExpiry(within(patience))
+	if _, err := peer.Write([]byte("early")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has arrived", func() bool { return !c.Quiet() })
+	in := make([]byte, 10)
+	if written, n, err := c.SendReceive([]byte("x"), in, true); written != 0 || n != 0 || !errors.Is(err, socket.ErrStale) {
+		t.Errorf("kept: wrote %d, read %d, %v", written, n, err)
+	}
+	if written, n, err := c.SendReceive([]byte("x"), in, false); written != 1 || string(in[:n]) != "early" || err != nil || !c.Early() {
+		t.Errorf("new: wrote %d, read %q, %v", written, in[:n], err)
 	}
 }
 

@@ -5,6 +5,9 @@ import "syscall"
 // The functions below run inside the runtime poller: returning false parks
 // the goroutine until the descriptor is ready, true ends the operation.
 
+// Again is what TryWrite returns when the socket takes nothing now.
+const Again = errAgain
+
 // errAgain is what the raw calls return when the socket isn't ready.
 const errAgain = -int(syscall.EAGAIN)
 
@@ -26,6 +29,13 @@ func (c *Conn) tryReadLazily(fd uintptr) bool {
 
 func (c *Conn) trySend(fd uintptr) bool {
 	if c.sendStep == sendPending {
+		// What is there before the request was written is no answer to it, and
+		// the poller won't tell of it again.
+		if c.early = rawPeek(fd) != errAgain; c.early && c.kept {
+			c.rn = 0
+			c.sendStep = sendRefused
+			return true
+		}
 		for len(c.wbuf) > 0 {
 			n := rawWrite(fd, c.wbuf)
 			if n < 0 {
@@ -36,7 +46,9 @@ func (c *Conn) trySend(fd uintptr) bool {
 			c.wbuf = c.wbuf[n:]
 		}
 		c.sendStep = sendParked
-		return false
+		if !c.early {
+			return false
+		}
 	}
 	return c.tryRead(fd)
 }
