@@ -79,7 +79,7 @@ func NewRegistry(options Options) *Registry {
 		}
 	}
 	if options.Dial == nil {
-		options.Dial = (&net.Dialer{KeepAlive: -1, Control: socket.Tune}).DialContext
+		options.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
 	}
 	if options.Rand == nil {
 		options.Rand = rand.Float64

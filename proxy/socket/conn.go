@@ -104,6 +104,11 @@ func New(nc net.Conn, sweeper *Sweeper) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach the descriptor of a %T: %w", nc, err)
 	}
+	if _, ok := nc.(*net.TCPConn); ok {
+		if err := tune(rc); err != nil {
+			return nil, fmt.Errorf("cannot set the options of a socket: %w", err)
+		}
+	}
 	c := &Conn{nc: stream, rc: rc, sweeper: sweeper}
 	c.readFn, c.lazyFn = c.tryRead, c.tryReadLazily
 	c.writeFn, c.vecFn, c.sendFn = c.tryWrite, c.tryWriteVec, c.trySend

@@ -4,5 +4,5 @@ package socket
 
 import "syscall"
 
-// Tune does nothing; see tune_linux.go.
-func Tune(string, string, syscall.RawConn) error { return nil }
+// tune does nothing; see tune_linux.go.
+func tune(syscall.RawConn) error { return nil }
