@@ -171,7 +171,7 @@ func TestExpiry(t *testing.T) {
 	if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
 		t.Errorf("read after a time-out: %d, %v", n, err)
 	}
-	c.SetWriteIdle(int64(time.Millisecond), 0)
+	c.SetWriteIdle(int64(2*socket.SweepInterval), 0)
 	if n, err := c.Write(make([]byte, 64<<20)); !errors.Is(err, socket.ErrTimeout) || n == 0 {
 		t.Errorf("write to one who doesn't read: %d, %v", n, err)
 	}

@@ -16,7 +16,7 @@ const unsentLimit = 128 << 10
 func tune(c syscall.RawConn) error {
 	var err error
 	if controlErr := c.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentLimit) //nolint:gosec // G115: descriptors are small
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentLimit)
 	}); controlErr != nil {
 		return controlErr
 	}

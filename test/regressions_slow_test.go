@@ -98,7 +98,7 @@ func TestHalfClosedPause(t *testing.T) {
 func TestClippedConnect(t *testing.T) {
 	t.Parallel()
 	var slow atomic.Bool
-	upstream := rawUpstream(t, func(conn net.Conn) { // TLS whose handshake takes its time, and fails
+	upstream := rawUpstream(t, func(net.Conn) { // TLS whose handshake takes its time, and fails
 		if slow.Load() {
 			time.Sleep(300 * time.Millisecond)
 		}
