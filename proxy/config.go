@@ -113,10 +113,12 @@ type ServerTimeoutsConfig struct {
 	// How long a connection may idle between two requests. Default: 75s.
 	Keepalive settings.Duration `yaml:"keepalive"`
 
-	// How long a client that has closed its sending side still gets an
-	// answer. TCP doesn't tell such a client from one that is gone: after
-	// this time without anything sent to it, it is taken for gone, and its
-	// request is cancelled. Default: 1s.
+	// How long after a client has closed its sending side, with nothing sent
+	// to it meanwhile, it is asked whether it is still there. TCP doesn't tell
+	// such a client from one that is gone. The question is an interim
+	// response, 100 Continue; where it can't be asked (HTTP/1.0, TLS, a
+	// response that has begun), it is taken for gone, and its request is
+	// cancelled. Default: 1s.
 	HalfClose settings.Duration `yaml:"half_close"`
 }
 
