@@ -66,7 +66,7 @@ func (p *Pool) Pick(exclude *Target) (*Target, error) {
 	if len(order) == 0 {
 		return nil, ErrNoHealthyTarget
 	}
-	n := p.drawn.Add(1)
+	n := p.drawn.Add(1) - 1 // so that the first pick is the first target
 	if t := p.members[order[n%uint64(len(order))]]; t.Healthy() {
 		return t, nil
 	}
