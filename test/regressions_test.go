@@ -44,10 +44,10 @@ func TestPauseAfterUpload(t *testing.T) {
 		_, _ = io.WriteString(w, "begun ")
 		_ = control.Flush()
 		_, _ = io.Copy(io.Discard, r.Body)
-		time.Sleep(time.Second) // longer than response_header, shorter than idle
+		time.Sleep(2 * time.Second) // longer than response_header, shorter than idle
 		_, _ = io.WriteString(w, "ended")
 	})
-	g := startGateway(t, simpleConfig(upstream, "    timeouts: {response_header: 300ms, idle: 10s}"))
+	g := startGateway(t, simpleConfig(upstream, "    timeouts: {response_header: 700ms, idle: 10s}"))
 	conn := connect(t, g.address)
 	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
 	reader := bufio.NewReader(conn)
@@ -193,7 +193,7 @@ func TestHalfClosedSlow(t *testing.T) {
 func TestTrailerOfOneLength(t *testing.T) {
 	t.Parallel()
 	upstream := serveFunc(t, echoFields)
-	g := startGateway(t, "server:\n  timeouts: {body_idle: 300ms}\n"+simpleConfig(upstream))
+	g := startGateway(t, "server:\n  timeouts: {body_idle: 1s}\n"+simpleConfig(upstream))
 	for length := 8190; length <= 8196; length++ {
 		conn := connect(t, g.address)
 		_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nX: "+strings.Repeat("a", 5000)+"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "+
@@ -261,7 +261,7 @@ func TestSpoofedSpellings(t *testing.T) {
 func TestStrayLineThenIdle(t *testing.T) {
 	t.Parallel()
 	upstream := serveFunc(t, echoFields)
-	g := startGateway(t, "server:\n  timeouts: {header: 200ms}\n"+simpleConfig(upstream))
+	g := startGateway(t, "server:\n  timeouts: {header: 1500ms}\n"+simpleConfig(upstream))
 	conn := connect(t, g.address)
 	reader := bufio.NewReader(conn)
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n")
