@@ -40,6 +40,7 @@ type exchange struct {
 	buffered  []byte // all of a small body; from http1.AcquireBuffer
 	continued bool   // 100 Continue was sent, or not asked for
 	upload    upload
+	bodyWait  int64 // nanoseconds spent waiting for it
 
 	// The response.
 	call        upstream.Call
@@ -54,12 +55,11 @@ type exchange struct {
 	close       bool // the connection ends with this exchange
 	tunnelled   bool
 	compressing bool  // the response's body is
+	varies      bool  // it would be, for a client that accepts it
 	bytesIn     int64 // of content
 	bytesOut    int64
 	headerTime  time.Duration
 	elapsed     time.Duration // until the response had been sent
-	varies      bool          // the response would be compressed for a client that accepts it
-	bodyWait    int64         // nanoseconds spent waiting for the request's body
 
 	// Scratch memory, kept between exchanges unless it has grown large.
 	out     []byte
