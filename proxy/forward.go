@@ -107,6 +107,9 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 				continue
 			}
 		case http1.MaxForwards:
+			if f.Dropped {
+				continue
+			}
 			if string(x.req.Method) == "OPTIONS" {
 				dst = appendOneLess(dst, f)
 				continue
@@ -167,7 +170,7 @@ func (x *exchange) Interim(r *http1.Response) error {
 	out := appendStatusLine(x.out[:0], r.Status, r.Reason)
 	for i := range r.Header {
 		f := &r.Header[i]
-		if f.Dropped || isHopByHop(f.ID) || f.ID == http1.ContentLength || f.ID == http1.XRequestID {
+		if f.Dropped || isHopByHop(f.ID) || f.ID == http1.ContentLength || f.ID == http1.XRequestID || f.ID == http1.XGatewayError {
 			continue
 		}
 		out = http1.AppendField(out, f.Name, f.Value)

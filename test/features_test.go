@@ -124,7 +124,7 @@ func TestUnixSockets(t *testing.T) {
 func TestIPv6(t *testing.T) {
 	listener, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
-		t.Skip("this system has no IPv6 loopback")
+		missing(t, "this system has no IPv6 loopback")
 	}
 	server := &http.Server{Handler: http.HandlerFunc(echoFields), ReadHeaderTimeout: patience}
 	go func() { _ = server.Serve(listener) }()

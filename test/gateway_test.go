@@ -221,6 +221,37 @@ func freeAddress(t *testing.T) string {
 	return ""
 }
 
+// missing skips a test for something that this machine lacks; in CI, where
+// everything must be there, it fails it.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("KEYSTONE_CI") != "" {
+		t.Fatalf("%s, and KEYSTONE_CI forbids to skip", what)
+	}
+	t.Skip(what)
+}
+
+// every calls f at that interval, on a goroutine of its own, until the test
+// ends.
+func every(t *testing.T, interval time.Duration, f func()) {
+	t.Helper()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(stop); <-stopped })
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				f()
+			case <-stop:
+				return
+			}
+		}
+	}()
+}
+
 // eventually polls what until it is true, and fails the test, naming what was
 // awaited, when that takes longer than limit.
 func eventually(t *testing.T, limit time.Duration, awaited string, what func() bool) {

@@ -77,6 +77,7 @@ type load struct {
 	failedPOST    atomic.Int64
 	firstFailures sync.Map
 	done          sync.WaitGroup
+	finished      chan struct{}
 }
 
 // run sends rate requests a second, every tenth of them a POST, until ctx ends.
@@ -84,10 +85,10 @@ func (l *load) run(ctx context.Context, rate int) {
 	l.client = &http.Client{Timeout: patience, Transport: &http.Transport{
 		MaxIdleConns: 256, MaxIdleConnsPerHost: 256, DisableCompression: true,
 	}}
-	const every = 5 * time.Millisecond
-	ticker := time.NewTicker(every)
+	const step = 5 * time.Millisecond
+	ticker := time.NewTicker(step)
 	defer ticker.Stop()
-	batch := rate * int(every) / int(time.Second)
+	batch := rate * int(step) / int(time.Second)
 	for n := 0; ; {
 		select {
 		case <-ctx.Done():
@@ -169,20 +170,27 @@ func loadConfig(weight int, extra string, targets ...*killable) string {
 		"    health: {path: /health, interval: 1s}\n    services:\n" + services.String() + extra
 }
 
-// TestReloadStorm reloads 50 times under 1,000 requests a second: none fails.
-func TestReloadStorm(t *testing.T) {
+// startLoad starts two targets, a gateway before them, and the load on it,
+// which closes l.finished when its time is over.
+func startLoad(t *testing.T) (_, _ *killable, _ *gateway, _ *load) {
+	t.Helper()
 	var seen sync.Map
 	var twice atomic.Int64
 	a, b := newKillable(t, "a", &seen, &twice), newKillable(t, "b", &seen, &twice)
 	g := startGateway(t, loadConfig(1, "", a, b))
 	ctx, cancel := context.WithTimeout(t.Context(), loadTime())
-	defer cancel()
-	l := &load{url: "http://" + g.address}
-	finished := make(chan struct{})
+	l := &load{url: "http://" + g.address, finished: make(chan struct{})}
 	go func() {
-		defer close(finished)
+		defer cancel()
+		defer close(l.finished)
 		l.run(ctx, 1000)
 	}()
+	return a, b, g, l
+}
+
+// TestReloadStorm reloads 50 times under 1,000 requests a second: none fails.
+func TestReloadStorm(t *testing.T) {
+	a, b, g, l := startLoad(t)
 	ticker := time.NewTicker(loadTime() / 55)
 	defer ticker.Stop()
 	for i := range 50 {
@@ -199,16 +207,17 @@ func TestReloadStorm(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	<-finished
+	<-l.finished
 	l.report(t)
-	if l.failedGET.Load()+l.failedPOST.Load() != 0 || twice.Load() != 0 {
-		t.Errorf("%d GET and %d POST failed, %d POST were seen twice; want none", l.failedGET.Load(), l.failedPOST.Load(), twice.Load())
+	if l.failedGET.Load()+l.failedPOST.Load() != 0 || a.twice.Load() != 0 {
+		t.Errorf("%d GET and %d POST failed, %d POST were seen twice; want none", l.failedGET.Load(), l.failedPOST.Load(), a.twice.Load())
 	}
 	if a.served.Load() == 0 || b.served.Load() == 0 {
 		t.Errorf("targets served %d and %d requests", a.served.Load(), b.served.Load())
 	}
 	reloads := strings.Count(g.output.String(), `"message":"reloaded"`)
 	refused := strings.Count(g.output.String(), `"message":"reload refused`)
+	t.Logf("%d reloads, %d refused", reloads, refused)
 	if reloads < 25 || refused < 1 {
 		t.Errorf("%d reloads and %d refused ones were logged, want about 45 and 5 (signals may merge)", reloads, refused)
 	}
@@ -218,18 +227,7 @@ func TestReloadStorm(t *testing.T) {
 // brings it back: no GET fails, no POST is seen twice, and the target gets
 // requests again within a second.
 func TestKilledTarget(t *testing.T) {
-	var seen sync.Map
-	var twice atomic.Int64
-	a, b := newKillable(t, "a", &seen, &twice), newKillable(t, "b", &seen, &twice)
-	g := startGateway(t, loadConfig(1, "", a, b))
-	ctx, cancel := context.WithTimeout(t.Context(), loadTime())
-	defer cancel()
-	l := &load{url: "http://" + g.address}
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		l.run(ctx, 1000)
-	}()
+	a, b, _, l := startLoad(t)
 	eventually(t, patience, "both targets serve", func() bool { return a.served.Load() > 100 && b.served.Load() > 100 })
 	a.kill()
 	before := b.served.Load()
@@ -237,10 +235,10 @@ func TestKilledTarget(t *testing.T) {
 	served := a.served.Load()
 	a.start(t)
 	eventually(t, recovery, "the target that came back serves", func() bool { return a.served.Load() > served })
-	<-finished
+	<-l.finished
 	l.report(t)
-	if l.failedGET.Load() != 0 || twice.Load() != 0 {
-		t.Errorf("%d GET failed, %d POST were seen twice; want none", l.failedGET.Load(), twice.Load())
+	if l.failedGET.Load() != 0 || a.twice.Load() != 0 {
+		t.Errorf("%d GET failed, %d POST were seen twice; want none", l.failedGET.Load(), a.twice.Load())
 	}
 }
 

@@ -166,20 +166,7 @@ func TestDrainHasABound(t *testing.T) {
 	g := startGateway(t, simpleConfig("127.0.0.1:1", "    domains: [other.example]"))
 	conn := connect(t, g.address)
 	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n")
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		ticker := time.NewTicker(100 * time.Millisecond)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				_, _ = io.WriteString(conn, "x")
-			case <-stop:
-				return
-			}
-		}
-	}()
+	every(t, 100*time.Millisecond, func() { _, _ = io.WriteString(conn, "x") })
 	g.logged(t, `"error":"no_tenant"`)
 	eventually(t, patience, "the request has ended", func() bool { return inFlight(t, g) == 0 })
 }

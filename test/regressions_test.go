@@ -136,21 +136,10 @@ func TestDripFed(t *testing.T) {
 	_, _ = io.WriteString(up, "POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
 	_, _ = io.WriteString(down, "GET /down HTTP/1.1\r\nHost: a\r\n\r\n")
 	_ = down.(*net.TCPConn).SetReadBuffer(4096)
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		ticker := time.NewTicker(100 * time.Millisecond)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-			case <-stop:
-				return
-			}
-			_, _ = io.WriteString(up, "1\r\nx\r\n")
-			_, _ = down.Read(make([]byte, 1000))
-		}
-	}()
+	every(t, 100*time.Millisecond, func() {
+		_, _ = io.WriteString(up, "1\r\nx\r\n")
+		_, _ = down.Read(make([]byte, 1000))
+	})
 	g.logged(t, `"path":"/up"`, `"error":"body_timeout"`, `"status":408`)
 	g.logged(t, `"path":"/down"`, `"error":"client_write_timeout"`)
 }
