@@ -279,27 +279,13 @@ func inDir(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// checkScripts reports scripts that can't be read or compiled.
+// checkScripts reports a directory of scripts that isn't there; the scripts
+// themselves are loaded when the configuration is put into use.
 func (c *Config) checkScripts(dir string, r settings.Reporter) {
 	if !c.LuaRouting.Enabled {
 		return
 	}
-	scripts := inDir(dir, c.LuaRouting.ScriptsDir)
-	if info, err := os.Stat(scripts); err != nil || !info.IsDir() {
+	if info, err := os.Stat(inDir(dir, c.LuaRouting.ScriptsDir)); err != nil || !info.IsDir() {
 		r.Errorf(&c.LuaRouting.ScriptsDir, "scripts_dir %q can't be opened, expected a directory beside the configuration file", c.LuaRouting.ScriptsDir)
-		return
-	}
-	check := func(field *string) {
-		if err := compileScript(scripts, *field); err != nil {
-			r.Errorf(field, "%v", err)
-		}
-	}
-	for i := range c.LuaRouting.GlobalScripts {
-		check(&c.LuaRouting.GlobalScripts[i])
-	}
-	for t := range c.Tenants {
-		for i := range c.Tenants[t].LuaRoutes {
-			check(&c.Tenants[t].LuaRoutes[i])
-		}
 	}
 }

@@ -42,6 +42,7 @@ type client struct {
 	head    []byte // of the request that was read last
 	headErr error  // why there is none
 	served  uint64 // requests so far
+	number  uint64 // of the connection, since the start
 	given   int    // how much of signal fasthttp has read
 
 	state     atomic.Int32 // idle or busy
@@ -70,7 +71,7 @@ const (
 const signal = "GET / HTTP/1.1\r\nHost: k\r\n\r\n"
 
 func newClient(s *Server, conn *listener.Conn) *client {
-	c := &client{Conn: conn, server: s, given: len(signal), ip: []byte("unix")}
+	c := &client{Conn: conn, server: s, given: len(signal), ip: []byte("unix"), number: s.numbers.Add(1)}
 	if conn.Peer.IsValid() {
 		c.ip = conn.Peer.AppendTo(nil)
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -8,7 +9,7 @@ import (
 
 // Sources returns the source texts whose comments document the configuration.
 func Sources() settings.Sources {
-	return settings.Sources{configSource, tenants.Source(), upstream.Source()}
+	return settings.Sources{configSource, tenants.Source(), upstream.Source(), lua.Source()}
 }
 
 // Schema returns the JSON Schema of the configuration file.
@@ -21,16 +22,9 @@ func Reference() (string, error) { return settings.Markdown(DefaultConfig(), Sou
 func (c *Config) Warnings() []string {
 	var list []string
 	for i := range c.Tenants {
-		if c.scripted(&c.Tenants[i]) {
-			list = append(list, "tenant \""+c.Tenants[i].Name+"\" has scripts, which this version can't run: its requests are answered with 503")
+		if !c.LuaRouting.Enabled && len(c.Tenants[i].LuaRoutes) > 0 {
+			list = append(list, "tenant \""+c.Tenants[i].Name+"\" has scripts, but lua_routing.enabled is false: its requests are answered with 503")
 		}
 	}
 	return list
-}
-
-// scripted reports whether a tenant has scripts. One that has is never served
-// without them, not even with lua_routing.enabled off: they may be what keeps
-// others out.
-func (c *Config) scripted(t *tenants.Config) bool {
-	return len(t.LuaRoutes) > 0 || c.LuaRouting.Enabled && len(c.LuaRouting.GlobalScripts) > 0
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
@@ -53,7 +54,12 @@ var (
 	faultOverflow        = &Fault{Status: 503, Code: "upstream_overflow", Message: "too many requests wait for a connection", RetryAfter: 1}
 	faultLoop            = &Fault{Status: 508, Code: "loop", Message: "the request has been through this gateway before"}
 	faultDrained         = &Fault{Status: 503, Code: "drain_timeout", Message: "the gateway stopped before the request had finished", Close: true}
-	faultScripts         = &Fault{Status: 503, Code: "scripts_unavailable", Message: "the tenant's scripts can't run in this version"}
+	faultWrongMethod     = &Fault{Status: 405, Code: "method_not_allowed", Message: "the path has no route for this method"}
+	faultScript          = &Fault{Status: 500, Code: "script_error", Message: "a script of the tenant failed"}
+	faultScriptLimit     = &Fault{Status: 500, Code: "script_limit", Message: "a script of the tenant used up what it may have"}
+	faultScripts         = &Fault{Status: 503, Code: "scripts_unavailable", Message: "the tenant has scripts, but lua_routing.enabled is false"}
+	faultQuarantine      = &Fault{Status: 503, Code: "script_quarantined", Message: "a script of the tenant is in quarantine", RetryAfter: 1}
+	faultScriptsBusy     = &Fault{Status: 503, Code: "scripts_busy", Message: "too many requests wait for the tenant's scripts", RetryAfter: 1}
 	faultConnectTimeout  = &Fault{Status: 504, Code: "upstream_connect_timeout", Message: "connecting to the target took too long"}
 	faultResponseTimeout = &Fault{Status: 504, Code: "upstream_timeout", Message: "the target's answer took too long"}
 )
@@ -65,6 +71,7 @@ func Faults() []*Fault {
 		faultMethod, faultSlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultExpectation,
 		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
 		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultDrained, faultScripts, faultConnectTimeout, faultResponseTimeout,
+		faultWrongMethod, faultScript, faultScriptLimit, faultQuarantine, faultScriptsBusy,
 	}
 }
 
@@ -93,6 +100,9 @@ func faultOf(err error) *Fault {
 	if violation, ok := errors.AsType[http1.Violation](err); ok {
 		return faultOfViolation(violation)
 	}
+	if fault := faultOfScripts(err); fault != nil {
+		return fault
+	}
 	if refusal, ok := errors.AsType[tenants.Refusal](err); ok {
 		fault := *faultBadPath
 		fault.Message = string(refusal)
@@ -105,6 +115,31 @@ func faultOf(err error) *Fault {
 		return faultClientGone
 	}
 	return faultInternal
+}
+
+// faultOfScripts is nil for errors that are not of scripts.
+func faultOfScripts(err error) *Fault {
+	if wrong, ok := errors.AsType[*lua.MethodError](err); ok {
+		fault := *faultWrongMethod
+		fault.Allow = wrong.Allow
+		return &fault
+	}
+	failed, ok := errors.AsType[*lua.Error](err)
+	switch {
+	case ok && failed.Limited():
+		return faultScriptLimit
+	case ok:
+		return faultScript
+	case errors.Is(err, lua.ErrQuarantined):
+		return faultQuarantine
+	case errors.Is(err, lua.ErrBusy):
+		return faultScriptsBusy
+	case errors.Is(err, lua.ErrNotFound):
+		return faultNoRoute
+	case errors.Is(err, lua.ErrGone):
+		return faultClientGone
+	}
+	return nil
 }
 
 func faultOfCall(f *upstream.Failure) *Fault {

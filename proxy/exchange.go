@@ -33,7 +33,9 @@ type exchange struct {
 	trusted  bool       // whether the peer's forwarded fields are believed
 	id       []byte     // request id
 	tenant   *tenant
+	method   []byte // sent on; the client's, unless a script has changed it
 	sendPath []byte // path after strip_prefix
+	script   scripted
 
 	// The request's body.
 	body      http1.Body
@@ -102,7 +104,8 @@ func (x *exchange) reset() {
 	x.server, x.snap, x.client, x.tenant = nil, nil, nil, nil
 	x.start, x.began = 0, time.Time{}
 	x.req.Reset()
-	x.host, x.path, x.query, x.sendPath, x.id = nil, nil, nil, nil, nil
+	x.host, x.path, x.query, x.sendPath, x.id, x.method = nil, nil, nil, nil, nil, nil
+	x.script.reset()
 	x.clientIP, x.trusted = netip.Addr{}, false
 	x.buffered, x.continued = nil, false
 	x.upload.reset()
@@ -147,6 +150,9 @@ func (x *exchange) serve() error {
 	if x.endsHere() {
 		return x.respond()
 	}
+	if x.tenant.scripts != nil {
+		return x.runScripts()
+	}
 	if err := x.admitBody(); err != nil {
 		return err
 	}
@@ -166,6 +172,7 @@ func (x *exchange) accept() error {
 	if err := x.req.Parse(x.client.head, x.snap.maxURL); err != nil {
 		return err
 	}
+	x.method = x.req.Method
 	x.close = x.req.Close || x.req.Minor == 0 && !x.req.KeepAlive
 	x.body.Reset(&x.client.reader, &x.req.Message)
 	x.continued = !x.req.Continue
@@ -223,12 +230,18 @@ func (x *exchange) route() error {
 	if t.total > 0 {
 		x.call.Expiry = x.start + int64(t.total)
 	}
-	if t.scripted {
+	if t.closed {
 		return faultScripts
 	}
-	if t.pool == nil {
+	if t.scripts == nil && t.pool == nil {
 		return faultNoRoute
 	}
+	return x.strip()
+}
+
+// strip finds the path to send on.
+func (x *exchange) strip() error {
+	t := x.tenant
 	x.sendPath = x.path
 	if t.stripPrefix != "" && x.req.Form != http1.AsteriskForm {
 		rest, err := tenants.Strip(x.path, t.stripPrefix)
@@ -328,6 +341,9 @@ func (x *exchange) unread() bool {
 
 // delimited reports whether the client can tell a cut response by its framing.
 func (x *exchange) delimited() bool {
+	if x.script.response.Begun {
+		return x.req.Minor == 1
+	}
 	return x.chunkedOut() || x.call.Response.Framing == http1.Length && !x.compressing
 }
 

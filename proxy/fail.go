@@ -3,11 +3,13 @@ package proxy
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strconv"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 )
 
@@ -37,8 +39,20 @@ func (x *exchange) fail(err error) {
 	}
 	x.status = fault.Status
 	x.local = localResponse{retryAfter: fault.RetryAfter, allow: fault.Allow}
-	x.local.contentType, x.local.body = x.describe(fault)
+	x.local.contentType, x.local.body = x.describe(x.exposed(fault, err))
 	_ = x.respondLocally() // the error that matters is the one being answered
+}
+
+// exposed puts a script's error message in the place of the fault's, where
+// the tenant wants its clients to see it.
+func (x *exchange) exposed(fault *Fault, err error) *Fault {
+	failed, ok := errors.AsType[*lua.Error](err)
+	if !ok || x.tenant == nil || !x.tenant.config.Lua.ExposeErrors {
+		return fault
+	}
+	told := *fault
+	told.Message = failed.Message
+	return &told
 }
 
 // respondLocally sends an answer of the gateway's own.

@@ -15,9 +15,12 @@ func (x *exchange) forward() error {
 	x.call.Request = x
 	x.call.Timeouts = t.timeouts
 	x.call.Payload = x.buffered
-	x.call.HEAD = string(x.req.Method) == "HEAD"
-	x.call.Idempotent = isIdempotent(x.req.Method)
-	x.call.Streaming = x.req.Framing != http1.NoBody && x.buffered == nil
+	if x.script.resized {
+		x.call.Payload = x.script.body
+	}
+	x.call.HEAD = string(x.method) == "HEAD"
+	x.call.Idempotent = isIdempotent(x.method)
+	x.call.Streaming = x.req.Framing != http1.NoBody && x.buffered == nil && !x.script.resized
 	x.client.modern.Store(x.req.Minor == 1)
 	x.client.beginWait(&x.call)
 	err := x.call.Do(t.pool)
@@ -51,6 +54,10 @@ func (x *exchange) AppendRequest(dst []byte, t *upstream.Target) []byte {
 	dst = x.appendRequestLine(dst, t)
 	dst = x.appendHost(dst, t)
 	dst = x.appendRequestFields(dst)
+	if x.script.resized && (len(x.call.Payload) > 0 || x.req.Framing != http1.NoBody || string(x.method) == "POST") {
+		dst = append(dst, "Content-Length: "...)
+		dst = append(strconv.AppendInt(dst, int64(len(x.call.Payload)), 10), '\r', '\n')
+	}
 	dst = x.appendForwarded(dst)
 	dst = append(dst, "X-Request-Id: "...)
 	dst = append(dst, x.id...)
@@ -62,7 +69,7 @@ func (x *exchange) AppendRequest(dst []byte, t *upstream.Target) []byte {
 }
 
 func (x *exchange) appendRequestLine(dst []byte, t *upstream.Target) []byte {
-	dst = append(dst, x.req.Method...)
+	dst = append(dst, x.method...)
 	dst = append(dst, ' ')
 	if x.req.Form != http1.AsteriskForm {
 		dst = append(dst, t.Address().BasePath...)
@@ -75,7 +82,9 @@ func (x *exchange) appendRequestLine(dst []byte, t *upstream.Target) []byte {
 // appendHost writes the client's Host as it came, or the target's own.
 func (x *exchange) appendHost(dst []byte, t *upstream.Target) []byte {
 	dst = append(dst, "Host: "...)
-	if x.tenant.preserveHost && len(x.req.Authority) > 0 {
+	if x.script.host != "" {
+		dst = append(dst, x.script.host...)
+	} else if x.tenant.preserveHost && len(x.req.Authority) > 0 {
 		dst = append(dst, x.req.Authority...)
 	} else {
 		dst = append(dst, t.Address().Authority...)
@@ -94,6 +103,9 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 				continue
 			}
 		case http1.ContentLength, http1.TransferEncoding:
+			if x.script.resized { // see AppendRequest
+				continue
+			}
 			// The framing as it was judged, in the one spelling that nobody
 			// reads otherwise. Connection can't take it away.
 			dst = x.appendFraming(dst, f)
@@ -110,7 +122,7 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 			if f.Dropped {
 				continue
 			}
-			if string(x.req.Method) == "OPTIONS" {
+			if string(x.method) == "OPTIONS" {
 				dst = appendOneLess(dst, f)
 				continue
 			}
@@ -119,7 +131,7 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 				continue
 			}
 		case http1.Trailer:
-			if x.req.Framing != http1.Chunked || f.Dropped {
+			if x.req.Framing != http1.Chunked || f.Dropped || x.script.resized {
 				continue
 			}
 		default:

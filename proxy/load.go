@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 )
 
@@ -52,10 +51,4 @@ func readConfig(file string) ([]byte, error) {
 		return nil, fmt.Errorf("configuration %q is too large, expected at most %d bytes", file, maxConfig)
 	}
 	return src, nil
-}
-
-// compileScript reports whether a script can be read and compiled.
-func compileScript(dir, name string) error {
-	_, err := lua.Compile(dir, name)
-	return err
 }

@@ -58,6 +58,7 @@ func (s *Server) reload(result *ReloadResult) error {
 	out, closer, err := openLog(s.dir, &config.AccessLog, config.Log.Format)
 	if err != nil {
 		s.registry.Discard(snap.pools)
+		s.discardScripts(snap)
 		return err
 	}
 	s.access.setOutput(out, closer)
@@ -69,13 +70,15 @@ func (s *Server) reload(result *ReloadResult) error {
 
 // swap puts a snapshot into use, and then retires what only the old one used.
 func (s *Server) swap(snap *snapshot) {
-	if old := s.current.Load(); old != nil {
+	old := s.current.Load()
+	if old != nil {
 		snap.number = old.number
 	}
 	snap.number++
 	s.limits.Store(newLimits(snap.config))
 	s.current.Store(snap)
 	s.registry.Activate(snap.pools)
+	s.retireScripts(old, snap)
 }
 
 func errorLines(err error) []string {

@@ -87,6 +87,9 @@ func (x *exchange) appendResponseFields(dst []byte, compress bool) []byte {
 // chunkedOut reports whether the response to the client is chunked: whenever
 // its length isn't known and the client knows chunks.
 func (x *exchange) chunkedOut() bool {
+	if x.script.response.Begun {
+		return x.req.Minor == 1
+	}
 	if !x.begunCall && !x.begun || x.local.body != nil {
 		return false
 	}

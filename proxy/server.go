@@ -22,8 +22,10 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -43,10 +45,14 @@ type Server struct {
 	clients  clients
 	inFlight atomic.Int64
 	draining atomic.Bool
-	warned   atomic.Int64 // when refused connections were logged last
+	numbers  atomic.Uint64 // of client connections
+	warned   atomic.Int64  // when refused connections were logged last
 	counters serverCounters
 	unrouted Stats
 	health   atomic.Pointer[HealthAnswer]
+
+	scripts scriptsOptions
+	stores  map[string]*store.Memory // by tenant; guarded by reloadMu
 
 	statsMu sync.Mutex
 	stats   map[string]*Stats // by tenant; guarded by statsMu
@@ -63,6 +69,10 @@ type Options struct {
 	Config *Config
 	// Log receives the gateway's own events.
 	Log zerolog.Logger
+	// Clock is the time that scripts see; nil is the system's.
+	Clock modules.Clock
+	// Cover is called before each statement of a script; nil is none.
+	Cover func(script string, line int)
 }
 
 // New builds the server and opens its listener; Run serves. After New, either
@@ -70,7 +80,8 @@ type Options struct {
 func New(o Options) (*Server, error) {
 	s := &Server{
 		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config,
-		sweeper: socket.NewSweeper(), access: newAccessLog(), stats: map[string]*Stats{},
+		sweeper: socket.NewSweeper(), access: newAccessLog(), stats: map[string]*Stats{}, stores: map[string]*store.Memory{},
+		scripts: newScriptsOptions(&o),
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper})
 	snap, err := s.build(o.Config)
@@ -86,6 +97,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		s.registry.Discard(snap.pools)
 		s.registry.Close()
+		s.discardScripts(snap)
 		return nil, err
 	}
 	s.swap(snap)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -19,6 +20,7 @@ type snapshot struct {
 	config  *Config
 	table   *tenants.Table[*tenant]
 	tenants []*tenant
+	scripts map[string]*lua.Scripts // by tenant
 	pools   *upstream.Generation
 
 	maxBody      int64
@@ -49,9 +51,12 @@ type tenant struct {
 	total        time.Duration
 	stripPrefix  string // canonical; "" strips nothing
 	preserveHost bool
-	// scripted tenants are answered with 503 until scripts can run: passing
-	// their requests on would skip what a script was to refuse.
-	scripted bool
+	prefix       string       // of path_prefix, in its comparison form
+	scripts      *lua.Scripts // nil without
+	scriptsTotal time.Duration
+	// closed tenants have scripts that may not run: their requests are refused,
+	// since passing them on would skip what a script was to refuse.
+	closed bool
 }
 
 // limits are what a client connection needs before a request has a snapshot;
@@ -105,10 +110,19 @@ func (s *Server) buildTenants(snap *snapshot) error {
 	if err != nil {
 		return err
 	}
+	snap.scripts = map[string]*lua.Scripts{}
+	s.scripts.cache.Begin()
 	entries := make([]tenants.Entry[*tenant], 0, len(list))
 	for i := range list {
 		t := s.compileTenant(&list[i], generation)
-		t.scripted = snap.config.scripted(&list[i])
+		if t.scripts, t.closed, err = s.loadScripts(snap.config, &list[i]); err != nil {
+			s.registry.Discard(generation)
+			s.discardScripts(snap)
+			return err
+		}
+		if t.scripts != nil {
+			snap.scripts[t.name] = t.scripts
+		}
 		snap.tenants = append(snap.tenants, t)
 		entries = append(entries, tenants.Entry[*tenant]{
 			Name: t.name, Domains: list[i].Domains, PathPrefix: list[i].PathPrefix, Value: t,
@@ -116,16 +130,18 @@ func (s *Server) buildTenants(snap *snapshot) error {
 	}
 	if snap.table, err = tenants.Build(entries); err != nil {
 		s.registry.Discard(generation)
+		s.discardScripts(snap)
 		return err
 	}
 	snap.pools = generation
+	s.scripts.cache.Sweep()
 	return nil
 }
 
 func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generation) *tenant {
 	t := &tenant{
 		name: c.Name, config: c, stats: s.statsOf(c.Name), preserveHost: c.PreserveHost, total: c.Timeouts.Total.Std(),
-		route: c.PathPrefix,
+		route: c.PathPrefix, scriptsTotal: c.Lua.TotalTimeout.Std(),
 		timeouts: upstream.Timeouts{
 			Connect: c.Timeouts.Connect.Std(), ResponseHeader: c.Timeouts.ResponseHeader.Std(), Idle: c.Timeouts.Idle.Std(),
 		},
@@ -136,8 +152,11 @@ func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generatio
 	if len(c.Services) > 0 {
 		t.pool = generation.Pool(c.Name)
 	}
+	if c.PathPrefix != "" {
+		t.prefix, _ = tenants.CanonicalPrefix(c.PathPrefix) // Check has refused what fails here
+	}
 	if c.StripPrefix {
-		t.stripPrefix, _ = tenants.CanonicalPrefix(c.PathPrefix) // Check has refused what fails here
+		t.stripPrefix = t.prefix
 	}
 	return t
 }

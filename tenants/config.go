@@ -4,6 +4,7 @@ import (
 	_ "embed" // for Source
 	"strings"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -57,6 +58,9 @@ type Config struct {
 	// Time limits of the exchange with a target.
 	Timeouts upstream.TimeoutsConfig `yaml:"timeouts"`
 
+	// What the scripts may use.
+	Lua lua.Config `yaml:"lua"`
+
 	// How the targets are probed.
 	Health upstream.HealthConfig `yaml:"health"`
 
@@ -77,6 +81,7 @@ type Config struct {
 // SetDefaults fills a fresh element of the tenants list.
 func (c *Config) SetDefaults() {
 	*c = Config{
+		Lua:          lua.DefaultConfig(),
 		Timeouts:     upstream.DefaultTimeouts(),
 		Health:       upstream.DefaultHealth(),
 		Connections:  upstream.DefaultConnections(),
@@ -141,6 +146,7 @@ func (c *Config) Check(r settings.Reporter) {
 	c.checkHealthInterval(r)
 	upstream.CheckServices(c.Services, r)
 	c.Timeouts.Check(r)
+	c.Lua.Check(r)
 	c.Health.Check(r)
 	c.Connections.Check(r)
 }

@@ -50,6 +50,7 @@ type Call struct {
 	Expiry     int64 // socket.Nanotime at which the whole request ends; 0 is never
 	HEAD       bool  // the method is HEAD
 	Idempotent bool  // RFC 9110 §9.2.2
+	Only       *Target // the one to use, if not nil
 	Streaming  bool  // the body is streamed by Request.Upload, so it can't be sent twice
 
 	// Filled in by Do, also when it fails.
@@ -78,7 +79,7 @@ type Timeouts struct {
 // Reset makes c ready for another request and keeps its memory.
 func (c *Call) Reset() {
 	c.Request, c.Payload, c.Timeouts, c.Expiry = nil, nil, Timeouts{}, 0
-	c.HEAD, c.Idempotent, c.Streaming = false, false, false
+	c.HEAD, c.Idempotent, c.Streaming, c.Only = false, false, false, nil
 	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime = nil, 0, 0, 0
 	c.Conn, c.conn, c.aborted = nil, nil, nil
 	c.Response.Reset()
@@ -130,6 +131,12 @@ func (c *Call) Do(p *Pool) error {
 // pick returns the target of the next attempt: after a failure another one,
 // or the same where only a kept connection had failed.
 func (c *Call) pick(p *Pool, failure *Failure) (*Target, error) {
+	if c.Only != nil {
+		if !c.Only.Healthy() || failure != nil && !failure.keptConn {
+			return nil, ErrNoHealthyTarget
+		}
+		return c.Only, nil
+	}
 	if failure == nil {
 		return p.Pick(nil)
 	}

@@ -76,6 +76,8 @@ type Field struct {
 	// Dropped marks a field that must not be passed on, because the
 	// Connection field of its message names it (RFC 9110 §7.6.1).
 	Dropped bool
+	// Added marks a field that Header.Add has put beside others of its name.
+	Added bool
 }
 
 // Header is a list of fields in the order in which they came.
@@ -101,8 +103,8 @@ func (h Header) Has(id ID) bool {
 	return false
 }
 
-// identify returns the ID of a name.
-func identify(name []byte) ID {
+// Identify returns the ID of a name, which is not empty.
+func Identify(name []byte) ID {
 	first := name[0] | 0x20
 	if len(name) < len(byShape) && first >= 'a' && first <= 'z' {
 		for _, id := range byShape[len(name)][first-'a'] {

@@ -62,7 +62,7 @@ func parseField(line []byte) (Field, error) {
 	if !isFieldText(value) {
 		return Field{}, BadFieldValue
 	}
-	return Field{Name: line[:colon], Value: value, ID: identify(line[:colon])}, nil
+	return Field{Name: line[:colon], Value: value, ID: Identify(line[:colon])}, nil
 }
 
 // connection evaluates the Connection fields (RFC 9110 §7.6.1).

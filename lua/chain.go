@@ -1,0 +1,97 @@
+package lua
+
+import (
+	"fmt"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/pattern"
+)
+
+// chain is what the scripts of one VM have declared, composed when they have
+// been loaded. It is immutable; its functions belong to the VM.
+type chain struct {
+	root     []*step // the tenant's middleware, in order of declaration
+	routes   *pattern.Table[*route]
+	prefixes []*scope // those with a prefix, in order of declaration
+	notFound *step    // where there is no pool; nil is the gateway's answer
+	disallow *step    // for the wrong method; nil is the gateway's answer
+	getHead  bool     // whether HEAD falls back to GET
+}
+
+// step is one function of a chain.
+type step struct {
+	fn     *glua.LFunction
+	script *script
+	covers *pattern.Pattern // nil covers its whole scope
+	line   int
+}
+
+// route is a pattern bound to a handler.
+type route struct {
+	method, pattern string
+	chain           []*step // of the scopes around it, but for the root
+	handler         *step
+	line            int
+}
+
+// scope is what a chi_group or a chi_route_group has in it.
+type scope struct {
+	parent   *scope
+	prefix   *pattern.Pattern // nil is the parent's
+	path     string           // the prefix as patterns within are joined to it
+	own      []*step          // middleware declared here
+	steps    []*step          // with those of the scopes around, but for the root
+	notFound *step
+	disallow *step
+	getHead  bool
+	script   *script
+}
+
+// declaration is a route before its chain is composed.
+type declaration struct {
+	scope   *scope
+	method  string
+	pattern string
+	handler *step
+	where   string
+}
+
+// declarations collects what scripts declare while they are loaded.
+type declarations struct {
+	root   *scope
+	scopes []*scope // but for the root, in order of declaration
+	routes []declaration
+	closed bool // loading has ended
+}
+
+func newDeclarations() declarations { return declarations{root: &scope{}} }
+
+// compose makes the chain. Errors name the script and the line at fault.
+func (d *declarations) compose() (*chain, error) {
+	c := &chain{root: d.root.own, notFound: d.root.notFound, disallow: d.root.disallow, getHead: d.root.getHead}
+	for _, s := range d.scopes { // parents come before their children
+		if s.parent != d.root {
+			s.steps = append(s.steps, s.parent.steps...)
+		}
+		s.steps = append(s.steps, s.own...)
+		if s.prefix != nil {
+			c.prefixes = append(c.prefixes, s)
+		}
+	}
+	var builder pattern.Builder[*route]
+	for i := range d.routes {
+		r := &d.routes[i]
+		compiled := &route{method: r.method, pattern: r.pattern, chain: r.scope.steps, handler: r.handler, line: r.handler.line}
+		if err := builder.Add(r.method, r.pattern, compiled); err != nil {
+			return nil, fmt.Errorf("%s %w", r.where, err)
+		}
+	}
+	c.routes = builder.Build()
+	return c, nil
+}
+
+// idle reports whether a request needs no Lua at all.
+func (c *chain) idle() bool {
+	return len(c.root) == 0 && c.routes.Len() == 0 && len(c.prefixes) == 0 && c.notFound == nil
+}

@@ -1,0 +1,185 @@
+package lua
+
+import (
+	_ "embed" // for Source
+	"net/netip"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+)
+
+//go:embed config.go
+var source string
+
+// Source returns the text of this file, whose comments document the section.
+func Source() string { return source }
+
+// Config is the section lua of a tenant: what its scripts may use.
+type Config struct {
+	// VM instructions that one request may run, in all its functions and
+	// coroutines together. Work of library functions counts too, about one for
+	// 20 ns. Beyond, 500. Default: 10000000.
+	MaxInstructions int64 `yaml:"max_instructions"`
+
+	// How long one request may keep a VM busy; waiting (next, the HTTP client,
+	// sleep) doesn't count. Beyond, 500. Default: 100ms.
+	Timeout settings.Duration `yaml:"timeout"`
+
+	// How long a request may take from its first script to its last, waiting
+	// included. 0 is no limit, for scripts that stream events. Default: 60s.
+	TotalTimeout settings.Duration `yaml:"total_timeout"`
+
+	// Memory that one request's scripts may ask for: strings, tables,
+	// coroutines, bodies; what is freed meanwhile is not taken off. Beyond,
+	// 500. Default: 64MiB.
+	MaxMemory settings.Size `yaml:"max_memory"`
+
+	// Memory that all requests in flight on one VM may ask for together, and
+	// that its global variables may hold. A request that goes beyond gets 500;
+	// a VM whose globals do is replaced by a fresh one. There are as many VMs
+	// as processors. Default: 96MiB.
+	MaxVMMemory settings.Size `yaml:"max_vm_memory"`
+
+	// Coroutines that one request may make. Default: 100.
+	MaxCoroutines int `yaml:"max_coroutines"`
+
+	// Largest request body that scripts may read; beyond, 413. Also the largest
+	// response body. Default: 1MiB.
+	MaxBody settings.Size `yaml:"max_body"`
+
+	// Requests that may wait for one VM; more get 503. Default: 1000.
+	MaxWaiting int `yaml:"max_waiting"`
+
+	// Whether assigning to a global variable while a request runs is an error.
+	// If not, the variable changes in one VM only, so that other requests may
+	// or may not see it. Default: false.
+	StrictGlobals bool `yaml:"strict_globals"`
+
+	// What becomes of a request whose script fails before it has called next:
+	// "fail" answers with 500, "continue" sends it to the pool as if there were
+	// no scripts, which opens what a script was to guard. Default: fail.
+	OnError string `yaml:"on_error" enum:"fail,continue"`
+
+	// Whether clients are told a failing script's error message. Default: false.
+	ExposeErrors bool `yaml:"expose_errors"`
+
+	// After how many failures in a row for want of instructions, time or memory
+	// a script is quarantined: its requests get 503, at first for one second,
+	// then for twice as long each time, up to a minute. A reload releases it.
+	// 0 is never. Default: 5.
+	QuarantineAfter int `yaml:"quarantine_after"`
+
+	// Environment variables that scripts may read. Default: none.
+	Env []string `yaml:"env"`
+
+	// Memory of the dictionary that all VMs of the tenant share. Default: 16MiB.
+	SharedMemory settings.Size `yaml:"shared_memory"`
+
+	// The HTTP client of scripts.
+	HTTP HTTPConfig `yaml:"http"`
+}
+
+// HTTPConfig is the section lua.http of a tenant.
+type HTTPConfig struct {
+	// Longest time of one request, unless the script says otherwise. Default: 5s.
+	Timeout settings.Duration `yaml:"timeout"`
+
+	// Largest response body. Default: 1MiB.
+	MaxResponse settings.Size `yaml:"max_response"`
+
+	// Networks that may be reached although they are denied by default
+	// (link-local, which has the clouds' metadata services, multicast and
+	// unspecified addresses), such as "169.254.10.0/24". Default: none.
+	Allow []string `yaml:"allow"`
+
+	// Networks that may not be reached, such as "10.0.0.0/8". Default: none.
+	Deny []string `yaml:"deny"`
+}
+
+// Values of Config.OnError.
+const (
+	OnErrorFail     = "fail"
+	OnErrorContinue = "continue"
+)
+
+// DefaultConfig returns the section's defaults.
+func DefaultConfig() Config {
+	return Config{
+		MaxInstructions: 10_000_000,
+		Timeout:         settings.Duration(100 * time.Millisecond),
+		TotalTimeout:    settings.Duration(time.Minute),
+		MaxMemory:       64 << 20,
+		MaxVMMemory:     96 << 20,
+		MaxCoroutines:   100,
+		MaxBody:         1 << 20,
+		MaxWaiting:      1000,
+		OnError:         OnErrorFail,
+		QuarantineAfter: 5,
+		SharedMemory:    16 << 20,
+		HTTP:            HTTPConfig{Timeout: settings.Duration(5 * time.Second), MaxResponse: 1 << 20},
+	}
+}
+
+// Check reports what is wrong with the section.
+func (c *Config) Check(r settings.Reporter) {
+	const most = 1 << 40
+	for _, limit := range []struct {
+		field      any
+		name       string
+		value      int64
+		low, limit int64
+	}{
+		{&c.MaxInstructions, "max_instructions", c.MaxInstructions, 1000, most},
+		{&c.MaxMemory, "max_memory", c.MaxMemory.Int64(), 64 << 10, most},
+		{&c.MaxVMMemory, "max_vm_memory", c.MaxVMMemory.Int64(), 64 << 10, most},
+		{&c.MaxBody, "max_body", c.MaxBody.Int64(), 0, 1 << 30},
+		{&c.SharedMemory, "shared_memory", c.SharedMemory.Int64(), 0, most},
+		{&c.MaxCoroutines, "max_coroutines", int64(c.MaxCoroutines), 0, 1_000_000},
+		{&c.MaxWaiting, "max_waiting", int64(c.MaxWaiting), 1, 1_000_000},
+		{&c.QuarantineAfter, "quarantine_after", int64(c.QuarantineAfter), 0, 1_000_000},
+		{&c.HTTP.MaxResponse, "http.max_response", c.HTTP.MaxResponse.Int64(), 0, 1 << 30},
+	} {
+		if limit.value < limit.low || limit.value > limit.limit {
+			r.Errorf(limit.field, "lua.%s is %d, expected %d to %d", limit.name, limit.value, limit.low, limit.limit)
+		}
+	}
+	if c.Timeout.Std() < time.Millisecond || c.Timeout.Std() > time.Hour {
+		r.Errorf(&c.Timeout, "lua.timeout is %v, expected 1ms to 1h", c.Timeout)
+	}
+	if c.TotalTimeout != 0 && c.TotalTimeout < c.Timeout {
+		r.Errorf(&c.TotalTimeout, "lua.total_timeout is %v, expected 0 or at least lua.timeout, which is %v", c.TotalTimeout, c.Timeout)
+	}
+	if c.HTTP.Timeout.Std() <= 0 {
+		r.Errorf(&c.HTTP.Timeout, "lua.http.timeout is %v, expected more than 0", c.HTTP.Timeout)
+	}
+	for _, list := range [][]string{c.HTTP.Allow, c.HTTP.Deny} {
+		for i := range list {
+			if _, err := network(list[i]); err != nil {
+				r.Errorf(&list[i], "network %q is not one, expected the like of 10.0.0.0/8 or 192.0.2.7", list[i])
+			}
+		}
+	}
+}
+
+// network parses a prefix or a single address.
+func network(s string) (netip.Prefix, error) {
+	if prefix, err := netip.ParsePrefix(s); err == nil {
+		return prefix.Masked(), nil
+	}
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return netip.PrefixFrom(addr, addr.BitLen()), nil
+}
+
+// networks parses a checked list.
+func networks(list []string) []netip.Prefix {
+	var prefixes []netip.Prefix
+	for _, s := range list {
+		if prefix, err := network(s); err == nil {
+			prefixes = append(prefixes, prefix)
+		}
+	}
+	return prefixes
+}

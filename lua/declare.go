@@ -1,0 +1,271 @@
+package lua
+
+import (
+	"strings"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/pattern"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// declarer implements the chi_ functions of one VM while it loads scripts.
+type declarer struct {
+	declarations
+	scope   *scope  // the innermost one open
+	script  *script // the one being loaded
+	getHead *glua.LFunction
+}
+
+// methods are those that have a function of their own in the table chi.
+var methods = []string{"get", "post", "put", "patch", "delete", "head", "options"}
+
+// maxScopes and maxRoutes bound what one tenant's scripts declare.
+const (
+	maxScopes = 1000
+	maxRoutes = 10_000
+)
+
+// open registers the functions in globals.
+func (d *declarer) open(L *glua.LState, globals *glua.LTable, freeze func(string, *glua.LTable) *glua.LTable) {
+	for name, f := range map[string]glua.LGFunction{
+		"chi_middleware": d.middleware(nil), "chi_route": d.method(nil), "chi_group": d.group, "chi_route_group": d.group,
+		"chi_mount": d.mount(nil), "chi_not_found": d.notFound, "chi_method_not_allowed": d.methodNotAllowed,
+	} {
+		globals.RawSetString(name, L.NewFunction(d.loading(name, f)))
+	}
+	chi := d.table(L, nil)
+	for name, f := range map[string]glua.LGFunction{
+		"group": d.group, "not_found": d.notFound, "method_not_allowed": d.methodNotAllowed,
+	} {
+		chi.RawSetString(name, L.NewFunction(d.loading("chi."+name, f)))
+	}
+	d.getHead = L.NewFunction(getHead)
+	chi.RawSetString("get_head", d.getHead)
+	globals.RawSetString("chi", freeze("chi", chi))
+}
+
+// table makes chi itself, or what chi.with returns: the functions that
+// declare in a scope; nil is whichever is open when they are called.
+func (d *declarer) table(L *glua.LState, at *scope) *glua.LTable {
+	t := L.NewTable()
+	set := func(name string, f glua.LGFunction) { t.RawSetString(name, L.NewFunction(d.loading("chi."+name, f))) }
+	for _, method := range methods {
+		set(method, d.verb(at, strings.ToUpper(method)))
+	}
+	set("method", d.method(at))
+	set("handle", d.verb(at, ""))
+	set("mount", d.mount(at))
+	set("use", d.middleware(at))
+	set("with", d.with(at))
+	set("route", d.within(at))
+	return t
+}
+
+// loading refuses a declaration at request time: it would hold in one VM only.
+func (d *declarer) loading(name string, f glua.LGFunction) glua.LGFunction {
+	return func(L *glua.LState) int {
+		if d.closed {
+			L.RaiseError("%s can only be called while the script is loaded, not while a request runs", name)
+		}
+		return f(L)
+	}
+}
+
+func (d *declarer) at(s *scope) *scope {
+	if s != nil {
+		return s
+	}
+	return d.scope
+}
+
+// getHead stands for chi's middleware of that name; it is never called.
+func getHead(L *glua.LState) int {
+	L.RaiseError("chi.get_head is for chi.use")
+	return 0
+}
+
+// middleware declares ([pattern,] function…).
+func (d *declarer) middleware(at *scope) glua.LGFunction {
+	return func(L *glua.LState) int {
+		s := d.at(at)
+		first := 1
+		var covers *pattern.Pattern
+		if text, ok := L.Get(1).(glua.LString); ok {
+			covers, first = d.covered(L, s, string(text)), 2
+		}
+		if L.GetTop() < first {
+			L.ArgError(first, "function(request, response, next) expected")
+		}
+		for i := first; i <= L.GetTop(); i++ {
+			if L.CheckFunction(i) == d.getHead {
+				s.getHead = true
+				continue
+			}
+			made := d.step(L, i)
+			made.covers = covers
+			s.own = append(s.own, made)
+		}
+		return 0
+	}
+}
+
+// covered parses the pattern of a middleware: it covers the path and all
+// below. "/" and "/*" are the whole scope.
+func (d *declarer) covered(L *glua.LState, s *scope, text string) *pattern.Pattern {
+	trimmed := strings.TrimSuffix(strings.TrimSuffix(text, "*"), "/")
+	if strings.HasPrefix(text, "/") && trimmed == "" || text == "*" {
+		return nil
+	}
+	parsed, err := pattern.Parse(pattern.Join(s.path, trimmed)[0])
+	if err != nil {
+		L.ArgError(1, err.Error())
+	}
+	return parsed
+}
+
+// step makes a step of the function that is the n-th argument.
+func (d *declarer) step(L *glua.LState, n int) *step {
+	fn := L.CheckFunction(n)
+	line := 0
+	if fn.Proto != nil {
+		line = fn.Proto.LineDefined
+	}
+	return &step{fn: fn, script: d.script, line: line}
+}
+
+// verb declares (pattern, function) for one method; "" is any.
+func (d *declarer) verb(at *scope, method string) glua.LGFunction {
+	return func(L *glua.LState) int {
+		d.add(L, d.at(at), method, L.CheckString(1), d.step(L, 2))
+		return 0
+	}
+}
+
+// method declares (method, pattern, function).
+func (d *declarer) method(at *scope) glua.LGFunction {
+	return func(L *glua.LState) int {
+		method := strings.ToUpper(L.CheckString(1))
+		if method == "ANY" || method == "*" {
+			method = ""
+		} else if !isToken(method) {
+			L.ArgError(1, "expected a method such as GET, or ANY")
+		}
+		d.add(L, d.at(at), method, L.CheckString(2), d.step(L, 3))
+		return 0
+	}
+}
+
+func (d *declarer) add(L *glua.LState, s *scope, method, text string, handler *step) {
+	if len(d.routes) >= maxRoutes {
+		L.RaiseError("too many routes, expected at most %d", maxRoutes)
+	}
+	for _, joined := range pattern.Join(s.path, text) {
+		parsed, err := pattern.Parse(joined)
+		if err != nil {
+			L.RaiseError("%s", err.Error())
+		}
+		vm.RunOf(L).Charge(L, parsed.Size())
+		d.routes = append(d.routes, declaration{scope: s, method: method, pattern: joined, handler: handler, where: L.Where(1)})
+	}
+}
+
+// group declares ([prefix,] function).
+func (d *declarer) group(L *glua.LState) int {
+	if text, ok := L.Get(1).(glua.LString); ok {
+		d.run(L, d.prefixed(L, d.scope, string(text)), L.CheckFunction(2))
+		return 0
+	}
+	d.run(L, d.child(L, d.scope), L.CheckFunction(1))
+	return 0
+}
+
+// within is chi.route(prefix, function).
+func (d *declarer) within(at *scope) glua.LGFunction {
+	return func(L *glua.LState) int {
+		d.run(L, d.prefixed(L, d.at(at), L.CheckString(1)), L.CheckFunction(2))
+		return 0
+	}
+}
+
+// with is chi.with(function…): it returns a table whose routes have these
+// middlewares too.
+func (d *declarer) with(at *scope) glua.LGFunction {
+	return func(L *glua.LState) int {
+		s := d.child(L, d.at(at))
+		for i := 1; i <= L.GetTop(); i++ {
+			s.own = append(s.own, d.step(L, i))
+		}
+		L.Push(d.table(L, s))
+		return 1
+	}
+}
+
+// mount declares (pattern, function) for the path and all below.
+func (d *declarer) mount(at *scope) glua.LGFunction {
+	return func(L *glua.LState) int {
+		text := strings.TrimSuffix(strings.TrimSuffix(L.CheckString(1), "*"), "/")
+		handler := d.step(L, 2)
+		s := d.at(at)
+		if text != "" {
+			d.add(L, s, "", text, handler)
+		}
+		d.add(L, s, "", text+"/*", handler)
+		return 0
+	}
+}
+
+func (d *declarer) notFound(L *glua.LState) int {
+	d.scope.notFound = d.step(L, 1)
+	return 0
+}
+
+func (d *declarer) methodNotAllowed(L *glua.LState) int {
+	d.scope.disallow = d.step(L, 1)
+	return 0
+}
+
+func (d *declarer) child(L *glua.LState, parent *scope) *scope {
+	if len(d.scopes) >= maxScopes {
+		L.RaiseError("too many groups, expected at most %d", maxScopes)
+	}
+	s := &scope{parent: parent, path: parent.path, script: d.script}
+	d.scopes = append(d.scopes, s)
+	return s
+}
+
+// prefixed makes a scope with a prefix.
+func (d *declarer) prefixed(L *glua.LState, parent *scope, text string) *scope {
+	s := d.child(L, parent)
+	trimmed := strings.TrimSuffix(strings.TrimSuffix(text, "*"), "/")
+	if trimmed == "" {
+		return s
+	}
+	s.path = pattern.Join(parent.path, trimmed)[0]
+	parsed, err := pattern.Parse(s.path)
+	if err != nil {
+		L.ArgError(1, err.Error())
+	}
+	s.prefix = parsed
+	return s
+}
+
+// run calls the function of a group with its scope open.
+func (d *declarer) run(L *glua.LState, s *scope, fn *glua.LFunction) {
+	outer := d.scope
+	d.scope = s
+	defer func() { d.scope = outer }()
+	L.Push(fn)
+	L.Call(0, 0)
+}
+
+// isToken reports whether s is a token (RFC 9110 §5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c >= 0x7F || c <= ' ' || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,123 @@
+package lua
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// Kinds of Error, besides the reasons of vm.Exhausted.
+const (
+	KindError = "error" // the script raised it, or used something wrongly
+	KindLoad  = "load"  // on a VM that was made after the scripts had been accepted
+)
+
+// Error is a script's failure.
+type Error struct {
+	ID      string    `json:"request_id"`
+	At      time.Time `json:"at"`
+	Script  string    `json:"script"`
+	Kind    string    `json:"kind"`
+	Message string    `json:"message"` // with file and line, where known
+	Stack   string    `json:"stack,omitempty"`
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Limited reports whether the script failed for want of instructions, time or
+// memory.
+func (e *Error) Limited() bool { return e.Kind != KindError && e.Kind != KindLoad }
+
+// Errors that a request ends with for other reasons than a script's failure.
+var (
+	ErrQuarantined = errors.New("the script is in quarantine")
+	ErrBusy        = errors.New("too many requests wait for the tenant's scripts")
+	ErrNotFound    = errors.New("no route of the scripts matches, and there is no pool")
+	ErrGone        = errors.New("the client went away")
+)
+
+// MethodError says that a path has routes, but none for the method.
+type MethodError struct{ Allow string }
+
+func (e *MethodError) Error() string { return "the path has no route for this method" }
+
+// carried is a Go error inside a Lua error value.
+type carried struct{ err error }
+
+// raise raises a Go error, so that it comes out of the run again unless the
+// script catches it.
+func (s *shard) raise(L *glua.LState, err error) {
+	value := L.NewUserData()
+	value.Value = &carried{err}
+	value.Metatable = s.errorMeta
+	L.Error(value, 1)
+}
+
+// errorString is __tostring of a carried error.
+func errorString(L *glua.LState) int {
+	text := "error"
+	if value, ok := L.Get(1).(*glua.LUserData); ok {
+		if c, ok := value.Value.(*carried); ok {
+			text = c.err.Error()
+		}
+	}
+	L.Push(glua.LString(text))
+	return 1
+}
+
+// maxMessage bounds what is kept of an error's message and of its stack.
+const maxMessage = 4 << 10
+
+// failure makes sense of what a protected call has returned: either the Go
+// error that was raised through Lua, or the script's own failure.
+func failure(err error, exhausted *vm.Exhausted) error {
+	var raised *glua.ApiError
+	if !errors.As(err, &raised) {
+		return err
+	}
+	if value, ok := raised.Object.(*glua.LUserData); ok && exhausted == nil {
+		if c, ok := value.Value.(*carried); ok {
+			return c.err
+		}
+	}
+	e := &Error{Kind: KindError, Stack: clip(strings.TrimPrefix(raised.StackTrace, "stack traceback:\n\t")), Message: clip(message(raised.Object))}
+	if exhausted != nil {
+		e.Kind = string(exhausted.Reason)
+		if !strings.Contains(e.Message, exhausted.Limit) {
+			e.Message = exhausted.Limit
+		}
+	}
+	if raised.Type == glua.ApiErrorPanic && strings.Contains(e.Message, "callstack overflow") {
+		e.Message = "stack overflow"
+	}
+	return e
+}
+
+// message words an error value as Lua's own interpreter would.
+func message(v glua.LValue) string {
+	switch v := v.(type) {
+	case glua.LString, glua.LNumber:
+		return v.String()
+	case nil:
+		return "nil"
+	}
+	return fmt.Sprintf("(error object is a %s value)", v.Type())
+}
+
+func clip(s string) string {
+	if len(s) > maxMessage {
+		return s[:maxMessage] + "…"
+	}
+	return s
+}
+
+// hasPosition reports whether a message begins with "file:line:".
+func hasPosition(message string) bool {
+	_, rest, ok := strings.Cut(message, ".lua:")
+	return ok && len(rest) > 0 && rest[0] >= '0' && rest[0] <= '9'
+}

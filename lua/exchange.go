@@ -1,0 +1,111 @@
+package lua
+
+import (
+	"net/netip"
+
+	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+)
+
+// Exchange is one request under way, as the proxy shows it to scripts. Its
+// methods are called by one goroutine. Those that wait are called without a
+// VM's lock.
+type Exchange interface {
+	// Request and Response are valid until the exchange ends.
+	Request() *Request
+	Response() *Response
+	// Forward sends the request to the tenant's pool. When it returns nil the
+	// response is a target's, with its body still to come, or the gateway's
+	// own that says why there is none. An error ends the request: its client
+	// is gone. It waits.
+	Forward() error
+	// Answer makes the gateway's own error the response: what Serve returns as
+	// an error, but with the rest of the middleware still to run.
+	Answer(err error)
+	// HasPool says whether there is a pool to forward to.
+	HasPool() bool
+	// ReadBody returns all of the request's body, of at most limit bytes; it
+	// may be called again. It waits.
+	ReadBody(limit int64) ([]byte, error)
+	// ReadResponse replaces the body that a target is sending by all of it in
+	// memory, at most limit bytes. It waits.
+	ReadResponse(limit int64) error
+	// Flush begins the response, if it has not begun, and sends what is in
+	// Response.Body, which is empty afterwards. It waits.
+	Flush() error
+	// SetPath replaces the path that is matched and sent on. It fails where
+	// path is not one or has no canonical form.
+	SetPath(path string) error
+	// SetQuery replaces the query, which has no question mark.
+	SetQuery(query string) error
+	// SetHost replaces the host that targets see.
+	SetHost(host string) error
+	// Choose makes Forward use the pool or target of that name.
+	Choose(name string) error
+	// AppendLog adds what identifies the request to a log line.
+	AppendLog(e *zerolog.Event)
+}
+
+// Request is what scripts see of a request. The slices are the proxy's memory,
+// or a Lua string's; nobody writes to them.
+type Request struct {
+	Method    []byte // sent on; scripts may replace it
+	Path      []byte // canonical
+	Key       []byte // of the path: what patterns are compared with
+	Below     []byte // of the path below the tenant's path_prefix; Key if it has none
+	Query     []byte // with its "?", or empty
+	Host      []byte // canonical, without a port; what a script has set
+	Authority []byte // as the client sent it
+	Scheme    string
+	Protocol  string
+	Remote    netip.Addr // of the original client; invalid on a Unix socket
+	ID        []byte
+	Tenant    string
+	Header    *http1.Header
+	Trusted   bool // whether the peer's forwarded fields are believed
+
+	// Body is what a script has set in place of the client's, if Replaced.
+	Body     []byte
+	Replaced bool
+	// Route is the pattern of the script's route that answers, or empty.
+	Route string
+}
+
+// Ending is an error of an Exchange that ends the request as Err says, unless
+// the script catches it. Other errors are the script's own: wrong arguments.
+type Ending struct{ Err error }
+
+func (e *Ending) Error() string { return e.Err.Error() }
+func (e *Ending) Unwrap() error { return e.Err }
+
+// prefixed reports whether the path has a part above Below.
+func (r *Request) prefixed() bool { return len(r.Below) != len(r.Key) }
+
+// Response is what scripts see and make of a response.
+type Response struct {
+	// Status is 0 until it is set; then it stands for 200.
+	Status int
+	// Header is Local, or that of the target's response.
+	Header *http1.Header
+	Local  http1.Header
+	// Target says that the body is the one that a target is sending.
+	Target bool
+	// Body is the body otherwise, or what of it has not been flushed.
+	Body []byte
+	// Begun says that the head has been sent: status and header are final.
+	Begun bool
+	// Fault says that the response is the gateway's own error.
+	Fault bool
+}
+
+// Reset forgets the response but keeps its memory.
+func (r *Response) Reset() {
+	clear(r.Local)
+	local, body := r.Local[:0], r.Body[:0]
+	if cap(body) > 64<<10 {
+		body = nil
+	}
+	*r = Response{Local: local, Body: body}
+	r.Header = &r.Local
+}

@@ -1,0 +1,149 @@
+package lua
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// keptErrors is how many of a tenant's last errors are kept.
+const keptErrors = 20
+
+// errorLog keeps a tenant's last errors.
+type errorLog struct {
+	mu   sync.Mutex
+	list []*Error
+	next int
+}
+
+func (l *errorLog) add(e *Error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.list) < keptErrors {
+		l.list = append(l.list, e)
+		return
+	}
+	l.list[l.next] = e
+	l.next = (l.next + 1) % keptErrors
+}
+
+// newest returns the errors, the newest first.
+func (l *errorLog) newest() []*Error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := make([]*Error, 0, len(l.list))
+	for i := range l.list {
+		list = append(list, l.list[(l.next+len(l.list)-1-i)%len(l.list)])
+	}
+	return list
+}
+
+// failed makes sense of what ended a run before its time: it logs and keeps a
+// script's failure, and puts the script in quarantine where that is due.
+func (s *Scripts) failed(x Exchange, err error, blamed *step, exhausted *vm.Exhausted, forwarded bool) error {
+	if exhausted != nil && exhausted.Reason == vm.Cancelled {
+		return ErrGone
+	}
+	failed, ok := errors.AsType[*Error](err)
+	if !ok {
+		if errors.Is(err, ErrQuarantined) {
+			return s.instead(x, err, forwarded)
+		}
+		return err
+	}
+	s.stats.Failures.Add(1)
+	failed.ID, failed.At = string(x.Request().ID), s.options.Clock.Now()
+	if blamed != nil {
+		failed.Script = blamed.script.name
+	}
+	s.record(failed)
+	if exhausted != nil {
+		s.stats.Exhausted.Add(1)
+		s.quarantine(blamed)
+	}
+	return s.instead(x, failed, forwarded)
+}
+
+// instead sends the request on without its scripts, if the tenant has asked
+// for that and it can still be done.
+func (s *Scripts) instead(x Exchange, err error, forwarded bool) error {
+	r := x.Response()
+	if s.options.Config.OnError != OnErrorContinue || forwarded || r.Begun || !x.HasPool() {
+		return err
+	}
+	r.Reset()
+	return x.Forward()
+}
+
+// record logs a failure and keeps it for the admin API.
+func (s *Scripts) record(e *Error) {
+	s.errors.add(e)
+	s.options.Log.Error().Func(func(event *zerolog.Event) {
+		if e.ID != "" {
+			event.Str("request_id", e.ID)
+		}
+		if e.Stack != "" {
+			event.Str("stack", e.Stack)
+		}
+	}).Str("script", e.Script).Str("kind", e.Kind).Str("error", e.Message).Msg("a script failed")
+}
+
+func (s *Scripts) quarantine(blamed *step) {
+	if blamed == nil {
+		return
+	}
+	length := blamed.script.exhausted(s.options.Config.QuarantineAfter, s.now())
+	if length == 0 {
+		return
+	}
+	s.options.Log.Warn().Str("script", blamed.script.name).Dur("for", length).
+		Msg("the script has used up its limits several times in a row: it is in quarantine")
+}
+
+// now is the monotonic clock of quarantines, in nanoseconds.
+func (s *Scripts) now() int64 { return s.options.Clock.Now().UnixNano() }
+
+// View is what the admin API shows of a tenant's scripts.
+type View struct {
+	Scripts     []ScriptView `json:"scripts"`
+	VMs         int          `json:"vms"`
+	Runs        uint64       `json:"runs"`
+	Failures    uint64       `json:"failures"`
+	Exhausted   uint64       `json:"exhausted"`   // failures for want of instructions, time or memory
+	Quarantined uint64       `json:"quarantined"` // requests refused
+	Recycled    uint64       `json:"recycled"`    // VMs replaced
+	LastErrors  []*Error     `json:"last_errors"` // the newest first
+}
+
+// ScriptView is one script.
+type ScriptView struct {
+	Name string `json:"name"`
+	// QuarantinedUntil is the end of its quarantine, if it is in one.
+	QuarantinedUntil *time.Time `json:"quarantined_until,omitempty"`
+}
+
+// View returns the state of the scripts.
+func (s *Scripts) View() View {
+	v := View{
+		Runs: s.stats.Runs.Load(), Failures: s.stats.Failures.Load(), Exhausted: s.stats.Exhausted.Load(),
+		Quarantined: s.stats.Quarantined.Load(), Recycled: s.stats.Recycled.Load(), LastErrors: s.errors.newest(),
+	}
+	for i := range s.shards {
+		if s.shards[i].Load() != nil {
+			v.VMs++
+		}
+	}
+	for _, name := range s.names {
+		view := ScriptView{Name: name}
+		if until := s.scripts[name].until.Load(); until > s.now() {
+			at := time.Unix(0, until).UTC()
+			view.QuarantinedUntil = &at
+		}
+		v.Scripts = append(v.Scripts, view)
+	}
+	return v
+}

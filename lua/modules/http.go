@@ -1,0 +1,222 @@
+package modules
+
+import (
+	"fmt"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// openHTTP makes the module http: requests of scripts to other servers,
+// through the tenant's Client. While a script waits for a response, others run
+// on its VM.
+//
+// Options of a request, all optional:
+//
+//	headers       table of names to a string or a list of strings
+//	query         table of names to a string or a list of strings, added to the URL's query
+//	json          value that is sent as the body, encoded, as application/json
+//	timeout       seconds for everything until the end of the body (lua.http.timeout)
+//	redirects     how many redirects are followed, 0 to 10 (0: a redirect is the response); to another
+//	              host go all headers but Authorization and Cookie
+//	max_response  bytes that the body may have (lua.http.max_response, which is also the most)
+//	decompress    true asks for gzip, and unpacks it
+//
+// A response is a table: status, body, url (of the last request), headers
+// (names in lower case, found in any; several fields of a name joined with
+// ", "), headers_all (the same with lists) and the method json.
+func openHTTP(L *glua.LState, t *Tenant) *glua.LTable {
+	m := newHTTPModule(L, t)
+	table := L.NewTable()
+	L.SetFuncs(table, map[string]glua.LGFunction{
+		"request": m.request, "all": m.all,
+		"get": m.without("GET"), "head": m.without("HEAD"), "delete": m.without("DELETE"),
+		"post": m.with("POST"), "put": m.with("PUT"), "patch": m.with("PATCH"),
+	})
+	return table
+}
+
+type httpModule struct {
+	tenant    *Tenant
+	responses *responses
+}
+
+func newHTTPModule(L *glua.LState, t *Tenant) *httpModule {
+	return &httpModule{tenant: t, responses: perVM(L, "keystone.http", newResponses)}
+}
+
+func (m *httpModule) client(L *glua.LState) *Client {
+	if m.tenant.HTTP == nil {
+		L.RaiseError("http: requests are not enabled for this tenant")
+	}
+	return m.tenant.HTTP
+}
+
+// http.request(options) -> response | nil, message: a request with the options
+// method ("GET", or "POST" where there is a body), url and body beside the
+// common ones.
+func (m *httpModule) request(L *glua.LState) int {
+	r, err := m.read(options{L: L, arg: 1, table: L.CheckTable(1)})
+	if err != nil {
+		return failed(L, err)
+	}
+	return m.do(L, r)
+}
+
+// http.get(url, options?) -> response | nil, message: also http.head and
+// http.delete.
+func (m *httpModule) without(method string) glua.LGFunction {
+	return func(L *glua.LState) int {
+		target := L.CheckString(1)
+		o := checkOptions(options{L: L, arg: 2, table: L.OptTable(2, nil)}, commonOptions())
+		r, err := m.client(L).readRequest(o, method, target, "", false)
+		if err != nil {
+			return failed(L, err)
+		}
+		return m.do(L, r)
+	}
+}
+
+// http.post(url, body?, options?) -> response | nil, message: also http.put
+// and http.patch. body is a string, or nil where the option json is given.
+func (m *httpModule) with(method string) glua.LGFunction {
+	return func(L *glua.LState) int {
+		target := L.CheckString(1)
+		body := L.OptString(2, "")
+		o := checkOptions(options{L: L, arg: 3, table: L.OptTable(3, nil)}, commonOptions())
+		r, err := m.client(L).readRequest(o, method, target, body, L.Get(2) != glua.LNil)
+		if err != nil {
+			return failed(L, err)
+		}
+		return m.do(L, r)
+	}
+}
+
+// http.all(requests) -> results: makes up to 64 requests, which are options as
+// of http.request or URLs, several at once. Results are in the same order:
+// each a response, or a table {error = message}.
+func (m *httpModule) all(L *glua.LState) int {
+	list := plain(L.CheckTable(1))
+	var requests []*request
+	var at []int // the index of each among the results
+	results := L.NewTable()
+	for i := 1; ; i++ {
+		value := list.RawGetInt(i)
+		if value == glua.LNil {
+			break
+		}
+		if i > maxBodySet {
+			L.ArgError(1, fmt.Sprintf("more than %d requests", maxBodySet))
+		}
+		o := options{L: L, arg: 1, where: fmt.Sprintf("request %d: ", i)}
+		r, err := m.readOne(o, value)
+		if err != nil {
+			results.RawSetInt(i, m.failure(L, err))
+			continue
+		}
+		requests, at = append(requests, r), append(at, i)
+	}
+	if len(requests) > 0 {
+		for k, res := range m.client(L).run(L, requests) {
+			if res.err != nil {
+				results.RawSetInt(at[k], m.failure(L, res.err))
+			} else {
+				results.RawSetInt(at[k], m.responses.push(L, res.answer))
+			}
+		}
+	}
+	L.Push(results)
+	return 1
+}
+
+// readOne reads a request of http.all.
+func (m *httpModule) readOne(o options, value glua.LValue) (*request, error) {
+	switch v := value.(type) {
+	case glua.LString:
+		return m.client(o.L).readRequest(o, "GET", string(v), "", false)
+	case *glua.LTable:
+		o.table = v
+		return m.read(o)
+	}
+	o.fail("a table of options or a URL expected, not a %s", value.Type().String())
+	return nil, nil
+}
+
+// read reads the options of http.request.
+func (m *httpModule) read(o options) (*request, error) {
+	o = checkOptions(o, bodyOptions())
+	target, ok := o.text("url")
+	if !ok {
+		o.fail("url is missing")
+	}
+	body, hasBody := o.text("body")
+	method, ok := o.text("method")
+	if !ok {
+		method = "GET"
+		if hasBody || o.get("json") != glua.LNil {
+			method = "POST"
+		}
+	}
+	return m.client(o.L).readRequest(o, method, target, body, hasBody)
+}
+
+func (m *httpModule) do(L *glua.LState, r *request) int {
+	res := m.client(L).run(L, []*request{r})[0]
+	if res.err != nil {
+		return failed(L, res.err)
+	}
+	L.Push(m.responses.push(L, res.answer))
+	return 1
+}
+
+func (m *httpModule) failure(L *glua.LState, err error) *glua.LTable {
+	vm.RunOf(L).Charge(L, tableBytes)
+	t := L.CreateTable(0, 1)
+	t.RawSetString("error", messageOf(L, err))
+	return t
+}
+
+// HTTPGet returns the earlier Keystone's function.
+//
+// http_get(url, headers?) -> body, status, headers | nil, message, {}: a
+// request without options. Names of header fields are written Like-This, and
+// found in any case. What belongs to the connection is left out of what is
+// sent.
+func HTTPGet(t *Tenant) glua.LGFunction { return flatFunction(t, "GET", 2) }
+
+// HTTPPost returns the earlier Keystone's function.
+//
+// http_post(url, body, headers?) -> body, status, headers | nil, message, {}:
+// as http_get.
+func HTTPPost(t *Tenant) glua.LGFunction { return flatFunction(t, "POST", 3) }
+
+// flatFunction has its header fields at an argument, and its body before.
+func flatFunction(t *Tenant, method string, fields int) glua.LGFunction {
+	return func(L *glua.LState) int {
+		m := newHTTPModule(L, t)
+		target, body := L.CheckString(1), ""
+		if fields == 3 {
+			body = L.OptString(2, "")
+		}
+		o := options{L: L, arg: fields}
+		r, err := m.client(L).readRequest(o, method, target, body, true)
+		if err == nil {
+			if t := L.OptTable(fields, nil); t != nil {
+				o.table = L.NewTable()
+				o.table.RawSetString("headers", t)
+				o.readHeaders(r, true)
+			}
+			res := m.client(L).run(L, []*request{r})[0]
+			if err = res.err; err == nil {
+				L.Push(glua.LString(res.body))
+				L.Push(glua.LNumber(res.status))
+				L.Push(m.responses.flat(L, res.header))
+				return 3
+			}
+		}
+		failed(L, err)
+		L.Push(L.NewTable())
+		return 3
+	}
+}

@@ -1,0 +1,581 @@
+package modules_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm/vmtest"
+)
+
+// handClock is a clock that only the test moves.
+type handClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newHandClock() *handClock {
+	return &handClock{now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
+}
+
+func (c *handClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *handClock) Sleep(_ context.Context, d time.Duration) { c.advance(d) }
+
+func (c *handClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// netTenant returns a tenant with an HTTP client.
+func netTenant(tb testing.TB, c modules.ClientConfig) *modules.Tenant {
+	tb.Helper()
+	client := modules.NewClient(c)
+	tb.Cleanup(client.Close)
+	return &modules.Tenant{
+		Name: "t", Log: zerolog.Nop(), Clock: newHandClock(), Random: rand.Reader, HTTP: client,
+		Env: func(string) (string, bool) { return "", false },
+	}
+}
+
+// netVM returns a VM with the modules, base functions and some strings as globals.
+func netVM(tb testing.TB, t *modules.Tenant, limits *vm.Limits, globals map[string]string) *glua.LState {
+	tb.Helper()
+	L, _ := vmtest.Begin(tb, limits)
+	L.Push(L.NewFunction(glua.OpenBase))
+	L.Call(0, 0)
+	for name, table := range modules.Open(L, t) {
+		L.SetGlobal(name, table)
+	}
+	L.SetGlobal("http_get", L.NewFunction(modules.HTTPGet(t)))
+	L.SetGlobal("http_post", L.NewFunction(modules.HTTPPost(t)))
+	for name, text := range globals {
+		L.SetGlobal(name, glua.LString(text))
+	}
+	return L
+}
+
+// netEval returns what a script returns, joined with "|".
+func netEval(L *glua.LState, script string) (string, error) {
+	top := L.GetTop()
+	defer func() { L.SetTop(top) }()
+	if err := L.DoString(script); err != nil {
+		return "", err
+	}
+	var words []string
+	for i := top + 1; i <= L.GetTop(); i++ {
+		words = append(words, L.Get(i).String())
+	}
+	return strings.Join(words, "|"), nil
+}
+
+// echo answers with what was requested.
+func echo(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	w.Header().Add("X-Two", "a")
+	w.Header().Add("X-Two", "b")
+	w.Header().Add("Set-Cookie", "c=1")
+	w.Header().Add("Set-Cookie", "d=2")
+	w.Header().Set("Date", "today")
+	if r.URL.Path == "/missing" {
+		w.WriteHeader(http.StatusNotFound)
+	}
+	var fields []string
+	for name, values := range r.Header {
+		if strings.HasPrefix(name, "X-") || name == "Content-Type" || name == "User-Agent" {
+			fields = append(fields, name+"="+strings.Join(values, ","))
+		}
+	}
+	sort.Strings(fields)
+	host := r.Host
+	if strings.HasPrefix(host, "127.") {
+		host = "local"
+	}
+	_, _ = fmt.Fprintf(w, "%s %s %s %s [%s]", r.Method, host, r.RequestURI, strings.Join(fields, " "), body)
+}
+
+func TestHTTP(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(echo))
+	defer server.Close()
+	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), map[string]string{"u": server.URL})
+	const ua = "User-Agent=keystone-gateway"
+	for _, c := range []struct{ name, script, want string }{
+		{"get", `local r = http.get(u.."/a?x=1") return r.status, r.body`, "200|GET local /a?x=1 " + ua + " []"},
+		{"status", `return http.get(u.."/missing").status`, "404"},
+		{"url", `return http.get(u.."/a#b").url == u.."/a"`, "true"},
+		{"password is not shown", `return http.get("http://a:b@"..u:gsub("http://", "").."/").url == u.."/"`, "true"},
+		{"query", `return http.get(u.."/?z=0", {query = {b = "x y", a = {"1", 2}}}).body`, "GET local /?z=0&a=1&a=2&b=x+y " + ua + " []"},
+		{"raw query", `return http.get(u.."/?a b\"").body`, "GET local /?a%20b%22 " + ua + " []"},
+		{"headers", `return http.get(u, {headers = {["x-a"] = 1, ["X-B"] = {"1", "2"}, ["user-agent"] = "me"}}).body`, "GET local / User-Agent=me X-A=1 X-B=1,2 []"},
+		{"host", `return http.get(u, {headers = {Host = "example.com"}}).body`, "GET example.com / " + ua + " []"},
+		{"post", `return http.post(u, "text", {headers = {["content-type"] = "text/plain"}}).body`, "POST local / Content-Type=text/plain " + ua + " [text]"},
+		{"json", `return http.put(u, nil, {json = {a = 1}}).body`, `PUT local / Content-Type=application/json ` + ua + ` [{"a":1}]`},
+		{"patch", `return http.patch(u, "").body`, "PATCH local / " + ua + " []"},
+		{"head", `local r = http.head(u) return r.status, r.body`, "200|"},
+		{"delete", `return http.delete(u.."/x").body`, "DELETE local /x " + ua + " []"},
+		{"request", `return http.request{method = "options", url = u, body = "b"}.body`, "OPTIONS local / " + ua + " [b]"},
+		{"request with a body", `return http.request{url = u, body = "b"}.body`, "POST local / " + ua + " [b]"},
+		{"response fields", `local h = http.get(u).headers return h["X-TWO"], h["x-two"], h.absent, h[1], rawget(h, "x-two")`, "a, b|a, b|nil|nil|a, b"},
+		{"all response fields", `local h = http.get(u).headers_all return #h["Set-Cookie"], h["set-cookie"][2]`, "2|d=2"},
+		{"metatable", `return getmetatable(http.get(u)), getmetatable(http.get(u).headers)`, "false|false"},
+		{"all", `local r = http.all{u.."/1", {url = u.."/2", method = "PUT"}, "nonsense"} return #r, r[1].body, r[2].body, r[3].error`,
+			"3|GET local /1 " + ua + " []|PUT local /2 " + ua + ` []|URL "nonsense" does not begin with http:// or https://`},
+		{"all of nothing", `return #http.all{}`, "0"},
+		{"bad scheme", `return http.get("file:///etc/passwd")`, `nil|URL "file:///etc/passwd" does not begin with http:// or https://`},
+		{"no host", `return http.get("http:///x")`, `nil|URL "http:///x" has no valid host`},
+		{"control characters", `return http.get(u.."/a\r\nX: y") == nil`, "true"},
+		{"flat get", `local b, s, h = http_get(u.."/f", {["X-A"] = "1", Connection = "close"}) return b, s, h["x-two"], h["Set-Cookie"][1]`,
+			"GET local /f " + ua + " X-A=1 []|200|a, b|c=1"},
+		{"flat post", `local b, s = http_post(u, "body") return b, s`, "POST local / " + ua + " [body]|200"},
+		{"flat failure", `local b, s, h = http_get("gopher://x") return b, s, next(h)`, `nil|URL "gopher://x" does not begin with http:// or https://|nil`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			script := strings.ReplaceAll(c.script, `u:gsub("http://", "")`, `"`+strings.TrimPrefix(server.URL, "http://")+`"`)
+			got, err := netEval(L, script)
+			if err != nil || got != c.want {
+				t.Errorf("got %q, %v; want %q", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestHTTPMisuse(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(echo))
+	defer server.Close()
+	L := netVM(t, netTenant(t, modules.ClientConfig{MaxResponse: 1000}), vmtest.Limits(), map[string]string{"u": server.URL})
+	for _, c := range []struct{ script, want string }{
+		{`http.get()`, "string expected"},
+		{`http.get(u, 5)`, "table expected"},
+		{`http.get(u, {timout = 1})`, `no option "timout"`},
+		{`http.get(u, {method = "PUT"})`, `no option "method"`},
+		{`http.get(u, {1})`, "options have names"},
+		{`http.get(u, {timeout = 0/0})`, "timeout must be from"},
+		{`http.get(u, {timeout = -1})`, "timeout must be from"},
+		{`http.get(u, {timeout = 1e300})`, "timeout must be from"},
+		{`http.get(u, {timeout = {}})`, "timeout must be a number"},
+		{`http.get(u, {redirects = 1.5})`, "whole number"},
+		{`http.get(u, {redirects = 11})`, "redirects must be from 0 to 10"},
+		{`http.get(u, {max_response = 1001})`, "max_response must be from 1 to 1000"},
+		{`http.get(u, {decompress = 1})`, "decompress must be a boolean"},
+		{`http.get(u, {headers = {["X-A"] = "a\r\nX-B: b"}})`, "line break"},
+		{`http.get(u, {headers = {["X-A"] = "a\0"}})`, "line break"},
+		{`http.get(u, {headers = {["X-A: b\r\nX"] = "a"}})`, "not the name of a header"},
+		{`http.get(u, {headers = {[""] = "a"}})`, "not the name of a header"},
+		{`http.get(u, {headers = {"a"}})`, "strings as keys"},
+		{`http.get(u, {headers = {a = {{}}}})`, "must hold strings"},
+		{`http.get(u, {headers = {a = print}})`, "must be a string"},
+		{`http.get(u, {headers = {["transfer-encoding"] = "chunked"}})`, "belongs to the connection"},
+		{`http.get(u, {headers = {["content-length"] = "3"}})`, "belongs to the connection"},
+		{`http.get(u, {headers = {host = "a b"}})`, "not a host"},
+		{`http_get(u, {["X-A"] = "a\nb"})`, "line break"},
+		{`http.post(u, {})`, "string expected"},
+		{`http.post(u, "a", {json = 1})`, "body beside json"},
+		{`http.post(u, nil, {json = print})`, "json"},
+		{`http.request{}`, "url is missing"},
+		{`http.request{url = u, method = "A B"}`, "is not a method"},
+		{`http.request{url = u, method = "connect"}`, "not supported"},
+		{`http.all(1)`, "table expected"},
+		{`http.all{u, 5}`, "request 2: a table of options or a URL"},
+		{`local t = {} for i = 1, 65 do t[i] = u end http.all(t)`, "more than 64"},
+		{`local q = {} for i = 1, 1000 do q["k"..i] = "v" end http.get(u, {query = q})`, "more than 200"},
+		{`local l = {} for i = 1, 1000 do l[i] = "v" end http.get(u, {query = {a = l}})`, "more than 200"},
+		{`http.get(u).json({})`, "a response expected"},
+		{`local t = {} t.a = t http.post(u, nil, {json = t})`, "json"},
+	} {
+		if _, err := netEval(L, c.script); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want %q", c.script, err, c.want)
+		}
+	}
+}
+
+func TestHTTPResponseJSON(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.URL.Query().Get("body"))
+	}))
+	defer server.Close()
+	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), map[string]string{"u": server.URL})
+	got, err := netEval(L, `
+		local value = http.get(u, {query = {body = '{"a":[1,2]}'}}):json()
+		local nothing, message = http.get(u, {query = {body = '{"a":'}}):json()
+		return value.a[2], nothing, type(message)`)
+	if err != nil || got != "2|nil|string" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// evil answers in ways that servers shouldn't.
+func evil(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/endless":
+		for r.Context().Err() == nil {
+			if _, err := w.Write(make([]byte, 1<<10)); err != nil {
+				return
+			}
+		}
+	case "/huge":
+		w.Header().Set("Content-Length", "1000000000")
+		_, _ = w.Write(make([]byte, 4<<10))
+	case "/big":
+		_, _ = w.Write(make([]byte, 1<<20))
+	case "/silent":
+		<-r.Context().Done()
+	case "/stops":
+		_, _ = io.WriteString(w, "part")
+		http.NewResponseController(w).Flush() //nolint:errcheck // the client may be gone
+		<-r.Context().Done()
+	case "/bomb":
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = z.Write(make([]byte, 8<<20))
+		_ = z.Close()
+	case "/members": // gzip without content, without end
+		w.Header().Set("Content-Encoding", "gzip")
+		var member bytes.Buffer
+		_ = gzip.NewWriter(&member).Close()
+		many := bytes.Repeat(member.Bytes(), 1000)
+		for r.Context().Err() == nil {
+			if _, err := w.Write(many); err != nil {
+				return
+			}
+		}
+	case "/small.gz":
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = io.WriteString(z, "inflated")
+		_ = z.Close()
+	case "/notgzip":
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = io.WriteString(w, "no gzip at all")
+	case "/switch":
+		conn, _, _ := http.NewResponseController(w).Hijack()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+		<-r.Context().Done()
+		_ = conn.Close()
+	case "/metadata":
+		http.Redirect(w, r, "http://169.254.169.254/latest/meta-data/", http.StatusFound)
+	case "/file":
+		http.Redirect(w, r, "file:///etc/passwd", http.StatusFound)
+	case "/loop":
+		http.Redirect(w, r, "/loop", http.StatusFound)
+	case "/once":
+		http.Redirect(w, r, "/", http.StatusFound)
+	}
+}
+
+func TestHTTPEvilServers(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(evil))
+	defer server.Close()
+	defer server.CloseClientConnections()
+	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), map[string]string{"u": server.URL})
+	for _, c := range []struct{ name, script, want string }{
+		{"endless", `return http.get(u.."/endless", {max_response = 5000})`, "nil|response larger than 5000 bytes"},
+		{"endless, default cap", `return http.get(u.."/endless")`, "nil|response larger than 1048576 bytes"},
+		{"exactly the cap", `return #http.get(u.."/big", {max_response = 1048576}).body`, "1048576"},
+		{"promises much", `local r, m = http.get(u.."/huge", {max_response = 5000}) return r, type(m)`, "nil|string"},
+		{"silent", `return http.get(u.."/silent", {timeout = 0.03})`, "nil|no complete response within 30ms"},
+		{"stops in the body", `return http.get(u.."/stops", {timeout = 0.03})`, "nil|no complete response within 30ms"},
+		{"switches protocols", `return http.get(u.."/switch", {timeout = 1})`, "nil|the server switched protocols without being asked"},
+		{"bomb", `return http.get(u.."/bomb", {decompress = true})`, "nil|response larger than 1048576 bytes"},
+		{"bomb, packed", `return http.get(u.."/bomb").headers["content-encoding"]`, "gzip"},
+		{"empty members", `return http.get(u.."/members", {decompress = true})`, "nil|response larger than 1048576 bytes"},
+		{"inflated", `local r = http.get(u.."/small.gz", {decompress = true}) return r.body, r.headers["content-encoding"]`, "inflated|nil"},
+		{"not gzip", `return http.get(u.."/notgzip", {decompress = true})`, "nil|gzip: invalid header"},
+		{"redirect is the response", `return http.get(u.."/metadata").headers.location`, "http://169.254.169.254/latest/meta-data/"},
+		{"redirect to metadata", `return http.get(u.."/metadata", {redirects = 3})`, "nil|connecting to 169.254.169.254 is not allowed"},
+		{"redirect to a file", `return http.get(u.."/file", {redirects = 3})`, `nil|redirected to the scheme "file"`},
+		{"redirect in a loop", `return http.get(u.."/loop", {redirects = 3})`, "nil|more than 3 redirects"},
+		{"redirect once", `return http.get(u.."/once", {redirects = 1}).url == u.."/"`, "true"},
+		{"several", `local r = http.all{u.."/endless", u.."/", {url = u.."/silent", timeout = 0.03}} return r[1].error, r[2].status, r[3].error`,
+			"response larger than 1048576 bytes|200|no complete response within 30ms"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := netEval(L, c.script)
+			if err != nil || got != c.want {
+				t.Errorf("got %q, %v; want %q", got, err, c.want)
+			}
+		})
+	}
+}
+
+// A body is charged before there is memory for it, and the error can't be
+// caught.
+func TestHTTPMemory(t *testing.T) {
+	ended := make(chan struct{}, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() { ended <- struct{}{} }()
+		evil(w, r)
+	}))
+	defer server.Close()
+	for _, script := range []string{
+		`http.get(u.."/endless")`,
+		`http.all{u.."/endless", u.."/endless"}`,
+	} {
+		limits := vmtest.Limits()
+		limits.Memory = 300 << 10
+		L := netVM(t, netTenant(t, modules.ClientConfig{}), limits, map[string]string{"u": server.URL})
+		_, err := netEval(L, script)
+		if err == nil || !strings.Contains(err.Error(), "lua.max_memory") || vm.RunOf(L).Exhausted() == nil {
+			t.Errorf("%s: error %v, want lua.max_memory", script, err)
+		}
+		<-ended // what was under way is cancelled
+	}
+}
+
+// Tables with many keys that were removed are slow to go through: that is
+// counted, though nothing says how many there are.
+func TestHTTPOptionsAreCounted(t *testing.T) {
+	const keys = 100_000
+	for _, script := range []string{
+		`for i = 1, 1000 do http.get("x", t) end`,
+		`for i = 1, 1000 do http.get("x", {headers = t}) end`,
+		`for i = 1, 1000 do pcall(http.get, "x", {query = {a = t}}) end`,
+	} {
+		limits := vmtest.Limits()
+		limits.Instructions = 1_000_000
+		L := netVM(t, netTenant(t, modules.ClientConfig{}), limits, nil)
+		table := L.NewTable()
+		for i := range keys {
+			table.RawSetString(fmt.Sprint(i), glua.LTrue)
+		}
+		for i := range keys {
+			table.RawSetString(fmt.Sprint(i), glua.LNil)
+		}
+		table.RawSetString("timeout", glua.LNumber(1)) // an empty table is seen to be
+		L.SetGlobal("t", table)
+		if _, err := netEval(L, script); err == nil || !strings.Contains(err.Error(), "lua.max_instructions") {
+			t.Errorf("%s: error %v, want lua.max_instructions", script, err)
+		}
+	}
+}
+
+func TestHTTPRunEnds(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(evil))
+	defer server.Close()
+	defer server.CloseClientConnections()
+	limits := vmtest.Limits()
+	limits.TotalTimeout = time.Nanosecond
+	L := netVM(t, netTenant(t, modules.ClientConfig{}), limits, map[string]string{"u": server.URL})
+	if _, err := netEval(L, `http.get(u.."/silent")`); err == nil || !strings.Contains(err.Error(), "lua.total_timeout") {
+		t.Errorf("error %v, want lua.total_timeout", err)
+	}
+}
+
+// Requests of http.all are on their way together, but not more than allowed;
+// and the VM is free meanwhile.
+func TestHTTPAllIsParallel(t *testing.T) {
+	const most = 4
+	var mu sync.Mutex
+	var now, highest, arrived int
+	all := make(chan struct{}) // closed when as many are there as may be
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		now++
+		highest = max(highest, now)
+		mu.Unlock()
+		if r.URL.Path == "/meet" {
+			mu.Lock()
+			if arrived++; arrived == most {
+				close(all)
+			}
+			mu.Unlock()
+			select {
+			case <-all:
+			case <-r.Context().Done():
+			}
+		}
+		mu.Lock()
+		now--
+		mu.Unlock()
+	}))
+	defer server.Close()
+	L := netVM(t, netTenant(t, modules.ClientConfig{MaxParallel: most}), vmtest.Limits(), map[string]string{"u": server.URL})
+	got, err := netEval(L, `
+		local list = {}
+		for i = 1, 4 do list[i] = u.."/meet" end
+		for i = 5, 30 do list[i] = u end
+		local ok = 0
+		for _, r in ipairs(http.all(list)) do if r.status == 200 then ok = ok + 1 end end
+		return ok`)
+	if err != nil || got != "30" {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	if highest > most {
+		t.Errorf("%d requests at once, want at most %d", highest, most)
+	}
+}
+
+func TestHTTPUsesTLS(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(echo))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), map[string]string{"u": server.URL})
+	if got, err := netEval(L, `local r, m = http.get(u) return r, m`); err != nil || !strings.Contains(got, "certificate") {
+		t.Errorf("an unknown authority: %q, %v", got, err)
+	}
+	pool := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	L = netVM(t, netTenant(t, modules.ClientConfig{RootCAs: pool}), vmtest.Limits(), map[string]string{"u": server.URL})
+	if got, err := netEval(L, `return http.get(u).status`); err != nil || got != "200" {
+		t.Errorf("a known authority: %q, %v", got, err)
+	}
+}
+
+func TestHTTPGuard(t *testing.T) {
+	prefixes := func(list ...string) (out []netip.Prefix) {
+		for _, p := range list {
+			out = append(out, netip.MustParsePrefix(p))
+		}
+		return out
+	}
+	private := modules.ClientConfig{Deny: prefixes("10.0.0.0/8", "127.0.0.0/8", "::1/128")}
+	mapped := modules.ClientConfig{Deny: prefixes("::ffff:127.0.0.0/104")}
+	wide := modules.ClientConfig{Allow: prefixes("0.0.0.0/0", "::/0")}
+	nothing := modules.ClientConfig{Deny: prefixes("0.0.0.0/0", "::/0"), Allow: prefixes("127.0.0.0/8")}
+	equal := modules.ClientConfig{Deny: prefixes("127.0.0.1/32"), Allow: prefixes("127.0.0.1/32")}
+	for _, c := range []struct {
+		name    string
+		config  modules.ClientConfig
+		host    string
+		refused bool
+	}{
+		{"link-local", modules.ClientConfig{}, "169.254.1.1", true},
+		{"metadata", modules.ClientConfig{}, "169.254.169.254", true},
+		{"metadata as a number", modules.ClientConfig{}, "100.100.100.200", true},
+		{"metadata, Oracle", modules.ClientConfig{}, "192.0.0.192", true},
+		{"metadata, IPv6", modules.ClientConfig{}, "[fd00:ec2::254]", true},
+		{"unspecified", modules.ClientConfig{}, "0.0.0.0", true},
+		{"unspecified, IPv6", modules.ClientConfig{}, "[::]", true},
+		{"this network", modules.ClientConfig{}, "0.0.0.1", true},
+		{"multicast", modules.ClientConfig{}, "224.0.0.1", true},
+		{"multicast, IPv6", modules.ClientConfig{}, "[ff02::1]", true},
+		{"broadcast", modules.ClientConfig{}, "255.255.255.255", true},
+		{"link-local with a zone", modules.ClientConfig{}, "[fe80::1%25lo]", true},
+		{"mapped", modules.ClientConfig{}, "[::ffff:169.254.169.254]", true},
+		{"compatible", modules.ClientConfig{}, "[::169.254.169.254]", true},
+		{"translated", modules.ClientConfig{}, "[::ffff:0:169.254.169.254]", true},
+		{"NAT64", modules.ClientConfig{}, "[64:ff9b::a9fe:a9fe]", true},
+		{"NAT64 of local use", modules.ClientConfig{}, "[64:ff9b:1::a9fe:a9fe]", true},
+		{"6to4", modules.ClientConfig{}, "[2002:a9fe:a9fe::1]", true},
+		{"Teredo", modules.ClientConfig{}, "[2001:0:102:304::5601:5601]", true},
+		{"ISATAP", modules.ClientConfig{}, "[fd00::5efe:a9fe:a9fe]", true},
+		{"loopback", modules.ClientConfig{}, "127.0.0.1", false},
+		{"denied loopback", private, "127.0.0.1", true},
+		{"denied loopback by name", private, "localhost", true},
+		{"denied loopback, mapped", private, "[::ffff:127.0.0.1]", true},
+		{"denied, 6to4", private, "[2002:a00:1::]", true},
+		{"denied in mapped form", mapped, "127.0.0.1", true},
+		{"a wide allow opens no default", wide, "169.254.169.254", true},
+		{"only what is allowed", nothing, "127.0.0.1", false},
+		{"all else", nothing, "192.0.2.1", true},
+		{"allowed and denied alike", equal, "127.0.0.1", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			// Nothing listens on port 1 of what isn't refused.
+			L := netVM(t, netTenant(t, c.config), vmtest.Limits(), map[string]string{"u": "http://" + c.host + ":1/"})
+			got, err := netEval(L, `local r, m = http.get(u, {timeout = 1}) return r, m`)
+			if err != nil || strings.Contains(got, "is not allowed") != c.refused {
+				t.Errorf("got %q, %v; want refused: %v", got, err, c.refused)
+			}
+		})
+	}
+}
+
+// A name is judged by the address that is connected to, not by an earlier
+// answer for it.
+func TestHTTPGuardAgainstRebinding(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(echo))
+	defer server.Close()
+	var mu sync.Mutex
+	address := [4]byte{127, 0, 0, 1}
+	resolver := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() {
+			defer func() { _ = far.Close() }()
+			mu.Lock()
+			defer mu.Unlock()
+			answerDNS(far, address)
+		}()
+		return near, nil
+	}}
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(server.URL, "http://"))
+	tenant := netTenant(t, modules.ClientConfig{Resolver: resolver})
+	L := netVM(t, tenant, vmtest.Limits(), map[string]string{"u": "http://rebind.example.:" + port + "/"})
+	if got, err := netEval(L, `return http.get(u).status`); err != nil || got != "200" {
+		t.Fatalf("before: %q, %v", got, err)
+	}
+	tenant.HTTP.Close() // so that the next request connects
+	mu.Lock()
+	address = [4]byte{169, 254, 169, 254}
+	mu.Unlock()
+	if got, err := netEval(L, `return http.get(u)`); err != nil || got != "nil|connecting to 169.254.169.254 is not allowed" {
+		t.Errorf("after: %q, %v", got, err)
+	}
+}
+
+// answerDNS answers one query over a stream: A records with an address, no others.
+func answerDNS(conn net.Conn, address [4]byte) {
+	var size [2]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		return
+	}
+	query := make([]byte, binary.BigEndian.Uint16(size[:]))
+	if _, err := io.ReadFull(conn, query); err != nil {
+		return
+	}
+	end := 12
+	for query[end] != 0 {
+		end += int(query[end]) + 1
+	}
+	end += 5
+	kind := binary.BigEndian.Uint16(query[end-4:])
+	answer := append([]byte{query[0], query[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, query[12:end]...)
+	if kind == 1 {
+		answer[7] = 1
+		answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
+		answer = append(answer, address[:]...)
+	}
+	_, _ = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
+}
+
+func FuzzHTTPURL(f *testing.F) {
+	for _, seed := range []string{"http://a/", "https://[::1%25x]:80/?a b", "http://a:b@c/#d", "http:a", "//x", "http://\x00", "http://a/%zz", "http://a\r\n/"} {
+		f.Add(seed, "X-A", "b", "GET")
+	}
+	tenant := netTenant(f, modules.ClientConfig{
+		Deny: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
+		Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, io.ErrClosedPipe
+		}},
+	})
+	f.Fuzz(func(t *testing.T, target, name, value, method string) {
+		L := netVM(t, tenant, vmtest.Limits(), map[string]string{"u": target, "n": name, "v": value, "m": method})
+		got, err := netEval(L, `return http.request{url = u, method = m, headers = {[n] = v}, query = {[n] = v}, timeout = 0.5}`)
+		if err == nil && !strings.HasPrefix(got, "nil|") {
+			t.Errorf("a response from nowhere: %q", got)
+		}
+	})
+}

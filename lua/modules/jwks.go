@@ -1,0 +1,221 @@
+package modules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+const (
+	maxSets     = 16        // URLs of a tenant
+	maxSetBytes = 256 << 10 // of one set
+	setLife     = 10 * time.Minute
+	minSetLife  = time.Minute
+	maxSetLife  = time.Hour
+	// staleLife is how long old keys are used when no new ones can be had.
+	staleLife = time.Hour
+	// refetchPause is between two fetches that unknown keys cause, and between
+	// two that fail while there are old keys.
+	refetchPause = 30 * time.Second
+	// failurePause is between two fetches that fail while there are no keys:
+	// meanwhile every token is refused at once.
+	failurePause = 5 * time.Second
+)
+
+var errTooManySets = fmt.Errorf("more than %d key sets are in use", maxSets)
+
+// keySets are the keys that a tenant's VMs have in common: sets that were
+// fetched, and keys of scripts, parsed. The zero value is ready.
+type keySets struct {
+	mu     sync.Mutex // guards everything here and in the sets; never held while waiting
+	sets   map[string]*keySet
+	parsed map[parsedID]any
+}
+
+// keySet is what is known of one URL.
+type keySet struct {
+	keys      []setKey
+	expires   time.Time     // of keys
+	tried     time.Time     // when the last fetch began
+	refetched time.Time     // when an unknown key last caused one
+	err       error         // of the last fetch
+	fetching  chan struct{} // closed when the fetch under way ends; nil is none
+}
+
+// find returns the keys that may have signed a token, and waits for them to be
+// fetched where they must be. However many wait, they are fetched once.
+func (s *keySets) find(L *glua.LState, t *Tenant, url string, k *token) ([]any, error) {
+	keys, wait, err := s.look(t, url, k, true)
+	if wait == nil {
+		return keys, err
+	}
+	vm.RunOf(L).Block(L, func(ctx context.Context) {
+		select {
+		case <-wait:
+		case <-ctx.Done():
+		}
+	})
+	keys, _, err = s.look(t, url, k, false)
+	return keys, err
+}
+
+// look returns the keys for a token, or, if mayWait, what to wait for first.
+func (s *keySets) look(t *Tenant, url string, k *token, mayWait bool) ([]any, <-chan struct{}, error) {
+	now := t.Clock.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	set, err := s.set(url, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	fresh := now.Before(set.expires)
+	keys := set.fitting(k)
+	if fresh && len(keys) > 0 {
+		return keys, nil, nil
+	}
+	if mayWait && set.fetching == nil && set.mayFetch(now, fresh) {
+		if fresh {
+			set.refetched = now
+		}
+		set.tried, set.fetching = now, make(chan struct{})
+		go s.fetch(t, url, set)
+	}
+	switch usable := now.Before(set.expires.Add(staleLife)); {
+	case mayWait && set.fetching != nil:
+		return nil, set.fetching, nil
+	case usable && len(keys) > 0:
+		return keys, nil, nil
+	case usable || set.err == nil:
+		return nil, nil, errUnknownKey
+	default:
+		return nil, nil, fmt.Errorf("cannot fetch the key set: %w", set.err)
+	}
+}
+
+// set returns the set of a URL. One that is of no use any more makes room.
+func (s *keySets) set(url string, now time.Time) (*keySet, error) {
+	if set := s.sets[url]; set != nil {
+		return set, nil
+	}
+	if s.sets == nil {
+		s.sets = map[string]*keySet{}
+	}
+	if len(s.sets) >= maxSets && !s.makeRoom(now) {
+		return nil, errTooManySets
+	}
+	set := &keySet{}
+	s.sets[url] = set
+	return set, nil
+}
+
+func (s *keySets) makeRoom(now time.Time) bool {
+	for url, set := range s.sets {
+		if set.fetching == nil && !now.Before(set.expires.Add(staleLife)) && now.Sub(set.tried) >= failurePause {
+			delete(s.sets, url)
+			return true
+		}
+	}
+	return false
+}
+
+// fitting returns the keys for a token: of its kid, or those it may mean.
+func (set *keySet) fitting(k *token) []any {
+	var keys []any
+	for _, key := range set.keys {
+		if (k.kid == "" || k.kid == key.kid) && key.serves(k.algorithm) && len(keys) < maxTries {
+			keys = append(keys, key.public)
+		}
+	}
+	return keys
+}
+
+func (k *setKey) serves(algorithm string) bool {
+	if k.algorithm != "" {
+		return k.algorithm == algorithm
+	}
+	for _, a := range algorithmsOf(k.public) {
+		if a == algorithm {
+			return true
+		}
+	}
+	return false
+}
+
+func (set *keySet) mayFetch(now time.Time, fresh bool) bool {
+	switch {
+	case fresh: // the key is unknown, which anybody can bring about
+		return now.Sub(set.refetched) >= refetchPause
+	case set.err == nil:
+		return true
+	case len(set.keys) > 0:
+		return now.Sub(set.tried) >= refetchPause
+	default:
+		return now.Sub(set.tried) >= failurePause
+	}
+}
+
+// fetch is a goroutine, which ends within the client's time-out. It belongs to
+// no request, because several wait for it.
+func (s *keySets) fetch(t *Tenant, url string, set *keySet) {
+	var keys []setKey
+	var life time.Duration
+	err := errors.New("BUG: panic while fetching it")
+	defer func() {
+		_ = recover() // would end the process; err says it
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if set.err = err; err == nil {
+			set.keys, set.expires = keys, t.Clock.Now().Add(life)
+		}
+		close(set.fetching)
+		set.fetching = nil
+	}()
+	keys, life, err = fetchSet(t.HTTP, url)
+}
+
+func fetchSet(client *Client, url string) ([]setKey, time.Duration, error) {
+	r := &request{
+		method: http.MethodGet, header: http.Header{}, timeout: client.config.Timeout, maxResponse: maxSetBytes,
+	}
+	r.header.Set("User-Agent", client.config.UserAgent)
+	r.header.Set("Accept", "application/jwk-set+json, application/json")
+	if err := r.setURL(url, ""); err != nil {
+		return nil, 0, err
+	}
+	a, err := client.do(context.Background(), r, func(int) error { return nil })
+	if err != nil {
+		return nil, 0, err
+	}
+	if a.status != http.StatusOK {
+		return nil, 0, fmt.Errorf("its server answered %d", a.status)
+	}
+	keys, err := parseSet([]byte(a.body))
+	return keys, lifeOf(a.header), err
+}
+
+// lifeOf returns how long a response may be used: RFC 9111 section 5.2.2,
+// within what is sensible for keys.
+func lifeOf(header http.Header) time.Duration {
+	life := setLife
+	for directive := range strings.SplitSeq(strings.Join(header["Cache-Control"], ","), ",") {
+		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+		switch name {
+		case "no-store", "no-cache":
+			return minSetLife
+		case "max-age":
+			if seconds, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil && seconds >= 0 {
+				life = time.Duration(min(seconds, int(maxSetLife.Seconds()))) * time.Second
+			}
+		}
+	}
+	return max(life, minSetLife)
+}

@@ -1,0 +1,78 @@
+// Package modules holds what scripts get beyond the language and the request:
+// json, http, shared, crypto, jwt, re, time, url, log, limit. Each is a file;
+// each function counts the memory and the work that it does for a script on
+// the script's run, and gives the VM away while it waits.
+package modules
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/rs/zerolog"
+	glua "github.com/yuin/gopher-lua"
+)
+
+// Clock is the time that scripts see.
+type Clock interface {
+	Now() time.Time
+	// Sleep returns after d, or when ctx is done.
+	Sleep(ctx context.Context, d time.Duration)
+}
+
+// Store is where shared and limit keep their entries: one for each tenant, in
+// memory or elsewhere. Its methods may be called at once by many goroutines,
+// and may block until ctx is done. A value is a string, a float64 or a bool.
+// A ttl of 0 is none.
+type Store interface {
+	Get(ctx context.Context, key string) (value any, ok bool, err error)
+	Set(ctx context.Context, key string, value any, ttl time.Duration) error
+	// Add sets only a key that is absent; added says whether it did.
+	Add(ctx context.Context, key string, value any, ttl time.Duration) (added bool, err error)
+	// Incr adds to a number; an absent key counts as start, and gets ttl.
+	Incr(ctx context.Context, key string, by, start float64, ttl time.Duration) (value float64, err error)
+	Delete(ctx context.Context, key string) (deleted bool, err error)
+	// TTL returns what is left of a key's life; 0 with ok is without end.
+	TTL(ctx context.Context, key string) (ttl time.Duration, ok bool, err error)
+	// Update replaces a value by what f makes of it, atomically: what f
+	// returns is set with ttl. f gets nil for an absent key, and must not block.
+	Update(ctx context.Context, key string, f func(old any) (value any, ttl time.Duration, err error)) error
+}
+
+// Tenant is what the VMs of one tenant share.
+type Tenant struct {
+	Name   string
+	Log    zerolog.Logger // names the tenant
+	Clock  Clock
+	Random io.Reader // cryptographically secure
+	Store  Store
+	HTTP   *Client
+	// Env returns an environment variable that the configuration allows.
+	Env func(name string) (string, bool)
+
+	keys keySets // of jwt
+}
+
+// Logging is what the owner of a run implements for its log lines to say
+// which request they belong to.
+type Logging interface {
+	AppendLog(e *zerolog.Event)
+}
+
+// open lists the modules: each makes its table, which the caller freezes.
+func open() map[string]func(L *glua.LState, t *Tenant) *glua.LTable {
+	return map[string]func(L *glua.LState, t *Tenant) *glua.LTable{
+		"json": openJSON, "http": openHTTP, "shared": openShared, "crypto": openCrypto, "jwt": openJWT,
+		"re": openRE, "time": openTime, "url": openURL, "log": openLog, "limit": openLimit,
+	}
+}
+
+// Open makes the tables of all modules for one VM, by their names without
+// "keystone.".
+func Open(L *glua.LState, t *Tenant) map[string]*glua.LTable {
+	tables := map[string]*glua.LTable{}
+	for name, f := range open() {
+		tables[name] = f(L, t)
+	}
+	return tables
+}

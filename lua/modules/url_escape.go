@@ -1,0 +1,216 @@
+package modules
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// Where a character may stand as it is (RFC 3986).
+const (
+	urlUnreserved = 1 << iota
+	urlInPath     // what a path may have, also %
+	urlInQuery    // what a query or a fragment may have, also %
+	urlPlainPath  // what a path may have, but %
+)
+
+var urlClass = func() (class [256]byte) {
+	for c := range class {
+		b := byte(c)
+		switch {
+		case 'a' <= b|0x20 && b|0x20 <= 'z', '0' <= b && b <= '9', strings.IndexByte("-._~", b) >= 0:
+			class[c] = urlUnreserved | urlPlainPath | urlInPath | urlInQuery
+		case strings.IndexByte("/!$&'()*+,;=:@", b) >= 0:
+			class[c] = urlPlainPath | urlInPath | urlInQuery
+		case b == '%':
+			class[c] = urlInPath | urlInQuery
+		case b == '?':
+			class[c] = urlInQuery
+		}
+	}
+	return class
+}()
+
+// urlKeep escapes all bytes that aren't of a class.
+func urlKeep(s string, class byte) string {
+	n := 0
+	for i := range len(s) {
+		if urlClass[s[i]]&class == 0 {
+			n++
+		}
+	}
+	if n == 0 {
+		return s
+	}
+	const digits = "0123456789ABCDEF"
+	b := make([]byte, 0, len(s)+2*n)
+	for i := range len(s) {
+		if c := s[i]; urlClass[c]&class != 0 {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return string(b)
+}
+
+// url.escape(s) -> string: s as one component of a URL: all bytes but letters,
+// digits, "-", ".", "_" and "~" become %XX.
+func urlEscape(L *glua.LState) int { return urlEscapeAs(L, urlUnreserved) }
+
+// url.escape_path(s) -> string: s as a path: slashes and what else may stand
+// in a path stay.
+func urlEscapePath(L *glua.LState) int { return urlEscapeAs(L, urlPlainPath) }
+
+func urlEscapeAs(L *glua.LState, class byte) int {
+	s := L.CheckString(1)
+	urlSpend(L, len(s), 6)
+	L.Push(glua.LString(urlKeep(s, class)))
+	return 1
+}
+
+// url.unescape(s) -> string | nil, message: %XX become bytes; + stays.
+func urlUnescape(L *glua.LState) int {
+	s := L.CheckString(1)
+	urlSpend(L, len(s), 2)
+	plain, err := urlPlain(s, false)
+	if err != nil {
+		return urlFail(L, err)
+	}
+	L.Push(glua.LString(plain))
+	return 1
+}
+
+// urlPlain is s without escapes; plus says that + is a space.
+func urlPlain(s string, plus bool) (string, error) {
+	if !strings.Contains(s, "%") && (!plus || !strings.Contains(s, "+")) {
+		return s, nil
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '%':
+			if i+2 >= len(s) {
+				return "", errors.New("an incomplete escape")
+			}
+			high, low := urlDigit(s[i+1]), urlDigit(s[i+2])
+			if high > 15 || low > 15 {
+				return "", errors.New("an escape without hexadecimal digits")
+			}
+			b = append(b, high<<4|low)
+			i += 2
+		case s[i] == '+' && plus:
+			b = append(b, ' ')
+		default:
+			b = append(b, s[i])
+		}
+	}
+	return string(b), nil
+}
+
+// urlDigit is the value of a hexadecimal digit, more than 15 for none.
+func urlDigit(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10
+	}
+	return 255
+}
+
+// url.query(s) -> table | nil, message: the parameters of a query, with or
+// without its ?. A name that is repeated has an array of its values; one
+// without = has "". + is a space.
+func urlQuery(L *glua.LState) int {
+	s := strings.TrimPrefix(L.CheckString(1), "?")
+	urlSpend(L, len(s), 3)
+	run := vm.RunOf(L)
+	run.Charge(L, jsonObjectBytes)
+	t := L.CreateTable(0, 4)
+	for s != "" {
+		var pair string
+		if pair, s, _ = strings.Cut(s, "&"); pair == "" {
+			continue
+		}
+		run.Charge(L, 150)
+		run.Spend(L, 15)
+		name, value, _ := strings.Cut(pair, "=")
+		name, err1 := urlPlain(name, true)
+		value, err2 := urlPlain(value, true)
+		if err := errors.Join(err1, err2); err != nil {
+			return urlFail(L, err)
+		}
+		switch before := t.RawGetString(name).(type) {
+		case *glua.LNilType:
+			t.RawSetString(strings.Clone(name), glua.LString(value))
+		case *glua.LTable:
+			before.Append(glua.LString(value))
+		default:
+			run.Charge(L, jsonTableBytes)
+			values := L.CreateTable(4, 0)
+			values.Append(before)
+			values.Append(glua.LString(value))
+			t.RawSetString(name, values)
+		}
+	}
+	L.Push(t)
+	return 1
+}
+
+// url.encode_query(parameters) -> string: a query without ?, sorted by name.
+// Values are strings, numbers, booleans, or arrays of them for a name that is
+// repeated. Spaces become %20.
+func urlEncodeQuery(L *glua.LState) int {
+	L.Push(glua.LString(urlQueryOf(L, L.CheckTable(1))))
+	return 1
+}
+
+func urlQueryOf(L *glua.LState, t *glua.LTable) string {
+	run := vm.RunOf(L)
+	t = jsonContent(t)
+	var pairs []string
+	add := func(name string, v glua.LValue) {
+		switch v.Type() {
+		case glua.LTString, glua.LTNumber, glua.LTBool:
+		default:
+			L.RaiseError("the value of a query parameter is a %s", v.Type().String())
+		}
+		value := v.String()
+		if number, ok := v.(glua.LNumber); ok {
+			// Without an exponent, where that is short.
+			value = string(appendJSONNumber(nil, float64(number)))
+		}
+		run.Charge(L, 6*(len(name)+len(value))+100)
+		run.Spend(L, 20+(len(name)+len(value))/4)
+		pairs = append(pairs, name+"="+urlKeep(value, urlUnreserved))
+	}
+	for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
+		if k.Type() != glua.LTString && k.Type() != glua.LTNumber {
+			L.RaiseError("the name of a query parameter is a %s", k.Type().String())
+		}
+		run.Charge(L, 4*len(k.String()))
+		name := urlKeep(k.String(), urlUnreserved)
+		values, ok := v.(*glua.LTable)
+		if !ok {
+			add(name, v)
+			continue
+		}
+		values = jsonContent(values)
+		for i := 1; i <= values.MaxN(); i++ {
+			add(name, values.RawGetInt(i))
+		}
+	}
+	run.Spend(L, len(pairs)*8)
+	// Repeated names keep the order of their values.
+	slices.SortStableFunc(pairs, func(a, b string) int {
+		nameA, _, _ := strings.Cut(a, "=")
+		nameB, _, _ := strings.Cut(b, "=")
+		return strings.Compare(nameA, nameB)
+	})
+	return strings.Join(pairs, "&")
+}

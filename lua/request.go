@@ -1,0 +1,505 @@
+package lua
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"unsafe"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+)
+
+// requestMethods are what scripts call as request:name(…). The earlier
+// Keystone's scripts also call request.name(…).
+var requestMethods = map[string]glua.LGFunction{
+	"header":        requestHeader,
+	"headers_all":   requestHeadersAll,
+	"set_header":    requestSetHeader,
+	"add_header":    requestAddHeader,
+	"remove_header": requestRemoveHeader,
+	"query_param":   requestQueryParam,
+	"cookie":        requestCookie,
+	"param":         requestParam,
+	"set_path":      requestSetPath,
+	"set_query":     requestSetQuery,
+	"set_method":    requestSetMethod,
+	"set_host":      requestSetHost,
+	"set_body":      requestSetBody,
+	"set":           requestSet,
+	"get":           requestGet,
+	"set_context":   requestSet,
+	"get_context":   requestGet,
+	"upstream":      requestUpstream,
+	"json":          requestJSON,
+}
+
+// requestProperty is request.name for what is not a method.
+func requestProperty(L *glua.LState) int {
+	c := callOf(L)
+	key, _ := L.Get(2).(glua.LString)
+	L.Push(c.requestProperty(L, string(key)))
+	return 1
+}
+
+func (c *call) requestProperty(L *glua.LState, name string) glua.LValue {
+	r := c.req
+	switch name {
+	case "method":
+		return c.text(L, r.Method)
+	case "path":
+		return c.text(L, r.Path)
+	case "url":
+		return c.text(L, append(bytes.Clone(r.Path), r.Query...))
+	case "query":
+		return c.text(L, bytes.TrimPrefix(r.Query, []byte("?")))
+	case "host":
+		return c.text(L, r.Host)
+	case "scheme":
+		return glua.LString(r.Scheme)
+	case "protocol":
+		return glua.LString(r.Protocol)
+	case "remote_addr":
+		if !r.Remote.IsValid() {
+			return glua.LString("unix")
+		}
+		return glua.LString(r.Remote.String())
+	case "id":
+		return c.text(L, r.ID)
+	case "tenant":
+		return glua.LString(r.Tenant)
+	case "route":
+		return glua.LString(r.Route)
+	case "headers":
+		return c.headers
+	case "body":
+		return c.readBody(L)
+	case "params":
+		return c.paramsTable(L)
+	}
+	return glua.LNil
+}
+
+// refuseSet is the error of request.x = y.
+func refuseSet(what string) glua.LGFunction {
+	return func(L *glua.LState) int {
+		L.RaiseError("%s.%s can't be assigned to: use %s:set_…(), or %s:set(key, value) for values of your own", what, L.ToString(2), what, what)
+		return 0
+	}
+}
+
+// text makes a Lua string of the proxy's memory.
+func (c *call) text(L *glua.LState, b []byte) glua.LValue {
+	if len(b) > maxInterned {
+		c.run.Charge(L, len(b)+16)
+	}
+	return c.shard.intern(b)
+}
+
+// view returns the bytes of a Lua string without a copy: strings never change,
+// and neither does anyone change header fields in place.
+func view(s string) []byte {
+	return unsafe.Slice(unsafe.StringData(s), len(s)) //nolint:gosec // G103: read only, and it keeps the string alive
+}
+
+// self returns the call and where the arguments begin: after the object, which
+// scripts of the first style leave out.
+func self(L *glua.LState) (c *call, first int) {
+	c = callOf(L)
+	if _, ok := L.Get(1).(*glua.LUserData); ok {
+		return c, 2
+	}
+	return c, 1
+}
+
+// visible reports whether scripts see a field of the request.
+func (r *Request) visible(f *http1.Field) bool {
+	switch f.ID {
+	case http1.Unknown: // the common case first
+	case http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedAny, http1.Forwarded:
+		return r.Trusted && !f.Dropped
+	case http1.XRequestID:
+		return false // request.id is the one in use
+	}
+	return !f.Dropped
+}
+
+// header returns the first value of a field, or nil.
+func (c *call) header(name []byte) []byte {
+	h := *c.req.Header
+	id := http1.Identify(name)
+	for i := range h {
+		if f := &h[i]; f.ID == id && (id.Unique() || http1.SameName(f.Name, name)) && c.req.visible(f) {
+			return f.Value
+		}
+	}
+	switch id {
+	case http1.Host:
+		return c.req.Authority
+	case http1.XRequestID:
+		return c.req.ID
+	}
+	return nil
+}
+
+func requestHeader(L *glua.LState) int {
+	c, n := self(L)
+	value := c.header(view(fieldName(L, n)))
+	if value == nil {
+		L.Push(glua.LNil)
+	} else {
+		L.Push(c.text(L, value))
+	}
+	return 1
+}
+
+func requestHeadersAll(L *glua.LState) int {
+	c, n := self(L)
+	L.Push(c.all(L, *c.req.Header, fieldName(L, n), c.req.visible))
+	return 1
+}
+
+// all lists the values of a field.
+func (c *call) all(L *glua.LState, h http1.Header, name string, visible func(*http1.Field) bool) *glua.LTable {
+	c.run.Charge(L, 2048)
+	list := L.NewTable()
+	for i := range h {
+		if f := &h[i]; http1.SameName(f.Name, view(name)) && visible(f) {
+			list.Append(c.text(L, f.Value))
+		}
+	}
+	return list
+}
+
+// fieldName checks that an argument is the name of a field.
+func fieldName(L *glua.LState, n int) string {
+	name := L.CheckString(n)
+	if len(name) > maxFieldName || !isToken(name) {
+		L.ArgError(n, fmt.Sprintf("%q is not the name of a header field", clipTo(name, 60)))
+	}
+	return name
+}
+
+// fieldValue checks that an argument can stand in a header.
+func fieldValue(L *glua.LState, n int) string {
+	value := L.CheckString(n)
+	if len(value) > maxFieldValue {
+		L.ArgError(n, fmt.Sprintf("a header value of %d bytes is too long, expected at most %d", len(value), maxFieldValue))
+	}
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7F {
+			L.ArgError(n, fmt.Sprintf("a header value has the control character 0x%02X at byte %d", c, i+1))
+		}
+	}
+	return strings.Trim(value, " \t")
+}
+
+// Bounds of what scripts put into a header.
+const (
+	maxFieldName  = 256
+	maxFieldValue = 16 << 10
+	maxFields     = 200
+)
+
+func clipTo(s string, n int) string {
+	if len(s) > n {
+		return s[:n] + "…"
+	}
+	return s
+}
+
+// framing fields are the gateway's: what a script says of them is ignored, so
+// that it can copy whole headers.
+func framing(id http1.ID) bool {
+	switch id {
+	case http1.ContentLength, http1.TransferEncoding, http1.Connection, http1.KeepAlive, http1.TE,
+		http1.Trailer, http1.Upgrade, http1.ProxyAny, http1.HTTP2Settings, http1.Expect, http1.XGatewayError:
+		return true
+	}
+	return false
+}
+
+// owned reports request fields that the gateway itself writes.
+func owned(id http1.ID) bool {
+	switch id {
+	case http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedAny, http1.Forwarded, http1.Via, http1.XRequestID:
+		return true
+	}
+	return false
+}
+
+// changing checks a field of the request that is about to change; false
+// ignores it.
+func (c *call) changing(L *glua.LState, name string) bool {
+	id := http1.Identify(view(name))
+	if owned(id) {
+		L.RaiseError("%s is the gateway's own field: targets get what the gateway knows", name)
+	}
+	return !framing(id)
+}
+
+func requestSetHeader(L *glua.LState) int {
+	c, n := self(L)
+	if L.Get(n+1) == glua.LNil {
+		return requestRemoveHeader(L)
+	}
+	c.setHeader(L, fieldName(L, n), fieldValue(L, n+1))
+	return 0
+}
+
+func (c *call) setHeader(L *glua.LState, name, value string) {
+	if http1.Identify(view(name)) == http1.Host {
+		c.check(L, c.exchange.SetHost(value))
+		return
+	}
+	if c.changing(L, name) {
+		c.room(L, *c.req.Header)
+		c.req.Header.Set(view(name), view(value))
+	}
+}
+
+// room bounds the number of fields.
+func (c *call) room(L *glua.LState, h http1.Header) {
+	if len(h) >= maxFields {
+		L.RaiseError("too many header fields, expected at most %d", maxFields)
+	}
+}
+
+func requestAddHeader(L *glua.LState) int {
+	c, n := self(L)
+	name, value := fieldName(L, n), fieldValue(L, n+1)
+	if http1.Identify(view(name)) == http1.Host {
+		c.setHeader(L, name, value)
+	} else if c.changing(L, name) {
+		c.room(L, *c.req.Header)
+		c.req.Header.Add(view(name), view(value))
+	}
+	return 0
+}
+
+func requestRemoveHeader(L *glua.LState) int {
+	c, n := self(L)
+	name := fieldName(L, n)
+	if http1.Identify(view(name)) == http1.Host {
+		L.RaiseError("Host can't be removed: a request must have one")
+	}
+	if c.changing(L, name) {
+		c.req.Header.Remove(view(name))
+	}
+	return 0
+}
+
+func requestQueryParam(L *glua.LState) int {
+	c, n := self(L)
+	want := L.CheckString(n)
+	query := bytes.TrimPrefix(c.req.Query, []byte("?"))
+	c.run.Spend(L, len(query)/16)
+	for len(query) > 0 {
+		var pair []byte
+		pair, query, _ = bytes.Cut(query, []byte("&"))
+		key, value, _ := bytes.Cut(pair, []byte("="))
+		if unescapeQuery(key) == want {
+			L.Push(glua.LString(unescapeQuery(value)))
+			return 1
+		}
+	}
+	L.Push(glua.LNil)
+	return 1
+}
+
+// unescapeQuery decodes a part of a query; what is no escape stays as it is.
+func unescapeQuery(b []byte) string {
+	s := string(b)
+	if strings.ContainsAny(s, "%+") {
+		if decoded, err := url.QueryUnescape(s); err == nil {
+			return decoded
+		}
+	}
+	return s
+}
+
+func requestCookie(L *glua.LState) int {
+	c, n := self(L)
+	want := L.CheckString(n)
+	h := *c.req.Header
+	for i := range h {
+		if !http1.SameName(h[i].Name, view("cookie")) || !c.req.visible(&h[i]) {
+			continue
+		}
+		c.run.Spend(L, len(h[i].Value)/16)
+		for rest := h[i].Value; len(rest) > 0; {
+			var pair []byte
+			pair, rest, _ = bytes.Cut(rest, []byte(";"))
+			key, value, ok := bytes.Cut(bytes.TrimSpace(pair), []byte("="))
+			if ok && string(key) == want {
+				L.Push(c.text(L, unquote(value)))
+				return 1
+			}
+		}
+	}
+	L.Push(glua.LNil)
+	return 1
+}
+
+func unquote(value []byte) []byte {
+	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
+		return value[1 : n-1]
+	}
+	return value
+}
+
+func requestParam(L *glua.LState) int {
+	c, n := self(L)
+	L.Push(c.param(L, L.CheckString(n)))
+	return 1
+}
+
+// param returns a parameter of the route, decoded, or nil.
+func (c *call) param(L *glua.LState, name string) glua.LValue {
+	value, ok := c.params.Get(name)
+	if !ok {
+		return glua.LNil
+	}
+	return c.paramText(L, value)
+}
+
+func (c *call) paramText(L *glua.LState, value []byte) glua.LValue {
+	if bytes.IndexByte(value, '%') >= 0 {
+		if decoded, err := url.PathUnescape(string(value)); err == nil {
+			return glua.LString(decoded)
+		}
+	}
+	return c.text(L, value)
+}
+
+func (c *call) paramsTable(L *glua.LState) glua.LValue {
+	c.run.Charge(L, 2048)
+	t := L.NewTable()
+	for i := range c.params.Len() {
+		name, value := c.params.At(i)
+		t.RawSetString(name, c.paramText(L, value))
+	}
+	return t
+}
+
+// check raises an error of the exchange as one of the script's call.
+func (c *call) check(L *glua.LState, err error) {
+	if err != nil {
+		L.RaiseError("%s", err.Error())
+	}
+}
+
+// before refuses what makes no difference any more.
+func (c *call) before(L *glua.LState, what string) {
+	if c.forwarded {
+		L.RaiseError("%s was called after next had sent the request on", what)
+	}
+}
+
+func requestSetPath(L *glua.LState) int {
+	c, n := self(L)
+	c.before(L, "request:set_path")
+	c.check(L, c.exchange.SetPath(L.CheckString(n)))
+	return 0
+}
+
+func requestSetQuery(L *glua.LState) int {
+	c, n := self(L)
+	c.before(L, "request:set_query")
+	c.check(L, c.exchange.SetQuery(strings.TrimPrefix(L.CheckString(n), "?")))
+	return 0
+}
+
+func requestSetMethod(L *glua.LState) int {
+	c, n := self(L)
+	c.before(L, "request:set_method")
+	method := L.CheckString(n)
+	if !isToken(method) || len(method) > 32 || method == "CONNECT" || method == "TRACE" {
+		L.ArgError(n, fmt.Sprintf("%q is not a method that can be sent on", clipTo(method, 40)))
+	}
+	c.req.Method = view(method)
+	return 0
+}
+
+func requestSetHost(L *glua.LState) int {
+	c, n := self(L)
+	c.before(L, "request:set_host")
+	c.check(L, c.exchange.SetHost(L.CheckString(n)))
+	return 0
+}
+
+func requestSetBody(L *glua.LState) int {
+	c, n := self(L)
+	c.before(L, "request:set_body")
+	body := L.CheckString(n)
+	c.req.Body, c.req.Replaced = view(body), true
+	c.body = glua.LString(body)
+	return 0
+}
+
+func requestSet(L *glua.LState) int {
+	c, n := self(L)
+	key := L.CheckString(n)
+	if c.values == nil {
+		c.values = map[string]glua.LValue{}
+	}
+	value := L.Get(n + 1)
+	if value == glua.LNil {
+		delete(c.values, key)
+		return 0
+	}
+	c.run.Charge(L, 64)
+	c.values[key] = value
+	return 0
+}
+
+func requestGet(L *glua.LState) int {
+	c, n := self(L)
+	if value, ok := c.values[L.CheckString(n)]; ok {
+		L.Push(value)
+	} else {
+		L.Push(glua.LNil)
+	}
+	return 1
+}
+
+func requestUpstream(L *glua.LState) int {
+	c, n := self(L)
+	c.before(L, "request:upstream")
+	c.check(L, c.exchange.Choose(L.CheckString(n)))
+	return 0
+}
+
+// readBody returns request.body, which is read from the client when it is
+// first asked for.
+func (c *call) readBody(L *glua.LState) glua.LValue {
+	if c.body != nil {
+		return c.body
+	}
+	var body []byte
+	var err error
+	limit := c.shard.owner.options.Config.MaxBody.Int64()
+	c.run.Block(L, func(context.Context) { body, err = c.exchange.ReadBody(limit) })
+	if err != nil {
+		c.failWith(L, err)
+	}
+	c.run.Charge(L, len(body)+16)
+	c.body = glua.LString(body)
+	return c.body
+}
+
+// failWith raises an error of the exchange.
+func (c *call) failWith(L *glua.LState, err error) {
+	if errors.Is(err, ErrGone) {
+		c.run.Fail(L, vm.Cancelled, err.Error())
+	}
+	if ending, ok := errors.AsType[*Ending](err); ok {
+		c.shard.raise(L, ending.Err)
+	}
+	L.RaiseError("%s", err.Error())
+}

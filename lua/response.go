@@ -1,0 +1,395 @@
+package lua
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+)
+
+// responseMethods are what scripts call as response:name(…).
+var responseMethods = map[string]glua.LGFunction{
+	"status":        responseStatus,
+	"header":        responseHeader,
+	"headers_all":   responseHeadersAll,
+	"set_header":    responseHeader,
+	"add_header":    responseAddHeader,
+	"remove_header": responseRemoveHeader,
+	"write":         responseWrite,
+	"json":          responseJSON,
+	"redirect":      responseRedirect,
+	"cookie":        responseCookie,
+	"set_body":      responseSetBody,
+	"flush":         responseFlush,
+}
+
+// responseProperty is response.name for what is not a method.
+func responseProperty(L *glua.LState) int {
+	c := callOf(L)
+	key, _ := L.Get(2).(glua.LString)
+	var value glua.LValue = glua.LNil
+	switch key {
+	case "status_code":
+		value = glua.LNumber(c.resp.status())
+	case "headers":
+		value = c.responseHeaders
+	case "body":
+		value = c.responseBody(L)
+	}
+	L.Push(value)
+	return 1
+}
+
+// setResponseProperty is response.status_code = n and response.body = s.
+func setResponseProperty(L *glua.LState) int {
+	c := callOf(L)
+	switch L.ToString(2) {
+	case "status_code":
+		c.setStatus(L, 3)
+	case "body":
+		c.replaceBody(L, L.CheckString(3))
+	default:
+		L.RaiseError("response.%s can't be assigned to", L.ToString(2))
+	}
+	return 0
+}
+
+func (r *Response) status() int {
+	if r.Status == 0 {
+		return http.StatusOK
+	}
+	return r.Status
+}
+
+func responseStatus(L *glua.LState) int {
+	c, n := self(L)
+	c.setStatus(L, n)
+	return 0
+}
+
+func (c *call) setStatus(L *glua.LState, n int) {
+	status := L.CheckInt(n)
+	if status < 200 || status > 599 {
+		L.ArgError(n, fmt.Sprintf("status %d can't be sent, expected 200 to 599", status))
+	}
+	if c.resp.Begun {
+		return
+	}
+	c.resp.Status = status
+}
+
+func responseHeader(L *glua.LState) int {
+	c, n := self(L)
+	name := fieldName(L, n)
+	if L.GetTop() == n {
+		value := c.resp.Header.Value(view(name))
+		if value == nil {
+			L.Push(glua.LNil)
+		} else {
+			L.Push(c.text(L, value))
+		}
+		return 1
+	}
+	if L.Get(n+1) == glua.LNil {
+		return responseRemoveHeader(L)
+	}
+	c.setResponseHeader(L, name, fieldValue(L, n+1))
+	return 0
+}
+
+// setResponseHeader sets a field, unless it is the gateway's or the head has
+// been sent.
+func (c *call) setResponseHeader(L *glua.LState, name, value string) {
+	if c.ignored(name) {
+		return
+	}
+	c.room(L, *c.resp.Header)
+	c.resp.Header.Set(view(name), view(value))
+}
+
+// ignored reports fields that scripts may name but not change.
+func (c *call) ignored(name string) bool {
+	id := http1.Identify(view(name))
+	return c.resp.Begun || framing(id) || id == http1.XRequestID
+}
+
+func responseHeadersAll(L *glua.LState) int {
+	c, n := self(L)
+	L.Push(c.all(L, *c.resp.Header, fieldName(L, n), func(f *http1.Field) bool { return !f.Dropped }))
+	return 1
+}
+
+func responseAddHeader(L *glua.LState) int {
+	c, n := self(L)
+	c.addResponseHeader(L, fieldName(L, n), fieldValue(L, n+1))
+	return 0
+}
+
+func (c *call) addResponseHeader(L *glua.LState, name, value string) {
+	if c.ignored(name) {
+		return
+	}
+	c.room(L, *c.resp.Header)
+	c.resp.Header.Add(view(name), view(value))
+}
+
+func responseRemoveHeader(L *glua.LState) int {
+	c, n := self(L)
+	if name := fieldName(L, n); !c.ignored(name) {
+		c.resp.Header.Remove(view(name))
+	}
+	return 0
+}
+
+// own makes the response the script's, for something to be written to it.
+func (c *call) own(L *glua.LState) {
+	if c.resp.Target {
+		L.RaiseError("the response's body comes from the target: read response.body, or replace it with response:set_body(text)")
+	}
+	if c.resp.Fault {
+		c.resp.Fault = false
+		c.resp.Body = c.resp.Body[:0]
+	}
+}
+
+func responseWrite(L *glua.LState) int {
+	c, n := self(L)
+	c.own(L)
+	for ; n <= L.GetTop(); n++ {
+		switch v := L.Get(n).(type) {
+		case glua.LString:
+			c.write(L, string(v))
+		case glua.LNumber:
+			c.write(L, v.String())
+		default:
+			L.ArgError(n, fmt.Sprintf("string expected, got %s", v.Type()))
+		}
+	}
+	return 0
+}
+
+func (c *call) write(L *glua.LState, s string) {
+	if grown := len(c.resp.Body) + len(s); grown > cap(c.resp.Body) {
+		c.run.Charge(L, grown)
+	}
+	c.resp.Body = append(c.resp.Body, s...)
+	if c.resp.Begun && len(c.resp.Body) >= 64<<10 {
+		c.flush(L)
+	}
+}
+
+func responseJSON(L *glua.LState) int {
+	c, n := self(L)
+	c.own(L)
+	text, err := modules.EncodeJSON(L, L.CheckAny(n))
+	if err != nil {
+		L.RaiseError("response:json: %s", err.Error())
+	}
+	c.setResponseHeader(L, "Content-Type", "application/json")
+	if status := n + 1; L.GetTop() >= status {
+		c.setStatus(L, status)
+	}
+	c.write(L, string(text))
+	return 0
+}
+
+func responseRedirect(L *glua.LState) int {
+	c, n := self(L)
+	c.own(L)
+	target := fieldValue(L, n)
+	code := L.OptInt(n+1, http.StatusFound)
+	if code < 300 || code > 308 || code == 304 {
+		L.ArgError(n+1, fmt.Sprintf("%d is not the status of a redirect, expected 301, 302, 303, 307 or 308", code))
+	}
+	if target == "" {
+		L.ArgError(n, "the target of a redirect is empty")
+	}
+	c.setResponseHeader(L, "Location", target)
+	if !c.resp.Begun {
+		c.resp.Status = code
+		c.resp.Body = c.resp.Body[:0]
+	}
+	return 0
+}
+
+// responseCookie adds a Set-Cookie field: {name=, value=, path=, domain=,
+// max_age=, expires=, secure=, http_only=, same_site=}.
+func responseCookie(L *glua.LState) int {
+	c, n := self(L)
+	t := L.CheckTable(n)
+	text := func(key string) string {
+		switch v := L.GetField(t, key).(type) {
+		case glua.LString, glua.LNumber:
+			return v.String()
+		}
+		return ""
+	}
+	cookie := http.Cookie{
+		Name: text("name"), Value: text("value"), Path: text("path"), Domain: text("domain"),
+		Secure: glua.LVAsBool(L.GetField(t, "secure")), HttpOnly: glua.LVAsBool(L.GetField(t, "http_only")),
+	}
+	if cookie.Path == "" {
+		cookie.Path = "/"
+	}
+	if age, ok := L.GetField(t, "max_age").(glua.LNumber); ok {
+		if cookie.MaxAge = int(age); cookie.MaxAge <= 0 {
+			cookie.MaxAge = -1
+		}
+	}
+	if at, ok := L.GetField(t, "expires").(glua.LNumber); ok {
+		cookie.Expires = time.Unix(int64(at), 0).UTC()
+	}
+	switch site := text("same_site"); site {
+	case "":
+	case "Lax", "lax":
+		cookie.SameSite = http.SameSiteLaxMode
+	case "Strict", "strict":
+		cookie.SameSite = http.SameSiteStrictMode
+	case "None", "none":
+		cookie.SameSite = http.SameSiteNoneMode
+	default:
+		L.ArgError(n, fmt.Sprintf("same_site is %q, expected Lax, Strict or None", clipTo(site, 20)))
+	}
+	if err := cookie.Valid(); err != nil {
+		L.ArgError(n, err.Error())
+	}
+	c.addResponseHeader(L, "Set-Cookie", cookie.String())
+	return 0
+}
+
+func responseSetBody(L *glua.LState) int {
+	c, n := self(L)
+	c.replaceBody(L, L.CheckString(n))
+	return 0
+}
+
+// replaceBody drops the body there is, and the fields that describe it.
+func (c *call) replaceBody(L *glua.LState, body string) {
+	if c.resp.Begun {
+		L.RaiseError("the response has begun: its body can't be replaced")
+	}
+	c.run.Charge(L, len(body))
+	if c.resp.Target {
+		for _, name := range describing {
+			c.resp.Header.Remove(view(name))
+		}
+	}
+	c.resp.Target, c.resp.Fault = false, false
+	c.resp.Body = append(c.resp.Body[:0], body...)
+}
+
+// describing fields are those of a body that is no more.
+var describing = []string{"Content-Encoding", "Content-Range", "Content-MD5", "Content-Digest", "Repr-Digest", "Digest", "ETag", "Accept-Ranges"}
+
+// responseBody returns response.body: all of a target's body is read for it.
+func (c *call) responseBody(L *glua.LState) glua.LValue {
+	if c.resp.Begun {
+		L.RaiseError("the response has begun: its body is no longer there")
+	}
+	if c.resp.Target {
+		var err error
+		limit := c.shard.owner.options.Config.MaxBody.Int64()
+		c.run.Block(L, func(context.Context) { err = c.exchange.ReadResponse(limit) })
+		if err != nil {
+			c.failWith(L, err)
+		}
+	}
+	c.run.Charge(L, len(c.resp.Body)+16)
+	return glua.LString(c.resp.Body)
+}
+
+func responseFlush(L *glua.LState) int {
+	c, _ := self(L)
+	if c.resp.Target {
+		L.RaiseError("the response's body comes from the target, which needs no flush")
+	}
+	c.flush(L)
+	return 0
+}
+
+func (c *call) flush(L *glua.LState) {
+	var err error
+	c.run.Block(L, func(context.Context) { err = c.exchange.Flush() })
+	if err != nil {
+		c.failWith(L, err)
+	}
+}
+
+// headersMeta makes the metatable of request.headers or response.headers.
+func headersMeta(L *glua.LState, ofResponse bool) *glua.LTable {
+	header := func(c *call) http1.Header {
+		if ofResponse {
+			return *c.resp.Header
+		}
+		return *c.req.Header
+	}
+	visible := func(c *call, f *http1.Field) bool { return !f.Dropped && (ofResponse || c.req.visible(f)) }
+	meta := L.NewTable()
+	meta.RawSetString("__index", L.NewFunction(func(L *glua.LState) int {
+		c := callOf(L)
+		name, ok := L.Get(2).(glua.LString)
+		var value []byte
+		switch {
+		case !ok || !isToken(string(name)):
+		case ofResponse:
+			value = c.resp.Header.Value(view(string(name)))
+		default:
+			value = c.header(view(string(name)))
+		}
+		if value == nil {
+			L.Push(glua.LNil)
+		} else {
+			L.Push(c.text(L, value))
+		}
+		return 1
+	}))
+	meta.RawSetString("__newindex", L.NewFunction(func(L *glua.LState) int {
+		callOf(L)
+		if ofResponse {
+			return responseHeader(L)
+		}
+		return requestSetHeader(L)
+	}))
+	meta.RawSetString("__pairs", L.NewFunction(func(L *glua.LState) int {
+		c := callOf(L)
+		i := 0
+		L.Push(L.NewFunction(func(L *glua.LState) int {
+			for h := header(c); i < len(h); {
+				f := &h[i]
+				i++
+				if visible(c, f) {
+					L.Push(c.text(L, f.Name))
+					L.Push(c.text(L, f.Value))
+					return 2
+				}
+			}
+			return 0
+		}))
+		return 1
+	}))
+	meta.RawSetString("__metatable", glua.LFalse)
+	meta.RawSetString("__len", L.NewFunction(func(L *glua.LState) int {
+		L.Push(glua.LNumber(len(header(callOf(L)))))
+		return 1
+	}))
+	return meta
+}
+
+// requestJSON decodes the body.
+func requestJSON(L *glua.LState) int {
+	c, _ := self(L)
+	text, _ := c.readBody(L).(glua.LString)
+	value, err := modules.DecodeJSON(L, view(string(text)))
+	if err != nil {
+		L.Push(glua.LNil)
+		L.Push(glua.LString(err.Error()))
+		return 2
+	}
+	L.Push(value)
+	return 1
+}

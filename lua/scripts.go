@@ -1,0 +1,285 @@
+package lua
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// Options are what Load needs.
+type Options struct {
+	Tenant  string
+	Dir     string   // the scripts directory
+	Scripts []string // names of files in it, in the order of loading
+	Config  Config
+	Log     zerolog.Logger
+	Cache   *Cache
+	Store   modules.Store // of the module shared; the owner keeps it over reloads
+	Env     func(name string) (string, bool)
+	Clock   modules.Clock
+	Random  interface{ Read(p []byte) (int, error) }
+	// Shards is how many VMs there may be; 0 is one for each processor.
+	Shards int
+	// Cover, if not nil, is called before each statement that runs.
+	Cover func(name string, line int)
+}
+
+// Scripts are the scripts of one tenant, loaded. Its methods may be called by
+// many goroutines at once.
+type Scripts struct {
+	options    Options
+	tenant     *modules.Tenant
+	limits     vm.Limits
+	loadLimits vm.Limits
+	turns      *vm.Turns
+
+	names   []string // of the scripts' files
+	scripts map[string]*script
+	files   map[string]*file // all that were loaded, modules too; fixed once accepted
+	sealed  bool             // files is complete
+
+	shards []atomic.Pointer[shard]
+	making sync.Mutex
+	grown  sync.WaitGroup
+	closed atomic.Bool
+	busy   atomic.Uint32
+
+	errors errorLog
+	stats  Stats
+}
+
+// Stats counts what became of requests.
+type Stats struct {
+	Runs, Failures, Exhausted, Quarantined, Recycled atomic.Uint64
+}
+
+// Load reads, compiles and runs the scripts once. Errors name file and line
+// where a script is at fault.
+func Load(o Options) (*Scripts, error) {
+	if o.Shards == 0 {
+		o.Shards = runtime.GOMAXPROCS(0)
+	}
+	s := &Scripts{
+		options: o, scripts: map[string]*script{}, files: map[string]*file{},
+		turns: vm.NewTurns(max(1, o.Shards/2)), shards: make([]atomic.Pointer[shard], o.Shards),
+	}
+	c := &o.Config
+	s.limits = vm.Limits{
+		Instructions: c.MaxInstructions, Memory: c.MaxMemory.Int64(), Timeout: c.Timeout.Std(),
+		TotalTimeout: c.TotalTimeout.Std(), Coroutines: c.MaxCoroutines,
+	}
+	s.loadLimits = s.limits
+	s.loadLimits.Instructions = max(s.limits.Instructions, minLoadInstructions)
+	s.loadLimits.Timeout = max(s.limits.Timeout, loadTimeout)
+	s.loadLimits.TotalTimeout = loadTotalTimeout
+	s.tenant = &modules.Tenant{
+		Name: o.Tenant, Log: o.Log, Clock: o.Clock, Random: o.Random, Store: o.Store, Env: s.env,
+		HTTP: modules.NewClient(modules.ClientConfig{
+			Timeout: c.HTTP.Timeout.Std(), MaxResponse: c.HTTP.MaxResponse.Int64(),
+			Allow: networks(c.HTTP.Allow), Deny: networks(c.HTTP.Deny),
+		}),
+	}
+	for _, name := range o.Scripts {
+		name, err := scriptName(name)
+		if err != nil {
+			return nil, err
+		}
+		s.names = append(s.names, name)
+		s.scripts[name] = &script{name: name}
+	}
+	first, err := s.newShard()
+	if err != nil {
+		s.tenant.HTTP.Close()
+		return nil, err
+	}
+	s.sealed = true
+	s.shards[0].Store(first)
+	return s, nil
+}
+
+// Loading has limits of its own: it is the operator who waits for it.
+const (
+	minLoadInstructions = 50_000_000
+	loadTimeout         = 2 * time.Second
+	loadTotalTimeout    = 10 * time.Second
+)
+
+func (s *Scripts) env(name string) (string, bool) {
+	if !slices.Contains(s.options.Config.Env, name) || s.options.Env == nil {
+		return "", false
+	}
+	return s.options.Env(name)
+}
+
+// file returns a script's file: while the first VM is loaded, from the
+// directory; afterwards only what was accepted then.
+func (s *Scripts) file(name string) (*file, error) {
+	if f := s.files[name]; f != nil {
+		return f, nil
+	}
+	if s.sealed {
+		return nil, fmt.Errorf("file %q was not there when the scripts were accepted", name)
+	}
+	f, err := s.options.Cache.load(s.options.Dir, name, s.options.Cover != nil)
+	if err != nil {
+		return nil, err
+	}
+	s.files[name] = f
+	return f, nil
+}
+
+// Current reports whether loading with these options again would give the
+// same scripts.
+func (s *Scripts) Current(o *Options) bool {
+	have := &s.options
+	if have.Tenant != o.Tenant || have.Dir != o.Dir || !slices.Equal(have.Scripts, o.Scripts) || !reflect.DeepEqual(have.Config, o.Config) {
+		return false
+	}
+	for name, f := range s.files {
+		fresh, err := o.Cache.load(o.Dir, name, o.Cover != nil)
+		if err != nil || fresh.sum != f.sum {
+			return false
+		}
+	}
+	return true
+}
+
+// Release ends all quarantines.
+func (s *Scripts) Release() {
+	for _, script := range s.scripts {
+		script.failures.Store(0)
+		script.spells.Store(0)
+		script.until.Store(0)
+	}
+}
+
+// Close frees what the scripts hold besides memory. Requests in flight go on.
+func (s *Scripts) Close() {
+	s.closed.Store(true)
+	s.grown.Wait()
+	s.tenant.HTTP.Close()
+}
+
+// Files lists what was loaded, as paths.
+func (s *Scripts) Files() []string {
+	var list []string
+	for name := range s.files {
+		list = append(list, filepath.Join(s.options.Dir, filepath.FromSlash(name)))
+	}
+	slices.Sort(list)
+	return list
+}
+
+// Idle reports whether the scripts declare nothing, so that requests need not
+// be shown to them.
+func (s *Scripts) Idle() bool {
+	sh := s.shards[0].Load()
+	return sh != nil && sh.chain.idle()
+}
+
+// acquire returns a VM, locked. hint spreads requests over VMs.
+func (s *Scripts) acquire(hint uint64) (*shard, error) {
+	n := uint64(len(s.shards))
+	var made *shard
+	missing := false
+	for i := range n {
+		sh := s.shards[(hint+i)%n].Load()
+		switch {
+		case sh == nil:
+			missing = true
+		case sh.lock.TryLock():
+			return sh, nil
+		case made == nil:
+			made = sh
+		}
+	}
+	if made == nil {
+		return s.first()
+	}
+	if missing {
+		s.grow()
+	}
+	if made.lock.Waiting() >= s.options.Config.MaxWaiting {
+		return nil, ErrBusy
+	}
+	made.lock.Lock()
+	return made, nil
+}
+
+// first makes a VM where there is none any more.
+func (s *Scripts) first() (*shard, error) {
+	s.making.Lock()
+	defer s.making.Unlock()
+	sh := s.shards[0].Load()
+	if sh == nil {
+		var err error
+		if sh, err = s.newShard(); err != nil {
+			return nil, &Error{At: s.options.Clock.Now(), Kind: KindLoad, Message: err.Error()}
+		}
+		s.shards[0].Store(sh)
+	}
+	sh.lock.Lock()
+	return sh, nil
+}
+
+// grow makes one more VM, beside the requests.
+func (s *Scripts) grow() {
+	if !s.making.TryLock() {
+		return
+	}
+	if s.closed.Load() {
+		s.making.Unlock()
+		return
+	}
+	s.grown.Add(1)
+	go func() {
+		defer s.grown.Done()
+		defer s.making.Unlock()
+		for i := range s.shards {
+			if s.shards[i].Load() != nil {
+				continue
+			}
+			sh, err := s.newShard()
+			if err != nil {
+				s.record(&Error{At: s.options.Clock.Now(), Kind: KindLoad, Message: err.Error()})
+				return
+			}
+			s.shards[i].Store(sh)
+			return
+		}
+	}()
+}
+
+// release gives a VM back. One whose globals have grown too large is left to
+// its requests in flight, and replaced.
+func (s *Scripts) release(sh *shard) {
+	if limit := sh.lock.MaxMemory; limit > 0 && sh.lock.Allocated > limit/4 {
+		sh.lock.Allocated = 0
+		if vm.Live(sh.main, limit) > limit {
+			s.recycle(sh, limit)
+		}
+	}
+	sh.lock.Unlock()
+}
+
+func (s *Scripts) recycle(sh *shard, limit int64) {
+	for i := range s.shards {
+		if s.shards[i].CompareAndSwap(sh, nil) {
+			s.stats.Recycled.Add(1)
+			s.record(&Error{
+				At: s.options.Clock.Now(), Kind: string(vm.OutOfVMMemory),
+				Message: fmt.Sprintf("the globals of a VM hold more than lua.max_vm_memory, %d bytes: it is replaced by a fresh one", limit),
+			})
+		}
+	}
+}

@@ -1,0 +1,250 @@
+package lua
+
+import (
+	"fmt"
+	"maps"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/lua/stdlib"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// shard is one VM of a tenant with its lock, which guards everything in it
+// but chain.
+type shard struct {
+	owner *Scripts
+	lock  *vm.Lock
+	main  *glua.LState
+	chain *chain
+
+	free     []*call
+	entry    *glua.LFunction
+	interned map[string]glua.LValue
+
+	requestMeta, responseMeta, headersMeta, responseHeadersMeta, errorMeta *glua.LTable
+
+	functions vm.Functions
+	builtin   map[string]*glua.LTable // "keystone.json" and the like
+	loaded    map[string]glua.LValue  // modules of the tenant's directory
+	declarer  *declarer
+}
+
+// vmOptions make threads small: a request holds one while it waits.
+var vmOptions = glua.Options{
+	SkipOpenLibs: true, RegistrySize: 128, RegistryMaxSize: 64 << 10, RegistryGrowStep: 1024,
+	CallStackSize: 256, MinimizeStackMemory: true,
+}
+
+// newShard makes a VM and loads the tenant's scripts into it.
+func (s *Scripts) newShard() (*shard, error) {
+	main := glua.NewState(vmOptions)
+	sh := &shard{
+		owner: s, main: main, lock: vm.NewLock(main, s.options.Config.MaxVMMemory.Int64(), s.turns),
+		interned: map[string]glua.LValue{}, loaded: map[string]glua.LValue{}, builtin: map[string]*glua.LTable{},
+		functions: vm.Functions{SetIndex: stdlib.SetIndex, Line: s.options.Cover},
+	}
+	sh.lock.Lock()
+	defer sh.lock.Unlock()
+	if err := sh.load(); err != nil {
+		main.Close()
+		return nil, err
+	}
+	return sh, nil
+}
+
+func (sh *shard) load() error {
+	run := &vm.Run{}
+	run.Begin(sh.lock, &sh.owner.loadLimits, nil)
+	defer run.End()
+	thread, _ := sh.main.NewThread()
+	thread.SetContext(run)
+	sh.main.G.CurrentThread = thread
+	sh.openLibraries()
+	for _, name := range sh.owner.names {
+		if err := sh.runScript(thread, run, name); err != nil {
+			return err
+		}
+	}
+	var err error
+	sh.declarer.closed = true
+	if sh.chain, err = sh.declarer.compose(); err != nil {
+		return err
+	}
+	if sh.owner.options.Config.StrictGlobals {
+		vm.FreezeInPlace(sh.main, "the globals' table (lua.strict_globals)", sh.main.G.Global)
+	}
+	return nil
+}
+
+// runScript runs the body of a script, which declares.
+func (sh *shard) runScript(thread *glua.LState, run *vm.Run, name string) error {
+	f, err := sh.owner.file(name)
+	if err != nil {
+		return err
+	}
+	main, err := f.program.Instantiate(sh.main, &sh.functions)
+	if err != nil {
+		return err
+	}
+	sh.declarer.scope, sh.declarer.script = sh.declarer.root, sh.owner.scripts[name]
+	sh.main.G.CurrentThread = thread
+	thread.Push(main)
+	if err := thread.PCall(0, 0, nil); err != nil {
+		return &LoadError{Script: name, Err: failure(err, run.Exhausted())}
+	}
+	return nil
+}
+
+// LoadError says which script could not be loaded.
+type LoadError struct {
+	Script string
+	Err    error
+}
+
+func (e *LoadError) Error() string {
+	if failed, ok := e.Err.(*Error); ok && hasPosition(failed.Message) { //nolint:errorlint // failure returns it unwrapped
+		return failed.Message
+	}
+	return fmt.Sprintf("%s: %v", e.Script, e.Err)
+}
+
+func (e *LoadError) Unwrap() error { return e.Err }
+
+// openLibraries fills the globals.
+func (sh *shard) openLibraries() {
+	L, o := sh.main, &sh.owner.options
+	stdlib.Open(L, o.Clock.Now)
+	globals := L.G.Global
+	freeze := func(name string, t *glua.LTable) *glua.LTable { return vm.Freeze(L, name, t) }
+	for name, t := range modules.Open(L, sh.owner.tenant) {
+		frozen := freeze(name, t)
+		if name == "log" {
+			frozen.Metatable.(*glua.LTable).RawSetString("__call", L.NewFunction(modules.LogCall(sh.owner.tenant))) //nolint:forcetypeassert // Freeze makes it
+		}
+		sh.builtin["keystone."+name] = frozen
+		if globalModules[name] {
+			globals.RawSetString(name, frozen)
+		}
+	}
+	sh.declarer = &declarer{declarations: newDeclarations()}
+	sh.declarer.open(L, globals, freeze)
+	globals.RawSetString("require", L.NewFunction(sh.require))
+	globals.RawSetString("print", L.NewFunction(modules.Print(sh.owner.tenant)))
+	for name, f := range flat(sh.owner.tenant) {
+		globals.RawSetString(name, L.NewFunction(f))
+	}
+	sh.openObjects()
+	sh.entry = L.NewFunction(enter)
+}
+
+// globalModules are there without require.
+var globalModules = map[string]bool{"json": true, "log": true, "shared": true, "http": true, "limit": true}
+
+// openObjects makes the metatables of what every request has.
+func (sh *shard) openObjects() {
+	L := sh.main
+	object := func(methods map[string]glua.LGFunction, property glua.LGFunction, set glua.LGFunction) *glua.LTable {
+		table := L.NewTable()
+		for name, f := range methods {
+			table.RawSetString(name, L.NewFunction(f))
+		}
+		properties := L.NewTable()
+		properties.RawSetString("__index", L.NewFunction(property))
+		table.Metatable = properties
+		meta := L.NewTable()
+		meta.RawSetString("__index", table)
+		meta.RawSetString("__newindex", L.NewFunction(set))
+		meta.RawSetString("__metatable", glua.LFalse)
+		return meta
+	}
+	sh.requestMeta = object(requestMethods, requestProperty, refuseSet("request"))
+	sh.responseMeta = object(responseMethods, responseProperty, setResponseProperty)
+	sh.headersMeta = headersMeta(L, false)
+	sh.responseHeadersMeta = headersMeta(L, true)
+	sh.errorMeta = L.NewTable()
+	sh.errorMeta.RawSetString("__tostring", L.NewFunction(errorString))
+	sh.errorMeta.RawSetString("__metatable", glua.LFalse)
+}
+
+// require returns a module: one of the gateway's, or a file of the tenant's
+// own directory, which is loaded once in each VM.
+func (sh *shard) require(L *glua.LState) int {
+	name := L.CheckString(1)
+	if t, ok := sh.builtin[name]; ok {
+		L.Push(t)
+		return 1
+	}
+	if value, ok := sh.loaded[name]; ok {
+		if value == nil {
+			L.RaiseError("module %q requires itself", name)
+		}
+		L.Push(value)
+		return 1
+	}
+	path, err := moduleName(name)
+	if err != nil {
+		L.ArgError(1, err.Error())
+	}
+	if sh.declarer.closed {
+		L.RaiseError("module %q is not loaded: require it where the script is loaded, outside of functions that handle requests", name)
+	}
+	f, err := sh.owner.file(sh.owner.options.Tenant + "/" + path)
+	if err != nil {
+		L.RaiseError("%s", err.Error())
+	}
+	main, err := sh.instantiate(f.program)
+	if err != nil {
+		L.RaiseError("%s", err.Error())
+	}
+	sh.loaded[name] = nil
+	L.Push(main)
+	L.Push(glua.LString(name))
+	L.Call(1, 1)
+	value := L.Get(-1)
+	L.Pop(1)
+	if value == glua.LNil {
+		value = glua.LTrue
+	}
+	sh.loaded[name] = value
+	L.Push(value)
+	return 1
+}
+
+// instantiate makes the function of a program while another runs.
+func (sh *shard) instantiate(p *vm.Program) (*glua.LFunction, error) {
+	thread := sh.main.G.CurrentThread
+	defer func() { sh.main.G.CurrentThread = thread }()
+	return p.Instantiate(sh.main, &sh.functions)
+}
+
+// Known lists the names that scripts find as globals, for check's warnings.
+func (sh *shard) known() map[string]bool {
+	names := map[string]bool{}
+	sh.main.G.Global.ForEach(func(k, _ glua.LValue) { names[k.String()] = true })
+	maps.Copy(names, map[string]bool{"arg": true})
+	return names
+}
+
+// intern returns a Lua string. Short ones are kept, so that what every
+// request has in common is not allocated again.
+func (sh *shard) intern(b []byte) glua.LValue {
+	if v, ok := sh.interned[string(b)]; ok {
+		return v
+	}
+	v := glua.LValue(glua.LString(b))
+	if len(b) <= maxInterned {
+		if len(sh.interned) >= maxInternedCount {
+			clear(sh.interned)
+		}
+		sh.interned[string(v.(glua.LString))] = v //nolint:forcetypeassert // made above
+	}
+	return v
+}
+
+// Bounds of intern: at most 128 KiB of text a VM.
+const (
+	maxInterned      = 64
+	maxInternedCount = 2048
+)

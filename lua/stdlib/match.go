@@ -1,0 +1,405 @@
+package stdlib
+
+import (
+	"math"
+	"strings"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+const (
+	maxCaptures = 32
+	// maxMatchDepth bounds the recursion of a match, as C Lua's MAXCCALLS does.
+	maxMatchDepth = 200
+
+	captureUnfinished = -1
+	capturePosition   = -2
+
+	// noMatch is where a match ends that failed.
+	noMatch = -1
+)
+
+// specials make a pattern of what is otherwise a plain string.
+const specials = "^$*+?.([%-"
+
+// stepsPerSpend is how many steps of a match are counted at once; four take
+// about as long as an instruction.
+const stepsPerSpend = 256
+
+// matcher matches a pattern of Lua 5.1's; it is lstrlib.c's MatchState.
+type matcher struct {
+	L        *glua.LState
+	src, pat string
+
+	steps    int
+	depth    int
+	level    int // captures, finished or not
+	captures [maxCaptures]struct{ init, size int }
+}
+
+// try matches at src[s:], and returns where the match ends.
+func (m *matcher) try(s, p int) int {
+	m.level, m.depth = 0, 0
+	return m.match(s, p)
+}
+
+// done counts the steps that haven't been counted yet.
+func (m *matcher) done() {
+	vm.RunOf(m.L).Spend(m.L, m.steps/4)
+	m.steps = 0
+}
+
+func (m *matcher) step() {
+	if m.steps++; m.steps >= stepsPerSpend {
+		m.done()
+	}
+}
+
+func (m *matcher) fail(message string) { m.L.RaiseError("%s", message) }
+
+// match matches pat[p:] at src[s:].
+func (m *matcher) match(s, p int) int {
+	if m.depth++; m.depth > maxMatchDepth {
+		m.fail("pattern too complex")
+	}
+	defer func() { m.depth-- }()
+	for p < len(m.pat) {
+		m.step()
+		switch c := m.pat[p]; {
+		case c == '(':
+			if p+1 < len(m.pat) && m.pat[p+1] == ')' {
+				return m.startCapture(s, p+2, capturePosition)
+			}
+			return m.startCapture(s, p+1, captureUnfinished)
+		case c == ')':
+			return m.endCapture(s, p+1)
+		case c == '%' && p+1 < len(m.pat) && m.pat[p+1] == 'b':
+			if s = m.balance(s, p+2); s == noMatch {
+				return noMatch
+			}
+			p += 4
+			continue
+		case c == '%' && p+1 < len(m.pat) && m.pat[p+1] == 'f':
+			end, ok := m.frontier(s, p+2)
+			if !ok {
+				return noMatch
+			}
+			p = end
+			continue
+		case c == '%' && p+1 < len(m.pat) && m.pat[p+1] >= '0' && m.pat[p+1] <= '9':
+			if s = m.backReference(s, m.pat[p+1]); s == noMatch {
+				return noMatch
+			}
+			p += 2
+			continue
+		case c == '$' && p+1 == len(m.pat):
+			if s == len(m.src) {
+				return s
+			}
+			return noMatch
+		}
+		end := m.classEnd(p)
+		var suffix byte
+		if end < len(m.pat) {
+			suffix = m.pat[end]
+		}
+		switch suffix {
+		case '?':
+			if m.single(s, p, end) {
+				if e := m.match(s+1, end+1); e != noMatch {
+					return e
+				}
+			}
+			p = end + 1
+		case '*':
+			return m.maxExpand(s, p, end, 0)
+		case '+':
+			return m.maxExpand(s, p, end, 1)
+		case '-':
+			return m.minExpand(s, p, end)
+		default:
+			if !m.single(s, p, end) {
+				return noMatch
+			}
+			s++
+			p = end
+		}
+	}
+	return s
+}
+
+// classEnd returns where the single-character item at pat[p] ends.
+func (m *matcher) classEnd(p int) int {
+	c := m.pat[p]
+	p++
+	switch c {
+	case '%':
+		if p == len(m.pat) {
+			m.fail("malformed pattern (ends with '%')")
+		}
+		return p + 1
+	case '[':
+		if p < len(m.pat) && m.pat[p] == '^' {
+			p++
+		}
+		for first := true; first || p >= len(m.pat) || m.pat[p] != ']'; first = false {
+			m.step()
+			if p >= len(m.pat) {
+				m.fail("malformed pattern (missing ']')")
+			}
+			c := m.pat[p]
+			p++
+			if c == '%' && p < len(m.pat) {
+				p++
+			}
+		}
+		return p + 1
+	}
+	return p
+}
+
+// single reports whether src[s] matches the item pat[p:end].
+func (m *matcher) single(s, p, end int) bool {
+	if s >= len(m.src) {
+		return false
+	}
+	c := m.src[s]
+	switch m.pat[p] {
+	case '.':
+		return true
+	case '%':
+		return inClass(c, m.pat[p+1])
+	case '[':
+		return m.inSet(c, p, end-1)
+	default:
+		return m.pat[p] == c
+	}
+}
+
+// inSet reports whether c is in the set pat[p:last+1]; pat[last] is its ].
+func (m *matcher) inSet(c byte, p, last int) bool {
+	in := true
+	p++
+	if m.pat[p] == '^' {
+		in = false
+		p++
+	}
+	m.steps += (last - p) / 4
+	for ; p < last; p++ {
+		switch {
+		case m.pat[p] == '%':
+			p++
+			if inClass(c, m.pat[p]) {
+				return in
+			}
+		case p+2 < last && m.pat[p+1] == '-':
+			if m.pat[p] <= c && c <= m.pat[p+2] {
+				return in
+			}
+			p += 2
+		case m.pat[p] == c:
+			return in
+		}
+	}
+	return !in
+}
+
+func (m *matcher) maxExpand(s, p, end, least int) int {
+	n := 0
+	for m.single(s+n, p, end) {
+		m.step()
+		n++
+	}
+	for ; n >= least; n-- {
+		m.step()
+		if e := m.match(s+n, end+1); e != noMatch {
+			return e
+		}
+	}
+	return noMatch
+}
+
+func (m *matcher) minExpand(s, p, end int) int {
+	for {
+		m.step()
+		if e := m.match(s, end+1); e != noMatch {
+			return e
+		}
+		if !m.single(s, p, end) {
+			return noMatch
+		}
+		s++
+	}
+}
+
+func (m *matcher) startCapture(s, p, size int) int {
+	if m.level >= maxCaptures {
+		m.fail("too many captures")
+	}
+	m.captures[m.level].init, m.captures[m.level].size = s, size
+	m.level++
+	e := m.match(s, p)
+	if e == noMatch {
+		m.level--
+	}
+	return e
+}
+
+func (m *matcher) endCapture(s, p int) int {
+	open := -1
+	for i := m.level - 1; i >= 0; i-- {
+		if m.captures[i].size == captureUnfinished {
+			open = i
+			break
+		}
+	}
+	if open < 0 {
+		m.fail("invalid pattern capture")
+	}
+	m.captures[open].size = s - m.captures[open].init
+	e := m.match(s, p)
+	if e == noMatch {
+		m.captures[open].size = captureUnfinished
+	}
+	return e
+}
+
+// balance matches %bxy, whose x is pat[p].
+func (m *matcher) balance(s, p int) int {
+	if p+1 >= len(m.pat) {
+		m.fail("unbalanced pattern")
+	}
+	if s >= len(m.src) || m.src[s] != m.pat[p] {
+		return noMatch
+	}
+	depth := 1
+	for i := s + 1; i < len(m.src); i++ {
+		m.step()
+		switch m.src[i] {
+		case m.pat[p+1]:
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case m.pat[p]:
+			depth++
+		}
+	}
+	return noMatch
+}
+
+// frontier matches %f[set], whose [ is pat[p], and returns where it ends.
+func (m *matcher) frontier(s, p int) (int, bool) {
+	if p >= len(m.pat) || m.pat[p] != '[' {
+		m.fail("missing '[' after '%f' in pattern")
+	}
+	end := m.classEnd(p)
+	var before, here byte
+	if s > 0 {
+		before = m.src[s-1]
+	}
+	if s < len(m.src) {
+		here = m.src[s]
+	}
+	return end, !m.inSet(before, p, end-1) && m.inSet(here, p, end-1)
+}
+
+// backReference matches what a capture has matched.
+func (m *matcher) backReference(s int, digit byte) int {
+	i := int(digit) - '1'
+	if i < 0 || i >= m.level || m.captures[i].size == captureUnfinished {
+		m.fail("invalid capture index")
+	}
+	captured := m.captures[i]
+	if captured.size < 0 || len(m.src)-s < captured.size {
+		return noMatch
+	}
+	m.steps += captured.size / 16
+	if m.src[s:s+captured.size] != m.src[captured.init:captured.init+captured.size] {
+		return noMatch
+	}
+	return s + captured.size
+}
+
+// capture is value i of a match of src[s:e].
+func (m *matcher) capture(i, s, e int) glua.LValue {
+	if i >= m.level {
+		if i > 0 {
+			m.fail("invalid capture index")
+		}
+		return glua.LString(m.src[s:e])
+	}
+	switch captured := m.captures[i]; captured.size {
+	case capturePosition:
+		return glua.LNumber(captured.init + 1)
+	case captureUnfinished:
+		m.fail("unfinished capture")
+		return nil
+	default:
+		return glua.LString(m.src[captured.init : captured.init+captured.size])
+	}
+}
+
+// push pushes the captures of a match of src[s:e], or all of it if whole is
+// set and there are none, and returns how many they are.
+func (m *matcher) push(s, e int, whole bool) int {
+	n := m.level
+	if n == 0 && whole {
+		n = 1
+	}
+	vm.RunOf(m.L).Charge(m.L, 16*n)
+	for i := range n {
+		m.L.Push(m.capture(i, s, e))
+	}
+	return n
+}
+
+// inClass reports whether c is of the class that a letter names, as C's
+// functions say in the "C" locale; an upper-case letter is the opposite. What
+// names none stands for itself.
+func inClass(c, class byte) bool {
+	var in bool
+	switch class | 0x20 {
+	case 'a':
+		in = isAlpha(c)
+	case 'c':
+		in = c < 32 || c == 127
+	case 'd':
+		in = isDigit(c)
+	case 'l':
+		in = c >= 'a' && c <= 'z'
+	case 'p':
+		in = c > 32 && c < 127 && !isAlpha(c) && !isDigit(c)
+	case 's':
+		in = c == ' ' || c >= '\t' && c <= '\r'
+	case 'u':
+		in = c >= 'A' && c <= 'Z'
+	case 'w':
+		in = isAlpha(c) || isDigit(c)
+	case 'x':
+		in = digit(c) < 16
+	case 'z':
+		in = c == 0
+	default:
+		return class == c
+	}
+	if !isAlpha(class) {
+		return class == c
+	}
+	return in == (class&0x20 != 0)
+}
+
+func isAlpha(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// plainIndex is strings.Index, counted.
+func plainIndex(L *glua.LState, s, what string) int {
+	i := strings.Index(s, what)
+	n := i
+	if n < 0 {
+		n = len(s)
+	}
+	vm.RunOf(L).Spend(L, min((n+len(what))/16, math.MaxInt32))
+	return i
+}

@@ -1,0 +1,261 @@
+package stdlib
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// gopher-lua's own PCall isn't used: when an error is raised, it closes the
+// upvalues of all frames, also of those that go on (their closures then have a
+// copy of the locals that they share), and of none when the engine panics. A
+// protected call therefore gets a thread of its own: what is thrown away after
+// an error is exactly what the error unwound, and closures keep its registers.
+
+// PCall calls fn with args in protected mode on behalf of L, and returns its
+// results; valid until the next call. If ok is false, results is the error
+// value alone. A run that is exhausted is not protected from: it is raised.
+// Go code that calls back into Lua and wants the errors uses this instead of
+// LState.PCall, which spoils the upvalues of the frames below. The library
+// must be open on L's VM.
+func PCall(L *glua.LState, fn glua.LValue, args ...glua.LValue) (results []glua.LValue, ok bool) {
+	l := libOf(L)
+	thread := l.enter(L)
+	thread.state.Push(fn)
+	for _, arg := range args {
+		thread.state.Push(arg)
+	}
+	failure := thread.call(len(args))
+	l.leave(L, thread)
+	if failure != nil {
+		return []glua.LValue{failure}, false
+	}
+	for i := range thread.state.GetTop() {
+		results = append(results, thread.state.Get(i+1))
+	}
+	l.release(thread)
+	return results, true
+}
+
+func (l *lib) pcall(L *glua.LState) int {
+	fn := checkPresent(L, 1)
+	thread := l.enter(L)
+	n := L.GetTop()
+	L.XMoveTo(thread.state, n)
+	failure := thread.call(n - 1)
+	l.leave(L, thread)
+	if failure != nil {
+		L.Push(glua.LFalse)
+		L.Push(l.rooted(fn, failure))
+		return 2
+	}
+	L.Push(glua.LTrue)
+	return 1 + l.results(L, thread)
+}
+
+func (l *lib) xpcall(L *glua.LState) int {
+	fn := checkPresent(L, 1)
+	handler := checkPresent(L, 2)
+	thread := l.enter(L)
+	thread.state.Push(fn)
+	failure := thread.call(0)
+	l.leave(L, thread)
+	if failure == nil {
+		L.SetTop(0)
+		L.Push(glua.LTrue)
+		return 1 + l.results(L, thread)
+	}
+	// The handler is protected too: its own error becomes the result.
+	second := l.enter(L)
+	second.state.Push(handler)
+	second.state.Push(l.rooted(fn, failure))
+	failure = second.call(1)
+	l.leave(L, second)
+	L.SetTop(0)
+	L.Push(glua.LFalse)
+	if failure != nil {
+		L.Push(failure)
+		return 2
+	}
+	return 1 + l.results(L, second)
+}
+
+// results moves a thread's results to L and gives the thread back.
+func (l *lib) results(L *glua.LState, thread *protected) int {
+	n := thread.state.GetTop()
+	thread.state.XMoveTo(L, n)
+	l.release(thread)
+	return n
+}
+
+// rooted mends the message of a Go function at the root of a thread, which has
+// no caller: gopher-lua leaves a space where its position would be, and takes
+// the function for the main chunk.
+func (l *lib) rooted(fn, failure glua.LValue) glua.LValue {
+	f, ok := fn.(*glua.LFunction)
+	if !ok || !f.IsG || f == l.errorFunction {
+		return failure
+	}
+	message, ok := failure.(glua.LString)
+	if !ok || len(message) > 200 {
+		return failure
+	}
+	mended := strings.Replace(string(message), " to main chunk (", " to '?' (", 1)
+	return glua.LString(strings.TrimPrefix(mended, " "))
+}
+
+// protected is a thread for a protected call.
+type protected struct {
+	state *glua.LState
+	depth int
+	// coroutine is which coroutine the call belongs to; nil is the run's own
+	// thread.
+	coroutine *glua.LState
+}
+
+// threads are those that protected calls run on.
+type threads struct {
+	free   []*protected
+	active map[*glua.LState]*protected // by state
+	coroutines
+}
+
+const (
+	threadBytes = 5 << 10
+	// maxDepth bounds threads that wait for one another: protected calls and
+	// resumed coroutines. Each may nest calls 256 deep, on the Go stack too.
+	maxDepth = 100
+	// maxFree bounds the threads that are kept for the next protected call.
+	maxFree = 4
+	// maxSlots is how many values a thread's stack may take that is kept.
+	maxSlots = 1024
+	// threadSlots bounds the stack of a thread: 256 KiB.
+	threadSlots = 16 << 10
+)
+
+// enter begins a protected call: Lua goes on in its thread.
+func (l *lib) enter(L *glua.LState) *protected {
+	run := vm.RunOf(L)
+	depth := l.depth(L) + 1
+	if depth > maxDepth {
+		L.RaiseError("stack overflow")
+	}
+	var thread *protected
+	if n := len(l.threads.free); n > 0 {
+		thread = l.threads.free[n-1]
+		l.threads.free = l.threads.free[:n-1]
+	} else {
+		run.Charge(L, threadBytes)
+		thread = &protected{state: l.newThread()}
+	}
+	run.Spend(L, 5)
+	thread.state.Env = L.Env
+	thread.state.SetContext(run)
+	thread.depth, thread.coroutine = depth, l.coroutineOf(L)
+	l.threads.active[thread.state] = thread
+	return thread
+}
+
+// leave ends a protected call: Lua goes on in L, unless the run is exhausted.
+func (l *lib) leave(L *glua.LState, thread *protected) {
+	L.G.CurrentThread = L
+	delete(l.threads.active, thread.state)
+	vm.RunOf(L).Rethrow(L)
+}
+
+// release keeps the thread of a call that succeeded for the next. After an
+// error it is dropped: closures may share its registers.
+func (l *lib) release(thread *protected) {
+	thread.state.RemoveContext()
+	thread.state.SetTop(0)
+	thread.coroutine = nil
+	if len(l.threads.free) < maxFree && slots(thread.state) <= maxSlots {
+		l.threads.free = append(l.threads.free, thread)
+	}
+}
+
+// newThread makes a thread without a context: one that is derived from a run
+// isn't counted.
+func (l *lib) newThread() *glua.LState {
+	main := l.main
+	if ctx := main.Context(); ctx != nil {
+		main.RemoveContext()
+		defer main.SetContext(ctx)
+	}
+	limit := main.Options.RegistryMaxSize
+	main.Options.RegistryMaxSize = min(limit, threadSlots)
+	thread, _ := main.NewThread()
+	main.Options.RegistryMaxSize = limit
+	return thread
+}
+
+// call calls the function below nargs arguments on the thread's stack, and
+// leaves its results there. It returns the error value of a failure, never a
+// Go nil.
+func (p *protected) call(nargs int) (failure glua.LValue) {
+	state := p.state
+	state.G.CurrentThread = state
+	state.Panic = raise
+	defer func() {
+		if caught := recover(); caught != nil {
+			failure = errorValue(caught)
+		}
+	}()
+	fn := state.Get(-nargs - 1)
+	if _, ok := fn.(*glua.LFunction); !ok && state.GetMetaField(fn, "__call").Type() != glua.LTFunction {
+		return glua.LString("attempt to call a " + fn.Type().String() + " value")
+	}
+	state.Call(nargs, glua.MultRet)
+	return nil
+}
+
+// raise is a thread's way to fail.
+func raise(L *glua.LState) {
+	panic(&glua.ApiError{Type: glua.ApiErrorRun, Object: L.Get(-1)})
+}
+
+// errorValue is what a script gets for a panic.
+func errorValue(caught any) glua.LValue {
+	switch caught := caught.(type) {
+	case *glua.ApiError:
+		if caught.Object != nil {
+			return caught.Object
+		}
+		return glua.LNil
+	case string:
+		if caught == "lua callstack overflow" {
+			return glua.LString("stack overflow")
+		}
+	}
+	return glua.LString(fmt.Sprint("internal error: ", caught))
+}
+
+var (
+	registryField = stateField()
+	slotsField    = registrySlots()
+)
+
+func stateField() int {
+	field, ok := reflect.TypeFor[glua.LState]().FieldByName("reg")
+	if !ok || field.Type.Kind() != reflect.Pointer {
+		panic("BUG: gopher-lua's LState has no reg")
+	}
+	return field.Index[0]
+}
+
+func registrySlots() int {
+	field, ok := reflect.TypeFor[glua.LState]().Field(registryField).Type.Elem().FieldByName("array")
+	if !ok || field.Type.Kind() != reflect.Slice {
+		panic("BUG: gopher-lua's registry has no array")
+	}
+	return field.Index[0]
+}
+
+// slots returns how large the stack of a thread has grown.
+func slots(L *glua.LState) int {
+	return reflect.ValueOf(L).Elem().Field(registryField).Elem().Field(slotsField).Len()
+}

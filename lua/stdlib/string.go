@@ -1,0 +1,231 @@
+package stdlib
+
+import (
+	"strings"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+func (l *lib) openString(L *glua.LState) {
+	content := library(L, map[string]glua.LGFunction{
+		"byte":    strByte,
+		"char":    strChar,
+		"find":    func(L *glua.LState) int { return strFind(L, true) },
+		"format":  l.format,
+		"gmatch":  gmatch,
+		"gsub":    gsub,
+		"len":     func(L *glua.LState) int { L.Push(glua.LNumber(len(checkString(L, 1)))); return 1 },
+		"lower":   func(L *glua.LState) int { return changeCase(L, 'A') },
+		"match":   func(L *glua.LState) int { return strFind(L, false) },
+		"rep":     strRep,
+		"reverse": strReverse,
+		"sub":     strSub,
+		"upper":   func(L *glua.LState) int { return changeCase(L, 'a') },
+	})
+	install(L, glua.StringLibName, content)
+
+	meta := L.CreateTable(0, 2)
+	meta.RawSetString("__index", content)
+	meta.RawSetString("__call", L.NewFunction(callString))
+	L.SetMetatable(glua.LString(""), meta)
+}
+
+// callString makes a property callable: request:method() is request.method
+// called with the request.
+func callString(L *glua.LState) int {
+	if _, ok := L.Get(2).(*glua.LUserData); !ok {
+		L.RaiseError("attempt to call a string value")
+	}
+	L.SetTop(1)
+	return 1
+}
+
+// position turns a position that counts from the end if negative into one that
+// counts from the start; both count from 1.
+func position(i, size int) int {
+	if i < 0 {
+		return max(0, size+i+1)
+	}
+	return i
+}
+
+func strSub(L *glua.LState) int {
+	s := checkString(L, 1)
+	from := max(1, position(checkInt(L, 2), len(s)))
+	to := min(len(s), position(optInt(L, 3, -1), len(s)))
+	if from > to {
+		L.Push(glua.LString(""))
+		return 1
+	}
+	vm.RunOf(L).Charge(L, 16)
+	L.Push(glua.LString(s[from-1 : to]))
+	return 1
+}
+
+func strByte(L *glua.LState) int {
+	s := checkString(L, 1)
+	from := position(optInt(L, 2, 1), len(s))
+	to := min(len(s), position(optInt(L, 3, from), len(s)))
+	from = max(1, from)
+	n := to - from + 1
+	if n <= 0 {
+		return 0
+	}
+	if n > maxUnpack {
+		L.RaiseError("string slice too long")
+	}
+	run := vm.RunOf(L)
+	run.Charge(L, n*16)
+	run.Spend(L, n/8)
+	for i := from; i <= to; i++ {
+		L.Push(glua.LNumber(s[i-1]))
+	}
+	return n
+}
+
+func strChar(L *glua.LState) int {
+	n := L.GetTop()
+	run := vm.RunOf(L)
+	run.Charge(L, 16+2*n)
+	run.Spend(L, n/8)
+	buf := make([]byte, n)
+	for i := range n {
+		c := checkInt(L, i+1)
+		if c < 0 || c > 255 {
+			L.ArgError(i+1, "invalid value")
+		}
+		buf[i] = byte(c) //nolint:gosec // it is below 256
+	}
+	L.Push(glua.LString(buf))
+	return 1
+}
+
+func strRep(L *glua.LState) int {
+	s := checkString(L, 1)
+	n := max(0, checkInt(L, 2))
+	if len(s) == 0 || n == 0 {
+		L.Push(glua.LString(""))
+		return 1
+	}
+	if n > maxString/len(s) {
+		L.RaiseError("resulting string too large")
+	}
+	charge(L, n*len(s))
+	L.Push(glua.LString(strings.Repeat(s, n)))
+	return 1
+}
+
+// maxString bounds a string when there is no limit of memory.
+const maxString = 1 << 30
+
+// charge counts a string that is about to be made.
+func charge(L *glua.LState, size int) {
+	run := vm.RunOf(L)
+	run.Charge(L, 16+size)
+	run.Spend(L, size/64)
+}
+
+func strReverse(L *glua.LState) int {
+	s := checkString(L, 1)
+	charge(L, 2*len(s))
+	buf := make([]byte, len(s))
+	for i := range len(s) {
+		buf[len(s)-1-i] = s[i]
+	}
+	L.Push(glua.LString(buf))
+	return 1
+}
+
+// changeCase turns the letters of the alphabet that begins with first into the
+// other case.
+func changeCase(L *glua.LState, first byte) int {
+	s := checkString(L, 1)
+	run := vm.RunOf(L)
+	run.Spend(L, len(s)/16)
+	i := 0
+	for i < len(s) && s[i]-first >= 26 {
+		i++
+	}
+	if i == len(s) {
+		L.Push(glua.LString(s))
+		return 1
+	}
+	run.Charge(L, 16+2*len(s))
+	buf := []byte(s)
+	for ; i < len(buf); i++ {
+		if buf[i]-first < 26 {
+			buf[i] ^= 0x20
+		}
+	}
+	L.Push(glua.LString(buf))
+	return 1
+}
+
+// strFind is string.find and string.match.
+func strFind(L *glua.LState, find bool) int {
+	s := checkString(L, 1)
+	pattern := checkString(L, 2)
+	init := position(optInt(L, 3, 1), len(s)) - 1
+	init = max(0, min(init, len(s)))
+	if find && (glua.LVAsBool(L.Get(4)) || !strings.ContainsAny(pattern, specials)) {
+		if i := plainIndex(L, s[init:], pattern); i >= 0 {
+			L.Push(glua.LNumber(init + i + 1))
+			L.Push(glua.LNumber(init + i + len(pattern)))
+			return 2
+		}
+		L.Push(glua.LNil)
+		return 1
+	}
+	m := matcher{L: L, src: s, pat: pattern}
+	start, anchored := 0, false
+	if pattern != "" && pattern[0] == '^' {
+		start, anchored = 1, true
+	}
+	for {
+		if e := m.try(init, start); e != noMatch {
+			m.done()
+			if !find {
+				return m.push(init, e, true)
+			}
+			L.Push(glua.LNumber(init + 1))
+			L.Push(glua.LNumber(e))
+			return 2 + m.push(init, e, false)
+		}
+		m.step()
+		if init++; anchored || init > len(s) {
+			break
+		}
+	}
+	m.done()
+	L.Push(glua.LNil)
+	return 1
+}
+
+func gmatch(L *glua.LState) int {
+	s, pattern := checkString(L, 1), checkString(L, 2)
+	vm.RunOf(L).Charge(L, 256)
+	from := 0
+	L.Push(L.NewFunction(func(L *glua.LState) int {
+		m := matcher{L: L, src: s, pat: pattern}
+		for ; from <= len(s); from++ {
+			m.step()
+			begin := from
+			e := m.try(begin, 0)
+			if e == noMatch {
+				continue
+			}
+			m.done()
+			from = e
+			if e == begin {
+				from++
+			}
+			return m.push(begin, e, true)
+		}
+		m.done()
+		L.Push(glua.LNil)
+		return 1
+	}))
+	return 1
+}

@@ -1,0 +1,182 @@
+package stdlib
+
+import (
+	"sort"
+	"strings"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+func openTable(L *glua.LState) {
+	install(L, glua.TabLibName, library(L, map[string]glua.LGFunction{
+		"concat": tableConcat,
+		"getn": func(L *glua.LState) int {
+			L.Push(glua.LNumber(length(L, checkReadable(L, 1))))
+			return 1
+		},
+		"insert": tableInsert,
+		"maxn":   tableMaxN,
+		"remove": tableRemove,
+		"sort":   tableSort,
+	}))
+}
+
+func tableConcat(L *glua.LState) int {
+	t := checkReadable(L, 1)
+	separator := ""
+	if L.Get(2) != glua.LNil {
+		separator = checkString(L, 2)
+	}
+	from := optInt(L, 3, 1)
+	var to int
+	if L.Get(4) == glua.LNil {
+		to = length(L, t)
+	} else {
+		to = checkInt(L, 4)
+	}
+	// What is not there ends the loop before it is long: nil is an error.
+	run := vm.RunOf(L)
+	size := 0
+	for i := from; i <= to; i++ {
+		if i&15 == 0 {
+			run.Spend(L, 8)
+		}
+		switch v := t.RawGet(glua.LNumber(i)).(type) {
+		case glua.LString:
+			size += len(v)
+		case glua.LNumber:
+			size += 32
+		default:
+			L.RaiseError("invalid value (%s) at index %d in table for 'concat'", v.Type().String(), i)
+		}
+		if i < to {
+			size += len(separator)
+		}
+		if size > maxString {
+			L.RaiseError("resulting string too large")
+		}
+	}
+	charge(L, size)
+	var b strings.Builder
+	b.Grow(size)
+	for i := from; i <= to; i++ {
+		b.WriteString(t.RawGet(glua.LNumber(i)).String())
+		if i < to {
+			b.WriteString(separator)
+		}
+	}
+	L.Push(glua.LString(b.String()))
+	return 1
+}
+
+func tableInsert(L *glua.LState) int {
+	t := checkWritable(L, 1)
+	n := length(L, t)
+	switch L.GetTop() {
+	case 2:
+		RawSetIndex(L, t, glua.LNumber(n+1), L.Get(2))
+	case 3:
+		at := checkInt(L, 2)
+		if at < 1 {
+			L.ArgError(2, "position out of bounds")
+		}
+		if at > n {
+			RawSetIndex(L, t, glua.LNumber(at), L.Get(3))
+			break
+		}
+		run := vm.RunOf(L)
+		run.Charge(L, arraySlotBytes)
+		run.Spend(L, (arraySlots(t)-at)/16)
+		t.Insert(at, L.Get(3))
+	default:
+		L.RaiseError("wrong number of arguments to 'insert'")
+	}
+	return 0
+}
+
+func tableRemove(L *glua.LState) int {
+	t := checkWritable(L, 1)
+	n := length(L, t)
+	at := optInt(L, 2, n)
+	if at < 1 || at > n {
+		return 0
+	}
+	vm.RunOf(L).Spend(L, (arraySlots(t)-at)/16)
+	L.Push(t.Remove(at))
+	return 1
+}
+
+// tableMaxN looks at all keys: what next gives.
+func tableMaxN(L *glua.LState) int {
+	t := checkReadable(L, 1)
+	most := glua.LNumber(0)
+	run := vm.RunOf(L)
+	for key, _ := next(L, t, glua.LNil); key != glua.LNil; key, _ = next(L, t, key) {
+		run.Spend(L, 2)
+		if n, ok := key.(glua.LNumber); ok && n > most {
+			most = n
+		}
+	}
+	L.Push(most)
+	return 1
+}
+
+// tableSort sorts a copy, so that a comparator may do what it likes to the
+// table, and an error in it leaves the table as it was. A comparator that
+// contradicts itself gives some order.
+func tableSort(L *glua.LState) int {
+	t := checkWritable(L, 1)
+	var less *glua.LFunction
+	if L.Get(2) != glua.LNil {
+		var ok bool
+		if less, ok = L.Get(2).(*glua.LFunction); !ok {
+			typeError(L, 2, "function")
+		}
+	}
+	n := length(L, t)
+	run := vm.RunOf(L)
+	run.Charge(L, n*16)
+	run.Spend(L, n/4)
+	s := sorter{L: L, run: run, less: less, values: make([]glua.LValue, n)}
+	for i := range n {
+		s.values[i] = t.RawGetInt(i + 1)
+	}
+	sort.Sort(&s)
+	for i, v := range s.values {
+		setSlot(L, t, i+1, v)
+	}
+	return 0
+}
+
+type sorter struct {
+	L      *glua.LState
+	run    *vm.Run
+	less   *glua.LFunction
+	values []glua.LValue
+}
+
+func (s *sorter) Len() int      { return len(s.values) }
+func (s *sorter) Swap(i, j int) { s.values[i], s.values[j] = s.values[j], s.values[i] }
+
+func (s *sorter) Less(i, j int) bool {
+	a, b := s.values[i], s.values[j]
+	s.run.Spend(s.L, 1)
+	if s.less != nil {
+		s.L.Push(s.less)
+		s.L.Push(a)
+		s.L.Push(b)
+		s.L.Call(2, 1)
+		is := glua.LVAsBool(s.L.Get(-1))
+		s.L.Pop(1)
+		return is
+	}
+	if x, ok := a.(glua.LString); ok {
+		if y, ok := b.(glua.LString); ok {
+			s.run.Spend(s.L, min(len(x), len(y))/128)
+			return x < y
+		}
+	}
+	return s.L.LessThan(a, b)
+}

@@ -1,0 +1,47 @@
+package vm
+
+import glua "github.com/yuin/gopher-lua"
+
+// frozenKey marks the metatables of frozen tables. Scripts can't reach them:
+// their __metatable is false.
+const frozenKey = "\x00frozen"
+
+// Freeze returns a table that reads as content does and can't be written.
+// content itself must not be handed to scripts.
+func Freeze(L *glua.LState, name string, content *glua.LTable) *glua.LTable {
+	frozen := L.NewTable()
+	freeze(L, name, frozen, content)
+	return frozen
+}
+
+// FreezeInPlace moves what is in t behind it and freezes t.
+func FreezeInPlace(L *glua.LState, name string, t *glua.LTable) {
+	content := L.NewTable()
+	t.ForEach(func(k, v glua.LValue) { content.RawSet(k, v) })
+	content.ForEach(func(k, _ glua.LValue) { t.RawSet(k, glua.LNil) })
+	freeze(L, name, t, content)
+}
+
+func freeze(L *glua.LState, name string, frozen, content *glua.LTable) {
+	meta := L.NewTable()
+	meta.RawSetString("__index", content)
+	meta.RawSetString("__newindex", L.NewFunction(func(L *glua.LState) int {
+		L.RaiseError("%s is read-only: cannot set %q", name, L.ToString(2))
+		return 0
+	}))
+	meta.RawSetString("__metatable", glua.LFalse)
+	meta.RawSetString(frozenKey, content)
+	frozen.Metatable = meta
+}
+
+// Frozen returns what a frozen table reads as, or nil if t isn't frozen.
+// Functions that write to tables past their metatables must refuse frozen
+// ones; functions that list a table list this content.
+func Frozen(t *glua.LTable) *glua.LTable {
+	meta, ok := t.Metatable.(*glua.LTable)
+	if !ok {
+		return nil
+	}
+	content, _ := meta.RawGetString(frozenKey).(*glua.LTable)
+	return content
+}

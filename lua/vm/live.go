@@ -1,0 +1,70 @@
+package vm
+
+import glua "github.com/yuin/gopher-lua"
+
+// Live estimates the bytes that a VM's globals hold, with all that can be
+// reached from them; it stops counting beyond limit. The lock is held.
+func Live(main *glua.LState, limit int64) int64 {
+	w := walker{limit: limit, seen: map[any]bool{}}
+	w.visit(main.G.Global)
+	w.visit(main.G.Registry)
+	for len(w.todo) > 0 && w.bytes <= limit {
+		next := w.todo[len(w.todo)-1]
+		w.todo = w.todo[:len(w.todo)-1]
+		w.expand(next)
+	}
+	return w.bytes
+}
+
+type walker struct {
+	limit, bytes int64
+	seen         map[any]bool
+	todo         []glua.LValue
+}
+
+// visit counts a value, and notes it for expansion if it has others in it.
+func (w *walker) visit(v glua.LValue) {
+	switch v := v.(type) {
+	case glua.LString:
+		w.bytes += int64(len(v)) + 16
+	case glua.LNumber:
+		w.bytes += 16
+	case *glua.LTable, *glua.LFunction, *glua.LUserData:
+		if !w.seen[v] {
+			w.seen[v] = true
+			w.todo = append(w.todo, v)
+		}
+	}
+}
+
+func (w *walker) expand(v glua.LValue) {
+	switch v := v.(type) {
+	case *glua.LTable:
+		w.bytes += 200
+		w.visit(v.Metatable)
+		v.ForEach(func(k, value glua.LValue) {
+			if w.bytes > w.limit {
+				return
+			}
+			w.bytes += 80
+			w.visit(k)
+			w.visit(value)
+		})
+	case *glua.LFunction:
+		w.bytes += 100
+		for _, upvalue := range v.Upvalues {
+			w.bytes += 50
+			if upvalue != nil {
+				if value := upvalue.Value(); value != nil {
+					w.visit(value)
+				}
+			}
+		}
+		if v.Env != nil {
+			w.visit(v.Env)
+		}
+	case *glua.LUserData:
+		w.bytes += 100
+		w.visit(v.Metatable)
+	}
+}

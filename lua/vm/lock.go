@@ -1,0 +1,93 @@
+package vm
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	glua "github.com/yuin/gopher-lua"
+)
+
+// Lock is the lock of one VM. It is held while Lua instructions run and while
+// Lua values are touched, and never while anything is waited for.
+type Lock struct {
+	mu      sync.Mutex
+	waiting atomic.Int32
+
+	// MaxMemory bounds what all runs in flight have been charged together; 0
+	// is no limit. It must not change while the VM is in use.
+	MaxMemory int64
+
+	// Allocated is what runs that have ended were charged since the holder of
+	// the lock last set it to 0: globals can't have grown by more.
+	Allocated int64
+
+	main  *glua.LState
+	used  int64 // charged to the runs in flight
+	turns *Turns
+}
+
+// NewLock returns the lock of a new VM, whose main thread is main. turns, which may be nil, are shared
+// by all VMs of a tenant.
+func NewLock(main *glua.LState, maxMemory int64, turns *Turns) *Lock {
+	return &Lock{main: main, MaxMemory: maxMemory, turns: turns}
+}
+
+// Lock waits for the VM.
+func (l *Lock) Lock() {
+	if l.mu.TryLock() {
+		return
+	}
+	l.waiting.Add(1)
+	l.mu.Lock()
+	l.waiting.Add(-1)
+}
+
+// TryLock takes the VM if nobody has it.
+func (l *Lock) TryLock() bool { return l.mu.TryLock() }
+
+// Unlock gives the VM to others.
+func (l *Lock) Unlock() { l.mu.Unlock() }
+
+// Waiting returns how many wait for the VM.
+func (l *Lock) Waiting() int { return int(l.waiting.Load()) }
+
+// longRun is how long a run goes on before it needs a turn, in nanoseconds.
+const longRun = 2e6
+
+// share lets others run: those who wait for the VM and, from long runs, the
+// goroutines that wait for a processor.
+func (l *Lock) share(r *Run) {
+	if l.waiting.Load() > 0 {
+		l.pass(runtime.Gosched)
+	} else if r.long {
+		runtime.Gosched()
+	}
+}
+
+// takeTurn waits until few enough runs of the tenant are long.
+func (l *Lock) takeTurn() {
+	select {
+	case l.turns.slots <- struct{}{}:
+	default:
+		l.pass(func() { l.turns.slots <- struct{}{} })
+	}
+}
+
+// pass gives the VM away in the middle of a run, while f runs.
+func (l *Lock) pass(f func()) {
+	thread := l.main.G.CurrentThread
+	l.Unlock()
+	f()
+	l.Lock()
+	l.main.G.CurrentThread = thread
+}
+
+// Turns bounds how many of a tenant's runs may be long at once, so that
+// processors are left for everybody else.
+type Turns struct{ slots chan struct{} }
+
+// NewTurns allows n long runs at once.
+func NewTurns(n int) *Turns { return &Turns{slots: make(chan struct{}, n)} }
+
+func (t *Turns) release() { <-t.slots }

@@ -1,0 +1,497 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// scripted is what scripts see and make of an exchange. It is unused where
+// the tenant has none.
+type scripted struct {
+	request  lua.Request
+	response lua.Response
+	host     string // to send on, if a script has set it
+	body     []byte // all of the request's body, if a script has read or set it
+	read     bool   // body is the client's
+	resized  bool   // body is sent, framed anew
+	keyBuf   []byte
+}
+
+func (s *scripted) reset() {
+	s.request = lua.Request{}
+	s.response.Reset()
+	s.host, s.body, s.read, s.resized = "", nil, false, false
+	if cap(s.keyBuf) > keepScratch {
+		s.keyBuf = nil
+	}
+}
+
+// runScripts runs the tenant's chain, with the pool at its end, and responds.
+func (x *exchange) runScripts() error {
+	x.showRequest()
+	if err := x.tenant.scripts.Serve(x, x.client.number); err != nil {
+		if errors.Is(err, lua.ErrGone) {
+			return errClientGone
+		}
+		return err
+	}
+	return x.respondScripted()
+}
+
+// showRequest fills in what scripts see.
+func (x *exchange) showRequest() {
+	t := x.tenant
+	x.script.request = lua.Request{
+		Method: x.method, Path: x.path, Query: x.query, Host: x.host, Authority: x.req.Authority,
+		Scheme: "http", Protocol: "HTTP/1.1", Remote: x.clientIP, ID: x.id, Tenant: t.name,
+		Header: &x.req.Header, Trusted: x.trusted,
+	}
+	if x.client.Secure {
+		x.script.request.Scheme = "https"
+	}
+	if x.req.Minor == 0 {
+		x.script.request.Protocol = "HTTP/1.0"
+	}
+	x.script.response.Reset()
+	x.locateForScripts()
+	if total := int64(t.scriptsTotal); total > 0 && (x.call.Expiry == 0 || x.start+total < x.call.Expiry) {
+		x.call.Expiry = x.start + total
+	}
+}
+
+// locateForScripts finds what patterns are compared with.
+func (x *exchange) locateForScripts() {
+	r := &x.script.request
+	r.Path, r.Query = x.path, x.query
+	if n := len(x.path); cap(x.script.keyBuf) < n {
+		x.script.keyBuf = make([]byte, 0, max(n, 64))
+	}
+	r.Key = tenants.Key(x.script.keyBuf, x.path)
+	r.Below = r.Key
+	if prefix := x.tenant.prefix; prefix != "" && bytes.HasPrefix(r.Key, []byte(prefix)) {
+		switch rest := r.Key[len(prefix):]; {
+		case len(rest) == 0:
+			r.Below = rootPath
+		case rest[0] == '/':
+			r.Below = rest
+		}
+	}
+}
+
+// The methods below are lua.Exchange's.
+
+// Request returns what scripts see of the request.
+func (x *exchange) Request() *lua.Request { return &x.script.request }
+
+// Response returns what scripts see of the response.
+func (x *exchange) Response() *lua.Response { return &x.script.response }
+
+// HasPool says whether there is a pool.
+func (x *exchange) HasPool() bool { return x.tenant.pool != nil }
+
+// Forward sends the request to the pool. A fault becomes the response.
+func (x *exchange) Forward() error {
+	err := x.forwardScripted()
+	if err == nil {
+		r := &x.script.response
+		r.Target, r.Status, r.Header = true, x.call.Response.Status, &x.call.Response.Header
+		return nil
+	}
+	if faultOf(err) == faultClientGone {
+		x.cause = err
+		return lua.ErrGone
+	}
+	x.Answer(err)
+	return nil
+}
+
+func (x *exchange) forwardScripted() error {
+	s := &x.script
+	x.method = s.request.Method
+	if err := x.stripAgain(); err != nil {
+		return err
+	}
+	switch {
+	case s.request.Replaced:
+		s.body, s.resized = s.request.Body, true
+	case s.read:
+		s.resized = true
+	default:
+		if err := x.admitBody(); err != nil {
+			return err
+		}
+	}
+	return x.forward()
+}
+
+// stripAgain finds the path to send on when a script may have changed it: one
+// that has left the tenant's prefix is sent as it is.
+func (x *exchange) stripAgain() error {
+	if t := x.tenant; t.stripPrefix != "" && len(x.script.request.Below) == len(x.script.request.Key) {
+		x.sendPath = x.path
+		return nil
+	}
+	return x.strip()
+}
+
+// Answer makes the gateway's own error the response.
+func (x *exchange) Answer(err error) {
+	fault := faultOf(err)
+	x.fault, x.code, x.cause = fault, fault.Code, err
+	x.upload.stop(x)
+	if x.begunCall { // a response that can't be passed on
+		x.begunCall = false
+		x.call.End(false)
+	}
+	x.close = x.close || fault.Close
+	r := &x.script.response
+	r.Target, r.Fault, r.Status, r.Header = false, true, fault.Status, &r.Local
+	contentType, body := x.describe(fault)
+	r.Local.Set([]byte("Content-Type"), []byte(contentType))
+	if fault.RetryAfter > 0 {
+		r.Local.Set([]byte("Retry-After"), fmt.Append(nil, fault.RetryAfter))
+	}
+	if fault.Allow != "" {
+		r.Local.Set([]byte("Allow"), []byte(fault.Allow))
+	}
+	r.Body = append(r.Body[:0], body...)
+}
+
+// ReadBody reads all of the client's body.
+func (x *exchange) ReadBody(limit int64) ([]byte, error) {
+	s := &x.script
+	switch {
+	case s.read || s.request.Replaced:
+		return s.body, nil
+	case x.buffered != nil: // sent on already, and still here
+		return x.buffered, nil
+	case x.req.Framing == http1.NoBody:
+		return nil, nil
+	case s.response.Target || x.call.Attempts > 0:
+		return nil, errors.New("the body is no longer there: read request.body before next()")
+	}
+	body, err := x.readWhole(min(limit, x.snap.maxBody))
+	if err != nil {
+		fault := faultOf(err)
+		x.close = x.close || fault.Close
+		if fault == faultClientGone {
+			return nil, lua.ErrGone
+		}
+		return nil, &lua.Ending{Err: err}
+	}
+	s.body, s.read = body, true
+	return body, nil
+}
+
+func (x *exchange) readWhole(limit int64) ([]byte, error) {
+	if x.req.ContentLength > limit {
+		return nil, faultBodyTooLarge
+	}
+	x.body.Limit(limit)
+	if !x.continued {
+		x.continued = true
+		if err := x.write(continueLine); err != nil {
+			return nil, errClientGone
+		}
+	}
+	body := make([]byte, 0, x.req.ContentLength)
+	for !x.body.Done() {
+		span, err := x.nextBody()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		body = append(body, span...)
+	}
+	x.client.Sock.SetReadExpiry(0)
+	return body, nil
+}
+
+// ReadResponse reads all of the target's body.
+func (x *exchange) ReadResponse(limit int64) error {
+	r := &x.script.response
+	r.Body = r.Body[:0]
+	body := &x.call.Body
+	for {
+		x.call.Conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.Idle, x.call.Expiry))
+		span, err := body.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			x.cause = err
+			x.Answer(x.cutFault(err))
+			return &lua.Ending{Err: x.fault}
+		}
+		if int64(len(r.Body)+len(span)) > limit {
+			return fmt.Errorf("the response's body is larger than lua.max_body, %d bytes", limit)
+		}
+		r.Body = append(r.Body, span...)
+	}
+	r.Target = false
+	x.endCall()
+	return nil
+}
+
+// endCall gives the target's connection back before the response is sent.
+func (x *exchange) endCall() {
+	if x.begunCall {
+		x.begunCall = false
+		x.upload.stop(x)
+		x.client.endWait()
+		x.call.End(x.upload.complete())
+	}
+}
+
+// SetPath replaces the path.
+func (x *exchange) SetPath(path string) error {
+	if bytes.IndexByte([]byte(path), '?') >= 0 {
+		return fmt.Errorf("path %q has a question mark, expected a path (set_query is for the query)", path)
+	}
+	if int64(len(path)) > int64(x.snap.maxURL) {
+		return fmt.Errorf("a path of %d bytes is too long, expected at most %d", len(path), x.snap.maxURL)
+	}
+	canonical, _, _, err := tenants.Canonical(nil, []byte(path))
+	if err != nil {
+		return fmt.Errorf("path %q: %w", path, err)
+	}
+	x.path = canonical
+	x.locateForScripts()
+	return nil
+}
+
+// SetQuery replaces the query.
+func (x *exchange) SetQuery(query string) error {
+	_, canonical, _, err := tenants.Canonical(nil, []byte("/?"+query))
+	if err != nil {
+		return fmt.Errorf("query %q: %w", query, err)
+	}
+	if query == "" {
+		canonical = nil
+	}
+	x.query, x.script.request.Query = canonical, canonical
+	return nil
+}
+
+// SetHost replaces the host that targets see.
+func (x *exchange) SetHost(host string) error {
+	canonical, err := tenants.CanonicalHost(nil, []byte(host))
+	if err != nil {
+		return fmt.Errorf("host %q: %w", host, err)
+	}
+	x.script.host, x.script.request.Host, x.script.request.Authority = host, canonical, []byte(host)
+	return nil
+}
+
+// Choose picks the target by its service's name; the pool's own name lets the
+// pool choose.
+func (x *exchange) Choose(name string) error {
+	if x.tenant.pool == nil {
+		return fmt.Errorf("the tenant has no services, so there is no target %q", name)
+	}
+	if name == x.tenant.pool.Name() {
+		x.call.Only = nil
+		return nil
+	}
+	for _, target := range x.tenant.pool.Targets() {
+		if target.Name() == name {
+			x.call.Only = target
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no target %q, expected the name of one of the tenant's services, or %q for all of them", name, x.tenant.pool.Name())
+}
+
+// AppendLog says which request a line is about.
+func (x *exchange) AppendLog(e *zerolog.Event) {
+	e.Bytes("request_id", x.id).Bytes("method", x.req.Method).Bytes("path", x.loggedPath())
+}
+
+// cutFault words an error of reading a target's body.
+func (x *exchange) cutFault(err error) error {
+	if errors.Is(err, socket.ErrTimeout) {
+		return faultResponseTimeout
+	}
+	return faultBadResponse
+}
+
+// respondScripted sends the response that scripts have left.
+func (x *exchange) respondScripted() error {
+	r := &x.script.response
+	if !r.Fault {
+		x.fault, x.code = nil, ""
+	}
+	switch {
+	case r.Begun:
+		return x.endStream()
+	case r.Target && x.passable():
+		return x.respond()
+	}
+	x.endCall()
+	x.status = r.Status
+	if x.status == 0 {
+		x.status = 200
+	}
+	return x.sendScripted()
+}
+
+// passable applies the status to the target's response. It reports whether
+// its body can be passed on: whether a response to this client has a body just
+// where one to the request that was sent has.
+func (x *exchange) passable() bool {
+	r := &x.call.Response
+	if status := x.script.response.Status; status != r.Status {
+		if r.Status == 101 || bodiless(status) {
+			return false
+		}
+		wasBodiless := bodiless(r.Status)
+		r.Status, r.Reason = status, []byte(http1.StatusText(status))
+		if wasBodiless {
+			return false
+		}
+	}
+	if x.call.HEAD != (string(x.req.Method) == "HEAD") {
+		x.script.response.Body = x.script.response.Body[:0]
+		return false
+	}
+	return true
+}
+
+// bodiless statuses never have a body (RFC 9110 §6.4.1).
+func bodiless(status int) bool { return status == 204 || status == 304 }
+
+// sendScripted sends a response with its body in memory.
+func (x *exchange) sendScripted() error {
+	r := &x.script.response
+	body := r.Body
+	out := x.appendScriptedHead(x.out[:0])
+	if !bodiless(x.status) {
+		out = append(out, "Content-Length: "...)
+		out = append(strconv.AppendInt(out, int64(len(body)), 10), '\r', '\n')
+	}
+	out = x.appendConnection(out)
+	out = append(out, '\r', '\n')
+	if bodiless(x.status) || string(x.req.Method) == "HEAD" {
+		body = nil
+	}
+	x.out, x.begun = out, true
+	x.bytesOut = int64(len(body))
+	x.client.beginAnswer()
+	var err error
+	if len(body) <= gather {
+		x.out = append(x.out, body...)
+		err = x.write(x.out)
+	} else {
+		to := x.clientSink()
+		err = to.writeVec(x.out, body, nil)
+	}
+	if err != nil {
+		x.cut = true
+	}
+	return nil
+}
+
+// appendScriptedHead writes status line and fields, but for the framing.
+func (x *exchange) appendScriptedHead(out []byte) []byte {
+	r := &x.script.response
+	out = appendStatusLine(out, x.status, []byte(http1.StatusText(x.status)))
+	dated, typed := false, len(r.Body) == 0 && !r.Begun
+	for i := range *r.Header {
+		f := &(*r.Header)[i]
+		switch {
+		case f.Dropped, isHopByHop(f.ID), f.ID == http1.ContentLength, f.ID == http1.Trailer, f.ID == http1.XRequestID, f.ID == http1.XGatewayError:
+			continue
+		case f.ID == http1.Via && x.snap.via != "":
+			continue
+		case f.ID == http1.ContentType:
+			typed = true
+		case len(f.Name) == 4 && http1.EqualFold(f.Name, "date"):
+			dated = true
+		}
+		out = http1.AppendField(out, f.Name, f.Value)
+	}
+	if !typed {
+		out = append(out, "Content-Type: text/plain; charset=utf-8\r\n"...)
+	}
+	if !dated {
+		out = append(out, "Date: "...)
+		out = append(time.Now().UTC().AppendFormat(out, "Mon, 02 Jan 2006 15:04:05 GMT"), '\r', '\n')
+	}
+	if x.code != "" {
+		out = append(append(append(out, "X-Gateway-Error: "...), x.code...), '\r', '\n')
+	}
+	return x.appendRequestID(out)
+}
+
+// Flush sends what the scripts have written so far.
+func (x *exchange) Flush() error {
+	r := &x.script.response
+	if !r.Begun {
+		x.beginStream()
+	}
+	if err := x.stream(r.Body); err != nil {
+		return lua.ErrGone
+	}
+	r.Body = r.Body[:0]
+	return nil
+}
+
+// beginStream makes the head of a response of unknown length.
+func (x *exchange) beginStream() {
+	r := &x.script.response
+	x.endCall()
+	if x.status = r.Status; x.status == 0 {
+		x.status = 200
+	}
+	r.Begun, x.begun = true, true
+	out := x.appendScriptedHead(x.out[:0])
+	if x.req.Minor == 0 {
+		x.close = true
+	} else if !bodiless(x.status) {
+		out = append(out, "Transfer-Encoding: chunked\r\n"...)
+	}
+	out = x.appendConnection(out)
+	x.out = append(out, '\r', '\n')
+	x.client.beginAnswer()
+	x.sink = x.clientSink()
+	x.pump = pump{to: &x.sink, chunked: x.req.Minor == 1, out: x.out}
+}
+
+// stream sends a part of the body, and the head before it.
+func (x *exchange) stream(part []byte) error {
+	if len(part) > 0 && !bodiless(x.status) && string(x.req.Method) != "HEAD" {
+		x.bytesOut += int64(len(part))
+		if err := x.pump.add(part); err != nil {
+			return err
+		}
+	}
+	err := x.pump.flush()
+	x.client.lastWrite.Store(socket.Nanotime())
+	return err
+}
+
+func (x *exchange) endStream() error {
+	defer func() { x.out = x.pump.out[:0] }()
+	err := x.stream(x.script.response.Body)
+	if err == nil && !bodiless(x.status) && string(x.req.Method) != "HEAD" {
+		err = x.pump.end(nil)
+	}
+	if err != nil {
+		x.cut, x.cause, x.code = true, err, x.cutCode(&clientError{err})
+	}
+	return nil
+}
