@@ -258,14 +258,3 @@ func (d *declarer) run(L *glua.LState, s *scope, fn *glua.LFunction) {
 	L.Push(fn)
 	L.Call(0, 0)
 }
-
-// isToken reports whether s is a token (RFC 9110 §5.6.2).
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if c >= 0x7F || c <= ' ' || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return false
-		}
-	}
-	return s != ""
-}

@@ -110,6 +110,7 @@ func message(v glua.LValue) string {
 }
 
 func clip(s string) string {
+	s = strings.ReplaceAll(s, "\x00", "") // the names of the compiler's own functions
 	if len(s) > maxMessage {
 		return s[:maxMessage] + "…"
 	}

@@ -39,6 +39,12 @@ var requestMethods = map[string]glua.LGFunction{
 	"json":          requestJSON,
 }
 
+// requestProperties are the names that call.requestProperty knows, for API.
+var requestProperties = []string{
+	"method", "path", "url", "query", "host", "scheme", "protocol", "remote_addr", "id", "tenant", "route",
+	"headers", "body", "params",
+}
+
 // requestProperty is request.name for what is not a method.
 func requestProperty(L *glua.LState) int {
 	c := callOf(L)
@@ -196,8 +202,36 @@ func fieldValue(L *glua.LState, n int) string {
 			L.ArgError(n, fmt.Sprintf("a header value has the control character 0x%02X at byte %d", c, i+1))
 		}
 	}
-	return strings.Trim(value, " \t")
+	return trimSpace(value)
 }
+
+// trimSpace cuts optional white space off both ends (RFC 9110 §5.6.3).
+func trimSpace(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// isToken reports whether s is a token (RFC 9110 §5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !tokenBytes[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+var tokenBytes = func() (t [256]bool) {
+	for c := '!'; c < 0x7F; c++ {
+		t[c] = !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
+	}
+	return t
+}()
 
 // Bounds of what scripts put into a header.
 const (

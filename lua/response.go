@@ -28,6 +28,9 @@ var responseMethods = map[string]glua.LGFunction{
 	"flush":         responseFlush,
 }
 
+// responseProperties are the names that responseProperty knows, for API.
+var responseProperties = []string{"status_code", "headers", "body"}
+
 // responseProperty is response.name for what is not a method.
 func responseProperty(L *glua.LState) int {
 	c := callOf(L)

@@ -1,6 +1,8 @@
 package lua
 
 import (
+	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -8,9 +10,11 @@ import (
 // script is one script of a tenant, over all its VMs: its quarantine.
 type script struct {
 	name     string
+	until    atomic.Int64 // end of the last quarantine, in nanoseconds; 0 is none
 	failures atomic.Int32 // for budget, in a row
-	until    atomic.Int64 // end of the quarantine, nanotime; 0 is none
-	spells   atomic.Int32 // quarantines in a row
+
+	mu     sync.Mutex // serialises exhausted
+	spells int        // quarantines in a row
 }
 
 // Lengths of a quarantine.
@@ -31,9 +35,17 @@ func (s *script) succeeded() {
 		s.failures.Store(0)
 	}
 	if s.until.Load() != 0 {
-		s.until.Store(0)
-		s.spells.Store(0)
+		s.release()
 	}
+}
+
+// release ends a quarantine.
+func (s *script) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failures.Store(0)
+	s.until.Store(0)
+	s.spells = 0
 }
 
 // exhausted counts a failure for budget; it returns the length of the
@@ -42,14 +54,18 @@ func (s *script) exhausted(after int, now int64) time.Duration {
 	if after == 0 {
 		return 0
 	}
-	failures := int(s.failures.Add(1))
-	trial := s.until.Load() != 0 // a request that was let through after a quarantine
-	if failures < after && !trial {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until := s.until.Load()
+	if now < until { // it began before the quarantine did
+		return 0
+	}
+	if s.failures.Add(1) < int32(min(after, math.MaxInt32)) && until == 0 { // after one, the first failure is enough
 		return 0
 	}
 	s.failures.Store(0)
-	length := min(firstQuarantine<<min(s.spells.Load(), 10), lastQuarantine)
-	s.spells.Add(1)
+	length := min(firstQuarantine<<min(s.spells, 10), lastQuarantine)
+	s.spells++
 	s.until.Store(now + int64(length))
 	return length
 }

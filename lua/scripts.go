@@ -71,7 +71,7 @@ func Load(o Options) (*Scripts, error) {
 	}
 	s := &Scripts{
 		options: o, scripts: map[string]*script{}, files: map[string]*file{},
-		turns: vm.NewTurns(max(1, o.Shards/2)), shards: make([]atomic.Pointer[shard], o.Shards),
+		turns: vm.NewTurns(int32(max(1, o.Shards/2)), maxLong), shards: make([]atomic.Pointer[shard], o.Shards),
 	}
 	c := &o.Config
 	s.limits = vm.Limits{
@@ -106,6 +106,9 @@ func Load(o Options) (*Scripts, error) {
 	s.shards[0].Store(first)
 	return s, nil
 }
+
+// maxLong is how many long runs of a tenant may wait for their turn.
+const maxLong = 64
 
 // Loading has limits of its own: it is the operator who waits for it.
 const (
@@ -157,9 +160,7 @@ func (s *Scripts) Current(o *Options) bool {
 // Release ends all quarantines.
 func (s *Scripts) Release() {
 	for _, script := range s.scripts {
-		script.failures.Store(0)
-		script.spells.Store(0)
-		script.until.Store(0)
+		script.release()
 	}
 }
 
@@ -199,7 +200,7 @@ func (s *Scripts) acquire(hint uint64) (*shard, error) {
 			missing = true
 		case sh.lock.TryLock():
 			return sh, nil
-		case made == nil:
+		case made == nil || sh.lock.Waiting() < made.lock.Waiting():
 			made = sh
 		}
 	}
@@ -224,7 +225,9 @@ func (s *Scripts) first() (*shard, error) {
 	if sh == nil {
 		var err error
 		if sh, err = s.newShard(); err != nil {
-			return nil, &Error{At: s.options.Clock.Now(), Kind: KindLoad, Message: err.Error()}
+			failed := &Error{At: s.options.Clock.Now(), Kind: KindLoad, Message: err.Error()}
+			s.record(failed)
+			return nil, failed
 		}
 		s.shards[0].Store(sh)
 	}

@@ -92,7 +92,7 @@ func (g guard) refuses(addr netip.Addr) bool {
 }
 
 func (g guard) denies(addr netip.Addr) bool {
-	return longest(g.denied, addr) >= longest(g.allowed, addr)
+	return longest(g.denied, addr) > longest(g.allowed, addr)
 }
 
 // longest returns the length of the longest prefix that contains addr, or -1.

@@ -117,6 +117,7 @@ func TestJWKSKinds(t *testing.T) {
 		{"ed", "EdDSA", "badalg", "token is signed with an unknown key"},
 		{"p256", "ES256", "offcurve", "token is signed with an unknown key"},
 		{"ed", "EdDSA", "p256", "token is signed with an unknown key"},
+		{"rsa", "RS256", "small", "token is signed with an unknown key"},
 		{"'s'", "HS256", "oct", "token has an algorithm that is not accepted"},
 	} {
 		got, err := netEval(L, `

@@ -72,7 +72,7 @@ func toNumber(L *glua.LState, v glua.LValue) (glua.LNumber, bool) {
 	case glua.LNumber:
 		return v, true
 	case glua.LString:
-		vm.RunOf(L).Spend(L, len(v)/16)
+		vm.RunOf(L).Spend(L, len(v)/8)
 		return parseNumber(string(v))
 	}
 	return 0, false

@@ -81,6 +81,7 @@ func TestTableBytes(t *testing.T) {
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		runtime.KeepAlive(table)
+		runtime.KeepAlive(keys)
 		live, total := int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(after.TotalAlloc-before.TotalAlloc)
 		run.End()
 		charged := lock.Allocated

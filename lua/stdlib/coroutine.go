@@ -37,6 +37,7 @@ type coroutines struct {
 type coroutine struct {
 	run   context.Context // of the run that made it
 	depth int             // when it was resumed last
+	slots int             // of its stack, as far as they have been charged
 }
 
 func (l *lib) openCoroutine(L *glua.LState) {
@@ -105,8 +106,8 @@ func (c *coroutines) find(thread *glua.LState) *coroutine {
 // add also forgets those that are gone, now and then.
 func (c *coroutines) add(thread *glua.LState, made *coroutine) {
 	if len(c.known) >= c.sweep {
-		for pointer, old := range c.known {
-			if pointer.Value() == nil || old.run.Err() != nil {
+		for pointer := range c.known {
+			if pointer.Value() == nil {
 				delete(c.known, pointer)
 			}
 		}
@@ -161,7 +162,7 @@ func (l *lib) coCreate(L *glua.LState) *glua.LState {
 		panic("BUG: gopher-lua's coroutine.create made no thread")
 	}
 	thread.SetContext(run)
-	l.threads.add(thread, &coroutine{run: run.Context()})
+	l.threads.add(thread, &coroutine{run: run.Context(), slots: slots(thread)})
 	return thread
 }
 
@@ -180,6 +181,10 @@ func (l *lib) resume(L *glua.LState) int {
 	n := l.threads.resume(L)
 	L.G.CurrentThread = L
 	vm.RunOf(L).Rethrow(L)
+	if thread, ok := L.Get(1).(*glua.LState); ok {
+		made := l.threads.find(thread)
+		made.slots = chargeStack(L, thread, made.slots)
+	}
 	if first := L.GetTop() - n + 1; n == 2 && L.Get(first) == glua.LFalse {
 		if message, ok := L.Get(first + 1).(glua.LString); ok && message == "lua callstack overflow" {
 			L.Replace(first+1, glua.LString("stack overflow"))
@@ -192,7 +197,7 @@ func (l *lib) resume(L *glua.LState) int {
 func (l *lib) prepare(L, thread *glua.LState) string {
 	run := vm.RunOf(L)
 	made := l.threads.find(thread)
-	if made == nil || made.run.Err() != nil || made.run != run.Context() {
+	if made == nil || made.run != run.Context() {
 		L.RaiseError("cannot resume a coroutine of another request")
 	}
 	if status := l.status(L, thread); status != "suspended" {
@@ -200,6 +205,7 @@ func (l *lib) prepare(L, thread *glua.LState) string {
 			"dead": "dead", "running": "non-suspended", "normal": "non-suspended",
 		}[status] + " coroutine"
 	}
+	checkRoom(L, L.GetTop())
 	made.depth = l.depth(L) + 1
 	if made.depth > maxDepth {
 		L.RaiseError("stack overflow")

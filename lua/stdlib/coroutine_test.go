@@ -49,6 +49,16 @@ func TestCoroutine(t *testing.T) {
 			`false "attempt to yield across metamethod/C-call boundary"`},
 		{`return coroutine.resume(coroutine.create(function() return setmetatable({}, {__index = function() coroutine.yield() end}).x end))`,
 			`false "<string>:1: attempt to yield across metamethod/C-call boundary"`},
+		{`local function f() return 1 + f() end local co = coroutine.create(f) local a, b = coroutine.resume(co)
+		return a, b, coroutine.status(co)`, `false "stack overflow" "dead"`},
+		{`local co local kept co = coroutine.create(function() local x = 1 kept = function() x = x + 1 return x end
+		coroutine.yield() error("x") end) coroutine.resume(co) kept() coroutine.resume(co) return kept()`, `3`},
+		{`local x = 0 local function inc() x = x + 1 end coroutine.resume(coroutine.create(error)) inc() return x`, `1`},
+		{`local t = {} for i = 1, 8000 do t[i] = 1 end
+		local function push(f, n, ...) if n == 0 then return f(...) end return push(f, n - 1, 1, unpack(t)) end
+		return pcall(push, coroutine.wrap(function(...) return select("#", ...) end), 1)`, `true 8001`},
+		{`local a = {} for i = 1, 8000 do a[i] = 1 end local function g(...) return pcall(select, "#", ...) end
+		local function h(...) return g(unpack(a)), ... end return pcall(function(...) return select("#", h(unpack(a))) end)`, `true 8001`},
 		{`local t = {} for v in coroutine.wrap(function() for i = 1, 4 do coroutine.yield(i) end end) do t[#t + 1] = v end
 		return table.concat(t, ",")`, `"1,2,3,4"`},
 	}.run(t)
@@ -59,12 +69,12 @@ func TestCoroutine(t *testing.T) {
 func TestCoroutineOfAnotherRun(t *testing.T) {
 	main := glua.NewState(glua.Options{SkipOpenLibs: true})
 	t.Cleanup(main.Close)
+	open(main)
 	lock := vm.NewLock(main, 0, nil)
 	lock.Lock()
 	run := &vm.Run{}
 	run.Begin(lock, vmtest.Limits(), nil)
 	main.SetContext(run)
-	open(main)
 	if got := eval(main, `co = coroutine.create(coroutine.yield) f = coroutine.wrap(coroutine.yield) f() return coroutine.resume(co)`); got != "true" {
 		t.Fatal(got)
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
-// tight are the limits of hostile scripts: 2 million instructions take a small
+// tight are the limits of hostile scripts: a million instructions take a small
 // part of a second, so what takes much longer isn't counted.
 func tight() *vm.Limits {
-	return &vm.Limits{Instructions: 2_000_000, Memory: 64 << 20, Coroutines: 100}
+	return &vm.Limits{Instructions: 1_000_000, Memory: 64 << 20, Coroutines: 100}
 }
 
 const (
@@ -26,7 +26,7 @@ func TestHostile(t *testing.T) {
 		{`return string.find(string.rep("a", 3e4), string.rep("a*", 30) .. "b")`, instructions},
 		{`return string.find(string.rep("a", 1e6), ".-.-.-.-b")`, instructions},
 		{`return string.rep("a", 1e6):find(("(.-)"):rep(9) .. "%9%8%7b")`, instructions},
-		{`return ("x"):rep(1e7):gsub("", ("y"):rep(1e5))`, memory},
+		{`return ("x"):rep(1e7):gsub("", ("y"):rep(1e5))`, budget},
 		{`return ("("):rep(1e7):find("%b()")`, instructions},
 		{`return ("x"):rep(1e6):find("[" .. ("a"):rep(1e5) .. "]")`, instructions},
 		{`return ("x"):rep(1e5):find(("x?"):rep(1e5))`, "pattern too complex"},
@@ -36,9 +36,9 @@ func TestHostile(t *testing.T) {
 		{`local s = "x" while true do s = s:rep(2) end`, memory},
 		{`local s = ("x"):rep(1e6) while true do s:upper() end`, budget},
 		{`local s = ("x"):rep(1e6) while true do s:lower() end`, instructions},
-		{`local s = ("x"):rep(1e6) while true do s:reverse() end`, memory},
+		{`local s = ("x"):rep(1e6) while true do s:reverse() end`, budget},
 		{`local s = ("x"):rep(1e6) while true do s:find("y", 1, true) end`, instructions},
-		{`local s = ("x"):rep(1e6) while true do s = ("%q"):format(s .. "") end`, memory},
+		{`local s = ("x"):rep(1e6) while true do s = ("%q"):format(s .. "") end`, budget},
 		{`local s = ("%99d"):rep(1e6) return s:format(1)`, "number expected"},
 		{`local t = {} for i = 1, 8000 do t[i] = 1 end local s = ("%99.99f"):rep(8000) while true do s:format(unpack(t)) end`, budget},
 		{`local t = {} local s = ("x"):rep(1e5) for i = 1, 1000 do t[i] = s end return table.concat(t, s)`, memory},
@@ -101,7 +101,7 @@ func TestHostile(t *testing.T) {
 		if !strings.Contains(got, test.want) {
 			t.Errorf("%s\n got %.300s\nwant %s", test.chunk, got, test.want)
 		}
-		if took := time.Since(began); took > 3*time.Second {
+		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("%s took %v", test.chunk, took)
 		} else if testing.Verbose() && took > 300*time.Millisecond {
 			t.Logf("%v: %s", took, test.chunk)

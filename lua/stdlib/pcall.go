@@ -43,8 +43,9 @@ func PCall(L *glua.LState, fn glua.LValue, args ...glua.LValue) (results []glua.
 
 func (l *lib) pcall(L *glua.LState) int {
 	fn := checkPresent(L, 1)
-	thread := l.enter(L)
 	n := L.GetTop()
+	checkRoom(L, n)
+	thread := l.enter(L)
 	L.XMoveTo(thread.state, n)
 	failure := thread.call(n - 1)
 	l.leave(L, thread)
@@ -112,6 +113,7 @@ func (l *lib) rooted(fn, failure glua.LValue) glua.LValue {
 type protected struct {
 	state *glua.LState
 	depth int
+	slots int // of its stack, as far as they have been charged
 	// coroutine is which coroutine the call belongs to; nil is the run's own
 	// thread.
 	coroutine *glua.LState
@@ -133,9 +135,17 @@ const (
 	maxFree = 4
 	// maxSlots is how many values a thread's stack may take that is kept.
 	maxSlots = 1024
-	// threadSlots bounds the stack of a thread: 256 KiB.
-	threadSlots = 16 << 10
+	// threadSlots bounds the stack of a thread: 512 KiB. What it has grown by is
+	// charged when the thread stops.
+	threadSlots = 32 << 10
 )
+
+// checkRoom refuses more values than a thread takes, before they are moved.
+func checkRoom(L *glua.LState, n int) {
+	if n > threadSlots/2 {
+		L.RaiseError("too many arguments")
+	}
+}
 
 // enter begins a protected call: Lua goes on in its thread.
 func (l *lib) enter(L *glua.LState) *protected {
@@ -151,6 +161,7 @@ func (l *lib) enter(L *glua.LState) *protected {
 	} else {
 		run.Charge(L, threadBytes)
 		thread = &protected{state: l.newThread()}
+		thread.slots = slots(thread.state)
 	}
 	run.Spend(L, 5)
 	thread.state.Env = L.Env
@@ -165,6 +176,17 @@ func (l *lib) leave(L *glua.LState, thread *protected) {
 	L.G.CurrentThread = L
 	delete(l.threads.active, thread.state)
 	vm.RunOf(L).Rethrow(L)
+	thread.slots = chargeStack(L, thread.state, thread.slots)
+}
+
+// chargeStack charges what a thread's stack has grown by, and returns how
+// large it is.
+func chargeStack(L, thread *glua.LState, charged int) int {
+	size := slots(thread)
+	if size > charged {
+		vm.RunOf(L).Charge(L, (size-charged)*16)
+	}
+	return size
 }
 
 // release keeps the thread of a call that succeeded for the next. After an

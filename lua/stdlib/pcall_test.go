@@ -38,6 +38,14 @@ f() end)`, `false "<string>:2: x"`},
 		{`return xpcall(function() return 1, 2 end, type)`, `true 1 2`},
 		{`return xpcall(function() error("x", 0) end, function(m) error("y", 0) end)`, `false "y"`},
 		{`return select("#", pcall(function() end))`, `1`},
+		{`local function many(n, ...) if n == 0 then return pcall(select, "#", ...) end return many(n - 1, ..., unpack({}, 1, 8000)) end
+		return pcall(many, 2)`, `true true 8001`},
+		{`local t = {} for i = 1, 200 do t[i] = i end local function deep(n) local a, b, c = unpack(t)
+		if n == 0 then error("bottom", 0) end return (deep(n - 1)) end
+		for i = 1, 30 do local ok, m = pcall(deep, 100) if m ~= "bottom" then return m end end`, ``},
+		{`local fs = {} for i = 1, 10 do local v = i pcall(function() local w = v * 2 fs[i] = function() w = w + 1 return v + w end
+		if i % 2 == 0 then error("even") end end) end local s = "" for i = 1, 10 do s = s .. fs[i]() .. "," end return s`,
+			`"4,7,10,13,16,19,22,25,28,31,"`},
 	}.run(t)
 }
 

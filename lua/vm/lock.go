@@ -65,13 +65,22 @@ func (l *Lock) share(r *Run) {
 	}
 }
 
-// takeTurn waits until few enough runs of the tenant are long.
-func (l *Lock) takeTurn() {
+// takeTurn waits until few enough runs of the tenant are long. It reports
+// whether it came to that.
+func (l *Lock) takeTurn() bool {
+	t := l.turns
 	select {
-	case l.turns.slots <- struct{}{}:
+	case t.slots <- struct{}{}:
+		return true
 	default:
-		l.pass(func() { l.turns.slots <- struct{}{} })
 	}
+	if t.waiting.Add(1) > t.most {
+		t.waiting.Add(-1)
+		return false
+	}
+	l.pass(func() { t.slots <- struct{}{} })
+	t.waiting.Add(-1)
+	return true
 }
 
 // pass gives the VM away in the middle of a run, while f runs.
@@ -85,9 +94,15 @@ func (l *Lock) pass(f func()) {
 
 // Turns bounds how many of a tenant's runs may be long at once, so that
 // processors are left for everybody else.
-type Turns struct{ slots chan struct{} }
+type Turns struct {
+	slots   chan struct{}
+	waiting atomic.Int32
+	most    int32
+}
 
-// NewTurns allows n long runs at once.
-func NewTurns(n int) *Turns { return &Turns{slots: make(chan struct{}, n)} }
+// NewTurns allows n long runs at once, and lets at most waiting wait for that.
+func NewTurns(n, waiting int32) *Turns {
+	return &Turns{slots: make(chan struct{}, n), most: waiting}
+}
 
 func (t *Turns) release() { <-t.slots }

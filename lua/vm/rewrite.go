@@ -12,6 +12,9 @@ import (
 // behind is recursive, and a Go stack that overflows ends the process.
 const maxNesting = 200
 
+// maxElseIfs bounds a chain of elseif, which nests in the parser.
+const maxElseIfs = 1000
+
 // rewriter walks a script once, top to bottom. It replaces what allocates by
 // calls of the hidden functions, and notes which globals are used.
 type rewriter struct {
@@ -139,7 +142,10 @@ func (r *rewriter) statement(s ast.Stmt) ast.Stmt {
 
 // conditional unrolls else-if chains, which the parser nests.
 func (r *rewriter) conditional(s *ast.IfStmt) {
-	for {
+	for depth := 0; ; depth++ {
+		if depth > maxElseIfs {
+			panic(tooDeep{s.Line()})
+		}
 		s.Condition = r.expr(s.Condition)
 		s.Then = r.block(s.Then)
 		next, ok := elseIf(s)

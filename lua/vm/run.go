@@ -64,7 +64,7 @@ type Run struct {
 	coroutines int
 	ran        int64 // nanoseconds in earlier segments
 	since      int64 // when this segment was first looked at; 0 is not yet
-	began      int64
+	began      int64 // when the run was first looked at; 0 is not yet
 	long       bool // holds a turn of the lock's long runs
 
 	ctx    context.Context
@@ -88,7 +88,7 @@ func RunOf(L *glua.LState) *Run {
 // is context.Background.
 func (r *Run) Begin(lock *Lock, limits *Limits, parent context.Context) {
 	owner := r.Owner
-	*r = Run{lock: lock, limits: *limits, parent: parent, began: nanotime(), Owner: owner}
+	*r = Run{lock: lock, limits: *limits, parent: parent, Owner: owner}
 	r.left = limits.Instructions
 	r.arm()
 }
@@ -162,14 +162,19 @@ func (r *Run) checkClock() bool {
 	if r.since == 0 {
 		r.since = now
 	}
+	if r.began == 0 {
+		r.began = now
+	}
 	switch running := r.ran + now - r.since; {
 	case r.limits.Timeout > 0 && running > int64(r.limits.Timeout):
 		r.exhaust(OutOfTime, fmt.Sprintf("lua.timeout %v is used up", r.limits.Timeout))
 	case r.limits.TotalTimeout > 0 && now-r.began > int64(r.limits.TotalTimeout):
 		r.exhaust(OutOfTotalTime, fmt.Sprintf("lua.total_timeout %v is used up", r.limits.TotalTimeout))
 	case running > longRun && !r.long && r.lock.turns != nil:
-		r.lock.takeTurn()
-		r.long, r.ran, r.since = true, running, nanotime()
+		if r.long = r.lock.takeTurn(); !r.long {
+			r.exhaust(OutOfTime, "too many requests of the tenant run scripts for long")
+		}
+		r.ran, r.since = running, nanotime()
 	}
 	return r.exhausted == nil
 }
@@ -272,6 +277,9 @@ func (r *Run) Context() context.Context {
 		parent := r.parent
 		if parent == nil {
 			parent = context.Background()
+		}
+		if r.began == 0 {
+			r.began = nanotime()
 		}
 		if r.limits.TotalTimeout > 0 {
 			left := time.Duration(r.began + int64(r.limits.TotalTimeout) - nanotime())

@@ -1,0 +1,142 @@
+package lua_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+)
+
+// request is an Exchange whose pool answers at once.
+type request struct {
+	request  lua.Request
+	response lua.Response
+	header   http1.Header
+	target   http1.Header
+	fields   http1.Header
+	answer   http1.Header
+	fresh    lua.Request
+}
+
+func newRequest() *request {
+	r := &request{fields: http1.Header{
+		{Name: []byte("Host"), Value: []byte("shop.example.com"), ID: http1.Host},
+		{Name: []byte("User-Agent"), Value: []byte("wrk")},
+		{Name: []byte("Accept"), Value: []byte("*/*"), ID: http1.Accept},
+		{Name: []byte("X-Api-Key"), Value: []byte("0123456789abcdef0123456789abcdef")},
+	}}
+	path := []byte("/api/v2/users/42")
+	r.answer = http1.Header{{Name: []byte("Server"), Value: []byte("app")}, {Name: []byte("Content-Length"), Value: []byte("2"), ID: http1.ContentLength}}
+	r.fresh = lua.Request{
+		Method: []byte("GET"), Path: path, Key: path, Below: path, Host: []byte("shop.example.com"), Scheme: "http",
+		Protocol: "HTTP/1.1", ID: []byte("id"), Tenant: "shop", Header: &r.header,
+	}
+	r.begin()
+	return r
+}
+
+// begin makes it a new request, in the same memory.
+func (r *request) begin() {
+	r.header, r.target = append(r.header[:0], r.fields...), append(r.target[:0], r.answer...)
+	r.request = r.fresh
+	r.response.Reset()
+}
+
+func (r *request) Request() *lua.Request   { return &r.request }
+func (r *request) Response() *lua.Response { return &r.response }
+func (r *request) Forward() error {
+	r.response.Target, r.response.Status, r.response.Header = true, 200, &r.target
+	return nil
+}
+func (r *request) Answer(error)                   { r.response.Status = 404 }
+func (r *request) HasPool() bool                  { return true }
+func (r *request) ReadBody(int64) ([]byte, error) { return nil, nil }
+func (r *request) ReadResponse(int64) error       { r.response.Target = false; return nil }
+func (r *request) Flush() error                   { return nil }
+func (r *request) SetPath(string) error           { return nil }
+func (r *request) SetQuery(string) error          { return nil }
+func (r *request) SetHost(string) error           { return nil }
+func (r *request) Choose(string) error            { return nil }
+func (r *request) AppendLog(*zerolog.Event)       {}
+
+// load loads one script.
+func load(tb testing.TB, source string) *lua.Scripts {
+	tb.Helper()
+	dir := tb.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.lua"), []byte(source), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	scripts, err := lua.Load(options(dir, "a.lua"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(scripts.Close)
+	return scripts
+}
+
+func options(dir string, names ...string) lua.Options {
+	return lua.Options{
+		Tenant: "shop", Dir: dir, Scripts: names, Config: lua.DefaultConfig(), Log: zerolog.Nop(),
+		Cache: lua.NewCache(), Clock: systemClock{},
+	}
+}
+
+// typical is the middleware that the speed of the shim is measured with.
+const typical = `
+chi_middleware(function(request, response, next)
+  local key = request:header("X-Api-Key")
+  if key == nil then request:set_header("X-Anon", "1") end
+  request:set_header("X-Tenant", "t1")
+  request:set_header("X-Edge", "keystone")
+  next()
+  response:header("X-Gateway", "keystone")
+end)`
+
+func TestTypicalMiddlewareAllocatesNothing(t *testing.T) {
+	scripts, r := load(t, typical), newRequest()
+	serve := func() {
+		r.begin()
+		if err := scripts.Serve(r, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serve()
+	if n := testing.AllocsPerRun(1000, serve); n != 0 {
+		t.Errorf("%v allocations, expected 0", n)
+	}
+	if got := string(r.target.Value([]byte("x-gateway"))); got != "keystone" {
+		t.Errorf("X-Gateway is %q on the response", got)
+	}
+	if got := string(r.header.Value([]byte("x-tenant"))); got != "t1" {
+		t.Errorf("X-Tenant is %q on the request", got)
+	}
+}
+
+func BenchmarkTypicalMiddleware(b *testing.B) {
+	scripts, r := load(b, typical), newRequest()
+	b.ReportAllocs()
+	for b.Loop() {
+		r.begin()
+		if err := scripts.Serve(r, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRoute(b *testing.B) {
+	scripts, r := load(b, `chi_route("GET", "/api/v2/users/{id}", function(request, response)
+		response:header("Content-Type", "text/plain")
+		response:write("hello\n")
+	end)`), newRequest()
+	b.ReportAllocs()
+	for b.Loop() {
+		r.begin()
+		if err := scripts.Serve(r, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
