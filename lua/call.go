@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"context"
 	"errors"
 
 	"github.com/rs/zerolog"
@@ -107,7 +108,7 @@ func (sh *shard) takeCall() *call {
 // serve runs Lua; the lock is held before and after.
 func (c *call) serve(x Exchange) error {
 	c.exchange, c.req, c.resp = x, x.Request(), x.Response()
-	c.run.Begin(c.shard.lock, &c.shard.owner.limits, nil)
+	c.run.Begin(background, c.shard.lock, &c.shard.owner.limits)
 	L := c.L
 	L.G.CurrentThread = L
 	L.Push(c.shard.entry)
@@ -390,3 +391,7 @@ next:
 		c.scratch = append(c.scratch, step)
 	}
 }
+
+// background is the parent of every run: what ends a request's waits is its
+// total_timeout, and the end of what it waits for.
+var background = context.Background()

@@ -35,7 +35,7 @@ var responseProperties = []string{"status_code", "headers", "body"}
 func responseProperty(L *glua.LState) int {
 	c := callOf(L)
 	key, _ := L.Get(2).(glua.LString)
-	var value glua.LValue = glua.LNil
+	value := glua.LNil
 	switch key {
 	case "status_code":
 		value = glua.LNumber(c.resp.status())
@@ -221,7 +221,8 @@ func responseRedirect(L *glua.LState) int {
 }
 
 // responseCookie adds a Set-Cookie field: {name=, value=, path=, domain=,
-// max_age=, expires=, secure=, http_only=, same_site=}.
+// max_age=, expires=, secure=, http_only=, same_site=}. What is not said is the
+// safe choice: http_only, same_site Lax, and secure where the client uses TLS.
 func responseCookie(L *glua.LState) int {
 	c, n := self(L)
 	t := L.CheckTable(n)
@@ -232,9 +233,15 @@ func responseCookie(L *glua.LState) int {
 		}
 		return ""
 	}
+	flag := func(key string, otherwise bool) bool {
+		if v := L.GetField(t, key); v != glua.LNil {
+			return glua.LVAsBool(v)
+		}
+		return otherwise
+	}
 	cookie := http.Cookie{
-		Name: text("name"), Value: text("value"), Path: text("path"), Domain: text("domain"),
-		Secure: glua.LVAsBool(L.GetField(t, "secure")), HttpOnly: glua.LVAsBool(L.GetField(t, "http_only")),
+		Name: text("name"), Value: text("value"), Path: text("path"), Domain: text("domain"), SameSite: http.SameSiteLaxMode,
+		Secure: flag("secure", c.req.Scheme == "https"), HttpOnly: flag("http_only", true),
 	}
 	if cookie.Path == "" {
 		cookie.Path = "/"

@@ -1,7 +1,6 @@
 package lua
 
 import (
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,7 +59,7 @@ func (s *script) exhausted(after int, now int64) time.Duration {
 	if now < until { // it began before the quarantine did
 		return 0
 	}
-	if s.failures.Add(1) < int32(min(after, math.MaxInt32)) && until == 0 { // after one, the first failure is enough
+	if int(s.failures.Add(1)) < after && until == 0 { // after one, the first failure is enough
 		return 0
 	}
 	s.failures.Store(0)

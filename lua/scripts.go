@@ -52,7 +52,6 @@ type Scripts struct {
 	making sync.Mutex
 	grown  sync.WaitGroup
 	closed atomic.Bool
-	busy   atomic.Uint32
 
 	errors errorLog
 	stats  Stats
@@ -71,7 +70,7 @@ func Load(o Options) (*Scripts, error) {
 	}
 	s := &Scripts{
 		options: o, scripts: map[string]*script{}, files: map[string]*file{},
-		turns: vm.NewTurns(int32(max(1, o.Shards/2)), maxLong), shards: make([]atomic.Pointer[shard], o.Shards),
+		turns: vm.NewTurns(max(1, o.Shards/2), maxLong), shards: make([]atomic.Pointer[shard], o.Shards),
 	}
 	c := &o.Config
 	s.limits = vm.Limits{

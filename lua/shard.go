@@ -56,7 +56,7 @@ func (s *Scripts) newShard() (*shard, error) {
 
 func (sh *shard) load() error {
 	run := &vm.Run{}
-	run.Begin(sh.lock, &sh.owner.loadLimits, nil)
+	run.Begin(background, sh.lock, &sh.owner.loadLimits)
 	defer run.End()
 	thread, _ := sh.main.NewThread()
 	thread.SetContext(run)

@@ -95,7 +95,7 @@ func (c *luaCase) configure(t *testing.T, config *strings.Builder, directory str
 		t.Fatal(err)
 	}
 	fmt.Fprintf(config, "  - name: %s\n    domains: [%s]\n    lua_routes: [%s.lua]\n", m.name, m.host(), m.name)
-	for line := range strings.Lines(c.tenant) {
+	for line := range strings.Lines(strings.ReplaceAll(c.tenant, "{pool}", m.address)) {
 		fmt.Fprintf(config, "    %s\n", strings.TrimRight(line, "\n"))
 	}
 	if !c.alone {
@@ -120,7 +120,7 @@ func (c *luaCase) run(t *testing.T, g *gateway, m *mock) {
 		if answer == nil {
 			return
 		}
-		s.judge(t, answer, m.seen()[before:])
+		s.judge(t, strings.NewReplacer("{host}", m.host(), "{tenant}", m.name), answer, m.seen()[before:])
 		closed = answer.closes() || answer.status == 101
 	}
 	if closed {
@@ -167,10 +167,11 @@ func (s *said) answer(t *testing.T, client *client, raw string) *response {
 }
 
 // judge checks the answer and what reached the upstream for it.
-func (s *said) judge(t *testing.T, answer *response, seen []request) {
+func (s *said) judge(t *testing.T, expand *strings.Replacer, answer *response, seen []request) {
 	t.Helper()
-	if s.want != 0 && answer.status != s.want || s.body != "*" && string(answer.body) != s.body {
-		t.Errorf("%.200q: got %d with body %.500q, want %d with %.500q", s.send, answer.status, answer.body, s.want, s.body)
+	want := expand.Replace(s.body)
+	if s.want != 0 && answer.status != s.want || s.body != "*" && string(answer.body) != want {
+		t.Errorf("%.200q: got %d with body %.500q, want %d with %.500q", s.send, answer.status, answer.body, s.want, want)
 	}
 	for _, check := range s.checks {
 		if wrong := judgeOne(check, answer, seen); wrong != "" {

@@ -179,21 +179,25 @@ func (m *httpModule) failure(L *glua.LState, err error) *glua.LTable {
 
 // HTTPGet returns the earlier Keystone's function.
 //
-// http_get(url, headers?) -> body, status, headers | nil, message, {}: a
-// request without options. Names of header fields are written Like-This, and
-// found in any case. What belongs to the connection is left out of what is
-// sent.
+// http_get(url, headers?) -> body, status, headers | "", 0, {}, message: it
+// follows up to ten redirects; with {headers=…, follow_redirects=false} it
+// doesn't. Names of header fields are written Like-This, and found in any
+// case. What belongs to the connection is left out of what is sent. Where the
+// earlier Keystone's scripts pass the request, it is left out of account.
 func HTTPGet(t *Tenant) glua.LGFunction { return flatFunction(t, "GET", 2) }
 
 // HTTPPost returns the earlier Keystone's function.
 //
-// http_post(url, body, headers?) -> body, status, headers | nil, message, {}:
+// http_post(url, body, headers?) -> body, status, headers | "", 0, {}, message:
 // as http_get.
 func HTTPPost(t *Tenant) glua.LGFunction { return flatFunction(t, "POST", 3) }
 
 // flatFunction has its header fields at an argument, and its body before.
 func flatFunction(t *Tenant, method string, fields int) glua.LGFunction {
 	return func(L *glua.LState) int {
+		if _, ok := L.Get(fields).(*glua.LUserData); ok {
+			L.Remove(fields)
+		}
 		m := newHTTPModule(L, t)
 		target, body := L.CheckString(1), ""
 		if fields == 3 {
@@ -202,10 +206,9 @@ func flatFunction(t *Tenant, method string, fields int) glua.LGFunction {
 		o := options{L: L, arg: fields}
 		r, err := m.client(L).readRequest(o, method, target, body, true)
 		if err == nil {
-			if t := L.OptTable(fields, nil); t != nil {
-				o.table = L.NewTable()
-				o.table.RawSetString("headers", t)
-				o.readHeaders(r, true)
+			r.redirects = flatRedirects
+			if given := L.OptTable(fields, nil); given != nil {
+				readFlat(L, &o, r, given)
 			}
 			res := m.client(L).run(L, []*request{r})[0]
 			if err = res.err; err == nil {
@@ -215,8 +218,32 @@ func flatFunction(t *Tenant, method string, fields int) glua.LGFunction {
 				return 3
 			}
 		}
-		failed(L, err)
+		L.Push(glua.LString(""))
+		L.Push(glua.LNumber(0))
 		L.Push(L.NewTable())
-		return 3
+		L.Push(messageOf(L, err))
+		return 4
 	}
+}
+
+// flatRedirects is how many redirects the flat functions follow.
+const flatRedirects = 10
+
+// readFlat reads the table of a flat function: the fields of the header, or
+// {headers=, follow_redirects=}.
+func readFlat(L *glua.LState, o *options, r *request, given *glua.LTable) {
+	inner, follow := given.RawGetString("headers"), given.RawGetString("follow_redirects")
+	if inner != glua.LNil || follow != glua.LNil {
+		if follow == glua.LFalse {
+			r.redirects = 0
+		}
+		fields, ok := inner.(*glua.LTable)
+		if !ok {
+			return
+		}
+		given = fields
+	}
+	o.table = L.NewTable()
+	o.table.RawSetString("headers", given)
+	o.readHeaders(r, true)
 }

@@ -151,7 +151,7 @@ func TestHTTP(t *testing.T) {
 		{"flat get", `local b, s, h = http_get(u.."/f", {["X-A"] = "1", Connection = "close"}) return b, s, h["x-two"], h["Set-Cookie"][1]`,
 			"GET local /f " + ua + " X-A=1 []|200|a, b|c=1"},
 		{"flat post", `local b, s = http_post(u, "body") return b, s`, "POST local / " + ua + " [body]|200"},
-		{"flat failure", `local b, s, h = http_get("gopher://x") return b, s, next(h)`, `nil|URL "gopher://x" does not begin with http:// or https://|nil`},
+		{"flat failure", `local b, s, h, m = http_get("gopher://x") return b, s, next(h), m`, `|0|nil|URL "gopher://x" does not begin with http:// or https://`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			script := strings.ReplaceAll(c.script, `u:gsub("http://", "")`, `"`+strings.TrimPrefix(server.URL, "http://")+`"`)

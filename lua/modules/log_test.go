@@ -101,7 +101,7 @@ func TestLogBounds(t *testing.T) {
 	v.log.Reset()
 	v.run.End()
 	lock := vm.NewLock(v.L, 0, nil)
-	v.run.Begin(lock, vmtest.Limits(), t.Context())
+	v.run.Begin(t.Context(), lock, vmtest.Limits())
 	v.L.Push(glua.LNil)
 	v.eval(`print("again")`)
 	if n := strings.Count(v.log.String(), "\n"); n != 1 {

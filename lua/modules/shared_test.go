@@ -228,7 +228,7 @@ func TestSharedBlocks(t *testing.T) {
 		}
 		run := &vm.Run{}
 		lock.Lock()
-		run.Begin(lock, vmtest.Limits(), t.Context())
+		run.Begin(t.Context(), lock, vmtest.Limits())
 		main.SetContext(run)
 		sharedGlobals(main, sharedTenant(c, s))
 		if got := sharedEval(main, code); !strings.HasPrefix(got, "1 1 true") {

@@ -70,7 +70,7 @@ func TestTimeSleepEnds(t *testing.T) {
 	lock.Lock()
 	defer lock.Unlock()
 	run := &vm.Run{}
-	run.Begin(lock, limits, ctx)
+	run.Begin(ctx, lock, limits)
 	defer run.End()
 	v.L.SetContext(run)
 	if got := v.eval(`pcall(time.sleep, 1000) return "went on"`); got == "went on" {

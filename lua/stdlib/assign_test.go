@@ -1,6 +1,7 @@
 package stdlib_test
 
 import (
+	"context"
 	"runtime"
 	"strconv"
 	"strings"
@@ -64,7 +65,7 @@ func TestTableBytes(t *testing.T) {
 		lock := vm.NewLock(thread, 0, nil)
 		lock.Lock()
 		run := &vm.Run{}
-		run.Begin(lock, &vm.Limits{Instructions: 1 << 40}, nil)
+		run.Begin(context.Background(), lock, &vm.Limits{Instructions: 1 << 40})
 		thread.SetContext(run)
 		keys := make([]glua.LValue, n)
 		for i := range keys {

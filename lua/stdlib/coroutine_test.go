@@ -73,13 +73,13 @@ func TestCoroutineOfAnotherRun(t *testing.T) {
 	lock := vm.NewLock(main, 0, nil)
 	lock.Lock()
 	run := &vm.Run{}
-	run.Begin(lock, vmtest.Limits(), nil)
+	run.Begin(t.Context(), lock, vmtest.Limits())
 	main.SetContext(run)
 	if got := eval(main, `co = coroutine.create(coroutine.yield) f = coroutine.wrap(coroutine.yield) f() return coroutine.resume(co)`); got != "true" {
 		t.Fatal(got)
 	}
 	run.End()
-	run.Begin(lock, vmtest.Limits(), nil)
+	run.Begin(t.Context(), lock, vmtest.Limits())
 	defer run.End()
 	for _, chunk := range []string{`return pcall(coroutine.resume, co)`, `return pcall(f)`} {
 		if got := eval(main, chunk); !strings.Contains(got, "coroutine of another request") {

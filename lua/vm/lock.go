@@ -96,13 +96,13 @@ func (l *Lock) pass(f func()) {
 // processors are left for everybody else.
 type Turns struct {
 	slots   chan struct{}
-	waiting atomic.Int32
-	most    int32
+	waiting atomic.Int64
+	most    int64
 }
 
 // NewTurns allows n long runs at once, and lets at most waiting wait for that.
-func NewTurns(n, waiting int32) *Turns {
-	return &Turns{slots: make(chan struct{}, n), most: waiting}
+func NewTurns(n, waiting int) *Turns {
+	return &Turns{slots: make(chan struct{}, n), most: int64(waiting)}
 }
 
 func (t *Turns) release() { <-t.slots }

@@ -65,7 +65,7 @@ type Run struct {
 	ran        int64 // nanoseconds in earlier segments
 	since      int64 // when this segment was first looked at; 0 is not yet
 	began      int64 // when the run was first looked at; 0 is not yet
-	long       bool // holds a turn of the lock's long runs
+	long       bool  // holds a turn of the lock's long runs
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -84,9 +84,8 @@ func RunOf(L *glua.LState) *Run {
 	return r
 }
 
-// Begin arms the run; the lock is held. parent ends blocking operations; nil
-// is context.Background.
-func (r *Run) Begin(lock *Lock, limits *Limits, parent context.Context) {
+// Begin arms the run; the lock is held. The end of parent ends what blocks.
+func (r *Run) Begin(parent context.Context, lock *Lock, limits *Limits) {
 	owner := r.Owner
 	*r = Run{lock: lock, limits: *limits, parent: parent, Owner: owner}
 	r.left = limits.Instructions
@@ -274,18 +273,14 @@ func (r *Run) pause() {
 // Context returns a context that ends with the request or at total_timeout.
 func (r *Run) Context() context.Context {
 	if r.ctx == nil {
-		parent := r.parent
-		if parent == nil {
-			parent = context.Background()
-		}
 		if r.began == 0 {
 			r.began = nanotime()
 		}
 		if r.limits.TotalTimeout > 0 {
 			left := time.Duration(r.began + int64(r.limits.TotalTimeout) - nanotime())
-			r.ctx, r.cancel = context.WithTimeout(parent, left)
+			r.ctx, r.cancel = context.WithTimeout(r.parent, left)
 		} else {
-			r.ctx, r.cancel = context.WithCancel(parent)
+			r.ctx, r.cancel = context.WithCancel(r.parent)
 		}
 	}
 	return r.ctx

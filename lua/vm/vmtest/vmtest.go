@@ -25,7 +25,7 @@ func Begin(tb testing.TB, limits *vm.Limits) (*glua.LState, *vm.Run) {
 	lock := vm.NewLock(main, 0, nil)
 	lock.Lock()
 	run := &vm.Run{}
-	run.Begin(lock, limits, tb.Context())
+	run.Begin(tb.Context(), lock, limits)
 	thread, _ := main.NewThread()
 	thread.SetContext(run)
 	main.G.CurrentThread = thread
