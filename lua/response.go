@@ -239,6 +239,7 @@ func responseCookie(L *glua.LState) int {
 		}
 		return otherwise
 	}
+	//nolint:gosec // G124: the three are set from safe defaults, which a script may override
 	cookie := http.Cookie{
 		Name: text("name"), Value: text("value"), Path: text("path"), Domain: text("domain"), SameSite: http.SameSiteLaxMode,
 		Secure: flag("secure", c.req.Scheme == "https"), HttpOnly: flag("http_only", true),

@@ -1,11 +1,14 @@
 package lua
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +31,9 @@ type Options struct {
 	Env     func(name string) (string, bool)
 	Clock   modules.Clock
 	Random  interface{ Read(p []byte) (int, error) }
+	// Stats are the counters to use, so that they can outlive the scripts; nil
+	// is new ones.
+	Stats *Stats
 	// Shards is how many VMs there may be; 0 is one for each processor.
 	Shards int
 	// Cover, if not nil, is called before each statement that runs.
@@ -46,6 +52,7 @@ type Scripts struct {
 	names   []string // of the scripts' files
 	scripts map[string]*script
 	files   map[string]*file // all that were loaded, modules too; fixed once accepted
+	missing []string         // modules that were asked for in vain, and done without
 	sealed  bool             // files is complete
 
 	shards []atomic.Pointer[shard]
@@ -54,7 +61,7 @@ type Scripts struct {
 	closed atomic.Bool
 
 	errors errorLog
-	stats  Stats
+	stats  *Stats
 }
 
 // Stats counts what became of requests.
@@ -62,8 +69,33 @@ type Stats struct {
 	Runs, Failures, Exhausted, Quarantined, Recycled atomic.Uint64
 }
 
-// Load reads, compiles and runs the scripts once. Errors name file and line
-// where a script is at fault.
+// Broken is a script that can't be loaded. Its message begins with file and
+// line where they are known.
+type Broken struct {
+	Script string // its file below the scripts directory
+	Err    error
+}
+
+func (b *Broken) Error() string { return b.Err.Error() }
+
+// Unwrap returns the cause.
+func (b *Broken) Unwrap() error { return b.Err }
+
+// BrokenScripts are why Load has refused a tenant's scripts.
+type BrokenScripts []*Broken
+
+func (list BrokenScripts) Error() string {
+	lines := make([]string, len(list))
+	for i, b := range list {
+		lines[i] = b.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Load reads, compiles and runs the scripts once; one that is named twice runs
+// where it is named first. The error is of the type BrokenScripts: all that
+// can't be read or compiled, or else the first that fails when it runs, since
+// those after it may need what it has not defined.
 func Load(o Options) (*Scripts, error) {
 	if o.Shards == 0 {
 		o.Shards = runtime.GOMAXPROCS(0)
@@ -88,18 +120,16 @@ func Load(o Options) (*Scripts, error) {
 			Allow: networks(c.HTTP.Allow), Deny: networks(c.HTTP.Deny),
 		}),
 	}
-	for _, name := range o.Scripts {
-		name, err := scriptName(name)
-		if err != nil {
-			return nil, err
-		}
-		s.names = append(s.names, name)
-		s.scripts[name] = &script{name: name}
+	if s.stats = o.Stats; s.stats == nil {
+		s.stats = &Stats{}
+	}
+	if broken := s.read(); broken != nil {
+		return nil, broken
 	}
 	first, err := s.newShard()
 	if err != nil {
 		s.tenant.HTTP.Close()
-		return nil, err
+		return nil, BrokenScripts{s.broken(err)}
 	}
 	s.sealed = true
 	s.shards[0].Store(first)
@@ -108,6 +138,35 @@ func Load(o Options) (*Scripts, error) {
 
 // maxLong is how many long runs of a tenant may wait for their turn.
 const maxLong = 64
+
+// read reads and compiles all scripts.
+func (s *Scripts) read() (broken BrokenScripts) {
+	for _, named := range s.options.Scripts {
+		name, err := ScriptName(named)
+		if err == nil && s.scripts[name] == nil {
+			_, err = s.file(name)
+			s.names = append(s.names, name)
+			s.scripts[name] = &script{name: name}
+		}
+		if err != nil {
+			broken = append(broken, &Broken{Script: cmp.Or(name, named), Err: err})
+		}
+	}
+	return broken
+}
+
+// broken says which script an error of making a VM is about.
+func (s *Scripts) broken(err error) *Broken {
+	if failed, ok := errors.AsType[*LoadError](err); ok {
+		return &Broken{Script: failed.Script, Err: err}
+	}
+	for _, name := range s.names {
+		if strings.HasPrefix(err.Error(), name+":") {
+			return &Broken{Script: name, Err: err}
+		}
+	}
+	return &Broken{Err: err}
+}
 
 // Loading has limits of its own: it is the operator who waits for it.
 const (
@@ -134,6 +193,7 @@ func (s *Scripts) file(name string) (*file, error) {
 	}
 	f, err := s.options.Cache.load(s.options.Dir, name, s.options.Cover != nil)
 	if err != nil {
+		s.missing = append(s.missing, name)
 		return nil, err
 	}
 	s.files[name] = f
@@ -150,6 +210,11 @@ func (s *Scripts) Current(o *Options) bool {
 	for name, f := range s.files {
 		fresh, err := o.Cache.load(o.Dir, name, o.Cover != nil)
 		if err != nil || fresh.sum != f.sum {
+			return false
+		}
+	}
+	for _, name := range s.missing {
+		if _, err := o.Cache.load(o.Dir, name, o.Cover != nil); err == nil {
 			return false
 		}
 	}

@@ -36,11 +36,17 @@ const minCompressed = 256
 // client that accepts gzip.
 func (x *exchange) compressible() bool {
 	r := &x.call.Response
-	x.varies = x.snap.compression.types != nil && r.Status >= 200 && r.Status < 300 && r.Status != 206 && r.Status != 204 &&
-		!r.Header.Has(http1.ContentEncoding) && !forbidsTransform(r.Header) && x.snap.compression.covers(r.Header.Get(http1.ContentType))
+	x.varies = x.snap.compression.may(r.Status, r.Header)
 	x.compressing = x.varies && !x.call.HEAD && x.req.Minor == 1 && r.Framing != http1.NoBody &&
 		(r.Framing != http1.Length || r.ContentLength >= minCompressed) && acceptsGzip(x.req.Header)
 	return x.compressing
+}
+
+// may reports whether a response is one that clients get compressed if they
+// accept it.
+func (c *compression) may(status int, h http1.Header) bool {
+	return c.types != nil && status >= 200 && status < 300 && status != 206 && status != 204 &&
+		!h.Has(http1.ContentEncoding) && !forbidsTransform(h) && c.covers(h.Get(http1.ContentType))
 }
 
 // covers reports whether a media type is listed.

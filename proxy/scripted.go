@@ -378,6 +378,10 @@ func bodiless(status int) bool { return status == 204 || status == 304 }
 func (x *exchange) sendScripted() error {
 	r := &x.script.response
 	body := r.Body
+	x.varies = x.snap.compression.may(x.status, *r.Header)
+	if x.varies && len(body) >= minCompressed && x.req.Minor == 1 && string(x.req.Method) != "HEAD" && acceptsGzip(x.req.Header) {
+		return x.sendCompressed(body)
+	}
 	out := x.appendScriptedHead(x.out[:0])
 	if !bodiless(x.status) {
 		out = append(out, "Content-Length: "...)
@@ -405,6 +409,27 @@ func (x *exchange) sendScripted() error {
 	return nil
 }
 
+// sendCompressed sends a response with its body in memory, compressed.
+func (x *exchange) sendCompressed(body []byte) error {
+	x.compressing = true
+	x.beginStream()
+	defer func() { x.out = x.pump.out[:0] }()
+	encoder := acquireEncoder(x.snap.compression.level, &x.pump)
+	defer encoder.release()
+	err := encoder.write(body)
+	if err == nil {
+		err = encoder.end()
+	}
+	if err == nil {
+		err = x.pump.end(nil)
+	}
+	if err != nil {
+		x.cut = true
+	}
+	x.bytesOut = int64(len(body))
+	return nil
+}
+
 // appendScriptedHead writes status line and fields, but for the framing.
 func (x *exchange) appendScriptedHead(out []byte) []byte {
 	r := &x.script.response
@@ -419,6 +444,10 @@ func (x *exchange) appendScriptedHead(out []byte) []byte {
 			continue
 		case f.ID == http1.ContentType:
 			typed = true
+		case x.compressing && f.ID == http1.ETag && len(f.Value) > 0 && f.Value[0] == '"':
+			out = append(append(out, f.Name...), ": W/"...) // the bytes differ: see appendResponseFields
+			out = append(append(out, f.Value...), '\r', '\n')
+			continue
 		case len(f.Name) == 4 && http1.EqualFold(f.Name, "date"):
 			dated = true
 		}
@@ -426,6 +455,12 @@ func (x *exchange) appendScriptedHead(out []byte) []byte {
 	}
 	if !typed {
 		out = append(out, "Content-Type: text/plain; charset=utf-8\r\n"...)
+	}
+	if x.compressing {
+		out = append(out, "Content-Encoding: gzip\r\n"...)
+	}
+	if x.varies {
+		out = append(out, "Vary: Accept-Encoding\r\n"...)
 	}
 	if !dated {
 		out = append(out, "Date: "...)

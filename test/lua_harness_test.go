@@ -31,8 +31,9 @@ type luaCase struct {
 // said is one request and what must come of it.
 type said struct {
 	// send is "GET /path", then a line for each header field; an empty line
-	// begins a body, for which Content-Length is added unless it is chunked.
-	// What contains "\r\n" is sent as it stands.
+	// begins a body, for which Content-Length is added unless its framing stands
+	// there.
+	// What has "\r\n" in its head is sent as it stands.
 	send string
 	// want is the status of the answer; 0 leaves it to the checks.
 	want int
@@ -137,10 +138,10 @@ func (c *luaCase) run(t *testing.T, g *gateway, m *mock) {
 // raw returns the bytes of the request.
 func (s *said) raw(host string) string {
 	send := strings.ReplaceAll(s.send, "{host}", host)
-	if strings.Contains(send, "\r\n") {
+	head, body, withBody := strings.Cut(send, "\n\n")
+	if strings.Contains(head, "\r\n") {
 		return send
 	}
-	head, body, withBody := strings.Cut(send, "\n\n")
 	lines := strings.Split(head, "\n")
 	if !strings.HasSuffix(lines[0], " HTTP/1.0") {
 		lines[0] += " HTTP/1.1"
@@ -148,7 +149,7 @@ func (s *said) raw(host string) string {
 	if !strings.Contains(strings.ToLower(head), "\nhost:") {
 		lines = append(lines, "Host: "+host)
 	}
-	if withBody && !strings.Contains(head, "\nTransfer-Encoding:") {
+	if withBody && !strings.Contains(head, "\nTransfer-Encoding:") && !strings.Contains(head, "\nContent-Length:") {
 		lines = append(lines, "Content-Length: "+strconv.Itoa(len(body)))
 	}
 	return strings.Join(lines, "\r\n") + "\r\n\r\n" + body

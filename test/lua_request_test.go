@@ -34,9 +34,9 @@ func TestLuaRequest(t *testing.T) {
 			name: "the call form beside the properties", alone: true,
 			script: dump + `chi.post("/x", function(request, response)
 				response:write(dump(request:method(), request:path(), request:body(), request:remote_addr(), request:host(),
-					request.body(), request:header("x-a"), request.header("X-A")))
+					request:header("x-a"), request.header("X-A")))
 			end)`,
-			talk: []said{say("POST /x?q\nX-A: va\n\nhello", 200, "POST|/x|hello|127.0.0.1|{host}|hello|va|va")},
+			talk: []said{say("POST /x?q\nX-A: va\n\nhello", 200, "POST|/x|hello|127.0.0.1|{host}|va|va")},
 		},
 		{
 			name: "header fields are found in any case", alone: true,
@@ -61,7 +61,7 @@ func TestLuaRequest(t *testing.T) {
 			end)`,
 			talk: []said{
 				say("GET /?a=1&a=2&b=x%20y%2B+z&e&f+g=%zz\nCookie: c1=v1; c2=a=b;q=\"quoted\"\nCookie: c4=later", 200,
-					"1|x y++z|nil||%zz|v1|a=b|nil|quoted|later"),
+					"1|x y+ z|nil||%zz|v1|a=b|nil|quoted|later"),
 				say("GET /", 200, "nil|nil|nil|nil|nil|nil|nil|nil|nil|nil"),
 			},
 		},
@@ -140,7 +140,7 @@ func TestLuaRequest(t *testing.T) {
 				say("GET /host", 200, "*", values("Host", "other.example")),
 				say("GET /hostport", 200, "*", values("Host", "other.example:81")),
 				say("GET /both?q", 200, "*", target("/a?b")),
-				say("GET /none?q", 200, "*", target("/none?q"), values("Host", "{host}")),
+				say("GET /none?q", 200, "*", target("/none?q"), notIn("other.example")),
 			},
 		},
 		{
@@ -194,7 +194,7 @@ func TestLuaRequest(t *testing.T) {
 			},
 		},
 		{
-			name:   "fields the gateway owns stay its own",
+			name: "fields the gateway owns stay its own",
 			script: `chi_middleware(function(request, response, next)
 				for _, name in ipairs{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "X-Request-Id"} do
 					pcall(request.set_header, request, name, "evil")
@@ -204,7 +204,7 @@ func TestLuaRequest(t *testing.T) {
 				pcall(request.remove_header, request, "X-Forwarded-For")
 				next()
 			end)`,
-			talk: []said{say("GET /", 200, "*", notIn("evil"), values("X-Forwarded-For", "127.0.0.1"), values("X-Forwarded-Host", "{host}"))},
+			talk: []said{say("GET /", 200, "*", notIn("evil"), values("X-Forwarded-For", "127.0.0.1"), values("X-Forwarded-Proto", "http"))},
 		},
 		{
 			name: "no other property can be assigned", alone: true,
@@ -235,7 +235,7 @@ func TestLuaArguments(t *testing.T) {
 		{"request:headers_all(%s)", "0/0 math.huge -1 1e300"},
 		{"request:remove_header(%s)", "0/0 math.huge -1 1e300"},
 		{`request:set_header("X-A", %s)`, "0/0 math.huge -1 1e300 nil "},
-		{`request:set_header(%s, "v")`, "0/0 math.huge -1 1e300"},
+		{`request:set_header(%s, "v")`, "0/0 math.huge -1 1e300 "},
 		{`request:add_header("X-A", %s)`, "0/0 math.huge -1 1e300"},
 		{`request:add_header(%s, "v")`, "0/0 math.huge -1 1e300"},
 		{`request:set_method(%s)`, "0/0 math.huge -1 1e300"},
@@ -243,7 +243,7 @@ func TestLuaArguments(t *testing.T) {
 		{`request:upstream(%s)`, ""},
 		{`response:status(%s)`, ""},
 		{`response:header("X-A", %s)`, "0/0 math.huge -1 1e300 nil "},
-		{`response:header(%s, "v")`, "0/0 math.huge -1 1e300"},
+		{`response:header(%s, "v")`, "0/0 math.huge -1 1e300 "},
 		{`response:add_header("X-A", %s)`, "0/0 math.huge -1 1e300"},
 		{`response:remove_header(%s)`, "0/0 math.huge -1 1e300"},
 		{`response:redirect("/", %s)`, "nil "},

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,7 +57,7 @@ func Compile(source []byte, name string, options Options) (program *Program, err
 	}()
 	chunk, err := parse.Parse(bytes.NewReader(source), name)
 	if err != nil {
-		return nil, fmt.Errorf("%s", tidy(name, err))
+		return nil, errors.New(tidy(name, source, err))
 	}
 	r := rewriter{program: &Program{Name: name}, cover: options.Cover}
 	if err := r.chunk(chunk); err != nil {
@@ -76,14 +77,18 @@ func Compile(source []byte, name string, options Options) (program *Program, err
 	result.SetLine(last)
 	r.program.proto, err = glua.Compile([]ast.Stmt{hidden, result}, name)
 	if err != nil {
-		return nil, fmt.Errorf("%s", tidy(name, err))
+		return nil, errors.New(tidy(name, source, err))
 	}
 	return r.program, nil
 }
 
 // tidy words a parser's or compiler's error as "name:line: …".
-func tidy(name string, err error) string {
+func tidy(name string, source []byte, err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
+	if strings.HasPrefix(text, name+" at EOF:") {
+		last := 1 + bytes.Count(bytes.TrimRight(source, "\n"), []byte("\n"))
+		return fmt.Sprintf("%s:%d: unexpected end of the script: something is not closed with \"end\", a bracket or a quote", name, last)
+	}
 	rest, ok := strings.CutPrefix(text, name+" line:")
 	if !ok {
 		if strings.HasPrefix(text, name+":") {
@@ -94,8 +99,8 @@ func tidy(name string, err error) string {
 	line, rest, _ := strings.Cut(rest, "(")
 	column, rest, found := strings.Cut(rest, ")")
 	column = strings.TrimPrefix(column, "column:")
-	if !found || strings.HasPrefix(line, "EOF") {
-		return name + ": unexpected end of file: " + strings.TrimSpace(rest)
+	if !found {
+		return name + ": " + text
 	}
 	return name + ":" + line + ":" + column + ": " + strings.TrimSpace(rest)
 }

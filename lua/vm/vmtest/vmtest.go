@@ -22,6 +22,8 @@ func Begin(tb testing.TB, limits *vm.Limits) (*glua.LState, *vm.Run) {
 		SkipOpenLibs: true, RegistrySize: 128, RegistryMaxSize: 64 << 10, RegistryGrowStep: 1024,
 		CallStackSize: 256, MinimizeStackMemory: true,
 	})
+	main.Push(main.NewFunction(func(*glua.LState) int { return 0 }))
+	main.Call(0, 0) // the first thread that calls something is G.MainThread
 	lock := vm.NewLock(main, 0, nil)
 	lock.Lock()
 	run := &vm.Run{}

@@ -1,0 +1,227 @@
+package luatest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/lua/stdlib"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// Bounds of the tests' own VM: generous, but a test that never ends or eats
+// all memory fails alone.
+const (
+	maxInstructions = 1 << 50 // time bounds it
+	maxMemory       = 512 << 20
+	maxCoroutines   = 1000
+)
+
+// machine is the VM of one test file.
+type machine struct {
+	main      *glua.LState
+	lock      *vm.Lock
+	functions vm.Functions
+	modules   map[string]*glua.LTable // "keystone.json" and the like
+	loaded    map[string]glua.LValue  // modules of the directory
+	client    *modules.Client
+}
+
+// testModules are those that make sense outside of the gateway: shared and
+// limit would show a dictionary that is not the scripts'.
+var testModules = []string{"json", "crypto", "jwt", "re", "time", "url", "http"}
+
+func newMachine(c modules.Clock, cover func(string, int)) *machine {
+	main := glua.NewState(glua.Options{
+		SkipOpenLibs: true, RegistrySize: 256, RegistryMaxSize: 256 << 10, RegistryGrowStep: 4096,
+		CallStackSize: 256, MinimizeStackMemory: true,
+	})
+	m := &machine{
+		main: main, lock: vm.NewLock(main, 0, nil), functions: vm.Functions{SetIndex: stdlib.SetIndex, Line: cover},
+		modules: map[string]*glua.LTable{}, loaded: map[string]glua.LValue{},
+		client: modules.NewClient(modules.ClientConfig{}),
+	}
+	stdlib.Open(main, c.Now)
+	tables := modules.Open(main, &modules.Tenant{
+		Name: "test", Log: zerolog.Nop(), Clock: c, Random: rand.Reader, HTTP: m.client,
+		Env: func(string) (string, bool) { return "", false },
+	})
+	for _, name := range testModules {
+		m.modules["keystone."+name] = vm.Freeze(main, name, tables[name])
+	}
+	for _, name := range []string{"json", "http"} { // global in scripts too
+		main.G.Global.RawSetString(name, m.modules["keystone."+name])
+	}
+	return m
+}
+
+func (m *machine) close() {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	m.main.Close()
+	m.client.Close()
+}
+
+// luaError is an error of Lua code with where it came from.
+type luaError struct {
+	message string
+	stack   []string // the innermost frame first
+}
+
+func (e *luaError) Error() string { return e.message }
+
+// call runs fn with the arguments that args pushes, in a run of its own, and
+// hands its first result to result. It takes the lock; args and result are
+// called with it held, and may be nil.
+func (m *machine) call(ctx context.Context, timeout time.Duration, fn *glua.LFunction, args func(L *glua.LState) int, result func(L *glua.LState, v glua.LValue) error) error {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	outer := m.main.G.CurrentThread
+	defer func() { m.main.G.CurrentThread = outer }()
+	run := &vm.Run{}
+	run.Begin(ctx, m.lock, &vm.Limits{
+		Instructions: maxInstructions, Memory: maxMemory, TotalTimeout: timeout, Coroutines: maxCoroutines,
+	})
+	defer run.End()
+	thread, _ := m.main.NewThread()
+	thread.SetContext(run)
+	m.main.G.CurrentThread = thread
+	// One more Go function around everything, so that args and result are
+	// protected too.
+	thread.Push(m.main.NewFunction(func(L *glua.LState) int {
+		L.Push(fn)
+		n := 0
+		if args != nil {
+			n = args(L)
+		}
+		L.Call(n, 1)
+		if result != nil {
+			if err := result(L, L.Get(-1)); err != nil {
+				L.RaiseError("%s", err.Error())
+			}
+		}
+		return 0
+	}))
+	if err := thread.PCall(0, 0, nil); err != nil {
+		return failure(err, run.Exhausted(), timeout)
+	}
+	return nil
+}
+
+// failure words what a protected call has returned.
+func failure(err error, exhausted *vm.Exhausted, timeout time.Duration) error {
+	e := &luaError{message: err.Error()}
+	if raised, ok := errors.AsType[*glua.ApiError](err); ok {
+		e.message = "nil"
+		if raised.Object != nil {
+			e.message = errorText(raised.Object)
+		}
+		e.stack = frames(raised.StackTrace)
+	}
+	switch {
+	case exhausted == nil:
+	case exhausted.Reason == vm.OutOfTotalTime:
+		e.message = fmt.Sprintf("took longer than %v", timeout)
+	case exhausted.Reason == vm.OutOfMemory:
+		e.message = fmt.Sprintf("used more than %d MiB of memory", maxMemory>>20)
+	default:
+		e.message = exhausted.Limit
+	}
+	if len(e.stack) > 0 && exhausted != nil {
+		e.message = e.stack[0] + ": " + e.message
+	}
+	return e
+}
+
+// errorText words an error value.
+func errorText(v glua.LValue) string {
+	if v.Type() == glua.LTString || v.Type() == glua.LTNumber {
+		return v.String()
+	}
+	return "error value: " + show(v)
+}
+
+// frames returns where Lua code stood: "file.lua:12" and "in function 'x'",
+// without what is Go's.
+func frames(trace string) []string {
+	var list []string
+	for line := range strings.Lines(trace) {
+		line = strings.TrimSpace(line)
+		if strings.Contains(line, ".lua:") {
+			list = append(list, strings.TrimSuffix(strings.Replace(line, ": in ", " in ", 1), " in main chunk"))
+		}
+	}
+	return list
+}
+
+// instantiate compiles a file's source into a function of the VM; the lock is
+// held.
+func (m *machine) instantiate(source []byte, name string, cover bool) (*glua.LFunction, error) {
+	program, err := vm.Compile(source, name, vm.Options{Cover: cover})
+	if err != nil {
+		return nil, err
+	}
+	thread := m.main.G.CurrentThread
+	defer func() { m.main.G.CurrentThread = thread }()
+	return program.Instantiate(m.main, &m.functions)
+}
+
+// require is the global function of that name: the gateway's modules, then
+// files beside the test file, then those of the tenant's directory.
+func (f *file) require(L *glua.LState) int {
+	name := L.CheckString(1)
+	if t, ok := f.machine.modules[name]; ok {
+		L.Push(t)
+		return 1
+	}
+	if value, ok := f.machine.loaded[name]; ok {
+		if value == nil {
+			L.RaiseError("module %q requires itself", name)
+		}
+		L.Push(value)
+		return 1
+	}
+	if strings.HasPrefix(name, "keystone.") {
+		L.RaiseError("module %q is not there in tests, only %s", name, "keystone."+strings.Join(testModules, ", keystone."))
+	}
+	for part := range strings.SplitSeq(name, ".") {
+		if part == "" || strings.ContainsAny(part, "/\\\x00") {
+			L.ArgError(1, "expected names joined by dots, such as lib.auth")
+		}
+	}
+	file := strings.ReplaceAll(name, ".", "/") + ".lua"
+	beside, tenant := path.Join(path.Dir(f.name), file), path.Join(f.tenant(), file)
+	source, err := readSource(f.runner.options.Dir, beside)
+	found := beside
+	if err != nil && tenant != beside {
+		source, err = readSource(f.runner.options.Dir, tenant)
+		found = tenant
+	}
+	if err != nil {
+		L.RaiseError("module %q is neither %s nor %s", name, beside, tenant)
+	}
+	main, err := f.machine.instantiate(source, found, f.runner.cover != nil)
+	if err != nil {
+		L.RaiseError("%s", err.Error())
+	}
+	f.machine.loaded[name] = nil
+	L.Push(main)
+	L.Push(glua.LString(name))
+	L.Call(1, 1)
+	value := L.Get(-1)
+	L.Pop(1)
+	if value == glua.LNil {
+		value = glua.LTrue
+	}
+	f.machine.loaded[name] = value
+	L.Push(value)
+	return 1
+}

@@ -1,0 +1,137 @@
+package lua
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+)
+
+// warning is a finding with its place.
+type warning struct {
+	script string
+	line   int
+	text   string
+}
+
+// Warnings returns what the scripts do in vain or probably by mistake, as
+// "file.lua:line: …" in the order of the files. hasPool says whether the tenant
+// has services.
+//
+// There is none about patterns outside of the tenant's path_prefix: a pattern
+// is compared with the path below the prefix too, so each can match.
+func (s *Scripts) Warnings(hasPool bool) []string {
+	sh := s.shards[0].Load()
+	if sh == nil { // it is being replaced, and said the same
+		return nil
+	}
+	sh.lock.Lock()
+	known := sh.names()
+	sh.lock.Unlock()
+	list := slices.Concat(s.undefined(known), sh.unreachable(), sh.declarer.unused(hasPool))
+	if sh.chain.idle() && len(s.names) > 0 {
+		list = append(list, warning{s.names[len(s.names)-1], 0, "the tenant's scripts declare no routes and no middleware"})
+	}
+	slices.SortStableFunc(list, func(a, b warning) int {
+		return cmp.Or(cmp.Compare(a.script, b.script), cmp.Compare(a.line, b.line))
+	})
+	lines := make([]string, 0, len(list))
+	for _, w := range list {
+		if w.line > 0 {
+			lines = append(lines, fmt.Sprintf("%s:%d: %s", w.script, w.line, w.text))
+		} else {
+			lines = append(lines, w.script+": "+w.text)
+		}
+	}
+	return slices.Compact(lines)
+}
+
+// names are the globals of a VM, also where lua.strict_globals has frozen them.
+// The lock is held.
+func (sh *shard) names() map[string]bool {
+	names := sh.known()
+	if content := vm.Frozen(sh.main.G.Global); content != nil {
+		content.ForEach(func(k, _ glua.LValue) { names[k.String()] = true })
+	}
+	return names
+}
+
+// undefined finds globals that are read and that nothing defines.
+func (s *Scripts) undefined(known map[string]bool) (list []warning) {
+	var programs []*vm.Program
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
+		programs = append(programs, s.files[name].program)
+	}
+	names := slices.Sorted(maps.Keys(known))
+	for program, globals := range vm.Undefined(programs, func(name string) bool { return known[name] }) {
+		for _, g := range globals {
+			text := fmt.Sprintf("the global %q is not defined anywhere", g.Name)
+			if near := settings.Nearest(g.Name, names); near != "" {
+				text += fmt.Sprintf("; did you mean %q?", near)
+			}
+			list = append(list, warning{program.Name, g.Line, text})
+		}
+	}
+	return list
+}
+
+// unreachable finds routes that others take the place of.
+func (sh *shard) unreachable() (list []warning) {
+	shadows := sh.chain.routes.Unreachable()
+	if shadows == nil {
+		return nil
+	}
+	routes := map[[2]string]*route{}
+	sh.chain.routes.Walk(func(method, pattern string, r *route) { routes[[2]string{method, pattern}] = r })
+	for _, shadow := range shadows {
+		if r := routes[[2]string{shadow.Method, shadow.Pattern}]; r != nil {
+			list = append(list, warning{r.handler.script.name, r.line, fmt.Sprintf(
+				"the route %q is never reached: %q is tried before it and matches the same paths", shadow.Pattern, shadow.By,
+			)})
+		}
+	}
+	return list
+}
+
+// unused finds functions that were declared where they are never called.
+func (d *declarer) unused(hasPool bool) (list []warning) {
+	add := func(s *step, text string) {
+		if s != nil {
+			list = append(list, warning{s.script.name, s.line, text})
+		}
+	}
+	if hasPool {
+		add(d.root.notFound, "chi_not_found is never called here: what no route matches goes to the tenant's services")
+	}
+	used := map[*scope]bool{}
+	use := func(s *scope) {
+		for ; s != nil; s = s.parent {
+			used[s] = true
+		}
+	}
+	for i := range d.routes {
+		use(d.routes[i].scope)
+	}
+	for _, s := range d.scopes {
+		if s.prefix != nil {
+			use(s)
+		}
+	}
+	for _, s := range d.scopes {
+		if !used[s] {
+			for _, step := range s.own {
+				add(step, "the middleware is never called: its group has neither a prefix nor routes")
+			}
+		}
+		if s.prefix == nil {
+			add(s.notFound, "chi_not_found is never called here: its group has no prefix")
+			add(s.disallow, "chi_method_not_allowed is never called here: its group has no prefix")
+		}
+	}
+	return list
+}
