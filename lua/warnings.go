@@ -51,6 +51,9 @@ func (s *Scripts) Warnings(hasPool bool) []string {
 	return slices.Compact(lines)
 }
 
+// maxUndefined bounds the undefined globals that one tenant is warned of.
+const maxUndefined = 100
+
 // names are the globals of a VM, also where lua.strict_globals has frozen them.
 // The lock is held.
 func (sh *shard) names() map[string]bool {
@@ -74,7 +77,9 @@ func (s *Scripts) undefined(known map[string]bool) (list []warning) {
 			if near := settings.Nearest(g.Name, names); near != "" {
 				text += fmt.Sprintf("; did you mean %q?", near)
 			}
-			list = append(list, warning{program.Name, g.Line, text})
+			if list = append(list, warning{program.Name, g.Line, text}); len(list) == maxUndefined {
+				return list
+			}
 		}
 	}
 	return list

@@ -3,9 +3,15 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"os"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
@@ -18,6 +24,7 @@ type scriptsOptions struct {
 	cache *lua.Cache
 	clock modules.Clock
 	cover func(script string, line int)
+	stats map[string]*lua.Stats // by tenant, over reloads; guarded by Server.reloadMu
 }
 
 func newScriptsOptions(o *Options) scriptsOptions {
@@ -25,7 +32,7 @@ func newScriptsOptions(o *Options) scriptsOptions {
 	if clock == nil {
 		clock = systemClock{}
 	}
-	return scriptsOptions{cache: lua.NewCache(), clock: clock, cover: o.Cover}
+	return scriptsOptions{cache: lua.NewCache(), clock: clock, cover: o.Cover, stats: map[string]*lua.Stats{}}
 }
 
 // systemClock is the time as it is.
@@ -42,27 +49,92 @@ func (systemClock) Sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// loadScripts loads a tenant's scripts, or takes over those in use if nothing
-// about them has changed. closed says that there are some that may not run.
-func (s *Server) loadScripts(c *Config, t *tenants.Config) (scripts *lua.Scripts, closed bool, err error) {
+// loadScripts loads the scripts of all tenants, or takes over those in use
+// where nothing about them has changed. It changes nothing that is in use. The
+// error is settings.Errors: every script that is broken, of every tenant.
+func (s *Server) loadScripts(c *Config) (map[string]*lua.Scripts, error) {
+	all := map[string]*lua.Scripts{}
 	if !c.LuaRouting.Enabled {
-		return nil, len(t.LuaRoutes) > 0, nil
+		return all, nil
 	}
-	names := slices.Concat(c.LuaRouting.GlobalScripts, t.LuaRoutes)
-	if len(names) == 0 {
-		return nil, false, nil
+	loads := make([]scriptsLoad, 0, len(c.Tenants))
+	for i := range c.Tenants {
+		if names := slices.Concat(c.LuaRouting.GlobalScripts, c.Tenants[i].LuaRoutes); len(names) > 0 {
+			loads = append(loads, s.newLoad(c, &c.Tenants[i], names))
+		}
 	}
-	options := lua.Options{
+	s.scripts.cache.Begin()
+	s.runLoads(loads)
+	s.scripts.cache.Sweep()
+	broken := brokenScripts{config: c}
+	for i := range loads {
+		l := &loads[i]
+		if l.err != nil {
+			broken.add(l.tenant, l.err)
+		} else {
+			all[l.tenant.Name] = l.scripts
+		}
+	}
+	if err := broken.err(); err != nil {
+		s.closeFresh(all)
+		return nil, err
+	}
+	return all, nil
+}
+
+// scriptsLoad is the loading of one tenant's scripts.
+type scriptsLoad struct {
+	tenant  *tenants.Config
+	options lua.Options
+	have    *lua.Scripts // in use; nil for none
+	scripts *lua.Scripts
+	err     error
+}
+
+func (s *Server) newLoad(c *Config, t *tenants.Config, names []string) scriptsLoad {
+	stats := s.scripts.stats[t.Name]
+	if stats == nil {
+		stats = &lua.Stats{}
+		s.scripts.stats[t.Name] = stats
+	}
+	return scriptsLoad{tenant: t, have: s.scriptsOf(t.Name), options: lua.Options{
 		Tenant: t.Name, Dir: inDir(s.dir, c.LuaRouting.ScriptsDir), Scripts: names, Config: t.Lua,
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
 		Cache: s.scripts.cache, Store: s.storeOf(t), Env: os.LookupEnv,
-		Clock: s.scripts.clock, Random: rand.Reader, Cover: s.scripts.cover,
+		Clock: s.scripts.clock, Random: rand.Reader, Cover: s.scripts.cover, Stats: stats,
+	}}
+}
+
+// runLoads loads on all processors; on half of them while there are requests
+// to serve.
+func (s *Server) runLoads(loads []scriptsLoad) {
+	workers := runtime.GOMAXPROCS(0)
+	if s.current.Load() != nil {
+		workers = (workers + 1) / 2
 	}
-	if have := s.scriptsOf(t.Name); have != nil && have.Current(&options) {
-		return have, false, nil
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range min(workers, len(loads)) {
+		wait.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(loads); i = int(next.Add(1)) - 1 {
+				loads[i].run()
+			}
+		})
 	}
-	scripts, err = lua.Load(options)
-	return scripts, false, err
+	wait.Wait()
+}
+
+func (l *scriptsLoad) run() {
+	defer func() {
+		if cause := recover(); cause != nil { // one tenant's script must not end the process
+			l.err = fmt.Errorf("BUG: loading has panicked: %v", cause)
+		}
+	}()
+	if l.have != nil && l.have.Current(&l.options) {
+		l.scripts = l.have
+		return
+	}
+	l.scripts, l.err = lua.Load(l.options)
 }
 
 // scriptsOf returns the scripts that a tenant has in use.
@@ -84,8 +156,11 @@ func (s *Server) storeOf(t *tenants.Config) *store.Memory {
 }
 
 // discardScripts frees the scripts of a snapshot that will not be used.
-func (s *Server) discardScripts(snap *snapshot) {
-	for name, scripts := range snap.scripts {
+func (s *Server) discardScripts(snap *snapshot) { s.closeFresh(snap.scripts) }
+
+// closeFresh frees scripts that are not in use.
+func (s *Server) closeFresh(all map[string]*lua.Scripts) {
+	for name, scripts := range all {
 		if s.scriptsOf(name) != scripts {
 			scripts.Close()
 		}
@@ -116,4 +191,41 @@ func (s *Server) retireScripts(old, fresh *snapshot) {
 			scripts.Close()
 		}
 	}
+}
+
+// Warnings says what the configuration in use and its scripts ask for in vain,
+// a line each.
+func (s *Server) Warnings() []string {
+	snap := s.current.Load()
+	return append(snap.config.Warnings(), scriptWarnings(snap.config, snap.scripts, nil)...)
+}
+
+// scriptWarnings are those of the scripts that are not in known.
+func scriptWarnings(c *Config, all, known map[string]*lua.Scripts) []string {
+	var found findings
+	for i := range c.Tenants {
+		t := &c.Tenants[i]
+		scripts := all[t.Name]
+		if scripts == nil || known[t.Name] == scripts {
+			continue
+		}
+		for _, warning := range scripts.Warnings(len(t.Services) > 0) {
+			found.add(place{}, t.Name, warning)
+		}
+	}
+	return found.lines()
+}
+
+// CheckScripts loads the scripts as New does, and frees them again. The error
+// is settings.Errors; warnings are what a good configuration and its scripts
+// ask for in vain.
+func CheckScripts(file string, config *Config) (warnings []string, err error) {
+	s := newUnstarted(&Options{File: file, Config: config, Log: zerolog.Nop()})
+	all, err := s.loadScripts(config)
+	if err != nil {
+		return nil, err
+	}
+	defer s.closeFresh(all)
+	warnings = append(config.Warnings(), scriptWarnings(config, all, nil)...)
+	return append(warnings, unusedFiles(inDir(s.dir, config.LuaRouting.ScriptsDir), all)...), nil
 }

@@ -2,6 +2,8 @@ package luatest
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -51,7 +53,8 @@ const (
 func (f *file) openClock(L *glua.LState) *glua.LTable {
 	return L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{
 		"now": func(L *glua.LState) int {
-			L.Push(glua.LNumber(float64(f.clock.Now().UnixNano()) / 1e9))
+			now := f.clock.Now()
+			L.Push(glua.LNumber(float64(now.Unix()) + float64(now.Nanosecond())/1e9))
 			return 1
 		},
 		"set": func(L *glua.LState) int {
@@ -63,21 +66,23 @@ func (f *file) openClock(L *glua.LState) *glua.LTable {
 				f.clock.set(t.UTC())
 				return 0
 			}
-			f.clock.set(time.Unix(0, 0).UTC().Add(0).Add(checkSeconds(L, 1, firstSecond, lastSecond)))
+			seconds := checkNumber(L, 1, firstSecond, lastSecond)
+			whole := math.Floor(seconds)
+			f.clock.set(time.Unix(int64(whole), int64((seconds-whole)*1e9)).UTC())
 			return 0
 		},
 		"advance": func(L *glua.LState) int {
-			f.clock.advance(checkSeconds(L, 1, 0, 1e9))
+			f.clock.advance(time.Duration(checkNumber(L, 1, 0, 1e9) * float64(time.Second)))
 			return 0
 		},
 	})
 }
 
-// checkSeconds is an argument in seconds within bounds.
-func checkSeconds(L *glua.LState, n int, low, high float64) time.Duration {
-	seconds := float64(L.CheckNumber(n))
-	if !(seconds >= low && seconds <= high) {
-		L.ArgError(n, "expected a number of seconds")
+// checkNumber is an argument that must be a number within bounds.
+func checkNumber(L *glua.LState, n int, low, high float64) float64 {
+	number := float64(L.CheckNumber(n))
+	if !(number >= low && number <= high) {
+		L.ArgError(n, fmt.Sprintf("expected a number from %g to %g", low, high))
 	}
-	return time.Duration(seconds * float64(time.Second))
+	return number
 }

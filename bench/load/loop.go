@@ -1,0 +1,194 @@
+//go:build linux
+
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// loop is a run under way. One goroutine owns it.
+type loop struct {
+	options Options
+	result  Result
+	to      unix.SockaddrInet4
+
+	epoll, timer int
+	events       []unix.EpollEvent
+	buffer       []byte
+	conns        []conn // by their number; fixed, so that events can name them
+	opened       int    // of conns: the rest has never been open
+	free         []int  // open and without a request; the last used comes first
+
+	start    time.Time // of everything
+	sent     int       // requests, for taking turns
+	due      int64     // requests due so far, at a constant rate
+	issued   int64     // of those, sent
+	counting bool
+	checked  time.Duration // when time-outs were last looked for
+}
+
+// clock is the time since the start.
+func (l *loop) clock() time.Duration { return time.Since(l.start) }
+
+// timerEvent is the timer's place in the events' data; the others are numbers
+// of connections.
+const timerEvent = -1
+
+func (l *loop) open() (err error) {
+	l.epoll, l.timer = -1, -1
+	l.to = unix.SockaddrInet4{Port: int(l.options.Address.Port()), Addr: l.options.Address.Addr().As4()}
+	l.conns = make([]conn, l.options.Connections)
+	for i := range l.conns {
+		l.conns[i].fd = -1
+	}
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("cannot make an epoll: %w", err)
+	}
+	if l.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		return fmt.Errorf("cannot make a timer: %w", err)
+	}
+	every := unix.NsecToTimespec(l.tick().Nanoseconds())
+	if err = unix.TimerfdSettime(l.timer, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err != nil {
+		return fmt.Errorf("cannot start a timer: %w", err)
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: timerEvent}
+	if err = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, l.timer, &event); err != nil {
+		return fmt.Errorf("cannot watch a timer: %w", err)
+	}
+	return nil
+}
+
+// tick is how often the loop looks at the clock: for each request that is due,
+// else often enough for a ramp and for the end.
+func (l *loop) tick() time.Duration {
+	if l.options.Rate > 0 {
+		return max(time.Duration(float64(time.Second)/l.options.Rate), 50*time.Microsecond)
+	}
+	return 2 * time.Millisecond
+}
+
+func (l *loop) close() {
+	for i := range l.conns {
+		if c := &l.conns[i]; c.fd >= 0 {
+			_ = unix.Close(c.fd)
+		}
+	}
+	for _, fd := range []int{l.timer, l.epoll} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+func (l *loop) run(ctx context.Context) error {
+	l.start = time.Now()
+	begin, end := l.options.Warmup, l.options.Warmup+l.options.Duration
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		now := l.clock()
+		if !l.counting && now >= begin {
+			l.counting = true
+			call(l.options.Begin)
+		}
+		if now >= end {
+			call(l.options.End)
+			l.result.Elapsed = l.clock() - begin
+			l.result.Unsent = max(0, l.due-l.issued)
+			return nil
+		}
+		l.offer(now)
+		l.expire(now)
+		n, err := unix.EpollWait(l.epoll, l.events, -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("cannot wait for events: %w", err)
+		}
+		for _, event := range l.events[:max(n, 0)] {
+			l.handle(event)
+		}
+	}
+}
+
+func call(f func()) {
+	if f != nil {
+		f()
+	}
+}
+
+func (l *loop) handle(event unix.EpollEvent) {
+	if event.Fd == timerEvent {
+		var count [8]byte
+		_, _ = unix.Read(l.timer, count[:]) // the clock says more than the count
+		return
+	}
+	c := &l.conns[event.Fd]
+	switch {
+	case c.state == connecting || c.state == sending:
+		l.write(c)
+	case c.state == receiving:
+		l.read(c)
+	default: // a connection that the server closes between requests
+		l.drop(c)
+	}
+}
+
+// offer sends what is due, or opens connections of a closed loop.
+func (l *loop) offer(now time.Duration) {
+	if l.options.Rate > 0 {
+		l.due = int64(now.Seconds() * l.options.Rate)
+		for l.issued < l.due {
+			intended := time.Duration(float64(l.issued) / l.options.Rate * float64(time.Second))
+			c := l.take()
+			if c == nil {
+				return
+			}
+			l.issued++
+			l.begin(c, intended)
+		}
+		return
+	}
+	wanted := len(l.conns)
+	if l.options.Ramp > 0 && now < l.options.Ramp {
+		wanted = int(float64(wanted) * now.Seconds() / l.options.Ramp.Seconds())
+	}
+	for l.opened < wanted || len(l.free) > 0 {
+		l.begin(l.take(), now)
+	}
+}
+
+// take returns a connection without a request, nil if there is none.
+func (l *loop) take() *conn {
+	if n := len(l.free); n > 0 {
+		i := l.free[n-1]
+		l.free = l.free[:n-1]
+		return &l.conns[i]
+	}
+	if l.opened == len(l.conns) {
+		return nil
+	}
+	c := &l.conns[l.opened]
+	c.number = l.opened
+	l.opened++
+	return c
+}
+
+// expire ends requests that have taken too long.
+func (l *loop) expire(now time.Duration) {
+	if now-l.checked < 100*time.Millisecond {
+		return
+	}
+	l.checked = now
+	for i := range l.opened {
+		if c := &l.conns[i]; c.state != idle && now-c.sentAt > l.options.Timeout {
+			l.fail(c, errTimeout)
+		}
+	}
+}
+
+var errTimeout = errors.New("no answer in time")

@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
+)
+
+// place is where the configuration file names a script.
+type place struct{ line, column int }
+
+// notePlaces remembers where the scripts are named: what is wrong with them is
+// found when they are loaded, and the document is gone by then.
+func (c *Config) notePlaces(file string, document *settings.Document) {
+	c.file, c.places = file, map[*string]place{}
+	note := func(names []string) {
+		for i := range names {
+			line, column := document.Position(&names[i])
+			c.places[&names[i]] = place{line, column}
+		}
+	}
+	note(c.LuaRouting.GlobalScripts)
+	for i := range c.Tenants {
+		note(c.Tenants[i].LuaRoutes)
+	}
+}
+
+// placeOf finds where a tenant's script is named first; the zero place is
+// unknown.
+func (c *Config) placeOf(t *tenants.Config, script string) place {
+	for _, names := range [][]string{c.LuaRouting.GlobalScripts, t.LuaRoutes} {
+		for i := range names {
+			if name, err := lua.ScriptName(names[i]); script == names[i] || err == nil && script == name {
+				return c.places[&names[i]]
+			}
+		}
+	}
+	return place{}
+}
+
+// brokenScripts collects why scripts can't be loaded.
+type brokenScripts struct {
+	config *Config
+	found  findings
+}
+
+func (b *brokenScripts) add(t *tenants.Config, err error) {
+	list, ok := errors.AsType[lua.BrokenScripts](err)
+	if !ok {
+		list = lua.BrokenScripts{{Err: err}}
+	}
+	for _, broken := range list {
+		b.found.add(b.config.placeOf(t, broken.Script), t.Name, broken.Error())
+	}
+}
+
+// maxBroken bounds the errors that are reported.
+const maxBroken = 1000
+
+// err returns settings.Errors in the order of the file, or nil.
+func (b *brokenScripts) err() error {
+	list := make(settings.Errors, 0, len(b.found.list))
+	for _, f := range b.found.list {
+		list = append(list, settings.Error{File: b.config.file, Line: f.at.line, Column: f.at.column, Message: f.String()})
+	}
+	slices.SortStableFunc(list, func(x, y settings.Error) int {
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
+	})
+	if len(list) > maxBroken {
+		list = append(list[:maxBroken], settings.Error{File: b.config.file, Message: fmt.Sprintf("more than %d errors: only the first are shown", maxBroken)})
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
+// findings are what was found in the scripts of tenants. What is the same in
+// many of them, since they share a script, is one finding.
+type findings struct {
+	list  []*finding
+	index map[findingKey]*finding
+}
+
+type findingKey struct {
+	at   place
+	text string
+}
+
+type finding struct {
+	findingKey
+	tenants []string
+}
+
+func (f *findings) add(at place, tenant, text string) {
+	key := findingKey{at, text}
+	have := f.index[key]
+	if have == nil {
+		if f.index == nil {
+			f.index = map[findingKey]*finding{}
+		}
+		have = &finding{findingKey: key}
+		f.index[key] = have
+		f.list = append(f.list, have)
+	}
+	have.tenants = append(have.tenants, tenant)
+}
+
+func (f *findings) lines() []string {
+	lines := make([]string, len(f.list))
+	for i := range f.list {
+		lines[i] = f.list[i].String()
+	}
+	return lines
+}
+
+// String words a finding: the script's file and line come first where there
+// are any.
+func (f *finding) String() string {
+	switch n := len(f.tenants); n {
+	case 1:
+		return fmt.Sprintf("%s (tenant %q)", f.text, f.tenants[0])
+	case 2:
+		return fmt.Sprintf("%s (tenants %q and %q)", f.text, f.tenants[0], f.tenants[1])
+	default:
+		return fmt.Sprintf("%s (tenants %q, %q and %d more)", f.text, f.tenants[0], f.tenants[1], n-2)
+	}
+}
+
+// unusedFiles lists the scripts in a directory that no tenant has loaded.
+// Tests, definitions for editors ("---@meta") and hidden files aren't meant to
+// be.
+func unusedFiles(dir string, all map[string]*lua.Scripts) []string {
+	if len(all) == 0 {
+		return nil
+	}
+	used := map[string]bool{}
+	for _, scripts := range all {
+		for _, file := range scripts.Files() {
+			used[file] = true
+		}
+	}
+	var list []string
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error { // what can't be read is no hint
+		switch {
+		case err != nil:
+			return nil
+		case strings.HasPrefix(entry.Name(), ".") && path != dir:
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+		case entry.IsDir() || filepath.Ext(path) != ".lua" || strings.HasSuffix(path, "_test.lua") || used[path] || isMeta(path):
+		default:
+			list = append(list, fmt.Sprintf("%s: no tenant uses this script", path))
+		}
+		return nil
+	})
+	return list
+}
