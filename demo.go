@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/mattn/go-isatty"
@@ -15,8 +16,16 @@ import (
 // demoAddresses are where config.yaml expects its upstreams.
 var demoAddresses = []string{"127.0.0.1:9101", "127.0.0.1:9102"}
 
-// startDemo starts the upstreams of the demo.
+// demoKey is what scripts/api.lua asks for, unless the environment has another.
+const demoKey = "demo"
+
+// startDemo starts the upstreams of the demo, and sets the key of its API.
 func startDemo() (stop func(), err error) {
+	if os.Getenv("DEMO_API_KEY") == "" {
+		if err := os.Setenv("DEMO_API_KEY", demoKey); err != nil {
+			return nil, fmt.Errorf("cannot set DEMO_API_KEY: %w", err)
+		}
+	}
 	var servers []*fasthttp.Server
 	stop = func() {
 		for _, s := range servers {
@@ -73,20 +82,29 @@ func printGreeting(w *os.File, server *proxy.Server, admin string) {
 	fmt.Fprintln(w)
 }
 
-// triesFor returns three commands, one for each of the first tenants.
+// triesFor returns commands to try: for the first two tenants, what the
+// demo's scripts do there, and for the admin API.
 func triesFor(server *proxy.Server, base, admin string) (tries []string) {
+	tried := 0
 	for _, t := range server.Snapshot().Tenants {
-		path := t.Prefix + "/hello"
+		host, path := "", t.Prefix+"/hello"
+		if len(t.Domains) > 0 {
+			host = "-H 'Host: " + t.Domains[0] + "' "
+		}
 		if t.Prefix != "" {
 			path = strings.TrimSuffix(t.Prefix, "/") + "/users?page=2"
 		}
-		switch {
-		case len(tries) == 2:
+		if tried == 2 || strings.Contains(host, "*") {
 			continue
-		case len(t.Domains) == 0:
-			tries = append(tries, fmt.Sprintf("curl '%s%s'", base, path))
-		case !strings.HasPrefix(t.Domains[0], "*"):
-			tries = append(tries, fmt.Sprintf("curl -H 'Host: %s' '%s%s'", t.Domains[0], base, path))
+		}
+		tried++
+		key, note := "", ""
+		if slices.Contains(t.Scripts, "api.lua") {
+			key, note = "-H 'Authorization: Bearer "+os.Getenv("DEMO_API_KEY")+"' ", "   # scripts/api.lua asks for the key"
+		}
+		tries = append(tries, fmt.Sprintf("curl %s%s'%s%s'%s", host, key, base, path, note))
+		if slices.Contains(t.Scripts, "shop.lua") {
+			tries = append(tries, fmt.Sprintf("curl %s'%s/hello/Ada'   # scripts/shop.lua answers", host, base))
 		}
 	}
 	if admin != "" {

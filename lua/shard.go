@@ -34,7 +34,7 @@ type shard struct {
 // vmOptions make threads small: a request holds one while it waits.
 var vmOptions = glua.Options{
 	SkipOpenLibs: true, RegistrySize: 128, RegistryMaxSize: 64 << 10, RegistryGrowStep: 1024,
-	CallStackSize: 256, MinimizeStackMemory: true,
+	CallStackSize: 512, MinimizeStackMemory: true,
 }
 
 // newShard makes a VM and loads the tenant's scripts into it.

@@ -79,36 +79,62 @@ func answering(t testing.TB, answer string) string {
 // requests from socket to socket, with the access log on.
 func TestRequestAllocates0(t *testing.T) {
 	target := answering(t, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello")
-	log := filepath.Join(t.TempDir(), "access.log")
-	server := start(t, "access_log: {output: \""+log+"\"}\ntenants:\n  - {name: a, domains: [example.com], services: [{url: \"http://"+target+"\"}]}\n")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "edge.lua"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(dir, "access.log")
+	server := start(t, "access_log: {output: \""+log+"\"}\nlua_routing: {enabled: true, scripts_dir: \""+dir+"\"}\ntenants:\n"+
+		"  - {name: a, domains: [example.com], services: [{url: \"http://"+target+"\"}]}\n"+
+		"  - {name: b, domains: [scripted.example.com], lua_routes: [edge.lua], services: [{url: \"http://"+target+"\"}]}\n")
 	for name, request := range map[string]string{
-		"GET":  "GET /path?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: x\r\nAccept: */*\r\nCookie: a=b\r\n\r\n",
-		"POST": "POST /path HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody",
+		"GET":            "GET /path?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: x\r\nAccept: */*\r\nCookie: a=b\r\n\r\n",
+		"POST":           "POST /path HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody",
+		"Lua middleware": "GET /path?q=1 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\nX-Api-Key: k\r\n\r\n",
+		"Lua route":      "GET /lua/7 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\n\r\n",
+		"Lua and a body": "POST /path HTTP/1.1\r\nHost: scripted.example.com\r\nContent-Length: 4\r\n\r\nbody",
 	} {
 		conn, err := net.Dial("tcp", server.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		out, in := []byte(request), make([]byte, 4096)
-		one := func() {
-			if _, err := conn.Write(out); err != nil {
-				t.Fatal(err)
-			}
-			for got := 0; !bytes.HasSuffix(in[:got], []byte("\r\n\r\nhello")); {
-				n, err := conn.Read(in[got:])
-				if err != nil {
-					t.Fatal(err)
-				}
-				got += n
-			}
-		}
-		if n := allocations(one); n > 0.5 && !raceEnabled {
+		out := []byte(request)
+		if n := allocations(func() { ask(t, conn, out) }); n > 0.5 && !raceEnabled {
 			t.Errorf("a %s allocates %.2f times, want 0", name, n)
 		}
 	}
 	if lines, err := os.ReadFile(log); err != nil || !bytes.Contains(lines, []byte(`"status":200`)) { // #nosec G304 -- of this test
 		t.Errorf("the access log was not written: %v", err)
+	}
+}
+
+const script = `
+chi_middleware(function(request, response, next)
+  local key = request:header("X-Api-Key")
+  if key == nil then request:set_header("X-Anon", "1") end
+  request:set_header("X-Tenant", "b")
+  next()
+  response:header("X-Gateway", "keystone")
+end)
+chi_route("GET", "/lua/{id}", function(request, response)
+  response:header("X-Id", request:param("id"))
+  response:write("hello")
+end)`
+
+var answerBuf = make([]byte, 4096)
+
+// ask sends a request and reads its answer, which ends with hello.
+func ask(t *testing.T, conn net.Conn, request []byte) {
+	if _, err := conn.Write(request); err != nil {
+		t.Fatal(err)
+	}
+	for got := 0; !bytes.HasSuffix(answerBuf[:got], []byte("\r\n\r\nhello")); {
+		n, err := conn.Read(answerBuf[got:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += n
 	}
 }
 

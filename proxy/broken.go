@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -149,6 +151,7 @@ func unusedFiles(dir string, all map[string]*lua.Scripts) []string {
 		}
 	}
 	var list []string
+	dir = filepath.Clean(dir)
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error { // what can't be read is no hint
 		switch {
 		case err != nil:
@@ -165,3 +168,17 @@ func unusedFiles(dir string, all map[string]*lua.Scripts) []string {
 	})
 	return list
 }
+
+// isMeta reports whether a file only describes things to editors.
+func isMeta(path string) bool {
+	file, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return false
+	}
+	defer func() { _ = file.Close() }()
+	first := make([]byte, len(metaMark))
+	_, err = io.ReadFull(file, first)
+	return err == nil && string(first) == metaMark
+}
+
+const metaMark = "---@meta"

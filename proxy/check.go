@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -282,10 +283,32 @@ func inDir(dir, path string) string {
 // checkScripts reports a directory of scripts that isn't there; the scripts
 // themselves are loaded when the configuration is put into use.
 func (c *Config) checkScripts(dir string, r settings.Reporter) {
-	if !c.LuaRouting.Enabled {
+	if c.LuaRouting.Enabled && !isDirectory(inDir(dir, c.LuaRouting.ScriptsDir)) {
+		r.Errorf(&c.LuaRouting.ScriptsDir, "scripts_dir %q can't be opened, expected a directory beside the configuration file", c.LuaRouting.ScriptsDir)
+	}
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// checkSyntax reports the scripts that can't be read or compiled.
+func (c *Config) checkSyntax(dir string, r settings.Reporter) {
+	scripts := inDir(dir, c.LuaRouting.ScriptsDir)
+	if !c.LuaRouting.Enabled || !isDirectory(scripts) {
 		return
 	}
-	if info, err := os.Stat(inDir(dir, c.LuaRouting.ScriptsDir)); err != nil || !info.IsDir() {
-		r.Errorf(&c.LuaRouting.ScriptsDir, "scripts_dir %q can't be opened, expected a directory beside the configuration file", c.LuaRouting.ScriptsDir)
+	cache := lua.NewCache()
+	check := func(names []string) {
+		for i := range names {
+			if err := cache.Check(scripts, names[i]); err != nil {
+				r.Errorf(&names[i], "%v", err)
+			}
+		}
+	}
+	check(c.LuaRouting.GlobalScripts)
+	for i := range c.Tenants {
+		check(c.Tenants[i].LuaRoutes)
 	}
 }

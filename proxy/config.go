@@ -35,6 +35,10 @@ type Config struct {
 	// Lua scripts.
 	LuaRouting LuaRoutingConfig `yaml:"lua_routing"`
 
+	// Development with Lua scripts. What each tenant's scripts may use stands in
+	// its own section lua.
+	Lua LuaConfig `yaml:"lua"`
+
 	// One line for each request.
 	AccessLog AccessLogConfig `yaml:"access_log"`
 
@@ -43,6 +47,9 @@ type Config struct {
 
 	// The applications behind the gateway; at least one.
 	Tenants []tenants.Config `yaml:"tenants" required:"true"`
+
+	file   string            // as given to Parse
+	places map[*string]place // of the scripts' names
 }
 
 // ServerConfig is the section server.
@@ -187,7 +194,7 @@ type CompressionConfig struct {
 // LuaRoutingConfig is the section lua_routing.
 type LuaRoutingConfig struct {
 	// Whether scripts are loaded. A tenant that has lua_routes is never served
-	// without them: where they can't run, its requests are answered with 503.
+	// without them: while this is false, its requests are answered with 503.
 	// Default: false.
 	Enabled bool `yaml:"enabled"`
 
@@ -195,8 +202,19 @@ type LuaRoutingConfig struct {
 	// file.
 	ScriptsDir string `yaml:"scripts_dir"`
 
-	// Scripts that are loaded for every tenant, before its own. Default: none.
+	// Scripts that are loaded for every tenant, before its own; one that a tenant
+	// names again is loaded once. Default: none.
 	GlobalScripts []string `yaml:"global_scripts"`
+}
+
+// LuaConfig is the section lua.
+type LuaConfig struct {
+	// Whether the gateway reloads by itself, as on SIGHUP, when a Lua file below
+	// lua_routing.scripts_dir or the configuration file has changed and then
+	// been left alone for 100 ms. It looks four times a second, but never spends
+	// more than 1 % of a processor on that. The flag -demo turns it on.
+	// Default: false.
+	Watch bool `yaml:"watch"`
 }
 
 // AccessLogConfig is the section access_log.

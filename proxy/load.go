@@ -13,7 +13,9 @@ import (
 const maxConfig = 16 << 20
 
 // Load reads and checks a configuration file. The error is settings.Errors
-// where the file could be read.
+// where the file could be read. Scripts are loaded by New and Reload; here
+// they are only read and compiled, and only if the file has errors, so that
+// those of the scripts are reported with them.
 func Load(file string) (*Config, error) {
 	src, err := readConfig(file)
 	if err != nil {
@@ -28,9 +30,13 @@ func Parse(file string, src []byte) (*Config, error) {
 	config := DefaultConfig()
 	document := settings.Decode(file, src, &config, os.LookupEnv)
 	config.Check(filepath.Dir(file), document, document.Has)
+	if document.Err() != nil { // nothing will be built, so this is where scripts are looked at
+		config.checkSyntax(filepath.Dir(file), document)
+	}
 	if err := document.Err(); err != nil {
 		return nil, err
 	}
+	config.notePlaces(file, document)
 	if config.Server.Port != "" {
 		config.Server.Address = ":" + config.Server.Port
 	}

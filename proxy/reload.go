@@ -16,7 +16,8 @@ type ReloadResult struct {
 	At         time.Time `json:"at"`
 	// Changes says what is different now, a line each.
 	Changes []string `json:"changes,omitempty"`
-	// Warnings says what takes effect only at the next start.
+	// Warnings says what takes effect only at the next start, and what the
+	// scripts that have changed do in vain.
 	Warnings []string `json:"warnings,omitempty"`
 	// Errors says why nothing has changed: "file:line:column: …".
 	Errors []string `json:"errors,omitempty"`
@@ -64,7 +65,8 @@ func (s *Server) reload(result *ReloadResult) error {
 	s.access.setOutput(out, closer)
 	old := s.current.Load()
 	s.swap(snap)
-	result.Changes = changes(old.config, config)
+	result.Changes = changes(old, snap)
+	result.Warnings = append(result.Warnings, scriptWarnings(config, snap.scripts, old.scripts)...)
 	return nil
 }
 
@@ -92,8 +94,9 @@ func errorLines(err error) []string {
 	return []string{err.Error()}
 }
 
-// changes compares two configurations.
-func changes(before, after *Config) []string {
+// changes compares two snapshots.
+func changes(from, to *snapshot) []string {
+	before, after := from.config, to.config
 	var list []string
 	old := map[string]int{}
 	for i := range before.Tenants {
@@ -108,6 +111,8 @@ func changes(before, after *Config) []string {
 			list = append(list, fmt.Sprintf("tenant %q added", name))
 		case !reflect.DeepEqual(before.Tenants[at], after.Tenants[i]):
 			list = append(list, fmt.Sprintf("tenant %q changed", name))
+		case from.scripts[name] != to.scripts[name]:
+			list = append(list, fmt.Sprintf("scripts of tenant %q changed", name))
 		}
 	}
 	for i := range before.Tenants {
@@ -117,6 +122,7 @@ func changes(before, after *Config) []string {
 	}
 	a, b := *before, *after
 	a.Tenants, b.Tenants = nil, nil
+	a.places, b.places = nil, nil
 	if !reflect.DeepEqual(a, b) {
 		list = append(list, "settings outside tenants changed")
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -220,7 +221,10 @@ func scriptWarnings(c *Config, all, known map[string]*lua.Scripts) []string {
 // is settings.Errors; warnings are what a good configuration and its scripts
 // ask for in vain.
 func CheckScripts(file string, config *Config) (warnings []string, err error) {
-	s := newUnstarted(&Options{File: file, Config: config, Log: zerolog.Nop()})
+	s := &Server{
+		file: file, dir: filepath.Dir(file), log: zerolog.Nop(), started: config,
+		stores: map[string]*store.Memory{}, scripts: newScriptsOptions(&Options{}),
+	}
 	all, err := s.loadScripts(config)
 	if err != nil {
 		return nil, err

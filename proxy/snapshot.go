@@ -106,23 +106,20 @@ func (s *Server) buildTenants(snap *snapshot) error {
 			Name: c.Name, Services: c.Services, Health: c.Probes(), Timeouts: c.Timeouts, Connections: c.Connections,
 		})
 	}
-	generation, err := s.registry.Build(pools)
-	if err != nil {
+	var err error
+	if snap.scripts, err = s.loadScripts(snap.config); err != nil {
 		return err
 	}
-	snap.scripts = map[string]*lua.Scripts{}
-	s.scripts.cache.Begin()
+	generation, err := s.registry.Build(pools)
+	if err != nil {
+		s.discardScripts(snap)
+		return err
+	}
 	entries := make([]tenants.Entry[*tenant], 0, len(list))
 	for i := range list {
 		t := s.compileTenant(&list[i], generation)
-		if t.scripts, t.closed, err = s.loadScripts(snap.config, &list[i]); err != nil {
-			s.registry.Discard(generation)
-			s.discardScripts(snap)
-			return err
-		}
-		if t.scripts != nil {
-			snap.scripts[t.name] = t.scripts
-		}
+		t.scripts = snap.scripts[t.name]
+		t.closed = t.scripts == nil && len(list[i].LuaRoutes) > 0
 		snap.tenants = append(snap.tenants, t)
 		entries = append(entries, tenants.Entry[*tenant]{
 			Name: t.name, Domains: list[i].Domains, PathPrefix: list[i].PathPrefix, Value: t,
@@ -134,7 +131,6 @@ func (s *Server) buildTenants(snap *snapshot) error {
 		return err
 	}
 	snap.pools = generation
-	s.scripts.cache.Sweep()
 	return nil
 }
 

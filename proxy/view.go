@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -16,7 +17,8 @@ type TenantView struct {
 	Routing string // "host-based", "path-based" or "hybrid"
 	Domains []string
 	Prefix  string
-	Scripts []string
+	Scripts []string     // as the configuration names them
+	Lua     *lua.Scripts // what is loaded; nil without
 	Pool    *upstream.Pool // nil without services
 	Stats   *Stats
 }
@@ -63,7 +65,7 @@ func (s *Server) Tenants() iter.Seq[TenantView] {
 func (t *tenant) view() TenantView {
 	return TenantView{
 		Name: t.name, Routing: t.config.Routing(), Domains: t.config.Domains, Prefix: t.config.PathPrefix,
-		Scripts: t.config.LuaRoutes, Pool: t.pool, Stats: t.stats,
+		Scripts: t.config.LuaRoutes, Lua: t.scripts, Pool: t.pool, Stats: t.stats,
 	}
 }
 

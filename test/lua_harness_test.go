@@ -69,6 +69,18 @@ const plainHost = "plain.example"
 // gateway, and runs them in parallel.
 func runLuaCases(t *testing.T, cases []luaCase) {
 	t.Helper()
+	g, mocks := startLuaCases(t, cases)
+	for i := range cases {
+		t.Run(cases[i].name, func(t *testing.T) {
+			t.Parallel()
+			cases[i].run(t, g, mocks[i])
+		})
+	}
+}
+
+// startLuaCases starts the gateway for cases, which it doesn't run.
+func startLuaCases(t *testing.T, cases []luaCase) (*gateway, []*mock) {
+	t.Helper()
 	directory := t.TempDir()
 	plain := startMock(t, "plain", nil)
 	config := strings.Builder{}
@@ -79,13 +91,7 @@ func runLuaCases(t *testing.T, cases []luaCase) {
 		mocks[i] = startMock(t, fmt.Sprintf("c%03d", i), cases[i].pool)
 		cases[i].configure(t, &config, directory, mocks[i])
 	}
-	g := startGateway(t, config.String())
-	for i := range cases {
-		t.Run(cases[i].name, func(t *testing.T) {
-			t.Parallel()
-			cases[i].run(t, g, mocks[i])
-		})
-	}
+	return startGateway(t, config.String()), mocks
 }
 
 // configure writes the case's script and its tenant's section.

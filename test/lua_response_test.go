@@ -198,7 +198,7 @@ func TestLuaAfterNext(t *testing.T) {
 				say("GET /upper", 200, "THE BODY", answerLine("Content-Length: 8", "Content-Type: text/plain", "Cache-Control: no-store"), answerWithout("ETag")),
 				say("GET /longer", 200, strings.Repeat("x", 100000), answerValues("Content-Length", "100000"), answerWithout("ETag")),
 				say("GET /shorter", 200, "", answerLine("Content-Length: 0")),
-				say("HEAD /upper", 200, ""), say("HEAD /read", 200, ""),
+				say("HEAD /upper", 200, ""), say("HEAD /read", 200, "", answerLine(`ETag: "v1"`), answerWithoutValue("Content-Length", "0")),
 				say("GET /write", 500, "*", answerLine("X-Gateway-Error: script_error")),
 				say("GET /none", 200, "the body", answerLine(`ETag: "v1"`)),
 			},
@@ -222,10 +222,12 @@ func TestLuaAfterNext(t *testing.T) {
 			},
 			script: `
 				chi_middleware("/read", function(request, response, next) next() response:header("X-Body", tostring(#response.body)) end)
-				chi_middleware("/set", function(request, response, next) next() response:set_body("plain") end)`,
+				chi_middleware("/set", function(request, response, next) next() response:set_body("plain") end)
+				chi_middleware("/both", function(request, response, next) next() local old = response.body response:set_body("plain") end)`,
 			talk: []said{
 				say("GET /read\nAccept-Encoding: gzip", 200, gzipped("the plain text"), answerLine("Content-Encoding: gzip")),
 				say("GET /set\nAccept-Encoding: gzip", 200, "plain", answerWithout("Content-Encoding", "ETag")),
+				say("GET /both\nAccept-Encoding: gzip", 200, "plain", answerWithout("Content-Encoding", "ETag")),
 			},
 		},
 		{
@@ -259,12 +261,12 @@ func TestLuaAfterNext(t *testing.T) {
 			talk: []said{say("GET /read", 502, "*", answerWithout("X-Body"), bodyLacks("only this")), say("GET /caught", 503, "cut")},
 		},
 		{
-			name: "an upstream that is down", tenant: `services: [{name: down, url: "http://127.0.0.1:1"}]`, alone: true,
+			name: "an upstream that is down, passively ejected meanwhile", tenant: `services: [{name: down, url: "http://127.0.0.1:1"}]`, alone: true,
 			script: `
 				chi_middleware("/seen", function(request, response, next) next() response:header("X-Seen", tostring(response.status_code)) end)
 				chi_middleware("/replaced", function(request, response, next)
 					next()
-					if response.status_code == 502 then response:status(200) response:set_body("fallback") end
+					if response.status_code >= 500 then response:status(200) response:set_body("fallback") end
 				end)
 				chi_middleware("/written", function(request, response, next) next() if response.status_code >= 500 then response:status(503) response:json({sorry = true}) end end)`,
 			talk: []said{

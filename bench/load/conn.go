@@ -18,6 +18,7 @@ type conn struct {
 	due    time.Duration // when the request was to be sent: latency counts from here
 	sentAt time.Duration // when its sending began: the time-out counts from here
 	out    []byte        // of the request, still to be sent
+	armed  uint32        // the events that are watched for
 	parser parser
 	served bool // a response has come on it
 }
@@ -60,12 +61,22 @@ func (l *loop) connect(c *conn) (err error) {
 	if err = unix.Connect(c.fd, &l.to); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return err
 	}
-	return l.watch(c, unix.EPOLL_CTL_ADD, unix.EPOLLOUT)
+	c.armed = unix.EPOLLOUT
+	return l.watch(c, unix.EPOLL_CTL_ADD)
 }
 
-func (l *loop) watch(c *conn, operation int, events uint32) error {
-	event := unix.EpollEvent{Events: events, Fd: int32(c.number)} //nolint:gosec // G115: the number of an open file at most
+func (l *loop) watch(c *conn, operation int) error {
+	event := unix.EpollEvent{Events: c.armed, Fd: int32(c.number)} //nolint:gosec // G115: the number of an open file at most
 	return unix.EpollCtl(l.epoll, operation, c.fd, &event)
+}
+
+// arm changes what is watched for.
+func (l *loop) arm(c *conn, events uint32) error {
+	if c.armed == events {
+		return nil
+	}
+	c.armed = events
+	return l.watch(c, unix.EPOLL_CTL_MOD)
 }
 
 // write sends what it can, and then waits for the answer.
@@ -74,9 +85,6 @@ func (l *loop) write(c *conn) {
 		code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 		if err == nil && code != 0 {
 			err = unix.Errno(code) //nolint:gosec // G115: an errno
-		}
-		if err == nil {
-			err = l.watch(c, unix.EPOLL_CTL_MOD, unix.EPOLLIN)
 		}
 		if err != nil {
 			l.fail(c, err)
@@ -88,17 +96,14 @@ func (l *loop) write(c *conn) {
 		l.retry(c, err)
 		return
 	}
-	if c.out = c.out[max(n, 0):]; len(c.out) > 0 {
-		c.state = sending
-		if err := l.watch(c, unix.EPOLL_CTL_MOD, unix.EPOLLOUT); err != nil {
-			l.fail(c, err)
-		}
-		return
-	}
-	if c.state == sending && err == nil && n == 0 {
-		return
-	}
+	var events uint32 = unix.EPOLLIN
 	c.state = receiving
+	if c.out = c.out[max(n, 0):]; len(c.out) > 0 {
+		c.state, events = sending, unix.EPOLLOUT
+	}
+	if err := l.arm(c, events); err != nil {
+		l.fail(c, err)
+	}
 }
 
 // read takes what has arrived.

@@ -157,7 +157,7 @@ func (l *loop) offer(now time.Duration) {
 	if l.options.Ramp > 0 && now < l.options.Ramp {
 		wanted = int(float64(wanted) * now.Seconds() / l.options.Ramp.Seconds())
 	}
-	for l.opened < wanted || len(l.free) > 0 {
+	for range len(l.free) + max(0, wanted-l.opened) {
 		l.begin(l.take(), now)
 	}
 }

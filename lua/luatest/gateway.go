@@ -1,0 +1,253 @@
+package luatest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/rs/zerolog"
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/proxy"
+)
+
+// gateway is the gateway of one test.
+type gateway struct {
+	address string
+	host    string
+	log     *gatewayLog
+	cancel  context.CancelFunc
+	done    chan error
+	restore func()
+}
+
+// startGateway starts a gateway. It waits while scripts are loaded.
+func startGateway(p *plan, dir string, clock modules.Clock, cover func(string, int)) (*gateway, error) {
+	g := &gateway{log: &gatewayLog{}, done: make(chan error, 1), restore: setEnvironment(p.env), host: p.host}
+	server, err := proxy.New(proxy.Options{
+		File: filepath.Join(dir, "config.yaml"), Config: p.config,
+		Log: zerolog.New(g.log).Level(zerolog.DebugLevel), Clock: clock, Cover: cover,
+	})
+	if err != nil {
+		g.restore()
+		return nil, err
+	}
+	g.address = server.Addr().String()
+	if g.host == "" {
+		g.host = g.address
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	g.cancel = cancel
+	go func() { g.done <- server.Run(ctx) }() // ends with stop
+	return g, nil
+}
+
+// stop ends the gateway and waits for it.
+func (g *gateway) stop() {
+	g.cancel()
+	<-g.done
+	g.restore()
+}
+
+// setEnvironment sets variables of the process, until restore is called.
+func setEnvironment(env map[string]string) (restore func()) {
+	type variable struct {
+		name, value string
+		set         bool
+	}
+	var old []variable
+	for name, value := range env {
+		before, ok := os.LookupEnv(name)
+		old = append(old, variable{name, before, ok})
+		_ = os.Setenv(name, value) // names and values have been checked
+	}
+	return func() {
+		for _, v := range old {
+			if v.set {
+				_ = os.Setenv(v.name, v.value)
+			} else {
+				_ = os.Unsetenv(v.name)
+			}
+		}
+	}
+}
+
+// start starts the test's gateway if there is none; it gives the VM away
+// meanwhile, since scripts may ask mocks while they are loaded.
+func (f *file) start(L *glua.LState) *gateway {
+	t := f.inTest(L)
+	if t.gateway != nil {
+		return t.gateway
+	}
+	p, err := f.plan(t, f.mockURL)
+	if err != nil {
+		L.RaiseError("%s", err.Error())
+	}
+	var g *gateway
+	var cover func(string, int)
+	if f.runner.cover != nil {
+		cover = f.runner.cover.hit
+		f.runner.cover.add(p.config.Tenants[0].LuaRoutes)
+	}
+	vm.RunOf(L).Yield(L, func() { g, err = startGateway(p, f.runner.options.Dir, f.clock, cover) })
+	if err != nil {
+		L.RaiseError("the gateway doesn't start: %s", err.Error())
+	}
+	t.gateway = g
+	return g
+}
+
+// openGateway makes the table gateway.
+func (f *file) openGateway(L *glua.LState) *glua.LTable {
+	return L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{
+		"start": func(L *glua.LState) int { f.start(L); return 0 },
+		"url": func(L *glua.LState) int {
+			L.Push(glua.LString("http://" + f.start(L).address))
+			return 1
+		},
+		"log": func(L *glua.LState) int {
+			return f.pushEntries(L, func(e *entry) bool { return e.script })
+		},
+		"errors": func(L *glua.LState) int {
+			return f.pushEntries(L, func(e *entry) bool { return e.failure != "" })
+		},
+	})
+}
+
+// pushEntries pushes a list of what the gateway has logged in this test.
+func (f *file) pushEntries(L *glua.LState, wanted func(*entry) bool) int {
+	list := L.NewTable()
+	if g := f.inTest(L).gateway; g != nil {
+		for _, e := range g.log.all() {
+			if !wanted(&e) {
+				continue
+			}
+			vm.RunOf(L).Charge(L, 1000+len(e.message)+len(e.stack))
+			list.Append(e.table(L))
+		}
+	}
+	L.Push(list)
+	return 1
+}
+
+// entry is one line of the gateway's log.
+type entry struct {
+	level, message string
+	script         bool           // written by a script
+	failure        string         // of a script: the error
+	name, kind     string         // of the script, and of its failure
+	stack          string         // of its failure
+	fields         map[string]any // of a script's line
+}
+
+func (e *entry) table(L *glua.LState) *glua.LTable {
+	t := L.NewTable()
+	set := func(name, value string) { t.RawSetString(name, glua.LString(value)) }
+	if e.failure != "" {
+		set("message", e.failure)
+		set("script", e.name)
+		set("kind", e.kind)
+		set("stack", e.stack)
+		return t
+	}
+	set("level", e.level)
+	set("message", e.message)
+	fields := L.NewTable()
+	for name, value := range e.fields {
+		switch value := value.(type) {
+		case string:
+			fields.RawSetString(name, glua.LString(value))
+		case float64:
+			fields.RawSetString(name, glua.LNumber(value))
+		case bool:
+			fields.RawSetString(name, glua.LBool(value))
+		}
+	}
+	t.RawSetString("fields", fields)
+	return t
+}
+
+// maxEntries bounds what is kept of a test's log.
+const maxEntries = 1000
+
+// gatewayLog collects the lines that a gateway logs.
+type gatewayLog struct {
+	mu      sync.Mutex
+	entries []entry
+}
+
+var _ io.Writer = (*gatewayLog)(nil)
+
+// Write takes one line: zerolog writes each at once.
+func (l *gatewayLog) Write(line []byte) (int, error) {
+	var fields map[string]any
+	if err := json.Unmarshal(line, &fields); err != nil {
+		return len(line), nil //nolint:nilerr // a line that is no JSON is none of the gateway's
+	}
+	take := func(name string) string {
+		text, _ := fields[name].(string)
+		delete(fields, name)
+		return text
+	}
+	e := entry{level: take("level"), message: take("message")}
+	switch script := fields["script"].(type) {
+	case bool:
+		e.script = script
+		delete(fields, "script")
+	case string:
+		e.name, e.kind, e.stack = take("script"), take("kind"), take("stack")
+		if e.message == "a script failed" {
+			e.failure = take("error")
+		}
+	}
+	for _, name := range []string{"tenant", "request_id", "time"} {
+		delete(fields, name)
+	}
+	e.fields = fields
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.entries) < maxEntries {
+		l.entries = append(l.entries, e)
+	}
+	return len(line), nil
+}
+
+func (l *gatewayLog) all() []entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.entries)
+}
+
+// describe writes what a developer needs who looks for a failure's cause.
+func (l *gatewayLog) describe(b *strings.Builder) {
+	for _, e := range l.all() {
+		switch {
+		case e.failure != "":
+			fmt.Fprintf(b, "script error in %s: %s\n", e.name, e.failure)
+			for _, frame := range frames(e.stack) {
+				fmt.Fprintf(b, "    at %s\n", frame)
+			}
+		case e.script:
+			fmt.Fprintf(b, "log %s: %s%s\n", e.level, e.message, describeFields(e.fields))
+		case e.level == "warn" || e.level == "error":
+			fmt.Fprintf(b, "gateway %s: %s%s\n", e.level, e.message, describeFields(e.fields))
+		}
+	}
+}
+
+func describeFields(fields map[string]any) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		fmt.Fprintf(&b, " %s=%v", name, fields[name])
+	}
+	return b.String()
+}
