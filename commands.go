@@ -19,7 +19,7 @@ import (
 func runGateway(args []string) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	file := flags.String("config", "config.yaml", "configuration `file`")
-	withDemo := flags.Bool("demo", false, "start two small upstreams in the process, which config.yaml points to")
+	withDemo := flags.Bool("demo", false, "start two small upstreams in the process, which config.yaml points to, and reload when scripts change")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
@@ -50,9 +50,12 @@ func parse(flags *flag.FlagSet, args []string) error {
 	return nil
 }
 
-// serve runs the gateway until a signal ends it.
-func serve(file string, config *proxy.Config, greet bool) error {
-	ctx, hangups := signals() // before anything listens, so that none is missed
+// serve runs the gateway until a signal ends it; demo greets, and watches the
+// scripts.
+func serve(file string, config *proxy.Config, demo bool) error {
+	signalled, hangups := signals() // before anything listens, so that none is missed
+	ctx, stop := context.WithCancel(signalled)
+	defer stop()
 	log := proxy.NewLog(&config.Log, os.Stderr)
 	server, err := proxy.New(proxy.Options{File: file, Config: config, Log: log})
 	if err != nil {
@@ -77,15 +80,22 @@ func serve(file string, config *proxy.Config, greet bool) error {
 			server.Reload() // which logs its result
 		}
 	}()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		server.Watch(ctx, demo)
+	}()
 	log.Info().Str("address", server.Addr().String()).Str("admin", api.Addr()).Str("version", versionText()).
 		Int("tenants", len(config.Tenants)).Msg("listening")
-	for _, warning := range config.Warnings() {
+	for _, warning := range server.Warnings() {
 		log.Warn().Msg(warning)
 	}
-	if greet {
+	if demo {
 		printGreeting(os.Stdout, server, api.Addr())
 	}
 	err = server.Run(ctx)
+	stop() // where Run has failed
+	<-watched
 	stopAdmin() // last, so that a drain can be watched
 	err = errors.Join(err, <-adminDone)
 	log.Info().Err(err).Msg("stopped")
@@ -100,6 +110,10 @@ func runCheck(args []string) error {
 		return err
 	}
 	config, err := proxy.Load(*file)
+	var warnings []string
+	if err == nil {
+		warnings, err = proxy.CheckScripts(*file, config)
+	}
 	if list, ok := errors.AsType[settings.Errors](err); ok {
 		for _, e := range list {
 			fmt.Fprintln(os.Stderr, e.Error())
@@ -114,7 +128,7 @@ func runCheck(args []string) error {
 		targets += len(config.Tenants[i].Services)
 	}
 	fmt.Printf("%s is fine: %s, %s\n", *file, counted(len(config.Tenants), "tenant"), counted(targets, "target"))
-	for _, warning := range config.Warnings() {
+	for _, warning := range warnings {
 		fmt.Println("warning: " + warning)
 	}
 	return nil

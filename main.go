@@ -25,6 +25,7 @@ func commands() []command {
 	return []command{
 		{"run", "run the gateway (default)", runGateway},
 		{"check", "check a configuration and report every error in it", runCheck},
+		{"test", "run the tests of scripts, files named *_test.lua", runTest},
 		{"schema", "print the JSON Schema of the configuration", runSchema},
 		{"version", "print the version", runVersion},
 	}
@@ -35,14 +36,23 @@ var errReported = errors.New("reported")
 
 func main() {
 	if err := dispatch(os.Args[1:]); err != nil {
-		if !errors.Is(err, errReported) && !errors.Is(err, flag.ErrHelp) {
+		if !reported(err) {
 			fmt.Fprintln(os.Stderr, "keystone-gateway: "+err.Error())
 		}
 		if errors.Is(err, flag.ErrHelp) {
 			return
 		}
+		if status, ok := errors.AsType[exitStatus](err); ok {
+			os.Exit(int(status))
+		}
 		os.Exit(1)
 	}
+}
+
+// reported says that the user knows of an error already.
+func reported(err error) bool {
+	_, status := errors.AsType[exitStatus](err)
+	return status || errors.Is(err, errReported) || errors.Is(err, flag.ErrHelp)
 }
 
 // dispatch runs the sub-command that the first argument names; without one,
@@ -76,7 +86,7 @@ func usage() {
 	for _, c := range commands() {
 		fmt.Fprintf(os.Stderr, "  %-9s %s\n", c.name, c.summary)
 	}
-	fmt.Fprintln(os.Stderr, "\nflags of run:\n  -config FILE   configuration (default config.yaml)\n  -demo          start two small upstreams in the process, which config.yaml points to")
+	fmt.Fprintln(os.Stderr, "\nflags of run:\n  -config FILE   configuration (default config.yaml)\n  -demo          start two small upstreams in the process, which config.yaml points to, and reload when scripts change")
 }
 
 // signals returns a context that ends with the first SIGTERM or SIGINT, and a

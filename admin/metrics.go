@@ -6,6 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -16,6 +17,14 @@ type scrape struct {
 	bounds  []string // labels of the histograms' buckets
 	tenants []tenantSeries
 	targets []targetSeries
+	scripts []scriptSeries
+}
+
+// scriptSeries are the figures of one tenant's scripts with their label.
+type scriptSeries struct {
+	label string
+	stats *lua.Stats
+	vms   int
 }
 
 // tenantSeries are the counters of one tenant with their label.
@@ -37,6 +46,7 @@ func (a *API) getMetrics(ctx *fasthttp.RequestCtx) {
 	m.requests()
 	m.durations()
 	m.health()
+	m.lua()
 	m.server(&counters)
 	m.reloads(&view, &counters, a.server.LastReload())
 	m.process(a.started)
@@ -57,6 +67,9 @@ func (m *scrape) collect(view *proxy.SnapshotView, counters *proxy.Counters) {
 		t := &view.Tenants[i]
 		tenant := label("tenant", t.Name)
 		m.tenants = append(m.tenants, tenantSeries{tenant, t.Stats})
+		if t.Lua != nil {
+			m.scripts = append(m.scripts, scriptSeries{tenant, t.Lua.Stats(), t.Lua.VMs()})
+		}
 		if t.Pool == nil {
 			continue
 		}
@@ -136,6 +149,29 @@ func (m *scrape) health() {
 	m.family("keystone_target_transitions_total", counter, "Changes of a target between healthy and unhealthy.")
 	for _, t := range m.targets {
 		m.uint(t.target.Transitions.Load(), t.labels)
+	}
+}
+
+// lua is what there is of the tenants that have scripts.
+func (m *scrape) lua() {
+	for _, family := range []struct {
+		name, help string
+		value      func(*lua.Stats) uint64
+	}{
+		{"runs", "Requests that scripts were run for.", func(s *lua.Stats) uint64 { return s.Runs.Load() }},
+		{"failures", "Requests whose scripts failed.", func(s *lua.Stats) uint64 { return s.Failures.Load() }},
+		{"exhausted", "Requests whose scripts failed for want of instructions, time or memory.", func(s *lua.Stats) uint64 { return s.Exhausted.Load() }},
+		{"quarantined", "Requests refused because a script was in quarantine.", func(s *lua.Stats) uint64 { return s.Quarantined.Load() }},
+		{"recycled", "VMs that were replaced because their globals had grown too large.", func(s *lua.Stats) uint64 { return s.Recycled.Load() }},
+	} {
+		m.family("keystone_lua_"+family.name+"_total", counter, family.help)
+		for i := range m.scripts {
+			m.uint(family.value(m.scripts[i].stats), m.scripts[i].label)
+		}
+	}
+	m.family("keystone_lua_vms", gauge, "VMs that a tenant's scripts are loaded in.")
+	for i := range m.scripts {
+		m.int(int64(m.scripts[i].vms), m.scripts[i].label)
 	}
 }
 

@@ -37,6 +37,7 @@ func (a *API) routes() (handler fasthttp.RequestHandler, err error) {
 	read(a.base+"/live", a.getLive)
 	read(a.base+"/health", a.getHealth)
 	read(a.base+"/tenants", a.getTenants)
+	read(a.base+"/tenants/{name}", a.getTenant)
 	read(a.base+"/tenants/{name}/health", a.getTenantHealth)
 	read(a.base+"/config", a.getConfig)
 	read(a.base+"/snapshot", a.getSnapshot)

@@ -71,6 +71,7 @@ type tenant struct {
 	Domains    []string          `json:"domains"`
 	PathPrefix string            `json:"path_prefix"`
 	LuaRoutes  []string          `json:"lua_routes"`
+	Lua        *scripts          `json:"lua"` // null: none are loaded
 	Services   []target          `json:"services"`
 	Requests   uint64            `json:"requests"`
 	Responses  map[string]uint64 `json:"responses"` // by class
@@ -82,16 +83,18 @@ type tenant struct {
 func (a *API) getTenants(ctx *fasthttp.RequestCtx) {
 	list := []tenant{}
 	for t := range a.server.Tenants() {
-		list = append(list, describe(&t))
+		list = append(list, describe(&t, 1))
 	}
 	reply(ctx, fasthttp.StatusOK, struct {
 		Tenants []tenant `json:"tenants"`
 	}{list})
 }
 
-func describe(t *proxy.TenantView) tenant {
+// describe shows a tenant, with at most so many of its scripts' last errors: a
+// list of all tenants would be long with all of them.
+func describe(t *proxy.TenantView, errors int) tenant {
 	d := tenant{
-		Name: t.Name, Routing: t.Routing, Domains: orEmpty(t.Domains), PathPrefix: t.Prefix, LuaRoutes: orEmpty(t.Scripts),
+		Name: t.Name, Routing: t.Routing, Domains: orEmpty(t.Domains), PathPrefix: t.Prefix, LuaRoutes: orEmpty(t.Scripts), Lua: describeScripts(t, errors),
 		Services: targets(t.Pool), Responses: make(map[string]uint64, len(t.Stats.Classes)),
 		BytesIn: t.Stats.BytesIn.Load(), BytesOut: t.Stats.BytesOut.Load(), Retries: t.Stats.Retries.Load(),
 	}

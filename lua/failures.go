@@ -126,17 +126,26 @@ type ScriptView struct {
 	QuarantinedUntil *time.Time `json:"quarantined_until,omitempty"`
 }
 
+// Stats returns the counters, which go on counting.
+func (s *Scripts) Stats() *Stats { return s.stats }
+
+// VMs returns how many VMs there are.
+func (s *Scripts) VMs() (n int) {
+	for i := range s.shards {
+		if s.shards[i].Load() != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // View returns the state of the scripts.
 func (s *Scripts) View() View {
 	v := View{
 		Runs: s.stats.Runs.Load(), Failures: s.stats.Failures.Load(), Exhausted: s.stats.Exhausted.Load(),
 		Quarantined: s.stats.Quarantined.Load(), Recycled: s.stats.Recycled.Load(), LastErrors: s.errors.newest(),
 	}
-	for i := range s.shards {
-		if s.shards[i].Load() != nil {
-			v.VMs++
-		}
-	}
+	v.VMs = s.VMs()
 	for _, name := range s.names {
 		view := ScriptView{Name: name}
 		if until := s.scripts[name].until.Load(); until > s.now() {

@@ -141,7 +141,7 @@ const settling = 3 * time.Second
 
 func newStamp(s *unix.Stat_t, now time.Time) stamp {
 	return stamp{
-		device: uint64(s.Dev), inode: s.Ino, size: s.Size, modified: s.Mtim, changed: s.Ctim, //nolint:unconvert,gosec // int32 on macOS; an identity, not a number
+		device: uint64(s.Dev), inode: s.Ino, size: s.Size, modified: s.Mtim, changed: s.Ctim, //nolint:unconvert // int32 on macOS; an identity, not a number
 		settled: now.Sub(time.Unix(s.Ctim.Unix())) > settling,
 	}
 }
@@ -169,8 +169,8 @@ func read(dir, name string) ([]byte, stamp, error) {
 	if err != nil || !info.Mode().IsRegular() {
 		return nil, stamp{}, fmt.Errorf("script %q is not a regular file", name)
 	}
-	var read stamp                                                          // taken before the content: what is written meanwhile shows
-	if status := new(unix.Stat_t); unix.Fstat(int(f.Fd()), status) == nil { //nolint:gosec // a descriptor is a small number
+	var read stamp // taken before the content: what is written meanwhile shows
+	if status := new(unix.Stat_t); unix.Fstat(int(f.Fd()), status) == nil {
 		read = newStamp(status, time.Now())
 	}
 	source, err := io.ReadAll(io.LimitReader(f, maxFile+1))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -138,8 +137,7 @@ func (f *finding) String() string {
 }
 
 // unusedFiles lists the scripts in a directory that no tenant has loaded.
-// Tests, definitions for editors ("---@meta") and hidden files aren't meant to
-// be.
+// Tests and definitions for editors ("---@meta") aren't meant to be.
 func unusedFiles(dir string, all map[string]*lua.Scripts) []string {
 	if len(all) == 0 {
 		return nil
@@ -151,20 +149,10 @@ func unusedFiles(dir string, all map[string]*lua.Scripts) []string {
 		}
 	}
 	var list []string
-	dir = filepath.Clean(dir)
-	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error { // what can't be read is no hint
-		switch {
-		case err != nil:
-			return nil
-		case strings.HasPrefix(entry.Name(), ".") && path != dir:
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-		case entry.IsDir() || filepath.Ext(path) != ".lua" || strings.HasSuffix(path, "_test.lua") || used[path] || isMeta(path):
-		default:
-			list = append(list, fmt.Sprintf("%s: no tenant uses this script", path))
+	eachScript(dir, func(path string) {
+		if !used[path] && !strings.HasSuffix(path, "_test.lua") && !isMeta(path) {
+			list = append(list, path+": no tenant uses this script")
 		}
-		return nil
 	})
 	return list
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/sha256"
 	_ "embed" // the comments below are the users' documentation
 	"time"
 
@@ -49,7 +50,11 @@ type Config struct {
 	Tenants []tenants.Config `yaml:"tenants" required:"true"`
 
 	file   string            // as given to Parse
+	sum    [sha256.Size]byte // of its text
 	places map[*string]place // of the scripts' names
+	// pending is what the file asks for and only the next start brings, once
+	// keepUntilRestart has put back what is in use.
+	pending []string
 }
 
 // ServerConfig is the section server.
@@ -211,9 +216,9 @@ type LuaRoutingConfig struct {
 type LuaConfig struct {
 	// Whether the gateway reloads by itself, as on SIGHUP, when a Lua file below
 	// lua_routing.scripts_dir or the configuration file has changed and then
-	// been left alone for 100 ms. It looks four times a second, but never spends
-	// more than 1 % of a processor on that. The flag -demo turns it on.
-	// Default: false.
+	// been left alone for 100 ms, or kept changing for 2 s. It looks four times
+	// a second, but never spends more than 1 % of a processor on that. The flag
+	// -demo turns it on. Default: false.
 	Watch bool `yaml:"watch"`
 }
 

@@ -62,8 +62,9 @@ tenants:
 		config.Compression.Level != 6 || config.Tenants[0].Routing() != "hybrid" || !config.Tenants[0].PreserveHost {
 		t.Errorf("%+v", config)
 	}
-	if len(config.Warnings()) != 1 {
-		t.Errorf("warnings %q, want one about the scripts", config.Warnings())
+	warnings, err := proxy.CheckScripts(filepath.Join(directory, "config.yaml"), config)
+	if err != nil || len(warnings) != 1 || !strings.HasPrefix(warnings[0], "routes.lua: ") {
+		t.Errorf("warnings %q, %v; want one, that the script, which is named twice, declares nothing", warnings, err)
 	}
 }
 
@@ -103,7 +104,7 @@ tenants:
 	all := list.Error()
 	for _, want := range []string{
 		`c.yaml:2:3: `, `did you mean "address"`, `c.yaml:3:22: `, `trusted proxy "10.0.0.0/99"`, `admin.token`, `no.pem`, `sample 2`,
-		`"nodot"`, `cannot open script "missing.lua"`, `cannot parse script "broken.lua"`, `"../escape.lua" is not a path below`,
+		`"nodot"`, `cannot open script "missing.lua"`, `c.yaml:12:31: broken.lua:1:7: `, `"../escape.lua" is not a path below`,
 		`scheme "ftp"`, `tenant name "a" is already taken`, `same match as tenant "a"`,
 	} {
 		if !strings.Contains(all, want) {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -37,6 +38,7 @@ func Parse(file string, src []byte) (*Config, error) {
 		return nil, err
 	}
 	config.notePlaces(file, document)
+	config.sum = sha256.Sum256(src)
 	if config.Server.Port != "" {
 		config.Server.Address = ":" + config.Server.Port
 	}

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -46,12 +48,29 @@ func (s *Server) Reload() ReloadResult {
 
 // reload does all that can fail before anything changes.
 func (s *Server) reload(result *ReloadResult) error {
-	config, err := Load(s.file)
+	src, err := readConfig(s.file)
 	if err != nil {
 		return err
 	}
-	result.Warnings = needRestart(s.started, config)
+	// A text that has not changed means what it did: where only scripts have,
+	// reading a thousand tenants would take longer than all the rest.
+	config := s.current.Load().config
+	if sha256.Sum256(src) == config.sum {
+		err = s.use(config, result)
+		if _, placed := errors.AsType[settings.Errors](err); err == nil || placed {
+			return err
+		} // else something around the file has changed, and Parse says where it is named
+	}
+	if config, err = Parse(s.file, src); err != nil {
+		return err
+	}
+	config.pending = needRestart(s.started, config)
 	keepUntilRestart(s.started, config)
+	return s.use(config, result)
+}
+
+// use builds a snapshot and puts it into use.
+func (s *Server) use(config *Config, result *ReloadResult) error {
 	snap, err := s.build(config)
 	if err != nil {
 		return err
@@ -66,7 +85,7 @@ func (s *Server) reload(result *ReloadResult) error {
 	old := s.current.Load()
 	s.swap(snap)
 	result.Changes = changes(old, snap)
-	result.Warnings = append(result.Warnings, scriptWarnings(config, snap.scripts, old.scripts)...)
+	result.Warnings = append(slices.Clone(config.pending), scriptWarnings(config, snap.scripts, old.scripts)...)
 	return nil
 }
 
@@ -98,6 +117,14 @@ func errorLines(err error) []string {
 func changes(from, to *snapshot) []string {
 	before, after := from.config, to.config
 	var list []string
+	if before == after { // Reload has found the same text
+		for i := range after.Tenants {
+			if name := after.Tenants[i].Name; from.scripts[name] != to.scripts[name] {
+				list = append(list, fmt.Sprintf("scripts of tenant %q changed", name))
+			}
+		}
+		return list
+	}
 	old := map[string]int{}
 	for i := range before.Tenants {
 		old[before.Tenants[i].Name] = i
@@ -122,7 +149,7 @@ func changes(from, to *snapshot) []string {
 	}
 	a, b := *before, *after
 	a.Tenants, b.Tenants = nil, nil
-	a.places, b.places = nil, nil
+	a.sum, a.places, a.pending = b.sum, b.places, b.pending
 	if !reflect.DeepEqual(a, b) {
 		list = append(list, "settings outside tenants changed")
 	}

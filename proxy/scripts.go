@@ -171,10 +171,12 @@ func (s *Server) closeFresh(all map[string]*lua.Scripts) {
 // retireScripts frees what only the old snapshot used, and gives those that
 // go on a fresh start.
 func (s *Server) retireScripts(old, fresh *snapshot) {
-	for i := range fresh.config.Tenants {
-		t := &fresh.config.Tenants[i]
-		if have := s.stores[t.Name]; have != nil {
-			have.SetBudget(t.Lua.SharedMemory.Int64())
+	if old == nil || old.config != fresh.config {
+		for i := range fresh.config.Tenants {
+			t := &fresh.config.Tenants[i]
+			if have := s.stores[t.Name]; have != nil {
+				have.SetBudget(t.Lua.SharedMemory.Int64())
+			}
 		}
 	}
 	for name := range s.stores {

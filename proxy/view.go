@@ -17,8 +17,8 @@ type TenantView struct {
 	Routing string // "host-based", "path-based" or "hybrid"
 	Domains []string
 	Prefix  string
-	Scripts []string     // as the configuration names them
-	Lua     *lua.Scripts // what is loaded; nil without
+	Scripts []string       // as the configuration names them
+	Lua     *lua.Scripts   // what is loaded; nil without
 	Pool    *upstream.Pool // nil without services
 	Stats   *Stats
 }

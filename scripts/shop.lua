@@ -7,7 +7,7 @@
 -- next() happens before the request goes on, what stands after it happens
 -- when the response is there.
 chi_middleware(function(request, response, next)
-	request:set_header("X-Shop-Group", "none") -- a client must not choose it, see below
+	request:remove_header("X-Shop-Group") -- it is for us to say, see below
 	next()
 	response:header("X-Content-Type-Options", "nosniff")
 	response:header("X-Frame-Options", "DENY")

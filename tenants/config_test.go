@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
@@ -95,7 +96,7 @@ func TestConfigIsDocumented(t *testing.T) {
 	}
 	var c tenants.Config
 	c.SetDefaults()
-	if _, err := settings.Markdown(&c, settings.Sources{tenants.Source(), string(below)}); err != nil {
+	if _, err := settings.Markdown(&c, settings.Sources{tenants.Source(), lua.Source(), string(below)}); err != nil {
 		t.Error(err)
 	}
 }

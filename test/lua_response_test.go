@@ -171,6 +171,7 @@ func TestLuaAfterNext(t *testing.T) {
 			talk: []said{
 				say("GET /length", 203, big, answerLine("X-L: 1"), framed("length")), say("GET /chunked", 203, big, answerLine("X-L: 1"), framed("chunked")),
 				say("GET /close", 203, big, answerLine("X-L: 1")), say("GET /length", 203, big),
+				say("GET /chunked HTTP/1.0", 203, big, answerLine("X-L: 1"), framed("close")),
 			},
 		},
 		{
@@ -195,9 +196,12 @@ func TestLuaAfterNext(t *testing.T) {
 				chi_middleware("/write", function(request, response, next) next() response:write("appended?") end)`,
 			talk: []said{
 				say("GET /read", 200, "the body", answerLine("X-Body: the body|the body", `ETag: "v1"`)),
+				// Defect (2026-11-23): read first, the old body's ETag stays.
 				say("GET /upper", 200, "THE BODY", answerLine("Content-Length: 8", "Content-Type: text/plain", "Cache-Control: no-store"), answerWithout("ETag")),
 				say("GET /longer", 200, strings.Repeat("x", 100000), answerValues("Content-Length", "100000"), answerWithout("ETag")),
 				say("GET /shorter", 200, "", answerLine("Content-Length: 0")),
+				// Defect (2026-11-23): a HEAD whose body is read says Content-Length: 0
+				// (RFC 9110 §8.6 forbids another length than the GET's).
 				say("HEAD /upper", 200, ""), say("HEAD /read", 200, "", answerLine(`ETag: "v1"`), answerWithoutValue("Content-Length", "0")),
 				say("GET /write", 500, "*", answerLine("X-Gateway-Error: script_error")),
 				say("GET /none", 200, "the body", answerLine(`ETag: "v1"`)),
@@ -216,7 +220,7 @@ func TestLuaAfterNext(t *testing.T) {
 			},
 		},
 		{
-			name: "a gzipped body", pool: func(r *request) reply {
+			name: "a gzipped body", pool: func(*request) reply {
 				packed := gzipped("the plain text")
 				return reply{parts: []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nETag: \"g\"\r\nContent-Length: %d\r\n\r\n%s", len(packed), packed)}}
 			},
@@ -227,11 +231,12 @@ func TestLuaAfterNext(t *testing.T) {
 			talk: []said{
 				say("GET /read\nAccept-Encoding: gzip", 200, gzipped("the plain text"), answerLine("Content-Encoding: gzip")),
 				say("GET /set\nAccept-Encoding: gzip", 200, "plain", answerWithout("Content-Encoding", "ETag")),
+				// Defect (2026-11-23): read first, the old body's Content-Encoding stays.
 				say("GET /both\nAccept-Encoding: gzip", 200, "plain", answerWithout("Content-Encoding", "ETag")),
 			},
 		},
 		{
-			name: "a ranged body", pool: func(r *request) reply {
+			name: "a ranged body", pool: func(*request) reply {
 				return reply{parts: []string{"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-3/100\r\nContent-Length: 4\r\n\r\n0123"}}
 			},
 			script: `
@@ -244,7 +249,7 @@ func TestLuaAfterNext(t *testing.T) {
 		},
 		{
 			name: "response.body beyond lua.max_body", tenant: "lua: {max_body: 1KiB}",
-			pool: func(r *request) reply {
+			pool: func(*request) reply {
 				return reply{parts: []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(big)), big}}
 			},
 			script: `
@@ -253,7 +258,7 @@ func TestLuaAfterNext(t *testing.T) {
 			talk: []said{say("GET /read", 500, "*", answerWithout("X-Body")), say("GET /caught", 502, "too big"), say("GET /none", 200, big)},
 		},
 		{
-			name: "a response cut in the middle, read by a script", pool: func(r *request) reply {
+			name: "a response cut in the middle, read by a script", pool: func(*request) reply {
 				return reply{parts: []string{"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"}, end: fin}
 			},
 			script: `chi_middleware("/read", function(request, response, next) next() response:header("X-Body", response.body) end)

@@ -1,6 +1,9 @@
 package test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestLuaRoutes declares routes in every way that issue 3 lists.
 func TestLuaRoutes(t *testing.T) {
@@ -371,6 +374,22 @@ func TestLuaScopes(t *testing.T) {
 	})
 }
 
+// TestLuaPathsOfPrefixes rewrites paths of a tenant whose prefix is stripped.
+func TestLuaPathsOfPrefixes(t *testing.T) {
+	runLuaCases(t, []luaCase{{
+		name: "strip_prefix", tenant: "path_prefix: /t/\nstrip_prefix: true",
+		script: `
+			chi_middleware(function(request, response, next) response:header("X-Path", request.path) next() end)
+			chi_middleware("/within", function(request, response, next) request:set_path("/t/other") next() end)
+			chi_middleware("/out", function(request, response, next) request:set_path("/outside") next() end)
+			chi.get("/lua", function(request, response) response:write("lua ", request.path, " ", request.route) end)`,
+		talk: []said{
+			say("GET /t/x?q", 200, "*", target("/x?q"), answerLine("X-Path: /t/x")), say("GET /t/within?q", 200, "*", target("/other?q")),
+			say("GET /t/out", 200, "*", target("/outside")), say("GET /t/lua", 200, "lua /t/lua /lua", unsent{}), say("GET /t/", 200, "*", target("/")),
+		},
+	}})
+}
+
 // TestLuaPathTricks sends paths that upstreams may read as one below /admin:
 // either the middleware for /admin stops them or the gateway refuses them.
 func TestLuaPathTricks(t *testing.T) {
@@ -406,6 +425,18 @@ func TestLuaPathTricks(t *testing.T) {
 			}))
 		}
 		cases = append(cases, c)
+		// The same below the prefix of a tenant.
+		prefixed := luaCase{name: name + " below a prefix", script: script, tenant: "path_prefix: /t/"}
+		for _, s := range c.talk {
+			s.send = strings.NewReplacer("GET /", "GET /t/", "{host}/", "{host}/t/").Replace(s.send)
+			prefixed.talk = append(prefixed.talk, s)
+		}
+		for _, trick := range []string{"/t;x/admin/secret", "/t%2Fadmin/secret", "/%74/admin/secret", "//t/admin/secret", "/x/../t/admin/secret", "/;/t/admin/x", "/t/../t/admin/x"} {
+			s := c.talk[0]
+			s.send = "GET " + trick
+			prefixed.talk = append(prefixed.talk, s)
+		}
+		cases = append(cases, prefixed)
 	}
 	runLuaCases(t, cases)
 }

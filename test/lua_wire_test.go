@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // streamScripts are scripts whose answers have no known length.
@@ -80,15 +80,15 @@ func TestLuaStreamErrors(t *testing.T) {
 // TestLuaStreamsAtOnce checks that what is flushed, and what an upstream
 // streams below a middleware, arrives before the answer ends.
 func TestLuaStreamsAtOnce(t *testing.T) {
-	step := make(chan struct{})
+	gate, step := make(chan struct{}), make(chan struct{})
 	g, mocks := startLuaCases(t, []luaCase{
 		{script: `
 			chi.get("/sse", function(request, response)
 				response:header("Content-Type", "text/event-stream")
 				response:write("first\n") response:flush()
-				require("keystone.time").sleep(30)
+				http_get("http://{pool}/gate")
 				response:write("last\n")
-			end)`},
+			end)`, pool: func(r *request) reply { return reply{step: gate, parts: []string{"", okTo(r)}} }},
 		{
 			script: `chi_middleware(function(request, response, next) next() response:header("X-Mw", "1") end)`,
 			pool: func(*request) reply {
@@ -107,15 +107,13 @@ func TestLuaStreamsAtOnce(t *testing.T) {
 		if _, err := io.ReadFull(client.reader, got); err != nil || string(got) != "6\r\nfirst\n\r\n" {
 			t.Fatalf("%s: the first event is %q, %v", path, got, err)
 		}
-		if i == 1 {
-			close(step)
-			rest := make([]byte, len("5\r\nlast\n\r\n0\r\n\r\n"))
-			if _, err := io.ReadFull(client.reader, rest); err != nil || string(rest) != "5\r\nlast\n\r\n0\r\n\r\n" {
-				t.Errorf("%s: the rest is %q, %v", path, rest, err)
-			}
-			probe(t, client, plainHost, "/again-sse")
+		close([]chan struct{}{gate, step}[i])
+		rest := make([]byte, len("5\r\nlast\n\r\n0\r\n\r\n"))
+		if _, err := io.ReadFull(client.reader, rest); err != nil || string(rest) != "5\r\nlast\n\r\n0\r\n\r\n" {
+			t.Errorf("%s: the rest is %q, %v", path, rest, err)
 		}
-		client.close() // the first while its script sleeps
+		probe(t, client, plainHost, "/again-sse")
+		client.close()
 	}
 }
 
@@ -135,7 +133,7 @@ func TestLuaPipelining(t *testing.T) {
 	host := mocks[0].host()
 	talk := []said{
 		say("GET /sse", 200, "data: 1\n\ndata: 2\n\ndata: 3\n\n"), say("POST /deny\n\nGET /evil HTTP/1.1\r\nHost: x\r\n\r\n", 403, "denied"),
-		say("POST /readx/a\n\nhello", 200, relayed("POST", "/readx/a")), say("POST /setbody\nTransfer-Encoding: chunked\n\n5\r\nhello\r\n0\r\n\r\n", 200, "mine"),
+		say("POST /readx/a\n\nhello", 200, relayed("POST", "/readx/a")), say("POST /setbody\n\nhello", 200, "mine"),
 		say("GET /nocontent", 204, ""), say("GET /notmod", 304, ""), say("HEAD /toget", 200, ""), say("GET /tohead", 200, ""),
 		say("GET /replaced", 200, "ANSWER TO GET /REPLACED"), say("POST /boom\n\nhello", 500, "*"), say("HEAD /handle", 200, ""), say("GET /204", 204, ""),
 		say("GET /plain", 200, relayed("GET", "/plain")), say("GET /empty", 200, ""), say("HEAD /deny", 403, ""), say("GET /last", 200, relayed("GET", "/last")),
@@ -169,7 +167,7 @@ func TestLuaPipelining(t *testing.T) {
 
 // TestLuaUpgrade passes a tunnel through middleware.
 func TestLuaUpgrade(t *testing.T) {
-	switching := func(r *request) reply {
+	switching := func(*request) reply {
 		return reply{parts: []string{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"}, play: func(conn net.Conn, reader *bufio.Reader) {
 			line, err := reader.ReadString('\n')
 			if err == nil {
@@ -189,11 +187,13 @@ func TestLuaUpgrade(t *testing.T) {
 		path   string
 		status int
 		body   string
-	}{{"/ws", 101, ""}, {"/deny", 403, "denied"}, {"/hijack", 200, "instead"}} {
+	}{ // Defect (2026-11-23): reading the body of a 101 breaks it.
+		{"/ws", 101, ""}, {"/deny", 403, "denied"}, {"/hijack", 200, "instead"}, {"/body", 101, ""},
+	} {
 		client := dial(t, g.address)
 		client.send(t, lined("GET "+c.path+" HTTP/1.1", "Host: "+mocks[0].host(), "Connection: Upgrade", "Upgrade: websocket"))
 		answer := client.answer(t, "GET")
-		if answer.status != c.status || string(answer.body) != c.body || c.status != 403 && strings.Join(answer.values("X-Mw"), "") != "101" {
+		if answer.status != c.status || string(answer.body) != c.body || strings.Join(answer.values("X-Mw"), "") != strconv.Itoa(c.status) {
 			t.Errorf("%s: got %d %q with fields %q, want %d %q", c.path, answer.status, answer.body, answer.fields, c.status, c.body)
 		}
 		if c.status != 101 {
@@ -235,7 +235,7 @@ func TestLuaClientGone(t *testing.T) {
 			chi.post("/read", function(request, response) response:write(request.body) end)
 			chi.get("/ok", function(request, response) response:write("ok") end)`},
 	})
-	for range 5 {
+	for round := range 5 {
 		for i, raw := range []string{get("/hang"), get("/sse"), post("Content-Length: 10") + "half"} {
 			m := mocks[min(i, 1)]
 			raw = strings.ReplaceAll(strings.Replace(raw, "POST /p", "POST /read", 1), "{host}", m.host())
@@ -249,6 +249,9 @@ func TestLuaClientGone(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if round > 0 { // a FIN only may come from a client that still reads
+				_ = client.conn.SetLinger(0)
+			}
 			client.close()
 		}
 		eventually(t, patience, "the gateway lets go of the upstream", func() bool { return len(mocks[0].seen()) == mocks[0].letGo() })
@@ -261,13 +264,6 @@ func TestLuaClientGone(t *testing.T) {
 		}
 		client.close()
 	}
-	began := time.Now()
-	t.Cleanup(func() {
-		// After the gateway has been stopped: no script may hold up its end.
-		if took := time.Since(began); took > patience {
-			t.Errorf("stopping took %v", took)
-		}
-	})
 }
 
 // TestLuaManyAtOnce has many requests wait in next() on few VMs, none of which

@@ -289,16 +289,34 @@ func TestLoop(t *testing.T) {
 	}
 }
 
-// TestScriptsAreNotSkipped: a tenant whose scripts can't run isn't served
-// without them, whatever lua_routing says.
+// TestScriptsAreNotSkipped: a tenant with scripts isn't served without them:
+// while lua_routing.enabled is false it gets 503, which the log and check warn
+// of, and a reload that enables them makes them run.
 func TestScriptsAreNotSkipped(t *testing.T) {
 	t.Parallel()
 	upstream := serveFunc(t, echoFields)
 	g := startGateway(t, simpleConfig(upstream, "    lua_routes: [auth.lua]"))
 	answer := exchangeOn(t, connect(t, g.address), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-	if answer.status != 503 || !strings.Contains(g.output.String(), "scripts") {
+	const warning = "lua_routing.enabled is false: its requests are answered with 503"
+	if answer.status != 503 || !strings.Contains(g.output.String(), warning) {
 		t.Errorf("%d, want 503 and a warning", answer.status)
 	}
+	if stdout, _, code := runBinary(t, "check", "-config", g.config); code != 0 || !strings.Contains(stdout, warning) {
+		t.Errorf("check: %d %q, want a warning", code, stdout)
+	}
+
+	directory := t.TempDir()
+	script := "chi_middleware(function(request, response) response:status(401) end)"
+	if err := os.WriteFile(filepath.Join(directory, "auth.lua"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.write(t, simpleConfig(upstream, "    lua_routes: [auth.lua]", "lua_routing: {enabled: true, scripts_dir: "+directory+"}"))
+	if err := g.command.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "the script refuses", func() bool {
+		return exchangeOn(t, connect(t, g.address), "GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 401
+	})
 }
 
 // TestRestartOnly: what a reload can't change is warned of until it is put

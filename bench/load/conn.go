@@ -84,7 +84,7 @@ func (l *loop) write(c *conn) {
 	if c.state == connecting {
 		code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 		if err == nil && code != 0 {
-			err = unix.Errno(code) //nolint:gosec // G115: an errno
+			err = unix.Errno(code)
 		}
 		if err != nil {
 			l.fail(c, err)
@@ -176,9 +176,6 @@ func (l *loop) fail(c *conn, err error) {
 	c.state = idle
 	l.free = append(l.free, c.number)
 }
-
-// drop closes a connection on which something happens between requests.
-func (l *loop) drop(c *conn) { l.shut(c) }
 
 func (l *loop) shut(c *conn) {
 	if c.fd >= 0 {

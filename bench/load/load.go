@@ -4,6 +4,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -87,4 +88,18 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	return &l.result, nil
+}
+
+// Err is what keeps the figures from meaning anything: a request without an
+// answer, one answered with another status than 2xx, or no answers at all.
+func (r *Result) Err() error {
+	switch {
+	case r.Reason != nil:
+		return fmt.Errorf("%d requests failed, the first: %w", r.Failed, r.Reason)
+	case r.Bad() > 0:
+		return fmt.Errorf("statuses by first digit %v, expected 2xx only", r.Statuses)
+	case r.Answered() == 0:
+		return errors.New("no request was answered")
+	}
+	return nil
 }

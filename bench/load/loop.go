@@ -128,13 +128,13 @@ func (l *loop) handle(event unix.EpollEvent) {
 		return
 	}
 	c := &l.conns[event.Fd]
-	switch {
-	case c.state == connecting || c.state == sending:
+	switch c.state {
+	case connecting, sending:
 		l.write(c)
-	case c.state == receiving:
+	case receiving:
 		l.read(c)
-	default: // a connection that the server closes between requests
-		l.drop(c)
+	case idle: // the server closes it between requests
+		l.shut(c)
 	}
 }
 

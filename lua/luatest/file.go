@@ -50,11 +50,12 @@ type testCase struct {
 	report *TestReport
 
 	// While it runs:
-	own     group // what the test itself configures
-	gateway *gateway
-	output  strings.Builder
-	trouble []error // of functions that answered for a mock
-	asked   []string
+	own      group // what the test itself configures
+	gateway  *gateway
+	starting bool
+	output   strings.Builder
+	trouble  []error // of functions that answered for a mock
+	asked    []string
 }
 
 // maxSource bounds a test file, in bytes.
@@ -72,7 +73,7 @@ func (r *runner) runFile(ctx context.Context, name string) *FileReport {
 	if r.cover != nil {
 		cover = r.cover.hit
 	}
-	f.machine = newMachine(f.clock, cover)
+	f.machine = newMachine(f.clock, f, cover)
 	defer f.machine.close()
 	defer f.closeMocks()
 	f.openFunctions(f.machine.main)
@@ -165,11 +166,14 @@ func (f *file) runFunctions(ctx context.Context, t *testCase) error {
 
 // finish stops the test's gateway and fills in its report.
 func (f *file) finish(t *testCase, err error) {
+	f.machine.client.Close() // idle connections to the gateway
 	if t.gateway != nil {
 		t.gateway.stop()
 	}
 	f.releaseMocks()
-	f.machine.lock.Lock() // for what functions of mocks have left
+	f.machine.answering.Lock() // waits for functions that still answer for mocks
+	defer f.machine.answering.Unlock()
+	f.machine.lock.Lock() // for what they have left
 	defer f.machine.lock.Unlock()
 	t.report.Output = t.output.String()
 	if err == nil && len(t.trouble) > 0 {
@@ -193,7 +197,7 @@ func (f *file) describe(err error) string {
 	text := e.message
 	for i, frame := range e.stack {
 		// The innermost frame is where the message says it was.
-		if i == 0 && strings.HasPrefix(text, firstWord(frame)+":") || i > maxFrames {
+		if i > maxCallers || i == 0 && strings.HasPrefix(text, position(frame)+":") {
 			continue
 		}
 		text += "\n  called at " + frame
@@ -201,13 +205,8 @@ func (f *file) describe(err error) string {
 	return text
 }
 
-// maxFrames bounds how many callers are shown of a failure.
-const maxFrames = 8
-
-func firstWord(s string) string {
-	word, _, _ := strings.Cut(s, " ")
-	return word
-}
+// maxCallers bounds how many callers are shown of a failure.
+const maxCallers = 8
 
 // details tells what the test asked, and what the gateway and the upstreams
 // have noticed of it.

@@ -34,16 +34,9 @@ func (f *file) openFunctions(L *glua.LState) {
 	} {
 		globals.RawSetString(name, vm.Freeze(L, name, t))
 	}
-	f.callable(L, globals)
-}
-
-// callable makes upstream(name) another upstream.
-func (f *file) callable(L *glua.LState, globals *glua.LTable) {
-	meta, ok := globals.RawGetString("upstream").(*glua.LTable).Metatable.(*glua.LTable) //nolint:forcetypeassert // set above
-	if !ok {
-		panic("BUG: Freeze sets a metatable")
-	}
-	meta.RawSetString("__call", L.NewFunction(func(L *glua.LState) int {
+	// upstream(name) is another one.
+	upstream := globals.RawGetString("upstream").(*glua.LTable) //nolint:forcetypeassert // set above
+	meta(upstream).RawSetString("__call", L.NewFunction(func(L *glua.LState) int {
 		L.Remove(1)
 		return f.namedMock(L)
 	}))
@@ -55,7 +48,7 @@ func (f *file) test(skip bool) glua.LGFunction {
 		f.declaring(L)
 		name := checkName(L)
 		fn, ok := L.Get(2).(*glua.LFunction)
-		if !ok && !(skip && L.Get(2) == glua.LNil) {
+		if !ok && (!skip || L.Get(2) != glua.LNil) {
 			L.ArgError(2, "expected a function")
 		}
 		if len(f.tests) >= maxTests {
@@ -140,10 +133,25 @@ func (f *file) print(L *glua.LState) int {
 			break
 		}
 	}
-	if t := f.running; t != nil && t.output.Len()+line.Len() <= maxOutput {
-		t.output.WriteString(line.String() + "\n")
-	}
+	f.write(line.String())
 	return 0
+}
+
+// write adds a line to the output of the test that runs, if any; the machine's
+// lock is held.
+func (f *file) write(line string) {
+	if t := f.running; t != nil && t.output.Len()+len(line) <= maxOutput {
+		t.output.WriteString(line + "\n")
+	}
+}
+
+// Write takes a line of the log module of the test's own VM: it is called by
+// Lua, with the machine's lock held.
+func (f *file) Write(line []byte) (int, error) {
+	if e, ok := parseEntry(line); ok {
+		f.write(e.level + ": " + e.message + describeFields(e.fields))
+	}
+	return len(line), nil
 }
 
 // failTest is fail(message).

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 	glua "github.com/yuin/gopher-lua"
@@ -22,17 +23,18 @@ import (
 
 // gateway is the gateway of one test.
 type gateway struct {
+	server  *proxy.Server
 	address string
 	host    string
 	log     *gatewayLog
 	cancel  context.CancelFunc
-	done    chan error
+	done    chan struct{} // closed when it has ended
 	restore func()
 }
 
 // startGateway starts a gateway. It waits while scripts are loaded.
 func startGateway(p *plan, dir string, clock modules.Clock, cover func(string, int)) (*gateway, error) {
-	g := &gateway{log: &gatewayLog{}, done: make(chan error, 1), restore: setEnvironment(p.env), host: p.host}
+	g := &gateway{log: &gatewayLog{}, done: make(chan struct{}), restore: setEnvironment(p.env), host: p.host}
 	server, err := proxy.New(proxy.Options{
 		File: filepath.Join(dir, "config.yaml"), Config: p.config,
 		Log: zerolog.New(g.log).Level(zerolog.DebugLevel), Clock: clock, Cover: cover,
@@ -41,18 +43,31 @@ func startGateway(p *plan, dir string, clock modules.Clock, cover func(string, i
 		g.restore()
 		return nil, err
 	}
-	g.address = server.Addr().String()
+	g.server, g.address = server, server.Addr().String()
 	if g.host == "" {
 		g.host = g.address
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
-	go func() { g.done <- server.Run(ctx) }() // ends with stop
+	go func() { // ends with stop
+		defer close(g.done)
+		if err := server.Run(ctx); err != nil {
+			g.log.add(entry{level: "error", message: err.Error()})
+		}
+	}()
 	return g, nil
 }
 
 // stop ends the gateway and waits for it.
 func (g *gateway) stop() {
+	// A drain looks every 20 ms whether connections have ended. Ours have been
+	// closed, but the gateway may not have noticed it yet.
+	for range 50 {
+		if g.server.Counters().Connections == 0 {
+			break
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
 	g.cancel()
 	<-g.done
 	g.restore()
@@ -98,6 +113,11 @@ func (f *file) start(L *glua.LState) *gateway {
 		cover = f.runner.cover.hit
 		f.runner.cover.add(p.config.Tenants[0].LuaRoutes)
 	}
+	if t.starting {
+		L.RaiseError("the gateway is being started: functions that answer for mocks meanwhile can't use it")
+	}
+	t.starting = true
+	defer func() { t.starting = false }()
 	vm.RunOf(L).Yield(L, func() { g, err = startGateway(p, f.runner.options.Dir, f.clock, cover) })
 	if err != nil {
 		L.RaiseError("the gateway doesn't start: %s", err.Error())
@@ -176,8 +196,12 @@ func (e *entry) table(L *glua.LState) *glua.LTable {
 	return t
 }
 
-// maxEntries bounds what is kept of a test's log.
-const maxEntries = 1000
+// maxEntries bounds what is kept of a test's log, maxDescribed what of it is
+// shown with a failure.
+const (
+	maxEntries   = 1000
+	maxDescribed = 40
+)
 
 // gatewayLog collects the lines that a gateway logs.
 type gatewayLog struct {
@@ -189,16 +213,34 @@ var _ io.Writer = (*gatewayLog)(nil)
 
 // Write takes one line: zerolog writes each at once.
 func (l *gatewayLog) Write(line []byte) (int, error) {
+	e, ok := parseEntry(line)
+	if !ok {
+		return len(line), nil
+	}
+	l.add(e)
+	return len(line), nil
+}
+
+func (l *gatewayLog) add(e entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.entries) < maxEntries {
+		l.entries = append(l.entries, e)
+	}
+}
+
+// parseEntry reads a line of a log.
+func parseEntry(line []byte) (e entry, ok bool) {
 	var fields map[string]any
-	if err := json.Unmarshal(line, &fields); err != nil {
-		return len(line), nil //nolint:nilerr // a line that is no JSON is none of the gateway's
+	if json.Unmarshal(line, &fields) != nil {
+		return e, false
 	}
 	take := func(name string) string {
 		text, _ := fields[name].(string)
 		delete(fields, name)
 		return text
 	}
-	e := entry{level: take("level"), message: take("message")}
+	e.level, e.message = take("level"), take("message")
 	switch script := fields["script"].(type) {
 	case bool:
 		e.script = script
@@ -209,16 +251,11 @@ func (l *gatewayLog) Write(line []byte) (int, error) {
 			e.failure = take("error")
 		}
 	}
-	for _, name := range []string{"tenant", "request_id", "time"} {
+	for _, name := range []string{"tenant", "request_id", "time", "method", "path"} { // the gateway's own
 		delete(fields, name)
 	}
 	e.fields = fields
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.entries) < maxEntries {
-		l.entries = append(l.entries, e)
-	}
-	return len(line), nil
+	return e, true
 }
 
 func (l *gatewayLog) all() []entry {
@@ -229,7 +266,12 @@ func (l *gatewayLog) all() []entry {
 
 // describe writes what a developer needs who looks for a failure's cause.
 func (l *gatewayLog) describe(b *strings.Builder) {
-	for _, e := range l.all() {
+	entries := l.all()
+	if n := len(entries) - maxDescribed; n > 0 {
+		fmt.Fprintf(b, "(%d earlier lines of the log are left out)\n", n)
+		entries = entries[n:]
+	}
+	for _, e := range entries {
 		switch {
 		case e.failure != "":
 			fmt.Fprintf(b, "script error in %s: %s\n", e.name, e.failure)

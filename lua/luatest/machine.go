@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -32,14 +34,20 @@ type machine struct {
 	functions vm.Functions
 	modules   map[string]*glua.LTable // "keystone.json" and the like
 	loaded    map[string]glua.LValue  // modules of the directory
+	closed    bool
 	client    *modules.Client
+
+	// answering is held for reading by functions that answer for mocks: a test
+	// is over when they are.
+	answering sync.RWMutex
 }
 
 // testModules are those that make sense outside of the gateway: shared and
 // limit would show a dictionary that is not the scripts'.
-var testModules = []string{"json", "crypto", "jwt", "re", "time", "url", "http"}
+var testModules = []string{"json", "crypto", "jwt", "re", "time", "url", "http", "log"}
 
-func newMachine(c modules.Clock, cover func(string, int)) *machine {
+// newMachine makes a VM. log receives what keystone.log is given.
+func newMachine(c modules.Clock, log io.Writer, cover func(string, int)) *machine {
 	main := glua.NewState(glua.Options{
 		SkipOpenLibs: true, RegistrySize: 256, RegistryMaxSize: 256 << 10, RegistryGrowStep: 4096,
 		CallStackSize: 256, MinimizeStackMemory: true,
@@ -50,22 +58,34 @@ func newMachine(c modules.Clock, cover func(string, int)) *machine {
 		client: modules.NewClient(modules.ClientConfig{}),
 	}
 	stdlib.Open(main, c.Now)
-	tables := modules.Open(main, &modules.Tenant{
-		Name: "test", Log: zerolog.Nop(), Clock: c, Random: rand.Reader, HTTP: m.client,
+	tenant := &modules.Tenant{
+		Name: "test", Log: zerolog.New(log), Clock: c, Random: rand.Reader, HTTP: m.client,
 		Env: func(string) (string, bool) { return "", false },
-	})
+	}
+	tables := modules.Open(main, tenant)
 	for _, name := range testModules {
 		m.modules["keystone."+name] = vm.Freeze(main, name, tables[name])
 	}
-	for _, name := range []string{"json", "http"} { // global in scripts too
+	for _, name := range []string{"json", "http", "log"} { // global in scripts too
 		main.G.Global.RawSetString(name, m.modules["keystone."+name])
 	}
+	meta(m.modules["keystone.log"]).RawSetString("__call", main.NewFunction(modules.LogCall(tenant)))
 	return m
+}
+
+// meta returns the metatable of a table that has been frozen.
+func meta(t *glua.LTable) *glua.LTable {
+	meta, ok := t.Metatable.(*glua.LTable)
+	if !ok {
+		panic("BUG: the table is not frozen")
+	}
+	return meta
 }
 
 func (m *machine) close() {
 	m.lock.Lock()
 	defer m.lock.Unlock()
+	m.closed = true
 	m.main.Close()
 	m.client.Close()
 }
@@ -84,6 +104,9 @@ func (e *luaError) Error() string { return e.message }
 func (m *machine) call(ctx context.Context, timeout time.Duration, fn *glua.LFunction, args func(L *glua.LState) int, result func(L *glua.LState, v glua.LValue) error) error {
 	m.lock.Lock()
 	defer m.lock.Unlock()
+	if m.closed {
+		return errors.New("the test file has ended")
+	}
 	outer := m.main.G.CurrentThread
 	defer func() { m.main.G.CurrentThread = outer }()
 	run := &vm.Run{}
@@ -136,7 +159,7 @@ func failure(err error, exhausted *vm.Exhausted, timeout time.Duration) error {
 		e.message = exhausted.Limit
 	}
 	if len(e.stack) > 0 && exhausted != nil {
-		e.message = e.stack[0] + ": " + e.message
+		e.message = position(e.stack[0]) + ": " + e.message
 	}
 	return e
 }
@@ -149,17 +172,27 @@ func errorText(v glua.LValue) string {
 	return "error value: " + show(v)
 }
 
-// frames returns where Lua code stood: "file.lua:12" and "in function 'x'",
+// frames returns where Lua code stood, such as "auth.lua:12 in function 'key'",
 // without what is Go's.
 func frames(trace string) []string {
 	var list []string
 	for line := range strings.Lines(trace) {
-		line = strings.TrimSpace(line)
-		if strings.Contains(line, ".lua:") {
-			list = append(list, strings.TrimSuffix(strings.Replace(line, ": in ", " in ", 1), " in main chunk"))
+		at, within, ok := strings.Cut(strings.TrimSpace(line), ": in ")
+		if !ok || !strings.Contains(at, ".lua:") {
+			continue
 		}
+		if strings.HasPrefix(within, "function '") {
+			at += " in " + within
+		}
+		list = append(list, at)
 	}
 	return list
+}
+
+// position is the part of a frame that says where it is.
+func position(frame string) string {
+	at, _, _ := strings.Cut(frame, " in function '")
+	return at
 }
 
 // instantiate compiles a file's source into a function of the VM; the lock is

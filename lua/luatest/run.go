@@ -26,7 +26,8 @@ type Options struct {
 	// Dir is the scripts directory, as in lua_routing.scripts_dir: names of
 	// scripts are relative to it.
 	Dir string
-	// Files are the files with tests; nil is all below Dir.
+	// Files are the files with tests, and directories that stand for all below
+	// them; nil is all below Dir.
 	Files []string
 	// Run chooses the tests whose names, "group / test", it matches; nil is all.
 	Run *regexp.Regexp
@@ -106,45 +107,62 @@ func (r *runner) progress(e Event) {
 // names returns the files with tests, as paths below the directory with
 // slashes, in order.
 func (o *Options) names() ([]string, error) {
-	if o.Files == nil {
-		return find(o.Dir)
+	paths := o.Files
+	if paths == nil {
+		paths = []string{o.Dir}
 	}
 	var names []string
-	for _, path := range o.Files {
-		absolute, err := filepath.Abs(path)
+	for _, path := range paths {
+		found, err := find(path)
 		if err != nil {
-			return nil, fmt.Errorf("cannot find the file %q: %w", path, err)
+			return nil, err
 		}
-		name, err := filepath.Rel(o.Dir, absolute)
-		if err != nil || !filepath.IsLocal(name) {
-			return nil, fmt.Errorf("file %q is not below the scripts directory %q", path, o.Dir)
+		for _, path := range found {
+			name, err := below(o.Dir, path)
+			if err != nil {
+				return nil, err
+			}
+			names = append(names, name)
 		}
-		names = append(names, filepath.ToSlash(name))
 	}
-	return names, nil
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
-// find lists the test files below a directory; hidden directories are left out.
-func find(dir string) ([]string, error) {
-	var names []string
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+// below returns a path as one below dir, with slashes.
+func below(dir, path string) (string, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot find the file %q: %w", path, err)
+	}
+	name, err := filepath.Rel(dir, absolute)
+	if err != nil || !filepath.IsLocal(name) {
+		return "", fmt.Errorf("file %q is not below the scripts directory %q", path, dir)
+	}
+	return filepath.ToSlash(name), nil
+}
+
+// find lists the test files below a directory, those in hidden directories
+// left out, or returns the file itself.
+func find(start string) ([]string, error) {
+	var paths []string
+	err := filepath.WalkDir(start, func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && path != dir && strings.HasPrefix(entry.Name(), "."):
+		case path == start && !entry.IsDir():
+			paths = append(paths, path)
+		case entry.IsDir() && path != start && strings.HasPrefix(entry.Name(), "."):
 			return fs.SkipDir
-		case entry.IsDir() || !strings.HasSuffix(entry.Name(), Suffix):
-			return nil
+		case !entry.IsDir() && strings.HasSuffix(entry.Name(), Suffix):
+			paths = append(paths, path)
 		}
-		name, err := filepath.Rel(dir, path)
-		names = append(names, filepath.ToSlash(name))
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot look for tests: %w", err)
 	}
-	slices.Sort(names)
-	return names, nil
+	return paths, nil
 }
 
 func (o *Options) expression() string {

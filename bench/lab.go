@@ -1,0 +1,145 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/mattn/go-isatty"
+)
+
+// lab is where measuring takes place: a directory for files, the binaries, and
+// the processes under way. One goroutine uses it.
+type lab struct {
+	options      *options
+	directory    string
+	binary       string // the gateway's
+	nginx        *nginxInstall
+	nginxMissing error
+	machine      string
+	files        uint64 // that a process may have open
+	running      []*process
+	number       int // of the next process
+}
+
+func openLab(ctx context.Context, o *options) (*lab, error) {
+	directory, err := os.MkdirTemp("", "keystone-bench-")
+	if err != nil {
+		return nil, err
+	}
+	l := &lab{options: o, directory: directory, binary: o.binary}
+	if l.files, err = raiseFileLimit(); err == nil && l.binary == "" {
+		l.binary, err = buildGateway(ctx, directory)
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	l.nginx, l.nginxMissing = findNginx(o.nginx)
+	l.machine = l.describe(ctx)
+	return l, nil
+}
+
+// close stops every process that was started, and removes all files.
+func (l *lab) close() {
+	l.stopAll()
+	_ = os.RemoveAll(l.directory)
+}
+
+// raiseFileLimit lifts the soft limit to the hard one, for the processes too.
+func raiseFileLimit() (uint64, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("cannot read the limit of open files: %w", err)
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("cannot raise the limit of open files to %d: %w", limit.Max, err)
+	}
+	return limit.Cur, nil
+}
+
+// buildGateway builds the checkout that bench is run in, as make build does.
+func buildGateway(ctx context.Context, directory string) (string, error) {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("cannot find the module to build, run bench in its checkout or pass -gateway: %w", err)
+	}
+	binary := filepath.Join(directory, "keystone-gateway")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, ".") //nolint:gosec // G204: the path is ours
+	build.Dir = strings.TrimSpace(string(root))
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("cannot build the gateway: %w\n%s", err, output)
+	}
+	return binary, nil
+}
+
+// describe says what the figures were measured on, and with.
+func (l *lab) describe(ctx context.Context) string {
+	parts := []string{fmt.Sprintf("%d × %s", runtime.NumCPU(), cpuModel())}
+	if kernel, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		parts = append(parts, "Linux "+strings.TrimSpace(string(kernel)))
+	}
+	if version, err := exec.CommandContext(ctx, l.binary, "version").Output(); err == nil { //nolint:gosec // G204: built or named by whoever runs bench
+		parts = append(parts, strings.TrimSpace(string(version)))
+	}
+	if l.nginx != nil {
+		parts = append(parts, l.nginx.version)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func cpuModel() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err == nil {
+		for line := range strings.Lines(string(text)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				return strings.TrimSpace(value)
+			}
+		}
+	}
+	return runtime.GOARCH
+}
+
+// progress shows on a terminal what is being done; "" clears the line.
+func (*lab) progress(text string) {
+	if isatty.IsTerminal(os.Stderr.Fd()) {
+		fmt.Fprintf(os.Stderr, "\r\x1b[K%s", text)
+	} else if text != "" {
+		fmt.Fprintln(os.Stderr, text)
+	}
+}
+
+// write puts a file into the directory and returns its path.
+func (l *lab) write(name, text string) (string, error) {
+	file := filepath.Join(l.directory, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		return "", err
+	}
+	return file, os.WriteFile(file, []byte(text), 0o600)
+}
+
+// freeAddress finds a port on which nobody listens. Somebody else could take
+// it before it is used; then the process fails to start, which is reported.
+func freeAddress() (netip.AddrPort, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}, errors.New("BUG: a TCP listener without a TCP address")
+	}
+	return address.AddrPort(), listener.Close()
+}
