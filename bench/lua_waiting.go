@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 )
@@ -40,8 +41,9 @@ func waitAtGateway(ctx context.Context, l *lab) (sample, error) {
 	if err != nil {
 		return nil, err
 	}
+	wait := g.profile(ctx, l, "waiting")
 	measured, err := l.waitAt(ctx, g.address, g.process)
-	if err != nil {
+	if err = errors.Join(err, wait()); err != nil {
 		return nil, err
 	}
 	return measured, g.keepProfile(ctx, l, "waiting-heap", "heap") // of the last collection: all were there

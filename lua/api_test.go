@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
 const typesDir = "../scripts/types"
@@ -159,6 +160,24 @@ func declaredNames(t *testing.T) (names []string) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+func TestTypesAreLua(t *testing.T) {
+	for _, pattern := range []string{"/*.lua", "/keystone/*.lua"} {
+		files, err := filepath.Glob(typesDir + pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files: %v", err)
+		}
+		for _, path := range files {
+			source, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := vm.Compile(source, path, vm.Options{}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }
 
 // types is what a file declares.

@@ -161,6 +161,9 @@ func (c *call) AppendLog(e *zerolog.Event) {
 	}
 }
 
+// Watch is vm.Watcher's.
+func (c *call) Watch(cancel func()) (end func()) { return c.exchange.Watch(cancel) }
+
 // enter starts a request's chain; it is the function that is called protected.
 func enter(L *glua.LState) int {
 	callOf(L).advance(L, position{})
@@ -317,7 +320,7 @@ func (c *call) choose(L *glua.LState) {
 	}
 	notFound, disallow := chain.notFound, chain.disallow
 	if c.exchange.HasPool() {
-		notFound = nil // it is the pool that knows
+		notFound = ending{} // it is the pool that knows
 	}
 	c.scratch = c.scratch[:0]
 	for _, s := range chain.prefixes {
@@ -325,25 +328,32 @@ func (c *call) choose(L *glua.LState) {
 			continue
 		}
 		c.addScope(s)
-		if s.notFound != nil {
+		if s.notFound.step != nil {
 			notFound = s.notFound
 		}
-		if s.disallow != nil {
+		if s.disallow.step != nil {
 			disallow = s.disallow
 		}
 	}
-	c.plan = c.scratch
 	switch {
-	case wrong && disallow != nil:
-		c.final = disallow
-	case notFound != nil && !wrong:
-		c.final = notFound
+	case wrong && disallow.step != nil:
+		c.endWith(disallow)
+	case notFound.step != nil && !wrong:
+		c.endWith(notFound)
 	case c.exchange.HasPool():
 	case wrong:
 		c.missing = &MethodError{Allow: string(chain.routes.AppendAllow(nil, c.req.Below))}
 	default:
 		c.missing = ErrNotFound
 	}
+	c.plan = c.scratch
+}
+
+// endWith makes a handler the end of the plan, behind the middleware of the group
+// that it is declared in.
+func (c *call) endWith(e ending) {
+	c.addScope(e.scope)
+	c.final = e.step
 }
 
 // match looks for a route by the path below the tenant's prefix, then by the

@@ -14,8 +14,8 @@ type chain struct {
 	root     []*step // the tenant's middleware, in order of declaration
 	routes   *pattern.Table[*route]
 	prefixes []*scope // those with a prefix, in order of declaration
-	notFound *step    // where there is no pool; nil is the gateway's answer
-	disallow *step    // for the wrong method; nil is the gateway's answer
+	notFound ending   // where there is no pool; none is the gateway's answer
+	disallow ending   // for the wrong method; none is the gateway's answer
 	getHead  bool     // whether HEAD falls back to GET
 }
 
@@ -35,6 +35,13 @@ type route struct {
 	line            int
 }
 
+// ending is a handler for what no route answers, and the scope that it is
+// declared in.
+type ending struct {
+	step  *step
+	scope *scope
+}
+
 // scope is what a chi_group or a chi_route_group has in it.
 type scope struct {
 	parent   *scope
@@ -42,8 +49,8 @@ type scope struct {
 	path     string           // the prefix as patterns within are joined to it
 	own      []*step          // middleware declared here
 	steps    []*step          // with those of the scopes around, but for the root
-	notFound *step
-	disallow *step
+	notFound ending
+	disallow ending
 	getHead  bool
 	script   *script
 }
@@ -93,5 +100,5 @@ func (d *declarations) compose() (*chain, error) {
 
 // idle reports whether a request needs no Lua at all.
 func (c *chain) idle() bool {
-	return len(c.root) == 0 && c.routes.Len() == 0 && len(c.prefixes) == 0 && c.notFound == nil
+	return len(c.root) == 0 && c.routes.Len() == 0 && len(c.prefixes) == 0 && c.notFound.step == nil
 }

@@ -99,7 +99,7 @@ func (d *declarer) middleware(at *scope) glua.LGFunction {
 		}
 		for i := first; i <= L.GetTop(); i++ {
 			if L.CheckFunction(i) == d.getHead {
-				s.getHead = true
+				d.covering().getHead = true
 				continue
 			}
 			made := d.step(L, i)
@@ -216,13 +216,25 @@ func (d *declarer) mount(at *scope) glua.LGFunction {
 }
 
 func (d *declarer) notFound(L *glua.LState) int {
-	d.scope.notFound = d.step(L, 1)
+	handler := ending{d.step(L, 1), d.scope}
+	d.covering().notFound = handler
 	return 0
 }
 
 func (d *declarer) methodNotAllowed(L *glua.LState) int {
-	d.scope.disallow = d.step(L, 1)
+	handler := ending{d.step(L, 1), d.scope}
+	d.covering().disallow = handler
 	return 0
+}
+
+// covering returns the innermost open scope that has paths of its own: a group
+// without a prefix shares those of the scope around it, as in chi.
+func (d *declarer) covering() *scope {
+	s := d.scope
+	for s.prefix == nil && s.parent != nil {
+		s = s.parent
+	}
+	return s
 }
 
 func (d *declarer) child(L *glua.LState, parent *scope) *scope {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -117,6 +118,22 @@ func TestCookbookShowsItsScripts(t *testing.T) {
 	}
 	if blocks := len(examples(string(page))); blocks != shown {
 		t.Errorf("docs/cookbook.md has %d scripts, expected the %d of docs/cookbook", blocks, shown)
+	}
+}
+
+// Every setting of scripts is named there.
+func TestReferenceNamesTheSettings(t *testing.T) {
+	source, err := os.ReadFile(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for prefix, section := range map[string]reflect.Type{"": reflect.TypeFor[lua.Config](), "http.": reflect.TypeFor[lua.HTTPConfig]()} {
+		for i := range section.NumField() {
+			key := section.Field(i).Tag.Get("yaml")
+			if prefix+key != "http" && !strings.Contains(string(source), "`"+prefix+key+"`") {
+				t.Errorf("%s doesn't name lua.%s", reference, prefix+key)
+			}
+		}
 	}
 }
 

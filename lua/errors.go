@@ -95,6 +95,9 @@ func failure(err error, exhausted *vm.Exhausted) error {
 	if raised.Type == glua.ApiErrorPanic && strings.Contains(e.Message, "callstack overflow") {
 		e.Message = "stack overflow"
 	}
+	if !hasPosition(e.Message) {
+		e.Message = firstPosition(raised.StackTrace) + e.Message
+	}
 	return e
 }
 
@@ -115,6 +118,21 @@ func clip(s string) string {
 		return s[:maxMessage] + "…"
 	}
 	return s
+}
+
+// firstPosition returns the innermost place in a script that a stack trace
+// names, as "file:line: ", or nothing.
+func firstPosition(stack string) string {
+	for line := range strings.Lines(stack) {
+		line = strings.TrimSpace(line)
+		if !hasPosition(line) {
+			continue
+		}
+		name, rest, _ := strings.Cut(line, ".lua:")
+		number, _, _ := strings.Cut(rest, ":")
+		return name + ".lua:" + number + ": "
+	}
+	return ""
 }
 
 // hasPosition reports whether a message begins with "file:line:".

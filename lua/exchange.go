@@ -43,6 +43,11 @@ type Exchange interface {
 	SetHost(host string) error
 	// Choose makes Forward use the pool or target of that name.
 	Choose(name string) error
+	// Watch calls cancel if the client goes away before the function that it
+	// returns is called.
+	Watch(cancel func()) (end func())
+	// Restore undoes all that scripts have changed about the request.
+	Restore() error
 	// AppendLog adds what identifies the request to a log line.
 	AppendLog(e *zerolog.Event)
 }

@@ -63,7 +63,11 @@ func (s *Scripts) failed(x Exchange, err error, blamed *step, exhausted *vm.Exha
 	s.record(failed)
 	if exhausted != nil {
 		s.stats.Exhausted.Add(1)
-		s.quarantine(blamed)
+		// Slow clients can use up the others: that is no fault of the script.
+		switch exhausted.Reason {
+		case vm.OutOfInstructions, vm.OutOfTime, vm.OutOfMemory:
+			s.quarantine(blamed)
+		}
 	}
 	return s.instead(x, failed, forwarded)
 }
@@ -76,6 +80,9 @@ func (s *Scripts) instead(x Exchange, err error, forwarded bool) error {
 		return err
 	}
 	r.Reset()
+	if restoring := x.Restore(); restoring != nil {
+		return restoring
+	}
 	return x.Forward()
 }
 

@@ -2,7 +2,6 @@ package lua
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -518,7 +517,7 @@ func (c *call) readBody(L *glua.LState) glua.LValue {
 	var body []byte
 	var err error
 	limit := c.shard.owner.options.Config.MaxBody.Int64()
-	c.run.Block(L, func(context.Context) { body, err = c.exchange.ReadBody(limit) })
+	c.run.Yield(L, func() { body, err = c.exchange.ReadBody(limit) })
 	if err != nil {
 		c.failWith(L, err)
 	}

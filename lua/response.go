@@ -1,7 +1,6 @@
 package lua
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -269,9 +268,16 @@ func responseCookie(L *glua.LState) int {
 	if err := cookie.Valid(); err != nil {
 		L.ArgError(n, err.Error())
 	}
-	c.addResponseHeader(L, "Set-Cookie", cookie.String())
+	line := cookie.String()
+	if len(line) > maxCookie {
+		L.ArgError(n, fmt.Sprintf("a cookie of %d bytes is too long, expected at most %d", len(line), maxCookie))
+	}
+	c.addResponseHeader(L, "Set-Cookie", line)
 	return 0
 }
+
+// maxCookie bounds a Set-Cookie field; clients keep 4096 bytes (RFC 6265 §6.1).
+const maxCookie = 8 << 10
 
 func responseSetBody(L *glua.LState) int {
 	c, n := self(L)
@@ -285,7 +291,10 @@ func (c *call) replaceBody(L *glua.LState, body string) {
 		L.RaiseError("the response has begun: its body can't be replaced")
 	}
 	c.run.Charge(L, len(body))
-	if c.resp.Target {
+	if c.resp.Target && c.resp.Status == http.StatusSwitchingProtocols {
+		L.RaiseError("the connection is about to become a tunnel: it has no body to replace")
+	}
+	if c.resp.Header != &c.resp.Local {
 		for _, name := range describing {
 			c.resp.Header.Remove(view(name))
 		}
@@ -303,9 +312,12 @@ func (c *call) responseBody(L *glua.LState) glua.LValue {
 		L.RaiseError("the response has begun: its body is no longer there")
 	}
 	if c.resp.Target {
+		if c.resp.Status == http.StatusSwitchingProtocols {
+			L.RaiseError("the connection is about to become a tunnel: it has no body")
+		}
 		var err error
 		limit := c.shard.owner.options.Config.MaxBody.Int64()
-		c.run.Block(L, func(context.Context) { err = c.exchange.ReadResponse(limit) })
+		c.run.Yield(L, func() { err = c.exchange.ReadResponse(limit) })
 		if err != nil {
 			c.failWith(L, err)
 		}
@@ -325,7 +337,7 @@ func responseFlush(L *glua.LState) int {
 
 func (c *call) flush(L *glua.LState) {
 	var err error
-	c.run.Block(L, func(context.Context) { err = c.exchange.Flush() })
+	c.run.Yield(L, func() { err = c.exchange.Flush() })
 	if err != nil {
 		c.failWith(L, err)
 	}

@@ -61,6 +61,8 @@ func (r *request) SetPath(string) error           { return nil }
 func (r *request) SetQuery(string) error          { return nil }
 func (r *request) SetHost(string) error           { return nil }
 func (r *request) Choose(string) error            { return nil }
+func (r *request) Restore() error                 { return nil }
+func (r *request) Watch(func()) func()            { return func() {} }
 func (r *request) AppendLog(*zerolog.Event)       {}
 
 // load loads one script.

@@ -111,7 +111,7 @@ func (d *declarer) unused(hasPool bool) (list []warning) {
 		}
 	}
 	if hasPool {
-		add(d.root.notFound, "chi_not_found is never called here: what no route matches goes to the tenant's services")
+		add(d.root.notFound.step, "chi_not_found is never called here: what no route matches goes to the tenant's services")
 	}
 	used := map[*scope]bool{}
 	use := func(s *scope) {
@@ -122,20 +122,20 @@ func (d *declarer) unused(hasPool bool) (list []warning) {
 	for i := range d.routes {
 		use(d.routes[i].scope)
 	}
-	for _, s := range d.scopes {
+	for _, s := range append([]*scope{d.root}, d.scopes...) {
 		if s.prefix != nil {
 			use(s)
 		}
+		if s != d.root || !hasPool {
+			use(s.notFound.scope)
+		}
+		use(s.disallow.scope)
 	}
 	for _, s := range d.scopes {
 		if !used[s] {
 			for _, step := range s.own {
 				add(step, "the middleware is never called: its group has neither a prefix nor routes")
 			}
-		}
-		if s.prefix == nil {
-			add(s.notFound, "chi_not_found is never called here: its group has no prefix")
-			add(s.disallow, "chi_method_not_allowed is never called here: its group has no prefix")
 		}
 	}
 	return list

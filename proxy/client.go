@@ -58,6 +58,7 @@ type client struct {
 
 	mu     sync.Mutex
 	call   *upstream.Call // the one to abort when the client is gone
+	cancel func()         // of what a script waits for, likewise
 	silent bool           // nothing has been sent, and nobody is about to
 	asked  bool           // whether the client was asked if it is there
 }
@@ -194,6 +195,35 @@ func (c *client) beginWait(call *upstream.Call) {
 	c.waiting.Store(now)
 }
 
+// beginScriptWait is beginWait for what a script waits for: cancel is called
+// when the client is gone. silent says that nothing has been sent yet. The
+// function that it returns ends the wait.
+func (c *client) beginScriptWait(cancel func(), silent bool) (end func()) {
+	c.mu.Lock()
+	c.cancel = cancel
+	c.mu.Unlock()
+	now := socket.Nanotime()
+	began := c.waiting.CompareAndSwap(0, now)
+	if began { // it may wait for a target's body already
+		c.mu.Lock()
+		c.silent, c.asked = silent, false
+		c.mu.Unlock()
+		c.finished.Store(0)
+		c.lastWrite.Store(now)
+	}
+	return func() {
+		if began {
+			c.waiting.Store(0)
+		}
+		c.mu.Lock()
+		c.cancel = nil
+		if began {
+			c.silent = false
+		}
+		c.mu.Unlock()
+	}
+}
+
 func (c *client) endWait() {
 	c.waiting.Store(0)
 	c.mu.Lock()
@@ -275,6 +305,9 @@ func (c *client) abandon(cause error) {
 	defer c.mu.Unlock()
 	if c.call != nil {
 		c.call.Abort(cause)
+	}
+	if c.cancel != nil {
+		c.cancel()
 	}
 }
 

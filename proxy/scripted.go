@@ -262,7 +262,7 @@ func (x *exchange) SetPath(path string) error {
 	if bytes.IndexByte([]byte(path), '?') >= 0 {
 		return fmt.Errorf("path %q has a question mark, expected a path (set_query is for the query)", path)
 	}
-	if int64(len(path)) > int64(x.snap.maxURL) {
+	if len(path) > x.snap.maxURL {
 		return fmt.Errorf("a path of %d bytes is too long, expected at most %d", len(path), x.snap.maxURL)
 	}
 	canonical, _, _, err := tenants.Canonical(nil, []byte(path))
@@ -276,6 +276,9 @@ func (x *exchange) SetPath(path string) error {
 
 // SetQuery replaces the query.
 func (x *exchange) SetQuery(query string) error {
+	if len(query) > x.snap.maxURL {
+		return fmt.Errorf("a query of %d bytes is too long, expected at most %d", len(query), x.snap.maxURL)
+	}
 	_, canonical, _, err := tenants.Canonical(nil, []byte("/?"+query))
 	if err != nil {
 		return fmt.Errorf("query %q: %w", query, err)
@@ -314,6 +317,27 @@ func (x *exchange) Choose(name string) error {
 		}
 	}
 	return fmt.Errorf("there is no target %q, expected the name of one of the tenant's services, or %q for all of them", name, x.tenant.pool.Name())
+}
+
+// Watch calls cancel if the client goes away.
+func (x *exchange) Watch(cancel func()) (end func()) {
+	x.client.modern.Store(x.req.Minor == 1)
+	return x.client.beginScriptWait(cancel, !x.begun)
+}
+
+// Restore undoes all that scripts have changed about the request.
+func (x *exchange) Restore() error {
+	if err := x.req.Parse(x.client.head, x.snap.maxURL); err != nil {
+		return err
+	}
+	if err := x.locate(); err != nil {
+		return err
+	}
+	x.method, x.call.Only, x.script.host = x.req.Method, nil, ""
+	body, read := x.script.body, x.script.read
+	x.showRequest()
+	x.script.body, x.script.read = body, read
+	return nil
 }
 
 // AppendLog says which request a line is about.
@@ -383,13 +407,17 @@ func (x *exchange) sendScripted() error {
 		return x.sendCompressed(body)
 	}
 	out := x.appendScriptedHead(x.out[:0])
-	if !bodiless(x.status) {
+	head := string(x.req.Method) == "HEAD"
+	if x.status == 205 {
+		body = nil // RFC 9110 §15.3.6
+	}
+	if !bodiless(x.status) && (!head || len(body) > 0) { // the length that GET would get is unknown otherwise
 		out = append(out, "Content-Length: "...)
 		out = append(strconv.AppendInt(out, int64(len(body)), 10), '\r', '\n')
 	}
 	out = x.appendConnection(out)
 	out = append(out, '\r', '\n')
-	if bodiless(x.status) || string(x.req.Method) == "HEAD" {
+	if bodiless(x.status) || head {
 		body = nil
 	}
 	x.out, x.begun = out, true

@@ -196,8 +196,9 @@ func TestScriptWarnings(t *testing.T) {
 		{"not found without", hello + "chi_not_found(function() end)", false, nil},
 		{"empty group", hello + "chi_group(function()\n  chi_middleware(function() end)\n  chi_not_found(function() end)\nend)", true, []string{
 			"a.lua:3: the middleware is never called: its group has neither a prefix nor routes",
-			"a.lua:4: chi_not_found is never called here: its group has no prefix",
+			"a.lua:4: chi_not_found is never called here: what no route matches goes to the tenant's services",
 		}},
+		{"group with a handler only", hello + "chi_group(function()\n  chi_middleware(function() end)\n  chi_not_found(function() end)\nend)", false, nil},
 		{"group in a group", "chi_group(function()\n  chi_middleware(function() end)\n  chi_group('/v1', function() chi_middleware(function() end) end)\nend)", true, nil},
 		{"declares nothing", "local x = 1\n", true, []string{"a.lua: the tenant's scripts declare no routes and no middleware"}},
 		{"module", "local lib = require 'lib'\n" + hello, true, []string{`x/lib.lua:2: the global "nowhere" is not defined anywhere`}},

@@ -11,7 +11,6 @@ import (
 // `check` with file and line, and never ends the program otherwise.
 func TestLuaLoadErrors(t *testing.T) {
 	const f = `function(request, response) end`
-	// Defect (2026-11-23): of deep recursion the line is missing.
 	cases := map[string]string{
 		"syntax":                       `chi_route("GET", "/x", function( end)`,
 		"raised":                       `error("boom")`,

@@ -67,7 +67,6 @@ func TestLuaFirstStyle(t *testing.T) {
 					response:set_header("X-Set", "1")
 					response.write("body of " .. #request:body())
 				end)
-				-- Defect (2026-11-23): .body() without self is an error, .header(n) isn't.
 				chi_route("POST", "/body", function(request, response) response.write(request.body()) end)`,
 			talk: []said{
 				say("POST /x\nX-In: in\n\nhello", 202, "body of 5", answerLine("X-Dot: in", "X-Set: 1")),

@@ -17,7 +17,6 @@ func TestLuaEdges(t *testing.T) {
 	big := strings.Repeat("0123456789abcdef", 1<<14)
 	runLuaCases(t, []luaCase{
 		{
-			// Defect (2026-11-23): it is never called; in chi it is.
 			name: "not_found in a group without a prefix is the scope's around it, behind the group's middleware", alone: true,
 			script: trace + `
 				chi.group(function() chi.use(mark("g")) chi.not_found(function(request, response) response:status(404) response:write("mine ") show(request, response) end) end)
@@ -69,8 +68,6 @@ func TestLuaEdges(t *testing.T) {
 			},
 		},
 		{
-			// Defect (2026-11-23): lua.on_error says "as if there were no scripts", but
-			// what the script had changed is sent.
 			name: "on_error continue forgets what the script had changed", tenant: "lua: {on_error: continue}",
 			script: `chi_middleware(function(request, response, next)
 				request:set_header("Authorization", "Bearer secret") request:remove_header("X-In") request:set_path("/changed") request:set_query("q")
@@ -138,7 +135,6 @@ func TestLuaEdges(t *testing.T) {
 			name: "a body for 205, 204 and 304 by Lua", alone: true,
 			script: `chi.get("/{n}", function(request, response) response:status(tonumber(request:param("n"))) response:write("content") end)`,
 			talk: []said{
-				// Defect (2026-11-23): 205 has content (RFC 9110 §15.3.6).
 				say("GET /205", 205, "", answerWithoutValue("Content-Length", "7")), say("GET /204", 204, ""), say("GET /304", 304, "")},
 		},
 	})

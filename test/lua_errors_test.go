@@ -194,7 +194,7 @@ tenants:
 // TestLuaClientsCantQuarantine has clients, not a script, use up what requests
 // may have: other clients of the tenant mustn't pay for it.
 //
-// Defect (2026-11-23): they do, each of the three puts the script in quarantine.
+// TestLuaClientsCantQuarantine: what slow clients use up is no fault of the script.
 func TestLuaClientsCantQuarantine(t *testing.T) {
 	const script = `
 		chi.post("/read", function(request, response) response:write(#request.body) end)

@@ -187,7 +187,7 @@ func TestLuaUpgrade(t *testing.T) {
 		path   string
 		status int
 		body   string
-	}{ // Defect (2026-11-23): reading the body of a 101 breaks it.
+	}{
 		{"/ws", 101, ""}, {"/deny", 403, "denied"}, {"/hijack", 200, "instead"}, {"/body", 101, ""},
 	} {
 		client := dial(t, g.address)

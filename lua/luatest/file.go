@@ -166,11 +166,11 @@ func (f *file) runFunctions(ctx context.Context, t *testCase) error {
 
 // finish stops the test's gateway and fills in its report.
 func (f *file) finish(t *testCase, err error) {
+	f.releaseMocks()         // else the gateway waits for those who never answer
 	f.machine.client.Close() // idle connections to the gateway
 	if t.gateway != nil {
 		t.gateway.stop()
 	}
-	f.releaseMocks()
 	f.machine.answering.Lock() // waits for functions that still answer for mocks
 	defer f.machine.answering.Unlock()
 	f.machine.lock.Lock() // for what they have left

@@ -23,7 +23,7 @@ import (
 // all memory fails alone.
 const (
 	maxInstructions = 1 << 50 // time bounds it
-	maxMemory       = 512 << 20
+	maxMemory       = 256 << 20
 	maxCoroutines   = 1000
 )
 

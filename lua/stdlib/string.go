@@ -33,9 +33,9 @@ func (l *lib) openString(L *glua.LState) {
 }
 
 // callString makes a property callable: request:method() is request.method
-// called with the request.
+// called with the request, request.body() is request.body called with nothing.
 func callString(L *glua.LState) int {
-	if _, ok := L.Get(2).(*glua.LUserData); !ok {
+	if _, ok := L.Get(2).(*glua.LUserData); !ok && L.GetTop() > 1 {
 		L.RaiseError("attempt to call a string value")
 	}
 	L.SetTop(1)

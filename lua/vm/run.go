@@ -238,13 +238,26 @@ func (r *Run) AddCoroutine(L *glua.LState) {
 // Context's, is done; then Block raises an error that ends the run.
 func (r *Run) Block(L *glua.LState, f func(ctx context.Context)) {
 	ctx := r.Context()
-	r.Yield(L, func() { f(ctx) })
+	r.Yield(L, func() {
+		if owner, ok := r.Owner.(Watcher); ok {
+			defer owner.Watch(r.cancel)()
+		}
+		f(ctx)
+	})
 	if err := ctx.Err(); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			r.Fail(L, OutOfTotalTime, fmt.Sprintf("lua.total_timeout %v is used up", r.limits.TotalTimeout))
 		}
 		r.Fail(L, Cancelled, ErrCancelled.Error())
 	}
+}
+
+// Watcher is an Owner that can tell while a run waits that nobody wants its
+// result any more.
+type Watcher interface {
+	// Watch calls cancel then, until the function that it returns is called.
+	// The lock is not held.
+	Watch(cancel func()) (end func())
 }
 
 // Yield is Block without a context, for what bounds its wait itself.
