@@ -3,8 +3,10 @@
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 30
 BENCH    ?= .
+ROUNDS   ?= 5
+SECONDS  ?= 5
 
-.PHONY: check format vet lint test race build bench fuzz schema clean
+.PHONY: check format vet lint test race build bench bench-lua fuzz schema clean
 
 # check is what a commit must pass.
 check: format vet lint test race
@@ -31,6 +33,10 @@ build:
 # bench runs the benchmarks beside the code: make bench BENCH=Match
 bench:
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+# bench-lua measures the promises about Lua, beside nginx with Lua: about 20 minutes.
+bench-lua:
+	go run ./bench lua -rounds $(ROUNDS) -seconds $(SECONDS) -out bench/results/lua.json
 
 # fuzz runs every fuzz target for FUZZTIME seconds.
 fuzz:

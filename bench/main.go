@@ -40,7 +40,7 @@ func dispatch(ctx context.Context, args []string) error {
 	case "lua":
 		return runLua(ctx, args[1:])
 	case upstreamCommand:
-		return runUpstream(args[1:])
+		return runUpstream(ctx, args[1:])
 	}
 	return fmt.Errorf("unknown command %q, expected lua", args[0])
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -74,18 +75,24 @@ func measure(ctx context.Context, o *options, scenarios []*scenario) error {
 	}
 	var outcomes []*outcome
 	kept := true
+	var failed error
 	for _, s := range scenarios {
 		result, err := l.runScenario(ctx, s)
-		if err != nil {
-			return fmt.Errorf("scenario %s: %w", s.name, err)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil { // the others are worth measuring still
+			failed = errors.Join(failed, fmt.Errorf("scenario %s: %w", s.name, err))
+			continue
 		}
 		outcomes = append(outcomes, result)
 		kept = result.print(os.Stdout) && kept
 	}
 	if o.output != "" {
-		if err := writeJSON(o.output, l, outcomes); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, writeJSON(o.output, l, outcomes))
+	}
+	if failed != nil {
+		return failed
 	}
 	if o.strict && !kept {
 		return errMissed

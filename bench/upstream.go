@@ -46,9 +46,9 @@ func (l *lab) startUpstream(ctx context.Context) (u *upstream, err error) {
 	return u, p.answers(ctx, u.addresses[1], "x", "/", 5*time.Second)
 }
 
-// runUpstream serves until it is killed.
-func runUpstream(addresses []string) error {
-	ended := make(chan error)
+// runUpstream serves until ctx is done.
+func runUpstream(ctx context.Context, addresses []string) error {
+	ended := make(chan error, len(addresses))
 	for _, address := range addresses {
 		listener, err := net.Listen("tcp4", address)
 		if err != nil {
@@ -68,7 +68,12 @@ func runUpstream(addresses []string) error {
 	if len(addresses) == 0 {
 		return errors.New("expected addresses")
 	}
-	return <-ended
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // canned is the usual answer: 128 bytes of text.

@@ -8,6 +8,8 @@ import (
 
 	glua "github.com/yuin/gopher-lua"
 
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
@@ -35,16 +37,20 @@ func (noClock) Sleep(context.Context, time.Duration) {}
 
 func (sh *shard) api() []string {
 	var names []string
-	modules := map[glua.LValue]bool{}
-	for name, table := range sh.builtin {
-		modules[table] = true
+	opened := map[glua.LValue]bool{}
+	globals := sh.main.G.Global
+	for _, short := range modules.Names() {
+		table, name := sh.module(short), "keystone."+short
+		opened[table] = true
 		names = append(names, name)
 		names = append(names, members(name, table)...)
+		if globalModules[short] {
+			globals.RawSetString(short, table)
+		}
 	}
-	globals := sh.main.G.Global
 	globals.ForEach(func(key, value glua.LValue) {
 		names = append(names, key.String())
-		if table, ok := value.(*glua.LTable); ok && table != globals && !modules[value] {
+		if table, ok := value.(*glua.LTable); ok && table != globals && !opened[value] {
 			names = append(names, members(key.String(), table)...)
 		}
 	})

@@ -48,7 +48,7 @@ func (d *declarer) open(L *glua.LState, globals *glua.LTable, freeze func(string
 // table makes chi itself, or what chi.with returns: the functions that
 // declare in a scope; nil is whichever is open when they are called.
 func (d *declarer) table(L *glua.LState, at *scope) *glua.LTable {
-	t := L.NewTable()
+	t := L.CreateTable(0, 1)
 	set := func(name string, f glua.LGFunction) { t.RawSetString(name, L.NewFunction(d.loading("chi."+name, f))) }
 	for _, method := range methods {
 		set(method, d.verb(at, strings.ToUpper(method)))
@@ -67,6 +67,9 @@ func (d *declarer) loading(name string, f glua.LGFunction) glua.LGFunction {
 	return func(L *glua.LState) int {
 		if d.closed {
 			L.RaiseError("%s can only be called while the script is loaded, not while a request runs", name)
+		}
+		if _, ok := L.Get(1).(*glua.LTable); ok { // chi:get(…) is as good as chi.get(…)
+			L.Remove(1)
 		}
 		return f(L)
 	}

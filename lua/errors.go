@@ -51,10 +51,10 @@ type carried struct{ err error }
 
 // raise raises a Go error, so that it comes out of the run again unless the
 // script catches it.
-func (s *shard) raise(L *glua.LState, err error) {
+func (sh *shard) raise(L *glua.LState, err error) {
 	value := L.NewUserData()
 	value.Value = &carried{err}
-	value.Metatable = s.errorMeta
+	value.Metatable = sh.errorMeta
 	L.Error(value, 1)
 }
 

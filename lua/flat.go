@@ -56,7 +56,7 @@ func orEmpty(f glua.LGFunction) glua.LGFunction {
 func requestHeaders(L *glua.LState) int {
 	c := callOf(L)
 	c.run.Charge(L, 4096)
-	t := L.NewTable()
+	t := L.CreateTable(0, 1)
 	h := *c.req.Header
 	for i := range h {
 		if name := string(h[i].Name); c.req.visible(&h[i]) && t.RawGetString(name) == glua.LNil {

@@ -172,7 +172,7 @@ func requestHeadersAll(L *glua.LState) int {
 // all lists the values of a field.
 func (c *call) all(L *glua.LState, h http1.Header, name string, visible func(*http1.Field) bool) *glua.LTable {
 	c.run.Charge(L, 2048)
-	list := L.NewTable()
+	list := L.CreateTable(0, 1)
 	for i := range h {
 		if f := &h[i]; http1.SameName(f.Name, view(name)) && visible(f) {
 			list.Append(c.text(L, f.Value))
@@ -412,7 +412,7 @@ func (c *call) paramText(L *glua.LState, value []byte) glua.LValue {
 
 func (c *call) paramsTable(L *glua.LState) glua.LValue {
 	c.run.Charge(L, 2048)
-	t := L.NewTable()
+	t := L.CreateTable(0, 1)
 	for i := range c.params.Len() {
 		name, value := c.params.At(i)
 		t.RawSetString(name, c.paramText(L, value))

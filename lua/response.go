@@ -159,6 +159,14 @@ func (c *call) own(L *glua.LState) {
 	}
 }
 
+// takeOver makes the response the script's: a target's body is dropped.
+func (c *call) takeOver(L *glua.LState) {
+	if c.resp.Target {
+		c.replaceBody(L, "")
+	}
+	c.own(L)
+}
+
 func responseWrite(L *glua.LState) int {
 	c, n := self(L)
 	c.own(L)
@@ -187,7 +195,7 @@ func (c *call) write(L *glua.LState, s string) {
 
 func responseJSON(L *glua.LState) int {
 	c, n := self(L)
-	c.own(L)
+	c.takeOver(L)
 	text, err := modules.EncodeJSON(L, L.CheckAny(n))
 	if err != nil {
 		L.RaiseError("response:json: %s", err.Error())
@@ -202,7 +210,7 @@ func responseJSON(L *glua.LState) int {
 
 func responseRedirect(L *glua.LState) int {
 	c, n := self(L)
-	c.own(L)
+	c.takeOver(L)
 	target := fieldValue(L, n)
 	code := L.OptInt(n+1, http.StatusFound)
 	if code < 300 || code > 308 || code == 304 {
@@ -292,7 +300,7 @@ func (c *call) replaceBody(L *glua.LState, body string) {
 	}
 	c.run.Charge(L, len(body))
 	if c.resp.Target && c.resp.Status == http.StatusSwitchingProtocols {
-		L.RaiseError("the connection is about to become a tunnel: it has no body to replace")
+		L.RaiseError("the connection is about to become a tunnel: set another status before its body")
 	}
 	if c.resp.Header != &c.resp.Local {
 		for _, name := range describing {
@@ -352,7 +360,7 @@ func headersMeta(L *glua.LState, ofResponse bool) *glua.LTable {
 		return *c.req.Header
 	}
 	visible := func(c *call, f *http1.Field) bool { return !f.Dropped && (ofResponse || c.req.visible(f)) }
-	meta := L.NewTable()
+	meta := L.CreateTable(0, 1)
 	meta.RawSetString("__index", L.NewFunction(func(L *glua.LState) int {
 		c := callOf(L)
 		name, ok := L.Get(2).(glua.LString)

@@ -34,6 +34,10 @@ type Options struct {
 	// Stats are the counters to use, so that they can outlive the scripts; nil
 	// is new ones.
 	Stats *Stats
+	// Lazy drops the VM in which Load has run the scripts, so that tenants
+	// without requests take little memory. The first request then waits for a
+	// VM, about a millisecond.
+	Lazy bool
 	// Shards is how many VMs there may be; 0 is one for each processor.
 	Shards int
 	// Cover, if not nil, is called before each statement that runs.
@@ -60,8 +64,9 @@ type Scripts struct {
 	grown  sync.WaitGroup
 	closed atomic.Bool
 
-	errors errorLog
-	stats  *Stats
+	warnings warnings
+	errors   errorLog
+	stats    *Stats
 }
 
 // Stats counts what became of requests.
@@ -132,7 +137,10 @@ func Load(o Options) (*Scripts, error) {
 		return nil, BrokenScripts{s.broken(err)}
 	}
 	s.sealed = true
-	s.shards[0].Store(first)
+	s.warnings = s.findWarnings(first)
+	if !o.Lazy {
+		s.shards[0].Store(first)
+	}
 	return s, nil
 }
 
@@ -243,13 +251,6 @@ func (s *Scripts) Files() []string {
 	}
 	slices.Sort(list)
 	return list
-}
-
-// Idle reports whether the scripts declare nothing, so that requests need not
-// be shown to them.
-func (s *Scripts) Idle() bool {
-	sh := s.shards[0].Load()
-	return sh != nil && sh.chain.idle()
 }
 
 // acquire returns a VM, locked. hint spreads requests over VMs.

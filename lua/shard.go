@@ -2,7 +2,7 @@ package lua
 
 import (
 	"fmt"
-	"maps"
+	"strings"
 
 	glua "github.com/yuin/gopher-lua"
 
@@ -26,7 +26,7 @@ type shard struct {
 	requestMeta, responseMeta, headersMeta, responseHeadersMeta, errorMeta *glua.LTable
 
 	functions vm.Functions
-	builtin   map[string]*glua.LTable // "keystone.json" and the like
+	builtin   map[string]*glua.LTable // the gateway's modules that have been opened
 	loaded    map[string]glua.LValue  // modules of the tenant's directory
 	declarer  *declarer
 }
@@ -84,7 +84,7 @@ func (sh *shard) runScript(thread *glua.LState, run *vm.Run, name string) error 
 	if err != nil {
 		return err
 	}
-	main, err := f.program.Instantiate(sh.main, &sh.functions)
+	main, err := sh.instantiate(f.program)
 	if err != nil {
 		return err
 	}
@@ -118,16 +118,6 @@ func (sh *shard) openLibraries() {
 	stdlib.Open(L, o.Clock.Now)
 	globals := L.G.Global
 	freeze := func(name string, t *glua.LTable) *glua.LTable { return vm.Freeze(L, name, t) }
-	for name, t := range modules.Open(L, sh.owner.tenant) {
-		frozen := freeze(name, t)
-		if name == "log" {
-			frozen.Metatable.(*glua.LTable).RawSetString("__call", L.NewFunction(modules.LogCall(sh.owner.tenant))) //nolint:forcetypeassert // Freeze makes it
-		}
-		sh.builtin["keystone."+name] = frozen
-		if globalModules[name] {
-			globals.RawSetString(name, frozen)
-		}
-	}
 	sh.declarer = &declarer{declarations: newDeclarations()}
 	sh.declarer.open(L, globals, freeze)
 	globals.RawSetString("require", L.NewFunction(sh.require))
@@ -139,6 +129,32 @@ func (sh *shard) openLibraries() {
 	sh.entry = L.NewFunction(enter)
 }
 
+// module returns one of the gateway's modules, frozen, or nil.
+func (sh *shard) module(name string) *glua.LTable {
+	if t := sh.builtin[name]; t != nil {
+		return t
+	}
+	t := modules.OpenOne(sh.main, sh.owner.tenant, name)
+	if t == nil {
+		return nil
+	}
+	t = vm.Freeze(sh.main, name, t)
+	if name == "log" {
+		t.Metatable.(*glua.LTable).RawSetString("__call", sh.main.NewFunction(modules.LogCall(sh.owner.tenant))) //nolint:forcetypeassert // Freeze makes it
+	}
+	sh.builtin[name] = t
+	return t
+}
+
+// openGlobals opens the modules that a program uses without require.
+func (sh *shard) openGlobals(p *vm.Program) {
+	for _, g := range p.Reads {
+		if globalModules[g.Name] && sh.main.G.Global.RawGetString(g.Name) == glua.LNil {
+			sh.main.G.Global.RawSetString(g.Name, sh.module(g.Name))
+		}
+	}
+}
+
 // globalModules are there without require.
 var globalModules = map[string]bool{"json": true, "log": true, "shared": true, "http": true, "limit": true}
 
@@ -146,14 +162,14 @@ var globalModules = map[string]bool{"json": true, "log": true, "shared": true, "
 func (sh *shard) openObjects() {
 	L := sh.main
 	object := func(methods map[string]glua.LGFunction, property glua.LGFunction, set glua.LGFunction) *glua.LTable {
-		table := L.NewTable()
+		table := L.CreateTable(0, 1)
 		for name, f := range methods {
 			table.RawSetString(name, L.NewFunction(f))
 		}
-		properties := L.NewTable()
+		properties := L.CreateTable(0, 1)
 		properties.RawSetString("__index", L.NewFunction(property))
 		table.Metatable = properties
-		meta := L.NewTable()
+		meta := L.CreateTable(0, 1)
 		meta.RawSetString("__index", table)
 		meta.RawSetString("__newindex", L.NewFunction(set))
 		meta.RawSetString("__metatable", glua.LFalse)
@@ -163,7 +179,7 @@ func (sh *shard) openObjects() {
 	sh.responseMeta = object(responseMethods, responseProperty, setResponseProperty)
 	sh.headersMeta = headersMeta(L, false)
 	sh.responseHeadersMeta = headersMeta(L, true)
-	sh.errorMeta = L.NewTable()
+	sh.errorMeta = L.CreateTable(0, 1)
 	sh.errorMeta.RawSetString("__tostring", L.NewFunction(errorString))
 	sh.errorMeta.RawSetString("__metatable", glua.LFalse)
 }
@@ -172,7 +188,11 @@ func (sh *shard) openObjects() {
 // own directory, which is loaded once in each VM.
 func (sh *shard) require(L *glua.LState) int {
 	name := L.CheckString(1)
-	if t, ok := sh.builtin[name]; ok {
+	if short, ok := strings.CutPrefix(name, "keystone."); ok {
+		t := sh.module(short)
+		if t == nil {
+			L.ArgError(1, fmt.Sprintf("there is no module %q, expected one of keystone.%s", name, strings.Join(modules.Names(), ", keystone.")))
+		}
 		L.Push(t)
 		return 1
 	}
@@ -214,17 +234,10 @@ func (sh *shard) require(L *glua.LState) int {
 
 // instantiate makes the function of a program while another runs.
 func (sh *shard) instantiate(p *vm.Program) (*glua.LFunction, error) {
+	sh.openGlobals(p)
 	thread := sh.main.G.CurrentThread
 	defer func() { sh.main.G.CurrentThread = thread }()
 	return p.Instantiate(sh.main, &sh.functions)
-}
-
-// Known lists the names that scripts find as globals, for check's warnings.
-func (sh *shard) known() map[string]bool {
-	names := map[string]bool{}
-	sh.main.G.Global.ForEach(func(k, _ glua.LValue) { names[k.String()] = true })
-	maps.Copy(names, map[string]bool{"arg": true})
-	return names
 }
 
 // intern returns a Lua string. Short ones are kept, so that what every

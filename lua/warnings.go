@@ -26,13 +26,24 @@ type warning struct {
 // There is none about patterns outside of the tenant's path_prefix: a pattern
 // is compared with the path below the prefix too, so each can match.
 func (s *Scripts) Warnings(hasPool bool) []string {
-	sh := s.shards[0].Load()
-	if sh == nil { // it is being replaced, and said the same
-		return nil
+	if hasPool {
+		return s.warnings.withPool
 	}
+	return s.warnings.without
+}
+
+// warnings are what Load has found; the VM that it was found in may be gone.
+type warnings struct{ withPool, without []string }
+
+// findWarnings looks at the first VM.
+func (s *Scripts) findWarnings(sh *shard) warnings {
 	sh.lock.Lock()
 	known := sh.names()
 	sh.lock.Unlock()
+	return warnings{withPool: s.warningsOf(sh, known, true), without: s.warningsOf(sh, known, false)}
+}
+
+func (s *Scripts) warningsOf(sh *shard, known map[string]bool, hasPool bool) []string {
 	list := slices.Concat(s.undefined(known), sh.unreachable(), sh.declarer.unused(hasPool))
 	if sh.chain.idle() && len(s.names) > 0 {
 		list = append(list, warning{s.names[len(s.names)-1], 0, "the tenant's scripts declare no routes and no middleware"})
@@ -57,7 +68,11 @@ const maxUndefined = 100
 // names are the globals of a VM, also where lua.strict_globals has frozen them.
 // The lock is held.
 func (sh *shard) names() map[string]bool {
-	names := sh.known()
+	names := map[string]bool{"arg": true}
+	for name := range globalModules {
+		names[name] = true
+	}
+	sh.main.G.Global.ForEach(func(k, _ glua.LValue) { names[k.String()] = true })
 	if content := vm.Frozen(sh.main.G.Global); content != nil {
 		content.ForEach(func(k, _ glua.LValue) { names[k.String()] = true })
 	}

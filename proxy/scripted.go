@@ -58,7 +58,7 @@ func (x *exchange) showRequest() {
 		Scheme: "http", Protocol: "HTTP/1.1", Remote: x.clientIP, ID: x.id, Tenant: t.name,
 		Header: &x.req.Header, Trusted: x.trusted,
 	}
-	if x.client.Secure {
+	if x.secure() {
 		x.script.request.Scheme = "https"
 	}
 	if x.req.Minor == 0 {
@@ -69,6 +69,18 @@ func (x *exchange) showRequest() {
 	if total := int64(t.scriptsTotal); total > 0 && (x.call.Expiry == 0 || x.start+total < x.call.Expiry) {
 		x.call.Expiry = x.start + total
 	}
+}
+
+// secure reports whether the client uses TLS, as far as is known: a trusted
+// proxy's word counts.
+func (x *exchange) secure() bool {
+	if x.trusted {
+		if proto := x.req.Header.Get(http1.XForwardedProto); proto != nil {
+			first, _ := http1.NextToken(proto)
+			return http1.EqualFold(first, "https")
+		}
+	}
+	return x.client.Secure
 }
 
 // locateForScripts finds what patterns are compared with.

@@ -24,6 +24,7 @@ import (
 type scriptsOptions struct {
 	cache *lua.Cache
 	clock modules.Clock
+	env   func(name string) (value string, ok bool)
 	cover func(script string, line int)
 	stats map[string]*lua.Stats // by tenant, over reloads; guarded by Server.reloadMu
 }
@@ -33,7 +34,11 @@ func newScriptsOptions(o *Options) scriptsOptions {
 	if clock == nil {
 		clock = systemClock{}
 	}
-	return scriptsOptions{cache: lua.NewCache(), clock: clock, cover: o.Cover, stats: map[string]*lua.Stats{}}
+	env := o.Env
+	if env == nil {
+		env = os.LookupEnv
+	}
+	return scriptsOptions{cache: lua.NewCache(), clock: clock, env: env, cover: o.Cover, stats: map[string]*lua.Stats{}}
 }
 
 // systemClock is the time as it is.
@@ -83,6 +88,9 @@ func (s *Server) loadScripts(c *Config) (map[string]*lua.Scripts, error) {
 	return all, nil
 }
 
+// eagerTenants is up to how many tenants have a VM before their first request.
+const eagerTenants = 200
+
 // scriptsLoad is the loading of one tenant's scripts.
 type scriptsLoad struct {
 	tenant  *tenants.Config
@@ -101,8 +109,9 @@ func (s *Server) newLoad(c *Config, t *tenants.Config, names []string) scriptsLo
 	return scriptsLoad{tenant: t, have: s.scriptsOf(t.Name), options: lua.Options{
 		Tenant: t.Name, Dir: inDir(s.dir, c.LuaRouting.ScriptsDir), Scripts: names, Config: t.Lua,
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
-		Cache: s.scripts.cache, Store: s.storeOf(t), Env: os.LookupEnv,
+		Cache: s.scripts.cache, Store: s.storeOf(t), Env: s.scripts.env,
 		Clock: s.scripts.clock, Random: rand.Reader, Cover: s.scripts.cover, Stats: stats,
+		Lazy: len(c.Tenants) > eagerTenants,
 	}}
 }
 

@@ -71,6 +71,8 @@ type Options struct {
 	Log zerolog.Logger
 	// Clock is the time that scripts see; nil is the system's.
 	Clock modules.Clock
+	// Env returns environment variables for scripts; nil is os.LookupEnv.
+	Env func(name string) (value string, ok bool)
 	// Cover is called before each statement of a script; nil is none.
 	Cover func(script string, line int)
 }

@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,6 +29,13 @@ func startReloading(t *testing.T, config, target, script string) *reloading {
 	r := &reloading{script: filepath.Join(directory, "a.lua")}
 	r.rewrite(t, script)
 	r.gateway = startGateway(t, r.configuration(config, target))
+	eventually(t, patience, "the admin API listens", func() bool {
+		conn, err := net.Dial("tcp", r.admin)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
 	return r
 }
 

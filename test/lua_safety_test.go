@@ -174,7 +174,7 @@ func TestLuaSafety(t *testing.T) {
 				a := assault{duel: d, rate: 100, host: "a.example", path: fmt.Sprintf("/%d/attack", i)}
 				w.now(list[i].name)
 				a.start()
-				time.Sleep(45 * time.Millisecond)
+				time.Sleep(25 * time.Millisecond)
 				a.stop()
 				a.judge(t, &list[i])
 			}

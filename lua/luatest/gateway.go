@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,18 +28,17 @@ type gateway struct {
 	log     *gatewayLog
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when it has ended
-	restore func()
 }
 
 // startGateway starts a gateway. It waits while scripts are loaded.
 func startGateway(p *plan, dir string, clock modules.Clock, cover func(string, int)) (*gateway, error) {
-	g := &gateway{log: &gatewayLog{}, done: make(chan struct{}), restore: setEnvironment(p.env), host: p.host}
+	g := &gateway{log: &gatewayLog{}, done: make(chan struct{}), host: p.host}
 	server, err := proxy.New(proxy.Options{
 		File: filepath.Join(dir, "config.yaml"), Config: p.config,
 		Log: zerolog.New(g.log).Level(zerolog.DebugLevel), Clock: clock, Cover: cover,
+		Env: func(name string) (string, bool) { value, ok := p.env[name]; return value, ok },
 	})
 	if err != nil {
-		g.restore()
 		return nil, err
 	}
 	g.server, g.address = server, server.Addr().String()
@@ -70,30 +68,6 @@ func (g *gateway) stop() {
 	}
 	g.cancel()
 	<-g.done
-	g.restore()
-}
-
-// setEnvironment sets variables of the process, until restore is called.
-func setEnvironment(env map[string]string) (restore func()) {
-	type variable struct {
-		name, value string
-		set         bool
-	}
-	var old []variable
-	for name, value := range env {
-		before, ok := os.LookupEnv(name)
-		old = append(old, variable{name, before, ok})
-		_ = os.Setenv(name, value) // names and values have been checked
-	}
-	return func() {
-		for _, v := range old {
-			if v.set {
-				_ = os.Setenv(v.name, v.value)
-			} else {
-				_ = os.Unsetenv(v.name)
-			}
-		}
-	}
 }
 
 // start starts the test's gateway if there is none; it gives the VM away

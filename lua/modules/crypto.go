@@ -60,7 +60,7 @@ func cryptoHash(name string) func() hash.Hash {
 // crypto.base64url_decode(s) -> string | nil, message: the bytes, with or
 // without padding.
 func openCrypto(L *glua.LState, t *Tenant) *glua.LTable {
-	module := L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{
+	module := L.SetFuncs(L.CreateTable(0, 1), map[string]glua.LGFunction{
 		"hmac": cryptoHMAC, "equal": cryptoEqual,
 		"hex_encode": cryptoHexEncode, "hex_decode": cryptoHexDecode,
 		"base64_encode":    cryptoEncode(base64.StdEncoding),

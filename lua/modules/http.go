@@ -28,7 +28,7 @@ import (
 // ", "), headers_all (the same with lists) and the method json.
 func openHTTP(L *glua.LState, t *Tenant) *glua.LTable {
 	m := newHTTPModule(L, t)
-	table := L.NewTable()
+	table := L.CreateTable(0, 1)
 	L.SetFuncs(table, map[string]glua.LGFunction{
 		"request": m.request, "all": m.all,
 		"get": m.without("GET"), "head": m.without("HEAD"), "delete": m.without("DELETE"),
@@ -100,7 +100,7 @@ func (m *httpModule) all(L *glua.LState) int {
 	list := plain(L.CheckTable(1))
 	var requests []*request
 	var at []int // the index of each among the results
-	results := L.NewTable()
+	results := L.CreateTable(0, 1)
 	for i := 1; ; i++ {
 		value := list.RawGetInt(i)
 		if value == glua.LNil {
@@ -220,7 +220,7 @@ func flatFunction(t *Tenant, method string, fields int) glua.LGFunction {
 		}
 		L.Push(glua.LString(""))
 		L.Push(glua.LNumber(0))
-		L.Push(L.NewTable())
+		L.Push(L.CreateTable(0, 1))
 		L.Push(messageOf(L, err))
 		return 4
 	}
@@ -243,7 +243,7 @@ func readFlat(L *glua.LState, o *options, r *request, given *glua.LTable) {
 		}
 		given = fields
 	}
-	o.table = L.NewTable()
+	o.table = L.CreateTable(0, 1)
 	o.table.RawSetString("headers", given)
 	o.readHeaders(r, true)
 }

@@ -27,12 +27,12 @@ type responses struct {
 
 func newResponses(L *glua.LState) *responses {
 	meta := func(index glua.LValue) *glua.LTable {
-		t := L.NewTable()
+		t := L.CreateTable(0, 1)
 		t.RawSetString("__index", index)
 		t.RawSetString("__metatable", glua.LFalse)
 		return t
 	}
-	methods := L.NewTable()
+	methods := L.CreateTable(0, 1)
 	methods.RawSetString("json", L.NewFunction(responseJSON))
 	return &responses{
 		response: meta(methods),

@@ -51,9 +51,9 @@ func newJSONVM(L *glua.LState) *jsonVM {
 	state := &jsonVM{
 		array:  vm.Freeze(L, "the metatable of JSON arrays", L.CreateTable(0, 0)),
 		object: vm.Freeze(L, "the metatable of JSON objects", L.CreateTable(0, 0)),
-		big:    L.NewTable(),
+		big:    L.CreateTable(0, 1),
 	}
-	nullMeta := L.NewTable()
+	nullMeta := L.CreateTable(0, 1)
 	nullMeta.RawSetString("__metatable", glua.LFalse)
 	nullMeta.RawSetString("__tostring", L.NewFunction(func(L *glua.LState) int {
 		L.Push(glua.LString("null"))
@@ -90,7 +90,7 @@ func jsonBigEqual(L *glua.LState) int {
 // json.empty_array: a read-only table that encodes to [].
 func openJSON(L *glua.LState, _ *Tenant) *glua.LTable {
 	state := jsonOf(L)
-	t := L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{
+	t := L.SetFuncs(L.CreateTable(0, 1), map[string]glua.LGFunction{
 		"encode": jsonEncode, "decode": jsonDecode, "array": jsonArray, "object": jsonObject,
 	})
 	empty := L.CreateTable(0, 0)

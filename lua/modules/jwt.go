@@ -36,7 +36,7 @@ var (
 // There is no way to accept an unsigned one, nor a public key as the secret of
 // HS256.
 func openJWT(L *glua.LState, t *Tenant) *glua.LTable {
-	return L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{
+	return L.SetFuncs(L.CreateTable(0, 1), map[string]glua.LGFunction{
 		"verify":            func(L *glua.LState) int { return jwtVerify(L, t) },
 		"decode_unverified": jwtDecodeUnverified,
 		"sign":              func(L *glua.LState) int { return jwtSign(L, t) },

@@ -39,7 +39,7 @@ var errForeign = errors.New("the store holds something else than a limit under t
 // it takes until the whole burst is there again. limit:allow(…) works as well.
 func openLimit(L *glua.LState, t *Tenant) *glua.LTable {
 	m := &limits{store: newSharedStore(t), clock: t.Clock}
-	return L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{"allow": m.luaAllow, "gcra": m.luaGCRA})
+	return L.SetFuncs(L.CreateTable(0, 1), map[string]glua.LGFunction{"allow": m.luaAllow, "gcra": m.luaGCRA})
 }
 
 type limits struct {

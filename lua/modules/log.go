@@ -56,7 +56,7 @@ func (l *logVM) count(run *vm.Run) int {
 // openLog makes the log module, which can be called as LogCall can. A request
 // logs at most 100 lines; then one says that more are dropped.
 func openLog(L *glua.LState, t *Tenant) *glua.LTable {
-	return L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{
+	return L.SetFuncs(L.CreateTable(0, 1), map[string]glua.LGFunction{
 		"debug": logDebug(t), "info": logInfo(t), "warn": logWarn(t), "error": logError(t),
 	})
 }
@@ -192,7 +192,7 @@ func logName(k glua.LValue) string {
 	}
 	switch name {
 	case zerolog.LevelFieldName, zerolog.TimestampFieldName, zerolog.MessageFieldName, zerolog.ErrorFieldName,
-		zerolog.CallerFieldName, "level", "time", "message", "tenant", "request_id", "script":
+		zerolog.CallerFieldName, "level", "time", "message", "tenant", "request_id", "method", "path", "script":
 		return "field_" + name
 	}
 	return name

@@ -7,6 +7,8 @@ package modules
 import (
 	"context"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -67,12 +69,25 @@ func open() map[string]func(L *glua.LState, t *Tenant) *glua.LTable {
 	}
 }
 
-// Open makes the tables of all modules for one VM, by their names without
-// "keystone.".
+// Names lists the modules, without "keystone.".
+func Names() []string { return slices.Sorted(maps.Keys(open())) }
+
+// Open makes the tables of all modules for one VM.
 func Open(L *glua.LState, t *Tenant) map[string]*glua.LTable {
 	tables := map[string]*glua.LTable{}
 	for name, f := range open() {
 		tables[name] = f(L, t)
 	}
 	return tables
+}
+
+// OpenOne makes the table of one module for one VM, or nil if there is none of
+// that name. A tenant's VM opens a module when a script first asks for it: most
+// scripts use few, and each takes memory in each VM.
+func OpenOne(L *glua.LState, t *Tenant, name string) *glua.LTable {
+	f := open()[name]
+	if f == nil {
+		return nil
+	}
+	return f(L, t)
 }

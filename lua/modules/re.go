@@ -23,8 +23,8 @@ var reOps = map[string]func(L *glua.LState, s *reSubject, rest int) int{
 }
 
 func newREVM(L *glua.LState) *reVM {
-	state := &reVM{meta: L.NewTable()}
-	methods := L.NewTable()
+	state := &reVM{meta: L.CreateTable(0, 1)}
+	methods := L.CreateTable(0, 1)
 	for name, op := range reOps {
 		methods.RawSetString(name, L.NewFunction(func(L *glua.LState) int {
 			return op(L, newRESubject(L, L.CheckString(2), reCompiled(L, 1)), 3)
@@ -44,7 +44,7 @@ func newREVM(L *glua.LState) *reVM {
 // once: each VM keeps those that were used last. A bad pattern is raised as an
 // error. Positions count bytes from 1. Captures that took no part are nil.
 func openRE(L *glua.LState, _ *Tenant) *glua.LTable {
-	t := L.NewTable()
+	t := L.CreateTable(0, 1)
 	for name, op := range reOps {
 		t.RawSetString(name, L.NewFunction(func(L *glua.LState) int {
 			return op(L, newRESubject(L, L.CheckString(1), rePatternArg(L, 2)), 3)

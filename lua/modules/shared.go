@@ -19,7 +19,7 @@ import (
 // so on.
 func openShared(L *glua.LState, t *Tenant) *glua.LTable {
 	s := newSharedStore(t)
-	return L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{
+	return L.SetFuncs(L.CreateTable(0, 1), map[string]glua.LGFunction{
 		"get": s.luaGet, "set": s.luaSet, "add": s.luaAdd, "incr": s.luaIncr, "delete": s.luaDelete, "ttl": s.luaTTL,
 	})
 }

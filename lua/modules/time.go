@@ -25,7 +25,7 @@ const timeMaxLayout = 1024
 // %A %e %j %p %I, %L (milliseconds) %f (microseconds), %s (seconds since 1970),
 // %F (%Y-%m-%d) %T (%H:%M:%S), %z (+0000) %Z (UTC), %n %t %%.
 func openTime(L *glua.LState, t *Tenant) *glua.LTable {
-	return L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{
+	return L.SetFuncs(L.CreateTable(0, 1), map[string]glua.LGFunction{
 		"now": timeNow(t), "unix": timeUnix(t), "monotonic": timeMonotonic(t),
 		"format": timeFormat(t), "parse": timeParse, "sleep": timeSleep(t),
 	})

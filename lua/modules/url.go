@@ -16,7 +16,7 @@ const urlMax = 64 << 10
 
 // openURL makes the url module.
 func openURL(L *glua.LState, _ *Tenant) *glua.LTable {
-	return L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{
+	return L.SetFuncs(L.CreateTable(0, 1), map[string]glua.LGFunction{
 		"parse": urlParse, "build": urlBuild, "join": urlJoin, "query": urlQuery, "encode_query": urlEncodeQuery,
 		"escape": urlEscape, "escape_path": urlEscapePath, "unescape": urlUnescape,
 	})

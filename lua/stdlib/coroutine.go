@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"strings"
+	"sync"
 	"weak"
 
 	glua "github.com/yuin/gopher-lua"
@@ -71,7 +72,8 @@ func (l *lib) openCoroutine(L *glua.LState) {
 	store(L, l)
 }
 
-func (l *lib) compileTrampolines(L *glua.LState) (start, yield *glua.LFunction) {
+// trampolinesProto compiles them once: VMs share what can't change.
+var trampolinesProto = sync.OnceValue(func() *glua.FunctionProto {
 	chunk, err := parse.Parse(strings.NewReader(trampolines), "coroutine")
 	if err != nil {
 		panic("BUG: " + err.Error())
@@ -80,6 +82,11 @@ func (l *lib) compileTrampolines(L *glua.LState) (start, yield *glua.LFunction) 
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
+	return proto
+})
+
+func (l *lib) compileTrampolines(L *glua.LState) (start, yield *glua.LFunction) {
+	proto := trampolinesProto()
 	state := L
 	var ok1, ok2 bool
 	state.Push(state.NewFunctionFromProto(proto))

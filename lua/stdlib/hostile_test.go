@@ -88,7 +88,7 @@ func TestHostile(t *testing.T) {
 		{`setmetatable("", {})`, "table expected"},
 		{`return getmetatable("").__index`, "index"},
 		{`local k, v = next(string) while true do for k, v in pairs(string) do if type(v) ~= "function" then error(k) end end end`, instructions},
-		{`("x")()`, "attempt to call a string value"},
+		{`("x")(1)`, "attempt to call a string value"},
 		{`return rawset({}, 0/0, 1)`, "NaN"},
 		{`return ("%d"):format(0/0), ("%c"):format(1/0), ("%x"):format(-1/0), ("x"):rep(0/0), ("x"):sub(0/0, 1/0), math.random(2^53)`, ""},
 		{`return io or debug or load or loadstring or dofile or loadfile or require or module or collectgarbage or

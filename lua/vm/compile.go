@@ -79,7 +79,28 @@ func Compile(source []byte, name string, options Options) (program *Program, err
 	if err != nil {
 		return nil, errors.New(tidy(name, source, err))
 	}
+	compact(r.program.proto)
 	return r.program, nil
+}
+
+// exact copies a list without room to grow; slices.Clone keeps the memory
+// behind an empty one.
+func exact[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return append(make([]T, 0, len(list)), list...)
+}
+
+// compact drops what gopher-lua's compiler has allocated ahead: 14 KiB for
+// each function of a script.
+func compact(p *glua.FunctionProto) {
+	p.Code, p.Constants, p.FunctionPrototypes = exact(p.Code), exact(p.Constants), exact(p.FunctionPrototypes)
+	p.DbgSourcePositions, p.DbgLocals = exact(p.DbgSourcePositions), exact(p.DbgLocals)
+	p.DbgCalls, p.DbgUpvalues = exact(p.DbgCalls), exact(p.DbgUpvalues)
+	for _, inner := range p.FunctionPrototypes {
+		compact(inner)
+	}
 }
 
 // tidy words a parser's or compiler's error as "name:line: …".

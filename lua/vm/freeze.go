@@ -9,21 +9,21 @@ const frozenKey = "\x00frozen"
 // Freeze returns a table that reads as content does and can't be written.
 // content itself must not be handed to scripts.
 func Freeze(L *glua.LState, name string, content *glua.LTable) *glua.LTable {
-	frozen := L.NewTable()
+	frozen := L.CreateTable(0, 1)
 	freeze(L, name, frozen, content)
 	return frozen
 }
 
 // FreezeInPlace moves what is in t behind it and freezes t.
 func FreezeInPlace(L *glua.LState, name string, t *glua.LTable) {
-	content := L.NewTable()
+	content := L.CreateTable(0, 1)
 	t.ForEach(func(k, v glua.LValue) { content.RawSet(k, v) })
 	content.ForEach(func(k, _ glua.LValue) { t.RawSet(k, glua.LNil) })
 	freeze(L, name, t, content)
 }
 
 func freeze(L *glua.LState, name string, frozen, content *glua.LTable) {
-	meta := L.NewTable()
+	meta := L.CreateTable(0, 1)
 	meta.RawSetString("__index", content)
 	meta.RawSetString("__newindex", L.NewFunction(func(L *glua.LState) int {
 		L.RaiseError("%s is read-only: cannot set %q", name, L.ToString(2))
