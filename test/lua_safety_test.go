@@ -160,8 +160,10 @@ func (d *duel) askVictim(n int) error {
 // other, on one gateway, and watches another tenant. It times nothing; the
 // promise in full is TestLuaSafetyPromise.
 func TestLuaSafety(t *testing.T) {
-	const short = "timeout: 25ms" // so that there is time for all of them
-	for _, settings := range []string{short, short + ", quarantine_after: 0"} {
+	// Short, so that there is time for all of them; few requests fit, so that
+	// the default of quarantine_after, 5, would hardly be reached.
+	const quarantine, none = "timeout: 25ms, quarantine_after: 1", "timeout: 25ms, quarantine_after: 0"
+	for _, settings := range []string{quarantine, none} {
 		t.Run("lua: {"+settings+"}", func(t *testing.T) {
 			t.Parallel()
 			list := attacks()
@@ -170,20 +172,25 @@ func TestLuaSafety(t *testing.T) {
 			before := goroutines(t, d.gateway)
 			v := assault{duel: d, rate: 200, host: "b.example", victim: true}
 			v.start()
+			refused := 0
 			for i := range list {
 				a := assault{duel: d, rate: 100, host: "a.example", path: fmt.Sprintf("/%d/attack", i)}
 				w.now(list[i].name)
 				a.start()
-				time.Sleep(25 * time.Millisecond)
+				time.Sleep(15 * time.Millisecond)
 				a.stop()
 				a.judge(t, &list[i])
+				refused += a.results["503"]
 			}
 			v.stop()
 			v.judge(t, nil)
 			w.end(t)
+			if settings == quarantine && refused == 0 {
+				t.Error("no request was refused: quarantine has not been tried")
+			}
 			for i := range list {
-				if settings == short {
-					break // most are in quarantine
+				if settings == quarantine {
+					break // most scripts are in it
 				}
 				if status, body, err := d.ask("a.example", fmt.Sprintf("/%d/fine", i)); status != 200 || body != "fine" || err != nil {
 					t.Errorf("after %s: status %d, body %.80q, %v", list[i].name, status, body, err)

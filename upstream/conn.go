@@ -129,8 +129,10 @@ func (c *Conn) send(head, body []byte) (written int, err error) {
 }
 
 func (c *Conn) sendReceive(out []byte) (written int, err error) {
-	written, n, err := c.Sock.SendReceive(out, c.Reader.Space(), c.used)
-	c.Reader.FilledBy(n)
+	written, buf, n, err := c.Sock.SendReceive(out, http1.AcquireSmall, http1.ReleaseBuffer, c.used)
+	if buf != nil {
+		c.Reader.Adopt(buf, n)
+	}
 	c.dirty = c.Sock.Early()
 	return written, err
 }

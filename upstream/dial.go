@@ -54,11 +54,25 @@ func (t *Target) dial(_ string, timeout time.Duration) (_ net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	start := socket.Nanotime()
-	conn, err := t.connect(ctx, t.openSocket)
+	conn, err := t.connectAside(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return newConn(conn, time.Duration(socket.Nanotime()-start)), nil
+}
+
+// connectAside connects on a goroutine of its own, which ends with it: the
+// request's stack would otherwise stay as deep as dialling is, for as long as
+// the request waits for its answer.
+func (t *Target) connectAside(ctx context.Context) (conn net.Conn, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer t.registry.recoverInto(&err, "dial")
+		conn, err = t.connect(ctx, t.openSocket)
+	}()
+	<-done
+	return conn, err
 }
 
 // openSocket opens what requests use. Probes do with less: a net.Conn whose

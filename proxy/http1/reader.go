@@ -39,7 +39,8 @@ func ReleaseBuffer(b []byte) {
 	}
 }
 
-func acquireSmall() []byte { return AcquireBuffer(SmallBuffer) }
+// AcquireSmall is AcquireBuffer for a small one.
+func AcquireSmall() []byte { return AcquireBuffer(SmallBuffer) }
 
 // LazySource is a source that can wait without holding a buffer.
 type LazySource interface {
@@ -132,16 +133,13 @@ func (r *Reader) ReadHead(dst []byte, limit int) ([]byte, error) {
 // clients send after a body (RFC 9112 §2.2).
 func (r *Reader) SkipEmptyLine() { r.skipEmpty = true }
 
-// FilledBy accounts for n bytes that the caller has read into Space itself.
-func (r *Reader) FilledBy(n int) { r.w += n }
-
-// Space returns room to read into; only for an empty reader.
-func (r *Reader) Space() []byte {
-	if r.buf == nil {
-		r.buf = acquireSmall()
+// Adopt takes over a buffer of AcquireSmall's with n bytes in it; only for an
+// empty reader.
+func (r *Reader) Adopt(buf []byte, n int) {
+	if r.buf != nil {
+		ReleaseBuffer(r.buf)
 	}
-	r.r, r.w = 0, 0
-	return r.buf
+	r.buf, r.r, r.w = buf, 0, n
 }
 
 // scanHead returns the head's length once it is complete, else 0. It checks
@@ -222,7 +220,7 @@ func (r *Reader) grow(buf []byte) {
 // does.
 func (r *Reader) fill() error {
 	if r.buf == nil && r.lazy != nil {
-		buf, n, err := r.lazy.ReadLazily(acquireSmall, ReleaseBuffer)
+		buf, n, err := r.lazy.ReadLazily(AcquireSmall, ReleaseBuffer)
 		if err != nil {
 			return err
 		}
@@ -230,7 +228,7 @@ func (r *Reader) fill() error {
 		return nil
 	}
 	if r.buf == nil {
-		r.buf = acquireSmall()
+		r.buf = AcquireSmall()
 	}
 	if r.r == r.w {
 		r.r, r.w = 0, 0

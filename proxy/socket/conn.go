@@ -136,43 +136,50 @@ func (c *Conn) ReadLazily(acquire func() []byte, release func([]byte)) (buf []by
 	c.acquire, c.release = acquire, release
 	err = c.parkReading(c.lazyFn)
 	buf, c.rbuf = c.rbuf, nil
-	n, err = c.readResult(err)
+	return c.lazyResult(buf, err)
+}
+
+// lazyResult is readResult; on error it releases the buffer.
+func (c *Conn) lazyResult(buf []byte, err error) ([]byte, int, error) {
+	n, err := c.readResult(err)
 	if err != nil && buf != nil {
-		release(buf)
+		c.release(buf)
 		buf = nil
 	}
 	return buf, n, err
 }
 
-// SendReceive writes out and parks before its first read into in: an answer
-// can't be there yet, so the read that would find nothing is saved. It returns
-// how much of out was written. An expiry must be set.
+// SendReceive writes out and parks before its first read: an answer can't be
+// there yet, so the read that would find nothing is saved. It returns how much
+// of out was written, and what was read as ReadLazily does: while it waits, it
+// holds no buffer. An expiry must be set.
 //
 // kept says that the connection has served before: then it is ErrStale if the
 // peer has closed it or sent something meanwhile. On a new one, something that
 // is there already is read after writing; Early tells.
-func (c *Conn) SendReceive(out, in []byte, kept bool) (written, n int, err error) {
-	c.rbuf, c.wbuf, c.wn, c.sendStep, c.kept, c.early = in, out, 0, sendPending, kept, false
+func (c *Conn) SendReceive(out []byte, acquire func() []byte, release func([]byte), kept bool) (written int, buf []byte, n int, err error) {
+	c.acquire, c.release = acquire, release
+	c.wbuf, c.wn, c.sendStep, c.kept, c.early = out, 0, sendPending, kept, false
 	err = c.parkReading(c.sendFn)
-	written, c.rbuf, c.wbuf = c.wn, nil, nil
+	written, buf, c.rbuf, c.wbuf = c.wn, c.rbuf, nil, nil
 	if err == nil && c.sendStep == sendRefused {
-		return 0, 0, ErrStale
+		return 0, nil, 0, ErrStale
 	}
 	if err == nil && c.sendStep == sendPending {
 		// The socket's buffer was full, or the write failed.
 		if c.rn < 0 && c.rn != errAgain {
-			return written, 0, os.NewSyscallError("write", syscall.Errno(-c.rn))
+			return written, nil, 0, os.NewSyscallError("write", syscall.Errno(-c.rn))
 		}
 		rest, werr := c.Write(out[written:])
 		written += rest
 		if werr != nil {
-			return written, 0, werr
+			return written, nil, 0, werr
 		}
-		n, err = c.Read(in)
-		return written, n, err
+		buf, n, err = c.ReadLazily(acquire, release)
+		return written, buf, n, err
 	}
-	n, err = c.readResult(err)
-	return written, n, err
+	buf, n, err = c.lazyResult(buf, err)
+	return written, buf, n, err
 }
 
 // Write writes all of p.

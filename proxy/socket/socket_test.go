@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -117,6 +118,15 @@ func TestReadLazily(t *testing.T) {
 	}
 }
 
+// sendReceive returns what was read as text.
+func sendReceive(c *socket.Conn, out []byte, kept bool) (written int, got string, err error) {
+	written, buf, n, err := c.SendReceive(out, func() []byte { return make([]byte, 100) }, func([]byte) {}, kept)
+	if (buf == nil) != (n == 0) {
+		return written, "", fmt.Errorf("a buffer of %d bytes with %d in it", len(buf), n)
+	}
+	return written, string(buf[:n]), err
+}
+
 func TestSendReceive(t *testing.T) {
 	c, peer := pair(t, sweeping(t))
 	c.SetReadExpiry(within(patience))
@@ -126,16 +136,15 @@ func TestSendReceive(t *testing.T) {
 			_, _ = io.CopyN(io.Discard, peer, int64(size))
 			_, _ = peer.Write([]byte("answer"))
 		}()
-		in := make([]byte, 100)
-		written, n, err := c.SendReceive(out, in, true)
-		if written != size || string(in[:n]) != "answer" || err != nil {
-			t.Errorf("%d: wrote %d, got %q, %v", size, written, in[:n], err)
+		written, got, err := sendReceive(c, out, true)
+		if written != size || got != "answer" || err != nil {
+			t.Errorf("%d: wrote %d, got %q, %v", size, written, got, err)
 		}
 	}
 	_ = peer.SetLinger(0)
 	_ = peer.Close()
 	eventually(t, "the reset has arrived", func() bool { return c.Peer() == socket.PeerGone })
-	if written, _, err := c.SendReceive([]byte("x"), make([]byte, 1), false); written != 0 || err == nil {
+	if written, _, err := sendReceive(c, []byte("x"), false); written != 0 || err == nil {
 		t.Errorf("after a reset: wrote %d, %v", written, err)
 	}
 }
@@ -149,12 +158,11 @@ func TestSendReceiveStale(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it has arrived", func() bool { return !c.Quiet() })
-	in := make([]byte, 10)
-	if written, n, err := c.SendReceive([]byte("x"), in, true); written != 0 || n != 0 || !errors.Is(err, socket.ErrStale) {
-		t.Errorf("kept: wrote %d, read %d, %v", written, n, err)
+	if written, got, err := sendReceive(c, []byte("x"), true); written != 0 || got != "" || !errors.Is(err, socket.ErrStale) {
+		t.Errorf("kept: wrote %d, read %q, %v", written, got, err)
 	}
-	if written, n, err := c.SendReceive([]byte("x"), in, false); written != 1 || string(in[:n]) != "early" || err != nil || !c.Early() {
-		t.Errorf("new: wrote %d, read %q, %v", written, in[:n], err)
+	if written, got, err := sendReceive(c, []byte("x"), false); written != 1 || got != "early" || err != nil || !c.Early() {
+		t.Errorf("new: wrote %d, read %q, %v", written, got, err)
 	}
 }
 

@@ -50,7 +50,7 @@ func (c *Conn) trySend(fd uintptr) bool {
 			return false
 		}
 	}
-	return c.tryRead(fd)
+	return c.tryReadLazily(fd)
 }
 
 func (c *Conn) tryWrite(fd uintptr) bool {
