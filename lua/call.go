@@ -51,6 +51,7 @@ type frame struct {
 // routing.
 type position struct {
 	routed bool
+	ended  bool // after the handler
 	index  int
 }
 
@@ -82,6 +83,16 @@ func (s *Scripts) Serve(x Exchange, hint uint64) error {
 	}
 	c := sh.takeCall()
 	err = c.serve(x)
+	if err == errNoScript { //nolint:errorlint // it is never wrapped
+		missing := c.missing
+		c.end(nil)
+		s.release(sh)
+		if missing == nil {
+			return x.Forward()
+		}
+		x.Answer(missing)
+		return nil
+	}
 	forwarded := c.forwarded
 	var blamed *step
 	if err != nil && c.depth > 0 {
@@ -105,14 +116,23 @@ func (sh *shard) takeCall() *call {
 	return sh.newCall()
 }
 
+// errNoScript is serve's answer for a request that needs no Lua.
+var errNoScript = errors.New("no script takes part")
+
 // serve runs Lua; the lock is held before and after.
 func (c *call) serve(x Exchange) error {
 	c.exchange, c.req, c.resp = x, x.Request(), x.Response()
+	s, after := c.resolve(position{})
+	if s == nil {
+		return errNoScript
+	}
+	if c.quarantined(s) {
+		return ErrQuarantined
+	}
 	c.run.Begin(background, c.shard.lock, &c.shard.owner.limits)
 	L := c.L
 	L.G.CurrentThread = L
-	L.Push(c.shard.entry)
-	err := L.PCall(0, 0, nil)
+	err := L.PCall(c.prepare(L, s, after), 0, nil)
 	L.G.CurrentThread = c.shard.main
 	c.run.End()
 	return err
@@ -164,44 +184,38 @@ func (c *call) AppendLog(e *zerolog.Event) {
 // Watch is vm.Watcher's.
 func (c *call) Watch(cancel func()) (end func()) { return c.exchange.Watch(cancel) }
 
-// enter starts a request's chain; it is the function that is called protected.
-func enter(L *glua.LState) int {
-	callOf(L).advance(L, position{})
-	return 0
-}
-
-// advance runs the rest of the chain from a position.
-func (c *call) advance(L *glua.LState, at position) {
+// resolve finds the step that comes next, and the place after it. There is
+// none at the end of the chain: then comes the pool, or c.missing.
+func (c *call) resolve(at position) (s *step, after position) {
 	if !at.routed {
 		root := c.shard.chain.root
 		for i := at.index; i < len(root); i++ {
 			if c.covered(root[i]) {
-				c.invoke(L, root[i], position{index: i + 1})
-				return
+				return root[i], position{index: i + 1}
 			}
 		}
-		c.choose(L)
+		c.choose()
 		at = position{routed: true}
 	}
 	for i := at.index; i < len(c.plan); i++ {
 		if c.covered(c.plan[i]) {
-			c.invoke(L, c.plan[i], position{routed: true, index: i + 1})
-			return
+			return c.plan[i], position{routed: true, index: i + 1}
 		}
 	}
-	c.finish(L)
+	return c.final, position{ended: true}
 }
 
-// finish is what comes after the last middleware.
-func (c *call) finish(L *glua.LState) {
+// advance runs the rest of the chain from a position.
+func (c *call) advance(L *glua.LState, at position) {
+	s, after := c.resolve(at)
 	switch {
-	case c.final != nil:
-		c.guard(L, c.final)
-		c.push(L, c.final)
-		L.Push(c.final.fn)
-		L.Push(c.request)
-		L.Push(c.response)
-		L.Call(2, 0)
+	case s != nil:
+		if c.quarantined(s) {
+			c.shard.raise(L, ErrQuarantined)
+		}
+		d := c.depth
+		L.Call(c.prepare(L, s, after), 0)
+		c.frames[d].open = false
 	case c.missing != nil:
 		c.exchange.Answer(c.missing)
 	default:
@@ -209,21 +223,9 @@ func (c *call) finish(L *glua.LState) {
 	}
 }
 
-// invoke calls a middleware.
-func (c *call) invoke(L *glua.LState, s *step, after position) {
-	c.guard(L, s)
-	d := c.push(L, s)
-	c.frames[d].after = after
-	L.Push(s.fn)
-	L.Push(c.request)
-	L.Push(c.response)
-	L.Push(c.nexts[d])
-	L.Call(3, 0)
-	c.frames[d].open = false
-}
-
-// push opens a frame.
-func (c *call) push(L *glua.LState, s *step) int {
+// prepare opens a frame for a step and pushes its function and arguments, of
+// which it returns the number.
+func (c *call) prepare(L *glua.LState, s *step, after position) (arguments int) {
 	d := c.depth
 	if d >= maxFrames {
 		L.RaiseError("too many middlewares, expected at most %d", maxFrames)
@@ -232,17 +234,25 @@ func (c *call) push(L *glua.LState, s *step) int {
 		c.frames = append(c.frames, frame{})
 		c.nexts = append(c.nexts, c.shard.main.NewFunction(func(L *glua.LState) int { return c.next(L, d) }))
 	}
-	c.frames[d] = frame{step: s, open: true}
+	c.frames[d] = frame{step: s, after: after, open: true}
 	c.depth++
-	return d
+	L.Push(s.fn)
+	L.Push(c.request)
+	L.Push(c.response)
+	if after.ended { // a handler has no next
+		return 2
+	}
+	L.Push(c.nexts[d])
+	return 3
 }
 
-// guard refuses to run a script in quarantine.
-func (c *call) guard(L *glua.LState, s *step) {
-	if s.script.quarantined(c.shard.owner.now) {
-		c.shard.owner.stats.Quarantined.Add(1)
-		c.shard.raise(L, ErrQuarantined)
+// quarantined reports whether a step must not run.
+func (c *call) quarantined(s *step) bool {
+	if !s.script.quarantined(c.shard.owner.now) {
+		return false
 	}
+	c.shard.owner.stats.Quarantined.Add(1)
+	return true
 }
 
 // next is the function next of the frame d.
@@ -307,12 +317,12 @@ func (c *call) below(p *pattern.Pattern) bool {
 
 // choose finds what answers the path: a route, else the pool behind the
 // middleware of all the groups that the path is in.
-func (c *call) choose(L *glua.LState) {
+func (c *call) choose() {
 	chain := c.shard.chain
 	c.plan, c.final, c.missing = nil, nil, nil
-	r, wrong := c.match(L, c.req.Method)
+	r, wrong := c.match(c.req.Method)
 	if r == nil && string(c.req.Method) == "HEAD" && c.getHead() {
-		r, _ = c.match(L, []byte("GET"))
+		r, _ = c.match([]byte("GET"))
 	}
 	if r != nil {
 		c.plan, c.final, c.req.Route = r.chain, r.handler, r.pattern
@@ -358,7 +368,7 @@ func (c *call) endWith(e ending) {
 
 // match looks for a route by the path below the tenant's prefix, then by the
 // whole path.
-func (c *call) match(L *glua.LState, method []byte) (r *route, wrongMethod bool) {
+func (c *call) match(method []byte) (r *route, wrongMethod bool) {
 	routes := c.shard.chain.routes
 	r, _, outcome := routes.Match(method, c.req.Below, &c.params)
 	if outcome != pattern.Found && c.req.prefixed() {
