@@ -31,6 +31,7 @@ type call struct {
 	final     *step
 	missing   error // what to answer if there is neither final nor a pool
 	depth     int
+	blamed    *step // the one that was running when the budget was exhausted
 	forwarded bool
 	params    pattern.Params         // of the route
 	scope     pattern.Params         // of middleware and groups
@@ -95,7 +96,7 @@ func (s *Scripts) Serve(x Exchange, hint uint64) error {
 	}
 	forwarded := c.forwarded
 	var blamed *step
-	if err != nil && c.depth > 0 {
+	if blamed = c.blamed; err != nil && blamed == nil && c.depth > 0 {
 		blamed = c.frames[c.depth-1].step
 	}
 	exhausted := c.run.Exhausted()
@@ -152,18 +153,27 @@ func (c *call) end(err error) {
 	}
 	c.L.SetTop(0)
 	c.exchange, c.req, c.resp, c.plan, c.final, c.missing, c.body = nil, nil, nil, nil, nil, nil, nil
-	c.depth, c.forwarded, c.logged = 0, false, 0
+	c.depth, c.forwarded, c.logged, c.blamed = 0, false, 0, nil
+	if len(c.values) > maxValues {
+		c.values = nil // a map keeps the memory of what it once had
+	}
 	c.scratch = c.scratch[:0]
 	c.params.Reset()
 	c.scope.Reset()
 	clear(c.values)
-	if sh := c.shard; len(sh.free) < maxFree {
+	if sh := c.shard; len(sh.free) < maxFree && vm.StackSlots(c.L) <= keptStack {
 		sh.free = append(sh.free, c)
 	}
 }
 
-// maxFree bounds the idle threads of a VM: about 4 KiB each.
-const maxFree = 1024
+// What a VM keeps of requests that have ended: threads, of about 4 KiB each
+// unless their stack has grown beyond so many slots of 16 bytes, and tables of
+// request:set of so many keys.
+const (
+	maxFree   = 1024
+	keptStack = 2048
+	maxValues = 32
+)
 
 // callOf returns the request that L runs for.
 func callOf(L *glua.LState) *call {
@@ -269,8 +279,16 @@ func (c *call) next(L *glua.LState, d int) int {
 	}
 	f.called = true
 	c.depth = d + 1
+	defer func() { c.depth = d + 1 }() // also past what has failed
 	c.advance(L, f.after)
 	return 0
+}
+
+// Exhausted is vm.Blamer's.
+func (c *call) Exhausted() {
+	if c.depth > 0 {
+		c.blamed = c.frames[c.depth-1].step
+	}
 }
 
 // forward sends the request to the pool, and lays what scripts have set on
@@ -346,13 +364,18 @@ func (c *call) choose() {
 		}
 	}
 	switch {
+	case c.missing != nil: // a match was given up: who is to answer isn't known
 	case wrong && disallow.step != nil:
 		c.endWith(disallow)
 	case notFound.step != nil && !wrong:
 		c.endWith(notFound)
 	case c.exchange.HasPool():
 	case wrong:
-		c.missing = &MethodError{Allow: string(chain.routes.AppendAllow(nil, c.req.Below))}
+		allow := chain.routes.AppendAllow(nil, c.req.Below)
+		if len(allow) == 0 {
+			allow = chain.routes.AppendAllow(nil, c.req.Key)
+		}
+		c.missing = &MethodError{Allow: string(allow)}
 	default:
 		c.missing = ErrNotFound
 	}
@@ -378,7 +401,8 @@ func (c *call) match(method []byte) (r *route, wrongMethod bool) {
 		}
 	}
 	if outcome == pattern.Exhausted {
-		c.run.Fail(L, vm.OutOfInstructions, "matching the path with the routes' patterns took too long")
+		c.missing = &Error{Kind: string(vm.OutOfInstructions), Message: "matching the path with the routes' patterns took too long"}
+		return nil, false
 	}
 	if outcome != pattern.Found {
 		return nil, outcome == pattern.WrongMethod

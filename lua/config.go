@@ -34,10 +34,10 @@ type Config struct {
 	// 500. Default: 64MiB.
 	MaxMemory settings.Size `yaml:"max_memory"`
 
-	// Memory that all requests in flight on one VM may ask for together, and
-	// that its global variables may hold. A request that goes beyond gets 500;
-	// a VM whose globals do is replaced by a fresh one. There are as many VMs
-	// as processors. Default: 96MiB.
+	// Memory that all the tenant's requests in flight may ask for together, and,
+	// apart from that, what the variables of one VM may hold. A request that goes
+	// beyond gets 500; a VM that does is replaced by a fresh one. There are as
+	// many VMs as processors. Default: 64MiB.
 	MaxVMMemory settings.Size `yaml:"max_vm_memory"`
 
 	// Coroutines that one request may make. Default: 100.
@@ -109,7 +109,7 @@ func DefaultConfig() Config {
 		Timeout:         settings.Duration(100 * time.Millisecond),
 		TotalTimeout:    settings.Duration(time.Minute),
 		MaxMemory:       64 << 20,
-		MaxVMMemory:     96 << 20,
+		MaxVMMemory:     64 << 20,
 		MaxCoroutines:   100,
 		MaxBody:         1 << 20,
 		MaxWaiting:      1000,

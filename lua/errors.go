@@ -117,7 +117,7 @@ func clip(s string) string {
 	if len(s) > maxMessage {
 		return s[:maxMessage] + "…"
 	}
-	return s
+	return strings.Clone(s) // it may be a small part of something large
 }
 
 // firstPosition returns the innermost place in a script that a stack trace

@@ -2,6 +2,7 @@ package lua
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,6 +60,9 @@ func (s *Scripts) failed(x Exchange, err error, blamed *step, exhausted *vm.Exha
 	failed.ID, failed.At = string(x.Request().ID), s.options.Clock.Now()
 	if blamed != nil {
 		failed.Script = blamed.script.name
+	}
+	if name, _, ok := strings.Cut(failed.Message, ".lua:"); ok && exhausted == nil && hasPosition(failed.Message) {
+		failed.Script = name + ".lua"
 	}
 	s.record(failed)
 	if exhausted != nil {

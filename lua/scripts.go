@@ -52,6 +52,7 @@ type Scripts struct {
 	limits     vm.Limits
 	loadLimits vm.Limits
 	turns      *vm.Turns
+	ledger     *vm.Ledger
 
 	names   []string // of the scripts' files
 	scripts map[string]*script
@@ -107,7 +108,7 @@ func Load(o Options) (*Scripts, error) {
 	}
 	s := &Scripts{
 		options: o, scripts: map[string]*script{}, files: map[string]*file{},
-		turns: vm.NewTurns(max(1, o.Shards/2), maxLong), shards: make([]atomic.Pointer[shard], o.Shards),
+		turns: vm.NewTurns(max(1, o.Shards/2), maxLong), ledger: vm.NewLedger(o.Config.MaxVMMemory.Int64()), shards: make([]atomic.Pointer[shard], o.Shards),
 	}
 	c := &o.Config
 	s.limits = vm.Limits{
@@ -331,9 +332,9 @@ func (s *Scripts) grow() {
 // release gives a VM back. One whose globals have grown too large is left to
 // its requests in flight, and replaced.
 func (s *Scripts) release(sh *shard) {
-	if limit := sh.lock.MaxMemory; limit > 0 && sh.lock.Allocated > limit/4 {
+	if limit := s.options.Config.MaxVMMemory.Int64(); limit > 0 && sh.lock.Allocated > limit/4 {
 		sh.lock.Allocated = 0
-		if vm.Live(sh.main, limit) > limit {
+		if vm.Live(sh.main, limit, sh.roots()) > limit {
 			s.recycle(sh, limit)
 		}
 	}

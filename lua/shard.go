@@ -20,7 +20,6 @@ type shard struct {
 	chain *chain
 
 	free     []*call
-	entry    *glua.LFunction
 	interned map[string]glua.LValue
 
 	requestMeta, responseMeta, headersMeta, responseHeadersMeta, errorMeta *glua.LTable
@@ -41,7 +40,7 @@ var vmOptions = glua.Options{
 func (s *Scripts) newShard() (*shard, error) {
 	main := glua.NewState(vmOptions)
 	sh := &shard{
-		owner: s, main: main, lock: vm.NewLock(main, s.options.Config.MaxVMMemory.Int64(), s.turns),
+		owner: s, main: main, lock: vm.NewLock(main, s.ledger, s.turns),
 		interned: map[string]glua.LValue{}, loaded: map[string]glua.LValue{}, builtin: map[string]*glua.LTable{},
 		functions: vm.Functions{SetIndex: stdlib.SetIndex, Line: s.options.Cover},
 	}
@@ -126,7 +125,6 @@ func (sh *shard) openLibraries() {
 		globals.RawSetString(name, L.NewFunction(f))
 	}
 	sh.openObjects()
-	sh.entry = L.NewFunction(enter)
 }
 
 // module returns one of the gateway's modules, frozen, or nil.
@@ -182,6 +180,29 @@ func (sh *shard) openObjects() {
 	sh.errorMeta = L.CreateTable(0, 1)
 	sh.errorMeta.RawSetString("__tostring", L.NewFunction(errorString))
 	sh.errorMeta.RawSetString("__metatable", glua.LFalse)
+}
+
+// roots are the values that the VM keeps besides its globals.
+func (sh *shard) roots() []glua.LValue {
+	var list []glua.LValue
+	add := func(steps ...*step) {
+		for _, s := range steps {
+			if s != nil {
+				list = append(list, s.fn)
+			}
+		}
+	}
+	for _, s := range append(sh.declarer.scopes, sh.declarer.root) {
+		add(s.own...)
+		add(s.notFound.step, s.disallow.step)
+	}
+	for i := range sh.declarer.routes {
+		add(sh.declarer.routes[i].handler)
+	}
+	for _, value := range sh.loaded {
+		list = append(list, value)
+	}
+	return list
 }
 
 // require returns a module: one of the gateway's, or a file of the tenant's

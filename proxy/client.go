@@ -23,6 +23,8 @@ const (
 	lingerBytes = 1 << 20
 	// watchAfter is the age from which a waiting request's client is watched.
 	watchAfter = int64(socket.SweepInterval)
+	// maxLook is the longest time between two looks at it, which is a system call.
+	maxLook = int64(500 * time.Millisecond)
 )
 
 // client is a connection from a client, as fasthttp's server sees it.
@@ -52,6 +54,7 @@ type client struct {
 	sweepFn   func(now int64)
 	waiting   atomic.Int64 // since when, 0 = not
 	lastWrite atomic.Int64
+	nextLook  atomic.Int64 // when the watch looks at it next
 	writing   atomic.Bool  // a write is under way; write_idle bounds it
 	finished  atomic.Int64 // when its end of sending was seen
 	modern    atomic.Bool  // its request is HTTP/1.1
@@ -192,6 +195,7 @@ func (c *client) beginWait(call *upstream.Call) {
 	c.mu.Unlock()
 	c.finished.Store(0)
 	c.lastWrite.Store(now)
+	c.nextLook.Store(0)
 	c.waiting.Store(now)
 }
 
@@ -209,6 +213,7 @@ func (c *client) beginScriptWait(cancel func(), silent bool) (end func()) {
 		c.silent, c.asked = silent, false
 		c.mu.Unlock()
 		c.finished.Store(0)
+		c.nextLook.Store(0)
 		c.lastWrite.Store(now)
 	}
 	return func() {
@@ -262,8 +267,11 @@ func (c *client) watch(now int64) {
 		}
 	}()
 	since := c.waiting.Load()
-	if since == 0 || now-since < watchAfter || c.writing.Load() {
+	if since == 0 || now-since < watchAfter || now < c.nextLook.Load() || c.writing.Load() {
 		return
+	}
+	if waited := now - since; c.finished.Load() == 0 {
+		c.nextLook.Store(now + min(waited/4, maxLook)) // the longer it waits, the less often
 	}
 	switch c.Sock.Peer() {
 	case socket.PeerGone:

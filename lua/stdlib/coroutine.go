@@ -152,7 +152,6 @@ func (l *lib) coCreate(L *glua.LState) *glua.LState {
 		L.ArgError(1, "Lua function expected")
 	}
 	run := vm.RunOf(L)
-	run.AddCoroutine(L)
 	run.Charge(L, threadBytes)
 	run.Spend(L, 50)
 
@@ -168,6 +167,7 @@ func (l *lib) coCreate(L *glua.LState) *glua.LState {
 	if !ok {
 		panic("BUG: gopher-lua's coroutine.create made no thread")
 	}
+	run.AddCoroutine(L, thread)
 	thread.SetContext(run)
 	l.threads.add(thread, &coroutine{run: run.Context(), slots: slots(thread)})
 	return thread

@@ -128,13 +128,14 @@ func tidy(name string, source []byte, err error) string {
 
 // The functions that the rewritten script calls, as locals around the whole
 // script: no script can name, see or replace them.
-var hiddenNames = [...]string{"\x00concat", "\x00set", "\x00assign", "\x00table", "\x00line"}
+var hiddenNames = [...]string{"\x00concat", "\x00set", "\x00assign", "\x00table", "\x00function", "\x00line"}
 
 const (
 	hiddenConcat = iota
 	hiddenSet
 	hiddenAssign
 	hiddenTable
+	hiddenFunction
 	hiddenLine
 )
 
@@ -172,8 +173,9 @@ func (p *Program) hidden(f *Functions) [len(hiddenNames)]glua.LGFunction {
 			f.SetIndex(L, L.Get(1), L.Get(2), L.Get(3))
 			return 0
 		},
-		hiddenAssign: func(L *glua.LState) int { return assign(L, f) },
-		hiddenTable:  countTable,
+		hiddenAssign:   func(L *glua.LState) int { return assign(L, f) },
+		hiddenTable:    func(L *glua.LState) int { return countTable(L, f) },
+		hiddenFunction: countFunction,
 		hiddenLine: func(L *glua.LState) int {
 			if f.Line != nil {
 				f.Line(p.Name, L.CheckInt(1))

@@ -11,15 +11,29 @@ import (
 // so many of them.
 const tableSize = 2 << 10
 
-// countTable is called with each table that a script has just made.
-func countTable(L *glua.LState) int {
+// functionSize is what a closure is counted as.
+const functionSize = 256
+
+// countTable is called with each table that a script has just made, and the
+// keys and values of its fields with computed keys.
+func countTable(L *glua.LState, f *Functions) int {
 	t, ok := L.Get(1).(*glua.LTable)
 	if !ok {
 		return 0
 	}
 	RunOf(L).Charge(L, tableSize+16*t.Len())
+	for i, n := 2, L.GetTop(); i < n; i += 2 {
+		f.SetIndex(L, t, L.Get(i), L.Get(i+1))
+	}
 	L.SetTop(1)
 	return 1
+}
+
+// countFunction is called before or with each function that a script makes; it
+// returns the function.
+func countFunction(L *glua.LState) int {
+	RunOf(L).Charge(L, functionSize)
+	return L.GetTop()
 }
 
 // assign is a multiple assignment: its first argument names the kinds of the

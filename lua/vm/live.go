@@ -2,10 +2,14 @@ package vm
 
 import glua "github.com/yuin/gopher-lua"
 
-// Live estimates the bytes that a VM's globals hold, with all that can be
-// reached from them; it stops counting beyond limit. The lock is held.
-func Live(main *glua.LState, limit int64) int64 {
+// Live estimates the bytes that a VM's globals and the other roots hold, with
+// all that can be reached from them; it stops counting beyond limit. The lock
+// is held.
+func Live(main *glua.LState, limit int64, roots []glua.LValue) int64 {
 	w := walker{limit: limit, seen: map[any]bool{}}
+	for _, root := range roots {
+		w.visit(root)
+	}
 	w.visit(main.G.Global)
 	w.visit(main.G.Registry)
 	for len(w.todo) > 0 && w.bytes <= limit {
@@ -42,18 +46,27 @@ func (w *walker) expand(v glua.LValue) {
 	case *glua.LTable:
 		w.bytes += 200
 		w.visit(v.Metatable)
+		named := false
 		v.ForEach(func(k, value glua.LValue) {
 			if w.bytes > w.limit {
 				return
 			}
-			w.bytes += 80
+			switch {
+			case k.Type() == glua.LTNumber:
+				w.bytes += 32
+			case named:
+				w.bytes += 150
+			default:
+				named = true
+				w.bytes += tableSize
+			}
 			w.visit(k)
 			w.visit(value)
 		})
 	case *glua.LFunction:
-		w.bytes += 100
+		w.bytes += functionSize
 		for _, upvalue := range v.Upvalues {
-			w.bytes += 50
+			w.bytes += 64
 			if upvalue != nil {
 				if value := upvalue.Value(); value != nil {
 					w.visit(value)

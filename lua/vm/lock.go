@@ -1,7 +1,6 @@
 package vm
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -14,24 +13,29 @@ type Lock struct {
 	mu      sync.Mutex
 	waiting atomic.Int32
 
-	// MaxMemory bounds what all runs in flight have been charged together; 0
-	// is no limit. It must not change while the VM is in use.
-	MaxMemory int64
-
 	// Allocated is what runs that have ended were charged since the holder of
 	// the lock last set it to 0: globals can't have grown by more.
 	Allocated int64
 
-	main  *glua.LState
-	used  int64 // charged to the runs in flight
-	turns *Turns
+	main   *glua.LState
+	ledger *Ledger
+	turns  *Turns
 }
 
-// NewLock returns the lock of a new VM, whose main thread is main. turns, which may be nil, are shared
-// by all VMs of a tenant.
-func NewLock(main *glua.LState, maxMemory int64, turns *Turns) *Lock {
-	return &Lock{main: main, MaxMemory: maxMemory, turns: turns}
+// NewLock returns the lock of a new VM, whose main thread is main. The ledger
+// and the turns are shared by all VMs of a tenant; turns may be nil.
+func NewLock(main *glua.LState, ledger *Ledger, turns *Turns) *Lock {
+	return &Lock{main: main, ledger: ledger, turns: turns}
 }
+
+// Ledger is what all runs in flight of a tenant have been charged together.
+type Ledger struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// NewLedger allows so many bytes; 0 is no limit.
+func NewLedger(limit int64) *Ledger { return &Ledger{limit: limit} }
 
 // Lock waits for the VM.
 func (l *Lock) Lock() {
@@ -51,19 +55,6 @@ func (l *Lock) Unlock() { l.mu.Unlock() }
 
 // Waiting returns how many wait for the VM.
 func (l *Lock) Waiting() int { return int(l.waiting.Load()) }
-
-// longRun is how long a run goes on before it needs a turn, in nanoseconds.
-const longRun = 2e6
-
-// share lets others run: those who wait for the VM and, from long runs, the
-// goroutines that wait for a processor.
-func (l *Lock) share(r *Run) {
-	if l.waiting.Load() > 0 {
-		l.pass(runtime.Gosched)
-	} else if r.long {
-		runtime.Gosched()
-	}
-}
 
 // takeTurn waits until few enough runs of the tenant are long. It reports
 // whether it came to that.

@@ -23,28 +23,39 @@ type rewriter struct {
 	body    []ast.Stmt
 	scopes  []map[string]bool // names of local variables
 	depth   int
+
+	functions int
+	constants map[string]bool // of the innermost function
 }
 
-// tooDeep ends a walk.
-type tooDeep struct{ line int }
+// tooMuch ends a walk.
+type tooMuch struct {
+	line int
+	what string
+}
 
 func (r *rewriter) chunk(stmts []ast.Stmt) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			deep, ok := cause.(tooDeep)
+			excess, ok := cause.(tooMuch)
 			if !ok {
 				panic(cause)
 			}
-			err = fmt.Errorf("%d: nested too deeply, expected at most %d levels", deep.line, maxNesting)
+			err = fmt.Errorf("%d: %s", excess.line, excess.what)
 		}
 	}()
+	r.constants = map[string]bool{}
 	r.body = r.block(stmts)
 	return nil
 }
 
+func tooDeep(line int) tooMuch {
+	return tooMuch{line, fmt.Sprintf("nested too deeply, expected at most %d levels", maxNesting)}
+}
+
 func (r *rewriter) enter(line int) {
 	if r.depth++; r.depth > maxNesting {
-		panic(tooDeep{line})
+		panic(tooDeep(line))
 	}
 }
 
@@ -87,9 +98,34 @@ func (r *rewriter) statements(stmts []ast.Stmt) []ast.Stmt {
 			number := &ast.NumberExpr{Value: strconv.Itoa(s.Line())}
 			out = append(out, callStatement(s, hiddenLine, number))
 		}
+		if definesFunction(s) {
+			out = append(out, callStatement(s, hiddenFunction))
+		}
 		out = append(out, r.statement(s))
 	}
 	return out
+}
+
+// definesFunction reports statements whose function stays where it is, since
+// it may name itself.
+func definesFunction(s ast.Stmt) bool {
+	switch s := s.(type) {
+	case *ast.FuncDefStmt:
+		return true
+	case *ast.LocalAssignStmt:
+		return localFunction(s) != nil
+	}
+	return false
+}
+
+// localFunction returns the function of "local function f" and "local f =
+// function", which the parser doesn't tell apart.
+func localFunction(s *ast.LocalAssignStmt) *ast.FunctionExpr {
+	if len(s.Exprs) != 1 || len(s.Names) != 1 {
+		return nil
+	}
+	f, _ := s.Exprs[0].(*ast.FunctionExpr)
+	return f
 }
 
 // coverable statements are those that do something where they stand.
@@ -144,7 +180,7 @@ func (r *rewriter) statement(s ast.Stmt) ast.Stmt {
 func (r *rewriter) conditional(s *ast.IfStmt) {
 	for depth := 0; ; depth++ {
 		if depth > maxElseIfs {
-			panic(tooDeep{s.Line()})
+			panic(tooDeep(s.Line()))
 		}
 		s.Condition = r.expr(s.Condition)
 		s.Then = r.block(s.Then)
@@ -166,12 +202,10 @@ func elseIf(s *ast.IfStmt) (*ast.IfStmt, bool) {
 }
 
 func (r *rewriter) localAssignment(s *ast.LocalAssignStmt) {
-	// "local function f" sees itself; "local f = function" doesn't, but then
-	// a use of f within is the rare mistake that goes unreported.
-	if len(s.Exprs) == 1 && len(s.Names) == 1 {
-		if _, ok := s.Exprs[0].(*ast.FunctionExpr); ok {
-			r.declare(s.Names...)
-		}
+	if f := localFunction(s); f != nil {
+		r.declare(s.Names...) // which "local f = function" doesn't see: a mistake that goes unreported
+		r.function(f, f.ParList.Names...)
+		return
 	}
 	r.exprs(s.Exprs)
 	r.declare(s.Names...)
@@ -192,11 +226,37 @@ func (r *rewriter) definition(s *ast.FuncDefStmt) {
 	if s.Name.Method != "" {
 		locals = append([]string{"self"}, locals...)
 	}
-	s.Func.Stmts = r.block(s.Func.Stmts, locals...)
+	r.function(s.Func, locals...)
+}
+
+// Bounds of what is compiled: gopher-lua's compiler takes 14 KiB for each
+// function, and looks for each constant in the list of all before it.
+const (
+	maxFunctions = 5000
+	maxConstants = 8192 // of one function
+)
+
+// function rewrites the body of a function.
+func (r *rewriter) function(f *ast.FunctionExpr, locals ...string) {
+	if r.functions++; r.functions > maxFunctions {
+		panic(tooMuch{f.Line(), fmt.Sprintf("too many functions in one script, expected at most %d", maxFunctions)})
+	}
+	outer := r.constants
+	r.constants = map[string]bool{}
+	f.Stmts = r.block(f.Stmts, locals...)
+	r.constants = outer
+}
+
+// constant notes a constant of the function being rewritten.
+func (r *rewriter) constant(line int, value string) {
+	if r.constants[value] = true; len(r.constants) > maxConstants {
+		panic(tooMuch{line, fmt.Sprintf("too many different constants and names in one function, expected at most %d", maxConstants)})
+	}
 }
 
 func (r *rewriter) writes(name *ast.IdentExpr) {
 	if !r.local(name.Value) {
+		r.constant(name.Line(), name.Value)
 		r.program.Writes = append(r.program.Writes, Global{name.Value, name.Line()})
 	}
 }
@@ -263,6 +323,7 @@ func (r *rewriter) expr(e ast.Expr) ast.Expr {
 	switch e := e.(type) {
 	case *ast.IdentExpr:
 		if !r.local(e.Value) {
+			r.constant(e.Line(), e.Value)
 			r.program.Reads = append(r.program.Reads, Global{e.Value, e.Line()})
 		}
 	case *ast.AttrGetExpr:
@@ -275,6 +336,7 @@ func (r *rewriter) expr(e ast.Expr) ast.Expr {
 		}
 		if e.Receiver != nil {
 			e.Receiver = r.expr(e.Receiver)
+			r.constant(e.Line(), e.Method)
 		}
 		r.exprs(e.Args)
 	case *ast.LogicalOpExpr:
@@ -289,8 +351,15 @@ func (r *rewriter) expr(e ast.Expr) ast.Expr {
 		e.Expr = r.expr(e.Expr)
 	case *ast.UnaryLenOpExpr:
 		e.Expr = r.expr(e.Expr)
+	case *ast.StringExpr:
+		r.constant(e.Line(), e.Value)
+	case *ast.NumberExpr:
+		r.constant(e.Line(), "\x00"+e.Value)
 	case *ast.FunctionExpr:
-		e.Stmts = r.block(e.Stmts, e.ParList.Names...)
+		r.function(e, e.ParList.Names...)
+		counted := call(e, hiddenFunction, e)
+		counted.AdjustRet = true
+		return counted
 	case *ast.StringConcatOpExpr:
 		return r.join(e)
 	}
@@ -310,7 +379,7 @@ func (r *rewriter) join(e *ast.StringConcatOpExpr) ast.Expr {
 		args = append(args, single(r.expr(c.Lhs)))
 		rest = c.Rhs
 		if len(args) > maxNesting {
-			panic(tooDeep{e.Line()})
+			panic(tooDeep(e.Line()))
 		}
 	}
 	args = append(args, single(r.expr(rest)))
@@ -319,15 +388,32 @@ func (r *rewriter) join(e *ast.StringConcatOpExpr) ast.Expr {
 	return joined
 }
 
-// table wraps a constructor in a call that counts its result.
+// maxArguments is how many arguments the calls of table have.
+const maxArguments = 80
+
+// table wraps a constructor in a call that counts its result, and sets the
+// fields with computed keys.
 func (r *rewriter) table(e *ast.TableExpr) ast.Expr {
+	args := []ast.Expr{e}
+	kept := make([]*ast.Field, 0, len(e.Fields))
 	for _, field := range e.Fields {
 		if field.Key != nil {
 			field.Key = r.expr(field.Key)
 		}
 		field.Value = r.expr(field.Value)
+		if field.Key == nil || !computed(field.Key) {
+			kept = append(kept, field)
+			continue
+		}
+		if len(args) >= maxArguments { // a call has only so many
+			inner := call(e, hiddenTable, args...)
+			inner.AdjustRet = true
+			args = []ast.Expr{inner}
+		}
+		args = append(args, single(field.Key), single(field.Value))
 	}
-	counted := call(e, hiddenTable, e)
+	e.Fields = kept
+	counted := call(e, hiddenTable, args...)
 	counted.AdjustRet = true
 	return counted
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	glua "github.com/yuin/gopher-lua"
@@ -43,9 +44,14 @@ func (e *Exhausted) Error() string { return e.Limit }
 // ErrCancelled ends a run whose request is over.
 var ErrCancelled = errors.New("the request was cancelled")
 
-// slice is how many instructions run between two looks at the clock, at
-// memory and at who else waits for the lock.
-const slice = 1000
+// slice is how many instructions run between two looks at the clock and at who
+// else waits for the lock. There are instructions that take milliseconds, such
+// as comparing two strings of 20 MB; after a slow slice the next is a short one.
+const (
+	slice      = 64
+	shortSlice = 4
+	slowSlice  = 1e6 // nanoseconds
+)
 
 // Run is one use of a VM: a request, or the loading of scripts. It is the
 // context of every Lua thread that takes part, because gopher-lua asks its
@@ -61,9 +67,11 @@ type Run struct {
 
 	exhausted  *Exhausted
 	memory     int64 // charged so far
-	coroutines int
-	ran        int64 // nanoseconds in earlier segments
-	since      int64 // when this segment was first looked at; 0 is not yet
+	coroutines []*glua.LState
+	ran        int64 // nanoseconds until since
+	since      int64 // when the clock was looked at last; 0 is not since it paused
+	worked     int64 // ran at the end of the last rest
+	stack      int   // slots of the largest stack that has been charged
 	began      int64 // when the run was first looked at; 0 is not yet
 	long       bool  // holds a turn of the lock's long runs
 
@@ -98,7 +106,11 @@ func (r *Run) End() {
 		r.cancel()
 		r.cancel, r.ctx = nil, nil
 	}
-	r.lock.used -= r.memory
+	for _, coroutine := range r.coroutines {
+		*coroutine = glua.LState{Dead: true, G: coroutine.G} // its stack goes, whoever still holds it
+	}
+	r.coroutines = nil
+	r.lock.ledger.used.Add(-r.memory)
 	r.lock.Allocated += r.memory
 	if r.long {
 		r.long = false
@@ -106,8 +118,10 @@ func (r *Run) End() {
 	}
 }
 
-func (r *Run) arm() {
-	r.fuse = min(r.left, slice)
+func (r *Run) arm() { r.armFor(slice) }
+
+func (r *Run) armFor(instructions int64) {
+	r.fuse = min(r.left, instructions)
 	r.left -= r.fuse
 }
 
@@ -147,43 +161,81 @@ func (r *Run) slow() <-chan struct{} {
 		r.exhaust(OutOfInstructions, fmt.Sprintf("lua.max_instructions %d is used up", r.limits.Instructions))
 		return closed
 	}
-	if !r.checkClock() {
-		return closed
-	}
-	r.arm()
-	r.lock.share(r)
-	return nil
-}
-
-// checkClock reports whether there is time left.
-func (r *Run) checkClock() bool {
 	now := nanotime()
-	if r.since == 0 {
-		r.since = now
-	}
 	if r.began == 0 {
 		r.began = now
 	}
-	switch running := r.ran + now - r.since; {
-	case r.limits.Timeout > 0 && running > int64(r.limits.Timeout):
+	took := int64(0)
+	if r.since != 0 {
+		took = now - r.since
+	}
+	r.ran += took
+	r.since = now
+	if !r.inTime(now) {
+		return closed
+	}
+	if r.armFor(slice); took > slowSlice {
+		r.left += r.fuse
+		r.armFor(shortSlice)
+	}
+	r.share()
+	if r.exhausted != nil {
+		return closed
+	}
+	return nil
+}
+
+// inTime reports whether there is time left.
+func (r *Run) inTime(now int64) bool {
+	switch {
+	case r.limits.Timeout > 0 && r.ran > int64(r.limits.Timeout):
 		r.exhaust(OutOfTime, fmt.Sprintf("lua.timeout %v is used up", r.limits.Timeout))
 	case r.limits.TotalTimeout > 0 && now-r.began > int64(r.limits.TotalTimeout):
 		r.exhaust(OutOfTotalTime, fmt.Sprintf("lua.total_timeout %v is used up", r.limits.TotalTimeout))
-	case running > longRun && !r.long && r.lock.turns != nil:
+	}
+	return r.exhausted == nil
+}
+
+// A run that goes on for longer than longRun needs a turn, and rests for a
+// while now and then: goroutines that are always ready keep the scheduler from
+// looking at the network, so that everybody else's requests would wait.
+const (
+	longRun   = 1e6 // nanoseconds of running
+	restAfter = 500e3
+	rest      = 250 * time.Microsecond
+)
+
+// share lets others run: those who wait for the VM and, from long runs,
+// everybody else.
+func (r *Run) share() {
+	switch {
+	case r.ran > longRun && !r.long && r.lock.turns != nil:
 		if r.long = r.lock.takeTurn(); !r.long {
 			r.exhaust(OutOfTime, "too many requests of the tenant run scripts for long")
 		}
-		r.ran, r.since = running, nanotime()
+		r.worked, r.since = r.ran, nanotime()
+	case r.ran-r.worked > restAfter && r.ran > longRun:
+		r.lock.pass(func() { time.Sleep(rest) })
+		r.worked, r.since = r.ran, nanotime()
+	case r.lock.waiting.Load() > 0:
+		r.lock.pass(runtime.Gosched)
+		r.since = nanotime()
 	}
-	return r.exhausted == nil
 }
 
 func (r *Run) exhaust(reason Reason, words string) {
 	if r.exhausted == nil {
 		r.exhausted = &Exhausted{Reason: reason, Limit: words}
+		if owner, ok := r.Owner.(Blamer); ok {
+			owner.Exhausted()
+		}
 	}
 	r.fuse = -1
 }
+
+// Blamer is an Owner that wants to know what was running when the budget was
+// exhausted.
+type Blamer interface{ Exhausted() }
 
 // Exhausted returns why the run has been ended, or nil.
 func (r *Run) Exhausted() *Exhausted { return r.exhausted }
@@ -209,11 +261,10 @@ func (r *Run) Charge(L *glua.LState, bytes int) {
 	if r.limits.Memory > 0 && n > r.limits.Memory-r.memory {
 		r.Fail(L, OutOfMemory, fmt.Sprintf("lua.max_memory %s is used up", size(r.limits.Memory)))
 	}
-	if limit := r.lock.MaxMemory; limit > 0 && n > limit-r.lock.used {
-		r.Fail(L, OutOfVMMemory, fmt.Sprintf("lua.max_vm_memory %s is used up by the requests in flight", size(limit)))
-	}
 	r.memory += n
-	r.lock.used += n
+	if l := r.lock.ledger; l.used.Add(n) > l.limit && l.limit > 0 {
+		r.Fail(L, OutOfVMMemory, fmt.Sprintf("lua.max_vm_memory %s is used up by the requests in flight", size(l.limit)))
+	}
 }
 
 // Spend counts work of a Go function as instructions: about 20 ns each. It
@@ -224,12 +275,13 @@ func (r *Run) Spend(L *glua.LState, instructions int) {
 	}
 }
 
-// AddCoroutine counts a coroutine, and raises an error if there are too many.
-func (r *Run) AddCoroutine(L *glua.LState) {
-	if r.coroutines >= r.limits.Coroutines {
+// AddCoroutine takes a coroutine into the run, whose end it will not survive,
+// or raises an error if there are too many. L is the thread that makes it.
+func (r *Run) AddCoroutine(L, coroutine *glua.LState) {
+	if len(r.coroutines) >= r.limits.Coroutines {
 		L.RaiseError("too many coroutines: lua.max_coroutines is %d", r.limits.Coroutines)
 	}
-	r.coroutines++
+	r.coroutines = append(r.coroutines, coroutine)
 }
 
 // Block runs f without the lock, so that others can use the VM meanwhile. f
@@ -262,6 +314,11 @@ type Watcher interface {
 
 // Yield is Block without a context, for what bounds its wait itself.
 func (r *Run) Yield(L *glua.LState, f func()) {
+	if slots := StackSlots(L); slots > max(r.stack, freeStack) {
+		grown := slots - max(r.stack, freeStack)
+		r.stack = slots
+		r.Charge(L, 16*grown)
+	}
 	r.pause()
 	r.lock.Unlock()
 	defer func() {
