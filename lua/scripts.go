@@ -146,7 +146,7 @@ func Load(o Options) (*Scripts, error) {
 }
 
 // maxLong is how many long runs of a tenant may wait for their turn.
-const maxLong = 64
+const maxLong = 16
 
 // read reads and compiles all scripts.
 func (s *Scripts) read() (broken BrokenScripts) {

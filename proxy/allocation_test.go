@@ -157,21 +157,35 @@ func allocations(run func()) float64 {
 // BenchmarkRequest measures a request from socket to socket.
 func BenchmarkRequest(b *testing.B) {
 	target := answering(b, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello")
-	server := start(b, "access_log: {enabled: false}\ntenants:\n  - {name: a, domains: [example.com], services: [{url: \"http://"+target+"\"}]}\n")
-	conn, err := net.Dial("tcp", server.Addr().String())
-	if err != nil {
+	dir := b.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "edge.lua"), []byte(script), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = conn.Close() }()
-	out := []byte("GET /path?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n")
-	in := make([]byte, 4096)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := conn.Write(out); err != nil {
-			b.Fatal(err)
-		}
-		if n, err := conn.Read(in); err != nil || !bytes.HasSuffix(in[:n], []byte("hello")) {
-			b.Fatal(io.ErrUnexpectedEOF)
-		}
+	services := "services: [{url: \"http://" + target + "\"}]}\n"
+	server := start(b, "access_log: {enabled: false}\nlua_routing: {enabled: true, scripts_dir: \""+dir+"\"}\ntenants:\n"+
+		"  - {name: a, domains: [plain.example.com], "+services+
+		"  - {name: b, domains: [scripted.example.com], lua_routes: [edge.lua], "+services)
+	for name, request := range map[string]string{
+		"plain":          "GET /path?q=1 HTTP/1.1\r\nHost: plain.example.com\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n",
+		"Lua middleware": "GET /path?q=1 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n",
+		"Lua route":      "GET /lua/7 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n",
+	} {
+		b.Run(name, func(b *testing.B) {
+			conn, err := net.Dial("tcp", server.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			out, in := []byte(request), make([]byte, 4096)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := conn.Write(out); err != nil {
+					b.Fatal(err)
+				}
+				if n, err := conn.Read(in); err != nil || !bytes.HasSuffix(in[:n], []byte("hello")) {
+					b.Fatal(io.ErrUnexpectedEOF)
+				}
+			}
+		})
 	}
 }

@@ -271,15 +271,15 @@ func (x *exchange) endCall() {
 
 // SetPath replaces the path.
 func (x *exchange) SetPath(path string) error {
-	if bytes.IndexByte([]byte(path), '?') >= 0 {
-		return fmt.Errorf("path %q has a question mark, expected a path (set_query is for the query)", path)
-	}
 	if len(path) > x.snap.maxURL {
 		return fmt.Errorf("a path of %d bytes is too long, expected at most %d", len(path), x.snap.maxURL)
 	}
+	if bytes.IndexByte([]byte(path), '?') >= 0 {
+		return fmt.Errorf("path %.100q has a question mark, expected a path (set_query is for the query)", path)
+	}
 	canonical, _, _, err := tenants.Canonical(nil, []byte(path))
 	if err != nil {
-		return fmt.Errorf("path %q: %w", path, err)
+		return fmt.Errorf("path %.100q: %w", path, err)
 	}
 	x.path = canonical
 	x.locateForScripts()
@@ -293,7 +293,7 @@ func (x *exchange) SetQuery(query string) error {
 	}
 	_, canonical, _, err := tenants.Canonical(nil, []byte("/?"+query))
 	if err != nil {
-		return fmt.Errorf("query %q: %w", query, err)
+		return fmt.Errorf("query %.100q: %w", query, err)
 	}
 	if query == "" {
 		canonical = nil
@@ -304,9 +304,12 @@ func (x *exchange) SetQuery(query string) error {
 
 // SetHost replaces the host that targets see.
 func (x *exchange) SetHost(host string) error {
+	if len(host) > x.snap.maxURL { // before it is copied
+		return fmt.Errorf("a host of %d bytes is too long", len(host))
+	}
 	canonical, err := tenants.CanonicalHost(nil, []byte(host))
 	if err != nil {
-		return fmt.Errorf("host %q: %w", host, err)
+		return fmt.Errorf("host %.100q: %w", host, err)
 	}
 	x.script.host, x.script.request.Host, x.script.request.Authority = host, canonical, []byte(host)
 	return nil
@@ -316,7 +319,7 @@ func (x *exchange) SetHost(host string) error {
 // pool choose.
 func (x *exchange) Choose(name string) error {
 	if x.tenant.pool == nil {
-		return fmt.Errorf("the tenant has no services, so there is no target %q", name)
+		return fmt.Errorf("the tenant has no services, so there is no target %.100q", name)
 	}
 	if name == x.tenant.pool.Name() {
 		x.call.Only = nil
@@ -328,7 +331,7 @@ func (x *exchange) Choose(name string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("there is no target %q, expected the name of one of the tenant's services, or %q for all of them", name, x.tenant.pool.Name())
+	return fmt.Errorf("there is no target %.100q, expected the name of one of the tenant's services, or %q for all of them", name, x.tenant.pool.Name())
 }
 
 // Watch calls cancel if the client goes away.

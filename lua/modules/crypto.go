@@ -231,7 +231,7 @@ func cryptoBytes(L *glua.LState, t *Tenant, n int) []byte {
 
 // cryptoCount is the argument 1: how many random bytes.
 func cryptoCount(L *glua.LState) int {
-	n := float64(L.CheckNumber(1))
+	n := checkNumber(L, 1)
 	if !(n >= 0 && n <= cryptoMaxRandom) || n != float64(int(n)) {
 		L.ArgError(1, "an integer from 0 to 65536 expected")
 	}

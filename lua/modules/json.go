@@ -30,6 +30,9 @@ type jsonVM struct {
 // jsonBig is an integer beyond 2^53, digit for digit.
 type jsonBig string
 
+// Size is vm.Sized's.
+func (b jsonBig) Size() int { return len(b) }
+
 // perVM returns what a module keeps in L's VM under key, made when it is first
 // asked for.
 func perVM[T any](L *glua.LState, key string, create func(L *glua.LState) *T) *T {

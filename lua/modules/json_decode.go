@@ -243,12 +243,9 @@ func (d *jsonDecoder) member() bool {
 	return true
 }
 
-// jsonShare is the length of texts, in bytes, whose strings share their memory.
-// Longer ones are copied from: a short string must not keep a long text.
-const jsonShare = 4096
-
+// cut is vm.Part, whose work is owed.
 func (d *jsonDecoder) cut(start, end int) string {
-	if len(d.text) <= jsonShare {
+	if len(d.text) <= vm.MaxShared {
 		return d.text[start:end]
 	}
 	return strings.Clone(d.text[start:end])

@@ -52,7 +52,7 @@ type limits struct {
 // whether there was one.
 func (m *limits) luaAllow(L *glua.LState) int {
 	skipSelf(L)
-	key, rate := sharedKey(L, 1), float64(L.CheckNumber(2))
+	key, rate := sharedKey(L, 1), checkNumber(L, 2)
 	burst := optionalNumber(L, 3, math.Max(1, rate))
 	return m.take(L, key, newQuota(L, rate, 1, burst, 1))
 }

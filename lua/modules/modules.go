@@ -13,6 +13,8 @@ import (
 
 	"github.com/rs/zerolog"
 	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
 // Clock is the time that scripts see.
@@ -90,4 +92,12 @@ func OpenOne(L *glua.LState, t *Tenant, name string) *glua.LTable {
 		return nil
 	}
 	return f(L, t)
+}
+
+// checkNumber is L.CheckNumber, which reads long numerals too, counted.
+func checkNumber(L *glua.LState, n int) float64 {
+	if s, ok := L.Get(n).(glua.LString); ok {
+		vm.RunOf(L).Spend(L, len(s)/8)
+	}
+	return float64(L.CheckNumber(n))
 }

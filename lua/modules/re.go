@@ -142,20 +142,21 @@ func reFind(L *glua.LState, s *reSubject, rest int) int {
 // returns the captures of the next one, or the whole match.
 func reGmatch(L *glua.LState, s *reSubject, _ int) int {
 	s.run.Charge(L, 256)
-	matches := reMatches{subject: s, end: -1}
-	L.Push(L.NewFunction(func(L *glua.LState) int {
-		// Copies, because another thread or another run may be calling, even
-		// while this one is paused.
-		subject, local := newRESubject(L, s.s, s.p), matches
-		local.subject = subject
+	text, pattern, pos, end := s.s, s.p, 0, -1
+	step := func(L *glua.LState) int {
+		// Its own, because another thread or another run may be calling, even
+		// while this one is paused; it isn't kept, because it has the thread.
+		local := reMatches{subject: newRESubject(L, text, pattern), pos: pos, end: end}
 		m := local.next()
-		matches = local
+		pos, end = local.pos, local.end
 		if m == nil {
 			L.Push(glua.LNil)
 			return 1
 		}
-		return subject.pushCaptures(m)
-	}))
+		return local.subject.pushCaptures(m)
+	}
+	// What it holds stands in upvalues too, where vm.Live sees it.
+	L.Push(L.NewClosure(step, glua.LString(text), &glua.LUserData{Value: pattern, Metatable: glua.LNil}))
 	return 1
 }
 
@@ -170,8 +171,8 @@ func reSplit(L *glua.LState, s *reSubject, rest int) int {
 	parts := L.CreateTable(4, 0)
 	count, begin := 0, 0
 	add := func(part string) {
-		s.run.Charge(L, 48)
-		parts.Append(glua.LString(part))
+		s.run.Charge(L, 32)
+		parts.Append(vm.Part(L, s.s, part))
 		count++
 	}
 	end := -1

@@ -39,6 +39,14 @@ type rePattern struct {
 	looksBack bool
 }
 
+// Size is what it may come to take, with what afterCharacter makes; vm.Sized.
+func (p *rePattern) Size() int {
+	if p.looksBack {
+		return 2 * p.bytes
+	}
+	return p.bytes
+}
+
 const reAfter = `\A(?s:.)(?s:.*?)(`
 
 // afterCharacter returns the pattern for texts that begin with one character
@@ -86,6 +94,7 @@ func reParse(L *glua.LState, text string) (*rePattern, error) {
 	if parsed.MaxCap() > reMaxCaptures {
 		return nil, fmt.Errorf("the pattern has more than %d captures", reMaxCaptures)
 	}
+	text = strings.Clone(text) // it is kept, and may be a part of a long string
 	p := &rePattern{
 		text: text, cost: cost, insts: size.insts + 2, bytes: 1000 + len(text) + 100*size.insts + 8*size.runes,
 		captures: parsed.MaxCap(), literal: parsed.Op == syntax.OpLiteral && parsed.Flags&syntax.FoldCase == 0,
@@ -185,10 +194,10 @@ func (c *reCache) put(p *rePattern) {
 		return // another run has compiled it while this one was paused
 	}
 	c.byText[p.text] = c.recent.PushFront(p)
-	c.bytes += p.bytes
+	c.bytes += p.Size()
 	for last := c.recent.Back(); c.recent.Len() > reCacheLen || c.bytes > reCacheBytes && c.recent.Len() > 1; last = c.recent.Back() {
 		old, _ := c.recent.Remove(last).(*rePattern)
 		delete(c.byText, old.text)
-		c.bytes -= old.bytes
+		c.bytes -= old.Size()
 	}
 }

@@ -89,8 +89,7 @@ func (s *reSubject) capture(m []int, i int) glua.LValue {
 	if m[2*i] < 0 {
 		return glua.LNil
 	}
-	s.run.Charge(s.L, 16) // it shares the bytes of the subject
-	return glua.LString(s.s[m[2*i]:m[2*i+1]])
+	return vm.Part(s.L, s.s, s.s[m[2*i]:m[2*i+1]])
 }
 
 // reMatches goes through the matches that don't overlap, as Go's FindAll does:

@@ -148,7 +148,7 @@ func sharedTTL(L *glua.LState, n int) time.Duration {
 	if L.Get(n) == glua.LNil {
 		return 0
 	}
-	seconds := float64(L.CheckNumber(n))
+	seconds := checkNumber(L, n)
 	switch {
 	case !(seconds > 0): // or NaN
 		L.ArgError(n, "a ttl must be more than 0 seconds")
@@ -173,5 +173,5 @@ func optionalNumber(L *glua.LState, n int, missing float64) float64 {
 	if L.Get(n) == glua.LNil {
 		return missing
 	}
-	return float64(L.CheckNumber(n))
+	return checkNumber(L, n)
 }

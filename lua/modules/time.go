@@ -62,7 +62,7 @@ func timeFormat(t *Tenant) glua.LGFunction {
 	return func(L *glua.LState) int {
 		when := t.Clock.Now().UTC()
 		if L.Get(1) != glua.LNil {
-			seconds := float64(L.CheckNumber(1))
+			seconds := checkNumber(L, 1)
 			if !(seconds >= timeMin && seconds < timeMax+1) {
 				L.ArgError(1, "not a time in the years 1 to 9999")
 			}
@@ -124,7 +124,7 @@ func timeSeconds(t time.Time) glua.LNumber {
 // of the request end it early, and the request with it.
 func timeSleep(t *Tenant) glua.LGFunction {
 	return func(L *glua.LState) int {
-		seconds := float64(L.CheckNumber(1))
+		seconds := checkNumber(L, 1)
 		if !(seconds >= 0) || math.IsInf(seconds, 0) {
 			L.ArgError(1, "not a duration")
 		}

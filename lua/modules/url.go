@@ -55,7 +55,7 @@ func urlOf(L *glua.LState, n int) (*url.URL, error) {
 
 func urlFail(L *glua.LState, err error) int {
 	L.Push(glua.LNil)
-	L.Push(glua.LString("invalid URL: " + err.Error()))
+	L.Push(glua.LString("invalid URL: " + vm.Clip(err.Error())))
 	return 2
 }
 
@@ -71,16 +71,18 @@ func urlParse(L *glua.LState) int {
 	}
 	vm.RunOf(L).Charge(L, 2000)
 	t := L.CreateTable(0, 8)
+	whole := L.CheckString(1)
+	put := func(name, value string) { t.RawSetString(name, vm.Part(L, whole, value)) }
 	set := func(name, value string) {
 		if value != "" {
-			t.RawSetString(name, glua.LString(value))
+			put(name, value)
 		}
 	}
 	set("scheme", u.Scheme)
 	if u.User != nil {
-		t.RawSetString("user", glua.LString(u.User.Username()))
+		put("user", u.User.Username())
 		if password, ok := u.User.Password(); ok {
-			t.RawSetString("password", glua.LString(password))
+			put("password", password)
 		}
 	}
 	set("host", u.Host)
@@ -88,9 +90,9 @@ func urlParse(L *glua.LState) int {
 	if port, err := strconv.Atoi(u.Port()); err == nil {
 		t.RawSetString("port", glua.LNumber(port))
 	}
-	t.RawSetString("path", glua.LString(u.EscapedPath()))
+	put("path", u.EscapedPath())
 	if u.RawQuery != "" || u.ForceQuery {
-		t.RawSetString("query", glua.LString(u.RawQuery))
+		put("query", u.RawQuery)
 	}
 	set("fragment", u.EscapedFragment())
 	set("opaque", u.Opaque)

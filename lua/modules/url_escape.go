@@ -127,7 +127,8 @@ func urlDigit(c byte) byte {
 // without its ?. A name that is repeated has an array of its values; one
 // without = has "". + is a space.
 func urlQuery(L *glua.LState) int {
-	s := strings.TrimPrefix(L.CheckString(1), "?")
+	whole := L.CheckString(1)
+	s := strings.TrimPrefix(whole, "?")
 	urlSpend(L, len(s), 3)
 	run := vm.RunOf(L)
 	run.Charge(L, jsonObjectBytes)
@@ -145,16 +146,17 @@ func urlQuery(L *glua.LState) int {
 		if err := errors.Join(err1, err2); err != nil {
 			return urlFail(L, err)
 		}
+		part := vm.Part(L, whole, value)
 		switch before := t.RawGetString(name).(type) {
 		case *glua.LNilType:
-			t.RawSetString(strings.Clone(name), glua.LString(value))
+			t.RawSetString(strings.Clone(name), part)
 		case *glua.LTable:
-			before.Append(glua.LString(value))
+			before.Append(part)
 		default:
 			run.Charge(L, jsonTableBytes)
 			values := L.CreateTable(4, 0)
 			values.Append(before)
-			values.Append(glua.LString(value))
+			values.Append(part)
 			t.RawSetString(name, values)
 		}
 	}

@@ -58,6 +58,7 @@ func SetIndex(L *glua.LState, t, k, v glua.LValue) {
 
 func setThroughMeta(L *glua.LState, t, k, v glua.LValue) {
 	for range glua.MaxTableGetLoop {
+		vm.RunOf(L).SpendKey(L, k)
 		table, ok := t.(*glua.LTable)
 		if ok && table.RawGet(k) != glua.LNil {
 			RawSetIndex(L, table, k, v)
@@ -99,9 +100,7 @@ func RawSetIndex(L *glua.LState, t *glua.LTable, k, v glua.LValue) {
 			L.RaiseError("table index is NaN")
 		}
 	case glua.LString:
-		if len(key) > 256 {
-			vm.RunOf(L).Spend(L, len(key)/64) // it is hashed and compared
-		}
+		vm.RunOf(L).SpendKey(L, key)
 	case *glua.LNilType:
 		L.RaiseError("table index is nil")
 	}
@@ -167,6 +166,7 @@ const manyLost = 1000
 
 // next is the key after k and its value; nil is the end. k nil is the start.
 func next(L *glua.LState, t *glua.LTable, k glua.LValue) (key, value glua.LValue) {
+	vm.RunOf(L).SpendKey(L, k)
 	if lostKeys(t) > manyLost {
 		// How many it steps over is known to the engine only: measure.
 		began := time.Now()

@@ -66,10 +66,18 @@ func baseError(L *glua.LState) int {
 	value := L.Get(1)
 	level := optInt(L, 2, 1)
 	if glua.LVCanConvToString(value) && level > 0 {
-		value = glua.LString(where(L, level) + value.String())
+		value = positioned(L, level, value.String())
 	}
 	L.Error(value, 0)
 	return 0
+}
+
+// positioned is a message with the position of the function at a level before
+// it. It is charged.
+func positioned(L *glua.LState, level int, message string) glua.LString {
+	position := where(L, level)
+	charge(L, len(position)+len(message))
+	return glua.LString(position + message)
 }
 
 // where is the position of the function at a level, with a space behind it;
@@ -149,12 +157,15 @@ func basePairs(L *glua.LState, nextFunction *glua.LFunction) int {
 
 func rawEqual(L *glua.LState) int {
 	a, b := checkPresent(L, 1), checkPresent(L, 2)
+	vm.RunOf(L).SpendKey(L, a)
 	L.Push(glua.LBool(L.RawEqual(a, b)))
 	return 1
 }
 
 func rawGet(L *glua.LState) int {
-	L.Push(checkReadable(L, 1).RawGet(checkPresent(L, 2)))
+	t, k := checkReadable(L, 1), checkPresent(L, 2)
+	vm.RunOf(L).SpendKey(L, k)
+	L.Push(t.RawGet(k))
 	return 1
 }
 

@@ -110,11 +110,12 @@ func (c *coroutines) find(thread *glua.LState) *coroutine {
 	return c.known[weak.Make(thread)]
 }
 
-// add also forgets those that are gone, now and then.
+// add also forgets those that are gone, now and then, and those that died with
+// their request.
 func (c *coroutines) add(thread *glua.LState, made *coroutine) {
 	if len(c.known) >= c.sweep {
-		for pointer := range c.known {
-			if pointer.Value() == nil {
+		for pointer, old := range c.known {
+			if other := pointer.Value(); other == nil || other.Dead && old.run != made.run {
 				delete(c.known, pointer)
 			}
 		}
@@ -169,7 +170,7 @@ func (l *lib) coCreate(L *glua.LState) *glua.LState {
 	}
 	run.AddCoroutine(L, thread)
 	thread.SetContext(run)
-	l.threads.add(thread, &coroutine{run: run.Context(), slots: slots(thread)})
+	l.threads.add(thread, &coroutine{run: run.Context(), slots: vm.StackSlots(thread)})
 	return thread
 }
 
@@ -193,6 +194,7 @@ func (l *lib) resume(L *glua.LState) int {
 		made.slots = chargeStack(L, thread, made.slots)
 	}
 	if first := L.GetTop() - n + 1; n == 2 && L.Get(first) == glua.LFalse {
+		vm.RunOf(L).Caught(L, L.Get(first+1))
 		if message, ok := L.Get(first + 1).(glua.LString); ok && message == "lua callstack overflow" {
 			L.Replace(first+1, glua.LString("stack overflow"))
 		}
@@ -221,7 +223,8 @@ func (l *lib) prepare(L, thread *glua.LState) string {
 	return ""
 }
 
-// status may be asked for a thread of any kind.
+// status may be asked for a thread of any kind. One of a request that is over is
+// dead, and nothing but Dead may be looked at.
 func (l *lib) status(L, thread *glua.LState) string {
 	switch {
 	case thread.Dead:
@@ -250,7 +253,7 @@ func (l *lib) coRunning(L *glua.LState) int {
 
 func (l *lib) coWrap(L *glua.LState) int {
 	thread := l.coCreate(L)
-	L.Push(L.NewFunction(func(L *glua.LState) int {
+	resume := func(L *glua.LState) int {
 		if reason := l.prepare(L, thread); reason != "" {
 			L.Error(glua.LString(where(L, 1)+reason), 0)
 		}
@@ -259,12 +262,13 @@ func (l *lib) coWrap(L *glua.LState) int {
 		if first := L.GetTop() - n + 1; L.Get(first) == glua.LFalse {
 			failure := L.Get(first + 1)
 			if s, ok := failure.(glua.LString); ok {
-				failure = glua.LString(where(L, 1)) + s
+				failure = positioned(L, 1, string(s))
 			}
 			L.Error(failure, 0)
 		}
 		return n - 1
-	}))
+	}
+	L.Push(L.NewClosure(resume, thread)) // thread, so that vm.Live sees it
 	return 1
 }
 

@@ -88,8 +88,7 @@ func (l *lib) format(L *glua.LState) int {
 		l.convert(L, &b, &conversion, arg)
 		arg++
 	}
-	run.Charge(L, 16)
-	L.Push(glua.LString(b.text.String()))
+	L.Push(vm.Built(L, &b.text))
 	return 1
 }
 

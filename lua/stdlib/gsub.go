@@ -78,8 +78,7 @@ func gsub(L *glua.LState) int {
 	}
 	m.done()
 	b.add(s[min(from, len(s)):])
-	vm.RunOf(L).Charge(L, 16)
-	L.Push(glua.LString(b.text.String()))
+	L.Push(vm.Built(L, &b.text))
 	L.Push(glua.LNumber(count))
 	return 2
 }
@@ -131,7 +130,11 @@ func (m *matcher) expand(b *builder, s, e int, replacement string) {
 		case c == '0':
 			b.add(m.src[s:e])
 		case isDigit(c):
-			b.add(m.capture(int(c-'1'), s, e).String())
+			text, position := m.captured(int(c-'1'), s, e)
+			if position > 0 {
+				text = glua.LNumber(position).String()
+			}
+			b.add(text)
 		default:
 			b.addByte(c)
 		}

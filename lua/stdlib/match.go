@@ -246,22 +246,33 @@ func (m *matcher) backReference(s int, digit byte) int {
 	return s + captured.size
 }
 
-// capture is value i of a match of src[s:e].
+// capture is value i of a match of src[s:e], charged.
 func (m *matcher) capture(i, s, e int) glua.LValue {
+	text, position := m.captured(i, s, e)
+	if position > 0 {
+		vm.RunOf(m.L).Charge(m.L, 16)
+		return glua.LNumber(position)
+	}
+	return vm.Part(m.L, m.src, text)
+}
+
+// captured is value i of a match of src[s:e]: a position, if that isn't 0, or
+// a part of src.
+func (m *matcher) captured(i, s, e int) (text string, position int) {
 	if i >= m.level {
 		if i > 0 {
 			m.fail("invalid capture index")
 		}
-		return glua.LString(m.src[s:e])
+		return m.src[s:e], 0
 	}
 	switch captured := m.captures[i]; captured.size {
 	case capturePosition:
-		return glua.LNumber(captured.init + 1)
+		return "", captured.init + 1
 	case captureUnfinished:
 		m.fail("unfinished capture")
-		return nil
+		return "", 0
 	default:
-		return glua.LString(m.src[captured.init : captured.init+captured.size])
+		return m.src[captured.init : captured.init+captured.size], 0
 	}
 }
 
@@ -272,7 +283,6 @@ func (m *matcher) push(s, e int, whole bool) int {
 	if n == 0 && whole {
 		n = 1
 	}
-	vm.RunOf(m.L).Charge(m.L, 16*n)
 	for i := range n {
 		m.L.Push(m.capture(i, s, e))
 	}

@@ -2,7 +2,6 @@ package stdlib
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 
 	glua "github.com/yuin/gopher-lua"
@@ -32,6 +31,7 @@ func PCall(L *glua.LState, fn glua.LValue, args ...glua.LValue) (results []glua.
 	failure := thread.call(len(args))
 	l.leave(L, thread)
 	if failure != nil {
+		vm.RunOf(L).Caught(L, failure)
 		return []glua.LValue{failure}, false
 	}
 	for i := range thread.state.GetTop() {
@@ -50,6 +50,7 @@ func (l *lib) pcall(L *glua.LState) int {
 	failure := thread.call(n - 1)
 	l.leave(L, thread)
 	if failure != nil {
+		vm.RunOf(L).Caught(L, failure)
 		L.Push(glua.LFalse)
 		L.Push(l.rooted(fn, failure))
 		return 2
@@ -70,6 +71,7 @@ func (l *lib) xpcall(L *glua.LState) int {
 		L.Push(glua.LTrue)
 		return 1 + l.results(L, thread)
 	}
+	vm.RunOf(L).Caught(L, failure)
 	// The handler is protected too: its own error becomes the result.
 	second := l.enter(L)
 	second.state.Push(handler)
@@ -79,6 +81,7 @@ func (l *lib) xpcall(L *glua.LState) int {
 	L.SetTop(0)
 	L.Push(glua.LFalse)
 	if failure != nil {
+		vm.RunOf(L).Caught(L, failure)
 		L.Push(failure)
 		return 2
 	}
@@ -161,7 +164,7 @@ func (l *lib) enter(L *glua.LState) *protected {
 	} else {
 		run.Charge(L, threadBytes)
 		thread = &protected{state: l.newThread()}
-		thread.slots = slots(thread.state)
+		thread.slots = vm.StackSlots(thread.state)
 	}
 	run.Spend(L, 5)
 	thread.state.Env = L.Env
@@ -182,7 +185,7 @@ func (l *lib) leave(L *glua.LState, thread *protected) {
 // chargeStack charges what a thread's stack has grown by, and returns how
 // large it is.
 func chargeStack(L, thread *glua.LState, charged int) int {
-	size := slots(thread)
+	size := vm.StackSlots(thread)
 	if size > charged {
 		vm.RunOf(L).Charge(L, (size-charged)*16)
 	}
@@ -195,7 +198,7 @@ func (l *lib) release(thread *protected) {
 	thread.state.RemoveContext()
 	thread.state.SetTop(0)
 	thread.coroutine = nil
-	if len(l.threads.free) < maxFree && slots(thread.state) <= maxSlots {
+	if len(l.threads.free) < maxFree && vm.StackSlots(thread.state) <= maxSlots {
 		l.threads.free = append(l.threads.free, thread)
 	}
 }
@@ -254,30 +257,4 @@ func errorValue(caught any) glua.LValue {
 		}
 	}
 	return glua.LString(fmt.Sprint("internal error: ", caught))
-}
-
-var (
-	registryField = stateField()
-	slotsField    = registrySlots()
-)
-
-func stateField() int {
-	field, ok := reflect.TypeFor[glua.LState]().FieldByName("reg")
-	if !ok || field.Type.Kind() != reflect.Pointer {
-		panic("BUG: gopher-lua's LState has no reg")
-	}
-	return field.Index[0]
-}
-
-func registrySlots() int {
-	field, ok := reflect.TypeFor[glua.LState]().Field(registryField).Type.Elem().FieldByName("array")
-	if !ok || field.Type.Kind() != reflect.Slice {
-		panic("BUG: gopher-lua's registry has no array")
-	}
-	return field.Index[0]
-}
-
-// slots returns how large the stack of a thread has grown.
-func slots(L *glua.LState) int {
-	return reflect.ValueOf(L).Elem().Field(registryField).Elem().Field(slotsField).Len()
 }

@@ -59,8 +59,7 @@ func strSub(L *glua.LState) int {
 		L.Push(glua.LString(""))
 		return 1
 	}
-	vm.RunOf(L).Charge(L, 16)
-	L.Push(glua.LString(s[from-1 : to]))
+	L.Push(vm.Part(L, s, s[from-1:to]))
 	return 1
 }
 
@@ -207,7 +206,7 @@ func gmatch(L *glua.LState) int {
 	s, pattern := checkString(L, 1), checkString(L, 2)
 	vm.RunOf(L).Charge(L, 256)
 	from := 0
-	L.Push(L.NewFunction(func(L *glua.LState) int {
+	step := func(L *glua.LState) int {
 		m := matcher{L: L, src: s, pat: pattern}
 		for ; from <= len(s); from++ {
 			m.step()
@@ -226,6 +225,8 @@ func gmatch(L *glua.LState) int {
 		m.done()
 		L.Push(glua.LNil)
 		return 1
-	}))
+	}
+	// The strings stand in upvalues too, where vm.Live sees them.
+	L.Push(L.NewClosure(step, glua.LString(s), glua.LString(pattern)))
 	return 1
 }

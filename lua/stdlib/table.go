@@ -67,7 +67,7 @@ func tableConcat(L *glua.LState) int {
 			b.WriteString(separator)
 		}
 	}
-	L.Push(glua.LString(b.String()))
+	L.Push(vm.Built(L, &b))
 	return 1
 }
 

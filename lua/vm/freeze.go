@@ -26,7 +26,7 @@ func freeze(L *glua.LState, name string, frozen, content *glua.LTable) {
 	meta := L.CreateTable(0, 1)
 	meta.RawSetString("__index", content)
 	meta.RawSetString("__newindex", L.NewFunction(func(L *glua.LState) int {
-		L.RaiseError("%s is read-only: cannot set %q", name, L.ToString(2))
+		L.RaiseError("%s is read-only: cannot set %q", name, Clip(L.ToString(2)))
 		return 0
 	}))
 	meta.RawSetString("__metatable", glua.LFalse)

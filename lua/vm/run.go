@@ -200,9 +200,9 @@ func (r *Run) inTime(now int64) bool {
 // while now and then: goroutines that are always ready keep the scheduler from
 // looking at the network, so that everybody else's requests would wait.
 const (
-	longRun   = 1e6 // nanoseconds of running
-	restAfter = 500e3
-	rest      = 250 * time.Microsecond
+	longRun   = 1e6   // nanoseconds of running
+	restAfter = 500e3 // nanoseconds of running; the rest is as long
+	maxRest   = 20e6
 )
 
 // share lets others run: those who wait for the VM and, from long runs,
@@ -215,7 +215,7 @@ func (r *Run) share() {
 		}
 		r.worked, r.since = r.ran, nanotime()
 	case r.ran-r.worked > restAfter && r.ran > longRun:
-		r.lock.pass(func() { time.Sleep(rest) })
+		r.lock.pass(func() { time.Sleep(time.Duration(min(r.ran-r.worked, maxRest))) })
 		r.worked, r.since = r.ran, nanotime()
 	case r.lock.waiting.Load() > 0:
 		r.lock.pass(runtime.Gosched)

@@ -8,9 +8,8 @@
 ---@field body string
 local message = {}
 
---- The body, decoded, or nil and a message.
+--- The body, decoded; what isn't JSON fails the test.
 ---@return any value
----@return string? message
 function message:json() end
 
 --- The first value of a field, or nil.
@@ -36,6 +35,8 @@ function message:cookie(name) end
 ---@field method string
 ---@field path string
 ---@field query string
+---@field url string path and query
+---@field host string
 
 ---@class keystone.test.RequestOptions
 ---@field headers? table<string, string|string[]>
@@ -91,6 +92,7 @@ function fail(message) end
 ---@field headers? table<string, string|string[]>
 ---@field body? string
 ---@field json? any
+---@field form? table<string, string>
 ---@field chunks? string[]
 ---@field delay? number seconds
 ---@field fail? "close"|"partial"|"timeout"
@@ -105,7 +107,7 @@ function fail(message) end
 ---@field last keystone.test.Received? the last request
 ---@field respond fun(answer: keystone.test.Answers, ...: keystone.test.Answers)
 ---@field on fun(method: string, path: string, answer: keystone.test.Answers, ...: keystone.test.Answers)
----@field fail fun(how?: "refuse"|"close"|"partial"|"timeout")
+---@field fail fun(how: "refuse"|"close"|"partial"|"timeout")
 
 --- The tenant's first service; upstream(name) is the one of that name.
 ---@class keystone.test.Upstream: keystone.test.Mock
@@ -147,30 +149,30 @@ function gateway.log() end
 function gateway.errors() end
 
 ---@class keystone.test.Expectation
----@field equals fun(self: keystone.test.Expectation, value: any) deeply
----@field is_nil fun(self: keystone.test.Expectation)
----@field is_true fun(self: keystone.test.Expectation)
----@field is_false fun(self: keystone.test.Expectation)
----@field is_empty fun(self: keystone.test.Expectation)
----@field is_a fun(self: keystone.test.Expectation, type: string)
----@field contains fun(self: keystone.test.Expectation, part: any)
----@field matches fun(self: keystone.test.Expectation, pattern: string)
----@field errors fun(self: keystone.test.Expectation, part?: string)
----@field at_least fun(self: keystone.test.Expectation, bound: number)
----@field at_most fun(self: keystone.test.Expectation, bound: number)
----@field has_length fun(self: keystone.test.Expectation, n: integer)
----@field not_equals fun(self: keystone.test.Expectation, value: any)
----@field is_not_nil fun(self: keystone.test.Expectation)
----@field is_not_true fun(self: keystone.test.Expectation)
----@field is_not_false fun(self: keystone.test.Expectation)
----@field is_not_empty fun(self: keystone.test.Expectation)
----@field is_not_a fun(self: keystone.test.Expectation, type: string)
----@field not_contains fun(self: keystone.test.Expectation, part: any)
----@field not_matches fun(self: keystone.test.Expectation, pattern: string)
----@field not_errors fun(self: keystone.test.Expectation, part?: string)
----@field not_at_least fun(self: keystone.test.Expectation, bound: number)
----@field not_at_most fun(self: keystone.test.Expectation, bound: number)
----@field not_has_length fun(self: keystone.test.Expectation, n: integer)
+---@field equals fun(self: keystone.test.Expectation, value: any): keystone.test.Expectation deeply
+---@field is_nil fun(self: keystone.test.Expectation): keystone.test.Expectation
+---@field is_true fun(self: keystone.test.Expectation): keystone.test.Expectation
+---@field is_false fun(self: keystone.test.Expectation): keystone.test.Expectation
+---@field is_empty fun(self: keystone.test.Expectation): keystone.test.Expectation
+---@field is_a fun(self: keystone.test.Expectation, type: string): keystone.test.Expectation
+---@field contains fun(self: keystone.test.Expectation, part: any): keystone.test.Expectation
+---@field matches fun(self: keystone.test.Expectation, pattern: string): keystone.test.Expectation
+---@field errors fun(self: keystone.test.Expectation, part?: string): keystone.test.Expectation
+---@field at_least fun(self: keystone.test.Expectation, bound: number): keystone.test.Expectation
+---@field at_most fun(self: keystone.test.Expectation, bound: number): keystone.test.Expectation
+---@field has_length fun(self: keystone.test.Expectation, n: integer): keystone.test.Expectation
+---@field not_equals fun(self: keystone.test.Expectation, value: any): keystone.test.Expectation
+---@field is_not_nil fun(self: keystone.test.Expectation): keystone.test.Expectation
+---@field is_not_true fun(self: keystone.test.Expectation): keystone.test.Expectation
+---@field is_not_false fun(self: keystone.test.Expectation): keystone.test.Expectation
+---@field is_not_empty fun(self: keystone.test.Expectation): keystone.test.Expectation
+---@field is_not_a fun(self: keystone.test.Expectation, type: string): keystone.test.Expectation
+---@field not_contains fun(self: keystone.test.Expectation, part: any): keystone.test.Expectation
+---@field not_matches fun(self: keystone.test.Expectation, pattern: string): keystone.test.Expectation
+---@field not_errors fun(self: keystone.test.Expectation, part?: string): keystone.test.Expectation
+---@field not_at_least fun(self: keystone.test.Expectation, bound: number): keystone.test.Expectation
+---@field not_at_most fun(self: keystone.test.Expectation, bound: number): keystone.test.Expectation
+---@field not_has_length fun(self: keystone.test.Expectation, n: integer): keystone.test.Expectation
 
 ---@param value any
 ---@return keystone.test.Expectation
