@@ -93,7 +93,7 @@ func (c *call) requestProperty(L *glua.LState, name string) glua.LValue {
 // refuseSet is the error of request.x = y.
 func refuseSet(what string) glua.LGFunction {
 	return func(L *glua.LState) int {
-		L.RaiseError("%s.%s can't be assigned to: use %s:set_…(), or %s:set(key, value) for values of your own", what, L.ToString(2), what, what)
+		L.RaiseError("%s.%s can't be assigned to: use %s:set_…(), or %s:set(key, value) for values of your own", what, vm.Clip(L.ToString(2)), what, what)
 		return 0
 	}
 }
@@ -185,7 +185,7 @@ func (c *call) all(L *glua.LState, h http1.Header, name string, visible func(*ht
 func fieldName(L *glua.LState, n int) string {
 	name := L.CheckString(n)
 	if len(name) > maxFieldName || !isToken(name) {
-		L.ArgError(n, fmt.Sprintf("%q is not the name of a header field", clipTo(name, 60)))
+		L.ArgError(n, fmt.Sprintf("%q is not the name of a header field", vm.Clip(name)))
 	}
 	return name
 }
@@ -238,13 +238,6 @@ const (
 	maxFieldValue = 16 << 10
 	maxFields     = 200
 )
-
-func clipTo(s string, n int) string {
-	if len(s) > n {
-		return s[:n] + "…"
-	}
-	return s
-}
 
 // framing fields are the gateway's: what a script says of them is ignored, so
 // that it can copy whole headers.
@@ -453,7 +446,7 @@ func requestSetMethod(L *glua.LState) int {
 	c.before(L, "request:set_method")
 	method := L.CheckString(n)
 	if !isToken(method) || len(method) > 32 || method == "CONNECT" || method == "TRACE" {
-		L.ArgError(n, fmt.Sprintf("%q is not a method that can be sent on", clipTo(method, 40)))
+		L.ArgError(n, fmt.Sprintf("%q is not a method that can be sent on", vm.Clip(method)))
 	}
 	c.req.Method = view(method)
 	return 0

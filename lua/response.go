@@ -8,6 +8,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 )
 
@@ -56,7 +57,7 @@ func setResponseProperty(L *glua.LState) int {
 	case "body":
 		c.replaceBody(L, L.CheckString(3))
 	default:
-		L.RaiseError("response.%s can't be assigned to", L.ToString(2))
+		L.RaiseError("response.%s can't be assigned to", vm.Clip(L.ToString(2)))
 	}
 	return 0
 }
@@ -271,7 +272,7 @@ func responseCookie(L *glua.LState) int {
 	case "None", "none":
 		cookie.SameSite = http.SameSiteNoneMode
 	default:
-		L.ArgError(n, fmt.Sprintf("same_site is %q, expected Lax, Strict or None", clipTo(site, 20)))
+		L.ArgError(n, fmt.Sprintf("same_site is %q, expected Lax, Strict or None", vm.Clip(site)))
 	}
 	if err := cookie.Valid(); err != nil {
 		L.ArgError(n, err.Error())

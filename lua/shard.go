@@ -146,9 +146,12 @@ func (sh *shard) module(name string) *glua.LTable {
 
 // openGlobals opens the modules that a program uses without require.
 func (sh *shard) openGlobals(p *vm.Program) {
+	globals := sh.main.G.Global
 	for _, g := range p.Reads {
-		if globalModules[g.Name] && sh.main.G.Global.RawGetString(g.Name) == glua.LNil {
-			sh.main.G.Global.RawSetString(g.Name, sh.module(g.Name))
+		for name := range globalModules {
+			if (g.Name == name || g.Name == "_G") && globals.RawGetString(name) == glua.LNil {
+				globals.RawSetString(name, sh.module(name))
+			}
 		}
 	}
 }
@@ -209,6 +212,9 @@ func (sh *shard) roots() []glua.LValue {
 // own directory, which is loaded once in each VM.
 func (sh *shard) require(L *glua.LState) int {
 	name := L.CheckString(1)
+	if len(name) > maxModuleName {
+		L.ArgError(1, "there is no module "+vm.Clip(name))
+	}
 	if short, ok := strings.CutPrefix(name, "keystone."); ok {
 		t := sh.module(short)
 		if t == nil {
@@ -252,6 +258,9 @@ func (sh *shard) require(L *glua.LState) int {
 	L.Push(value)
 	return 1
 }
+
+// maxModuleName bounds the argument of require, in bytes.
+const maxModuleName = 200
 
 // instantiate makes the function of a program while another runs.
 func (sh *shard) instantiate(p *vm.Program) (*glua.LFunction, error) {

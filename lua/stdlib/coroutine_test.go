@@ -2,7 +2,6 @@ package stdlib_test
 
 import (
 	"context"
-	"strings"
 	"testing"
 
 	glua "github.com/yuin/gopher-lua"
@@ -81,9 +80,15 @@ func TestCoroutineOfAnotherRun(t *testing.T) {
 	run.End()
 	run.Begin(t.Context(), lock, vmtest.Limits())
 	defer run.End()
-	for _, chunk := range []string{`return pcall(coroutine.resume, co)`, `return pcall(f)`} {
-		if got := eval(main, chunk); !strings.Contains(got, "coroutine of another request") {
-			t.Errorf("%s: %s", chunk, got)
+	for _, c := range (cases{
+		{`return pcall(coroutine.resume, co)`, `false "cannot resume a coroutine of another request"`},
+		{`return pcall(f)`, `false "cannot resume a coroutine of another request"`},
+		{`return coroutine.status(co), type(co), co == co, tostring(co):match("^thread: 0x") ~= nil`, `"dead" "thread" true true`},
+		{`return pcall(function() return co.x end)`, `false "<string>:1: attempt to index a non-table object(thread) with key 'x'"`},
+		{`for i = 1, 90 do coroutine.wrap(function() end)() end return coroutine.status(co), (pcall(coroutine.resume, co)), (pcall(f))`, `"dead" false false`},
+	}) {
+		if got := eval(main, c.chunk); got != c.want {
+			t.Errorf("%s\n got %s\nwant %s", c.chunk, got, c.want)
 		}
 	}
 }
