@@ -84,7 +84,7 @@ func (s *Scripts) Serve(x Exchange, hint uint64) error {
 	}
 	c := sh.takeCall()
 	err = c.serve(x)
-	if err == errNoScript { //nolint:errorlint // it is never wrapped
+	if err == errNoScript {
 		missing := c.missing
 		c.end(nil)
 		s.release(sh)

@@ -47,11 +47,11 @@ type Call struct {
 	Request    Request
 	Payload    []byte // all of a body that is not streamed
 	Timeouts   Timeouts
-	Expiry     int64 // socket.Nanotime at which the whole request ends; 0 is never
-	HEAD       bool  // the method is HEAD
-	Idempotent bool  // RFC 9110 §9.2.2
+	Expiry     int64   // socket.Nanotime at which the whole request ends; 0 is never
+	HEAD       bool    // the method is HEAD
+	Idempotent bool    // RFC 9110 §9.2.2
 	Only       *Target // the one to use, if not nil
-	Streaming  bool  // the body is streamed by Request.Upload, so it can't be sent twice
+	Streaming  bool    // the body is streamed by Request.Upload, so it can't be sent twice
 
 	// Filled in by Do, also when it fails.
 	Target      *Target

@@ -64,15 +64,20 @@ func (t *Target) dial(_ string, timeout time.Duration) (_ net.Conn, err error) {
 // connectAside connects on a goroutine of its own, which ends with it: the
 // request's stack would otherwise stay as deep as dialling is, for as long as
 // the request waits for its answer.
-func (t *Target) connectAside(ctx context.Context) (conn net.Conn, err error) {
-	done := make(chan struct{})
+func (t *Target) connectAside(ctx context.Context) (net.Conn, error) {
+	type outcome struct {
+		conn net.Conn
+		err  error
+	}
+	done := make(chan outcome, 1)
 	go func() {
-		defer close(done)
-		defer t.registry.recoverInto(&err, "dial")
-		conn, err = t.connect(ctx, t.openSocket)
+		var o outcome
+		defer func() { done <- o }()
+		defer t.registry.recoverInto(&o.err, "dial")
+		o.conn, o.err = t.connect(ctx, t.openSocket)
 	}()
-	<-done
-	return conn, err
+	o := <-done
+	return o.conn, o.err
 }
 
 // openSocket opens what requests use. Probes do with less: a net.Conn whose
