@@ -79,7 +79,7 @@ func concat(L *glua.LState) int {
 	for i := 1; i <= n; i++ {
 		appendValue(&joined, L.Get(i))
 	}
-	L.Push(glua.LString(joined.String()))
+	L.Push(Built(L, &joined))
 	return 1
 }
 

@@ -33,6 +33,8 @@ func (w *walker) visit(v glua.LValue) {
 		w.bytes += int64(len(v)) + 16
 	case glua.LNumber:
 		w.bytes += 16
+	case *glua.LState: // a coroutine, whose stack has ended with its run
+		w.bytes += 500
 	case *glua.LTable, *glua.LFunction, *glua.LUserData:
 		if !w.seen[v] {
 			w.seen[v] = true
@@ -78,6 +80,9 @@ func (w *walker) expand(v glua.LValue) {
 		}
 	case *glua.LUserData:
 		w.bytes += 100
+		if sized, ok := v.Value.(Sized); ok {
+			w.bytes += int64(sized.Size())
+		}
 		w.visit(v.Metatable)
 	}
 }

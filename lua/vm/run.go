@@ -214,7 +214,7 @@ func (r *Run) share() {
 			r.exhaust(OutOfTime, "too many requests of the tenant run scripts for long")
 		}
 		r.worked, r.since = r.ran, nanotime()
-	case r.ran-r.worked > restAfter && r.ran > longRun:
+	case r.long && r.ran-r.worked > restAfter:
 		r.lock.pass(func() { time.Sleep(time.Duration(min(r.ran-r.worked, maxRest))) })
 		r.worked, r.since = r.ran, nanotime()
 	case r.lock.waiting.Load() > 0:
