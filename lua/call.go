@@ -160,7 +160,9 @@ func (c *call) end(err error) {
 	c.scratch = c.scratch[:0]
 	c.params.Reset()
 	c.scope.Reset()
-	clear(c.values)
+	if len(c.values) > 0 {
+		clear(c.values)
+	}
 	if sh := c.shard; len(sh.free) < maxFree && vm.StackSlots(c.L) <= keptStack {
 		sh.free = append(sh.free, c)
 	}
