@@ -42,5 +42,5 @@ func StackSlots(L *glua.LState) int {
 	if registry == nil {
 		return 0
 	}
-	return len(*(*[]glua.LValue)(unsafe.Add(registry, slotsOffset))) //nolint:gosec // G103: likewise
+	return len(*(*[]glua.LValue)(unsafe.Add(registry, slotsOffset)))
 }
