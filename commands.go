@@ -106,6 +106,7 @@ func serve(file string, config *proxy.Config, demo bool) error {
 func runCheck(args []string) error {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	file := flags.String("config", "config.yaml", "configuration `file`")
+	strict := flags.Bool("strict", false, "end with status 1 if there are warnings")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
@@ -130,6 +131,9 @@ func runCheck(args []string) error {
 	fmt.Printf("%s is fine: %s, %s\n", *file, counted(len(config.Tenants), "tenant"), counted(targets, "target"))
 	for _, warning := range warnings {
 		fmt.Println("warning: " + warning)
+	}
+	if *strict && len(warnings) > 0 {
+		return errReported
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func (sh *shard) newCall() *call {
 // Serve runs the chain for a request. When it returns nil, the exchange's
 // response is complete but for a target's body. hint spreads requests over
 // VMs. An error is *Error for a script's failure; *MethodError, ErrNotFound,
-// ErrQuarantined and ErrBusy are answers to give; others are the exchange's.
+// *QuarantineError and ErrBusy are answers to give; others are the exchange's.
 func (s *Scripts) Serve(x Exchange, hint uint64) error {
 	s.stats.Runs.Add(1)
 	sh, err := s.acquire(hint)
@@ -127,8 +127,8 @@ func (c *call) serve(x Exchange) error {
 	if s == nil {
 		return errNoScript
 	}
-	if c.quarantined(s) {
-		return ErrQuarantined
+	if err := c.quarantined(s); err != nil {
+		return err
 	}
 	c.run.Begin(background, c.shard.lock, &c.shard.owner.limits)
 	L := c.L
@@ -222,8 +222,8 @@ func (c *call) advance(L *glua.LState, at position) {
 	s, after := c.resolve(at)
 	switch {
 	case s != nil:
-		if c.quarantined(s) {
-			c.shard.raise(L, ErrQuarantined)
+		if err := c.quarantined(s); err != nil {
+			c.shard.raise(L, err)
 		}
 		d := c.depth
 		L.Call(c.prepare(L, s, after), 0)
@@ -258,13 +258,14 @@ func (c *call) prepare(L *glua.LState, s *step, after position) (arguments int) 
 	return 3
 }
 
-// quarantined reports whether a step must not run.
-func (c *call) quarantined(s *step) bool {
-	if !s.script.quarantined(c.shard.owner.now) {
-		return false
+// quarantined returns why a step must not run, or nil.
+func (c *call) quarantined(s *step) error {
+	left := s.script.quarantined(c.shard.owner.now)
+	if left == 0 {
+		return nil
 	}
 	c.shard.owner.stats.Quarantined.Add(1)
-	return true
+	return &QuarantineError{Script: s.script.name, Left: left}
 }
 
 // next is the function next of the frame d.

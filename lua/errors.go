@@ -35,11 +35,20 @@ func (e *Error) Limited() bool { return e.Kind != KindError && e.Kind != KindLoa
 
 // Errors that a request ends with for other reasons than a script's failure.
 var (
-	ErrQuarantined = errors.New("the script is in quarantine")
 	ErrBusy        = errors.New("too many requests wait for the tenant's scripts")
 	ErrNotFound    = errors.New("no route of the scripts matches, and there is no pool")
 	ErrGone        = errors.New("the client went away")
 )
+
+// QuarantineError says that a script isn't run for a while.
+type QuarantineError struct {
+	Script string
+	Left   time.Duration
+}
+
+func (e *QuarantineError) Error() string {
+	return fmt.Sprintf("the script %s is in quarantine for another %v", e.Script, e.Left.Round(time.Millisecond))
+}
 
 // MethodError says that a path has routes, but none for the method.
 type MethodError struct{ Allow string }

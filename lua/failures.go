@@ -51,7 +51,7 @@ func (s *Scripts) failed(x Exchange, err error, blamed *step, exhausted *vm.Exha
 	}
 	failed, ok := errors.AsType[*Error](err)
 	if !ok {
-		if errors.Is(err, ErrQuarantined) {
+		if errors.As(err, new(*QuarantineError)) {
 			return s.instead(x, err, forwarded)
 		}
 		return err
@@ -111,7 +111,7 @@ func (s *Scripts) quarantine(blamed *step) {
 	if length == 0 {
 		return
 	}
-	s.options.Log.Warn().Str("script", blamed.script.name).Dur("for", length).
+	s.options.Log.Warn().Str("script", blamed.script.name).Str("for", length.String()).
 		Msg("the script has used up its limits several times in a row: it is in quarantine")
 }
 

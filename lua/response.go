@@ -404,6 +404,10 @@ func headersMeta(L *glua.LState, ofResponse bool) *glua.LTable {
 		}))
 		return 1
 	}))
+	meta.RawSetString("__call", L.NewFunction(func(L *glua.LState) int { // request:headers()
+		L.SetTop(1)
+		return 1
+	}))
 	meta.RawSetString("__metatable", glua.LFalse)
 	meta.RawSetString("__len", L.NewFunction(func(L *glua.LState) int {
 		L.Push(glua.LNumber(len(header(callOf(L)))))

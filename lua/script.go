@@ -22,10 +22,13 @@ const (
 	lastQuarantine  = time.Minute
 )
 
-// quarantined reports whether the script must not run.
-func (s *script) quarantined(now func() int64) bool {
+// quarantined returns for how long the script must not run; 0 is not at all.
+func (s *script) quarantined(now func() int64) time.Duration {
 	until := s.until.Load()
-	return until != 0 && now() < until
+	if until == 0 {
+		return 0
+	}
+	return max(0, time.Duration(until-now()))
 }
 
 // succeeded ends a row of failures.

@@ -173,6 +173,12 @@ func (x *exchange) account() {
 	if x.tenant != nil {
 		e.Str("tenant", x.tenant.name).Str("route", x.tenant.route)
 	}
+	if x.script.request.Route != "" {
+		e.Str("script_route", x.script.request.Route)
+	}
+	if x.tenant != nil && x.tenant.scripts != nil && x.call.Attempts == 0 && x.code == "" {
+		e.Str("answered_by", "script")
+	}
 	if x.call.Target != nil {
 		e.Str("target", x.call.Target.Name())
 	}

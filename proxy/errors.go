@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
@@ -124,14 +125,17 @@ func faultOfScripts(err error) *Fault {
 		fault.Allow = wrong.Allow
 		return &fault
 	}
+	if quarantine, ok := errors.AsType[*lua.QuarantineError](err); ok {
+		fault := *faultQuarantine
+		fault.RetryAfter = max(1, int((quarantine.Left+time.Second-1)/time.Second))
+		return &fault
+	}
 	failed, ok := errors.AsType[*lua.Error](err)
 	switch {
 	case ok && failed.Limited():
 		return faultScriptLimit
 	case ok:
 		return faultScript
-	case errors.Is(err, lua.ErrQuarantined):
-		return faultQuarantine
 	case errors.Is(err, lua.ErrBusy):
 		return faultScriptsBusy
 	case errors.Is(err, lua.ErrNotFound):

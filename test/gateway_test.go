@@ -123,13 +123,17 @@ func (g *gateway) write(t *testing.T, config string) {
 	}
 }
 
-// awaitReady returns when the public listener accepts connections.
+// awaitReady returns when the listeners accept connections: the public one is
+// opened first; a gateway without the admin one has no more than a moment.
 func (g *gateway) awaitReady(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(pollPause) {
-		conn, err := net.Dial("tcp", g.address)
-		if err == nil {
-			_ = conn.Close()
+		if accepts(g.address) {
+			for moment := time.Now().Add(time.Second); time.Now().Before(moment) && !accepts(g.admin); time.Sleep(pollPause) {
+				if strings.Contains(g.output.String(), "listening") {
+					break
+				}
+			}
 			return
 		}
 		select {
@@ -139,6 +143,15 @@ func (g *gateway) awaitReady(t *testing.T) {
 		}
 	}
 	t.Fatalf("the gateway doesn't listen on %s after %v\n%s", g.address, patience, g.output)
+}
+
+// accepts reports whether something listens on an address.
+func accepts(address string) bool {
+	conn, err := net.Dial("tcp", address)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err == nil
 }
 
 // stop ends the process and checks how it ended. Its output is shown when the

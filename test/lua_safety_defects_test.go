@@ -76,6 +76,9 @@ func holes() []hole {
 // TestLuaSafetyHoles runs each hole in a gateway of its own: requests end soon
 // after lua.timeout, the heap stays bounded, and the tenant b is served.
 func TestLuaSafetyHoles(t *testing.T) {
+	if raceEnabled {
+		t.Skip("limits of time and memory hold without the race detector's own")
+	}
 	for _, h := range holes() {
 		t.Run(h.name, func(t *testing.T) {
 			d := startDuel(t, "quarantine_after: 0", h.attack)

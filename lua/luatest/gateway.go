@@ -215,11 +215,9 @@ func parseEntry(line []byte) (e entry, ok bool) {
 		return text
 	}
 	e.level, e.message = take("level"), take("message")
-	switch script := fields["script"].(type) {
-	case bool:
-		e.script = script
-		delete(fields, "script")
-	case string:
+	e.script, _ = fields["by_script"].(bool)
+	delete(fields, "by_script")
+	if fields["script"] != nil {
 		e.name, e.kind, e.stack = take("script"), take("kind"), take("stack")
 		if e.message == "a script failed" {
 			e.failure = take("error")

@@ -197,7 +197,7 @@ func TestHostile(t *testing.T) {
 		{"loop", "while true do end", "took longer than"},
 		{"loop in pcall", "while true do pcall(function() while true do end end) end", "took longer than"},
 		{"recursion", "local function f() return 1 + f() end f()", "stack overflow"},
-		{"strings", "local s = 'x' while true do s = s .. s end", "MiB of memory"},
+		{"strings", "local s = 'x' while true do s = s .. s end", ""},
 		{"tables", "local t = {} for i = 1, 1e9 do t[i] = {} end", ""},
 		{"pattern", "expect(('a'):rep(30)):matches(('a*'):rep(30) .. 'b')", ""},
 		{"mock's loop", "upstream.respond(function() while true do end end) request('GET', '/', {timeout = 0.05})", "no complete response within"},

@@ -152,7 +152,7 @@ func logWrite(L *glua.LState, t *Tenant, level zerolog.Level, message string, fi
 	if n > logMaxLines+1 {
 		return
 	}
-	event := t.Log.WithLevel(level).Bool("script", true)
+	event := t.Log.WithLevel(level).Bool("by_script", true)
 	if owner, ok := run.Owner.(Logging); ok {
 		owner.AppendLog(event)
 	}
@@ -192,7 +192,7 @@ func logName(k glua.LValue) string {
 	}
 	switch name {
 	case zerolog.LevelFieldName, zerolog.TimestampFieldName, zerolog.MessageFieldName, zerolog.ErrorFieldName,
-		zerolog.CallerFieldName, "level", "time", "message", "tenant", "request_id", "method", "path", "script":
+		zerolog.CallerFieldName, "level", "time", "message", "tenant", "request_id", "method", "path", "script", "by_script":
 		return "field_" + name
 	}
 	return name

@@ -32,14 +32,14 @@ func newLogVM(t *testing.T) *textVM {
 
 func TestLog(t *testing.T) {
 	t.Parallel()
-	const begin, end = `"script":true,"request_id":"r1",`, "}\n"
+	const begin, end = `"by_script":true,"request_id":"r1",`, "}\n"
 	tests := []struct{ name, code, want string }{
 		{"levels", `log.debug("d") log.warn("w") log.error("e")`,
 			`{"level":"warn",` + begin + `"message":"w"}` + "\n" + `{"level":"error",` + begin + `"message":"e"` + end},
 		{"call", `call("m", {n=1.5})`, `{"level":"info",` + begin + `"n":1.5,"message":"m"` + end},
 		{"print", `print("a", 1, nil, {}, print, setmetatable({}, {__tostring = function() return "T" end}))`,
 			`{"level":"info",` + begin + `"message":"a\t1\tnil\ttable\tfunction\tT"` + end},
-		{"nothing printed", `print()`, `{"level":"info",` + `"script":true,"request_id":"r1"` + end},
+		{"nothing printed", `print()`, `{"level":"info",` + `"by_script":true,"request_id":"r1"` + end},
 		{"reserved names", `log.info("m", {level="x", tenant="y", request_id="z", script=false, time=1, message=2, error=3})`,
 			`{"level":"info",` + begin + `"field_level":"x","field_tenant":"y","field_request_id":"z","field_script":false,"field_time":1,"field_message":2,"field_error":3,"message":"m"` + end},
 		{"values", `local f = {} f.a = {} f.b = print f[1] = true f.c = 0/0 f.d = "\n\0" log.info(nil, f)`,

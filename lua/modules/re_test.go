@@ -113,14 +113,8 @@ func TestRELimits(t *testing.T) {
 			limits := vmtest.Limits()
 			limits.Timeout = 100 * time.Millisecond
 			v := newTextVM(t, limits)
-			start := time.Now()
 			if err := v.L.DoString(code); err == nil || v.run.Exhausted() == nil {
 				t.Fatalf("error %v, exhausted %v", err, v.run.Exhausted())
-			}
-			if took := time.Since(start); took > 5*time.Second {
-				t.Errorf("took %v", took)
-			} else {
-				t.Logf("%s after %v", v.run.Exhausted().Reason, took)
 			}
 		})
 	}

@@ -413,18 +413,20 @@ function response_header(response, name, value) end
 ---@param ... string|number
 function response_write(response, ...) end
 
---- Returns body, status and fields; nil, a message and {} if there is no response. Fields that belong to the connection are left out of what is sent.
+--- Returns body, status and fields; "", 0, {} and a message if there is no response. Fields that belong to the connection are left out of what is sent.
 ---@param url string
 ---@param headers? table<string, string>
----@return string? body
----@return integer|string status or the message
+---@return string body
+---@return integer status
 ---@return table<string, string|string[]> headers
+---@return string? message
 function http_get(url, headers) end
 
 ---@param url string
 ---@param body? string
 ---@param headers? table<string, string>
----@return string? body
----@return integer|string status or the message
+---@return string body
+---@return integer status
 ---@return table<string, string|string[]> headers
+---@return string? message
 function http_post(url, body, headers) end
