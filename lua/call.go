@@ -46,6 +46,7 @@ type frame struct {
 	after  position
 	open   bool // it has been called and has not returned
 	called bool // it has called next
+	trial  bool // its script was in quarantine until it began
 }
 
 // position is a place in the chain: among the tenant's middleware, or after
@@ -88,6 +89,7 @@ func (s *Scripts) Serve(x Exchange, hint uint64) error {
 		missing := c.missing
 		c.end(nil)
 		s.release(sh)
+		x.Unbound()
 		if missing == nil {
 			return x.Forward()
 		}
@@ -102,6 +104,7 @@ func (s *Scripts) Serve(x Exchange, hint uint64) error {
 	exhausted := c.run.Exhausted()
 	c.end(err)
 	s.release(sh)
+	x.Unbound()
 	if err == nil {
 		return nil
 	}
@@ -147,7 +150,7 @@ func (c *call) end(err error) {
 	for i := range c.frames {
 		f := &c.frames[i]
 		if f.step != nil {
-			f.step.script.succeeded()
+			f.step.script.succeeded(f.trial)
 		}
 		*f = frame{}
 	}
@@ -246,7 +249,7 @@ func (c *call) prepare(L *glua.LState, s *step, after position) (arguments int) 
 		c.frames = append(c.frames, frame{})
 		c.nexts = append(c.nexts, c.shard.main.NewFunction(func(L *glua.LState) int { return c.next(L, d) }))
 	}
-	c.frames[d] = frame{step: s, after: after, open: true}
+	c.frames[d] = frame{step: s, after: after, open: true, trial: s.script.onTrial()}
 	c.depth++
 	L.Push(s.fn)
 	L.Push(c.request)
@@ -373,6 +376,9 @@ func (c *call) choose() {
 	case notFound.step != nil && !wrong:
 		c.endWith(notFound)
 	case c.exchange.HasPool():
+		if wrong {
+			c.addNeighbours()
+		}
 	case wrong:
 		allow := chain.routes.AppendAllow(nil, c.req.Below)
 		if len(allow) == 0 {
@@ -383,6 +389,19 @@ func (c *call) choose() {
 		c.missing = ErrNotFound
 	}
 	c.plan = c.scratch
+}
+
+// addNeighbours adds the middleware around the routes of the path that are for
+// other methods: what guards GET must guard a POST to the pool too.
+func (c *call) addNeighbours() {
+	routes := c.shard.chain.routes
+	for _, path := range [][]byte{c.req.Below, c.req.Key} {
+		for _, method := range routes.Allow(path) {
+			if r, _, outcome := routes.Match([]byte(method), path, &c.scope); outcome == pattern.Found {
+				c.addSteps(r.chain)
+			}
+		}
+	}
 }
 
 // endWith makes a handler the end of the plan, behind the middleware of the group
@@ -427,9 +446,11 @@ func (c *call) getHead() bool {
 }
 
 // addScope adds the middleware of a scope to the plan, each once.
-func (c *call) addScope(s *scope) {
+func (c *call) addScope(s *scope) { c.addSteps(s.steps) }
+
+func (c *call) addSteps(steps []*step) {
 next:
-	for _, step := range s.steps {
+	for _, step := range steps {
 		for _, have := range c.scratch {
 			if have == step {
 				continue next

@@ -35,9 +35,9 @@ func (e *Error) Limited() bool { return e.Kind != KindError && e.Kind != KindLoa
 
 // Errors that a request ends with for other reasons than a script's failure.
 var (
-	ErrBusy        = errors.New("too many requests wait for the tenant's scripts")
-	ErrNotFound    = errors.New("no route of the scripts matches, and there is no pool")
-	ErrGone        = errors.New("the client went away")
+	ErrBusy     = errors.New("too many requests wait for the tenant's scripts")
+	ErrNotFound = errors.New("no route of the scripts matches, and there is no pool")
+	ErrGone     = errors.New("the client went away")
 )
 
 // QuarantineError says that a script isn't run for a while.

@@ -46,6 +46,9 @@ type Exchange interface {
 	// Watch calls cancel if the client goes away before the function that it
 	// returns is called.
 	Watch(cancel func()) (end func())
+	// Unbound says that no script runs any more, so that lua.total_timeout
+	// doesn't bound the rest.
+	Unbound()
 	// Restore undoes all that scripts have changed about the request.
 	Restore() error
 	// AppendLog adds what identifies the request to a log line.

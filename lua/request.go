@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -445,12 +446,15 @@ func requestSetMethod(L *glua.LState) int {
 	c, n := self(L)
 	c.before(L, "request:set_method")
 	method := L.CheckString(n)
-	if !isToken(method) || len(method) > 32 || method == "CONNECT" || method == "TRACE" {
+	if !isToken(method) || len(method) > 32 || slices.Contains(unsendable, strings.ToUpper(method)) {
 		L.ArgError(n, fmt.Sprintf("%q is not a method that can be sent on", vm.Clip(method)))
 	}
 	c.req.Method = view(method)
 	return 0
 }
+
+// unsendable methods mean something else to a connection, or to HTTP/2.
+var unsendable = []string{"CONNECT", "TRACE", "PRI"}
 
 func requestSetHost(L *glua.LState) int {
 	c, n := self(L)

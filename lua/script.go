@@ -31,15 +31,20 @@ func (s *script) quarantined(now func() int64) time.Duration {
 	return max(0, time.Duration(until-now()))
 }
 
-// succeeded ends a row of failures.
-func (s *script) succeeded() {
-	if s.failures.Load() != 0 {
+// succeeded ends a row of failures. trial says that the run began after a
+// quarantine: then that is over for good.
+func (s *script) succeeded(trial bool) {
+	switch {
+	case trial:
+		s.release()
+	case s.failures.Load() != 0 && s.until.Load() == 0:
 		s.failures.Store(0)
 	}
-	if s.until.Load() != 0 {
-		s.release()
-	}
 }
+
+// onTrial reports whether the script has been in quarantine since it last
+// succeeded.
+func (s *script) onTrial() bool { return s.until.Load() != 0 }
 
 // release ends a quarantine.
 func (s *script) release() {

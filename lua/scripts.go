@@ -64,6 +64,7 @@ type Scripts struct {
 	making sync.Mutex
 	grown  sync.WaitGroup
 	closed atomic.Bool
+	queued atomic.Int32 // requests that wait for the first VM
 
 	warnings warnings
 	errors   errorLog
@@ -285,20 +286,32 @@ func (s *Scripts) acquire(hint uint64) (*shard, error) {
 
 // first makes a VM where there is none any more.
 func (s *Scripts) first() (*shard, error) {
-	s.making.Lock()
-	defer s.making.Unlock()
-	sh := s.shards[0].Load()
-	if sh == nil {
-		var err error
-		if sh, err = s.newShard(); err != nil {
-			failed := &Error{At: s.options.Clock.Now(), Kind: KindLoad, Message: err.Error()}
-			s.record(failed)
-			return nil, failed
-		}
-		s.shards[0].Store(sh)
+	if int(s.queued.Add(1)) > s.options.Config.MaxWaiting {
+		s.queued.Add(-1)
+		return nil, ErrBusy
+	}
+	defer s.queued.Add(-1)
+	sh, err := s.makeFirst()
+	if err != nil {
+		failed := &Error{At: s.options.Clock.Now(), Kind: KindLoad, Message: err.Error()}
+		s.record(failed)
+		return nil, failed
 	}
 	sh.lock.Lock()
 	return sh, nil
+}
+
+func (s *Scripts) makeFirst() (*shard, error) {
+	s.making.Lock()
+	defer s.making.Unlock()
+	if sh := s.shards[0].Load(); sh != nil {
+		return sh, nil
+	}
+	sh, err := s.newShard()
+	if err == nil {
+		s.shards[0].Store(sh)
+	}
+	return sh, err
 }
 
 // grow makes one more VM, beside the requests.
@@ -314,6 +327,11 @@ func (s *Scripts) grow() {
 	go func() {
 		defer s.grown.Done()
 		defer s.making.Unlock()
+		defer func() {
+			if cause := recover(); cause != nil {
+				s.record(&Error{At: s.options.Clock.Now(), Kind: KindLoad, Message: fmt.Sprintf("BUG: loading panicked: %v", cause)})
+			}
+		}()
 		for i := range s.shards {
 			if s.shards[i].Load() != nil {
 				continue

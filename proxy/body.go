@@ -45,14 +45,16 @@ func (x *exchange) bufferBody() error {
 	if x.req.ContentLength <= http1.SmallBuffer {
 		size = http1.SmallBuffer
 	}
-	x.buffered = http1.AcquireBuffer(size)[:x.req.ContentLength]
+	buffer := http1.AcquireBuffer(size)[:x.req.ContentLength]
 	for got := 0; !x.body.Done(); {
-		n, err := x.readBody(x.buffered[got:])
+		n, err := x.readBody(buffer[got:])
 		if err != nil {
+			http1.ReleaseBuffer(buffer)
 			return err
 		}
 		got += n
 	}
+	x.buffered = buffer // only now: what was in it before was another request's
 	x.client.Sock.SetReadExpiry(0)
 	return nil
 }

@@ -202,7 +202,7 @@ func (x *exchange) locate() error {
 		return faultBadHost
 	}
 	if x.req.Form == http1.AsteriskForm {
-		x.path = x.req.Resource
+		x.path, x.query = x.req.Resource, nil
 		return nil
 	}
 	if n := 3 * len(x.req.Resource); cap(x.pathBuf) < n {

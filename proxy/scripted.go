@@ -71,6 +71,15 @@ func (x *exchange) showRequest() {
 	}
 }
 
+// Unbound says that no script runs any more: only the tenant's own total
+// time-out bounds what is left.
+func (x *exchange) Unbound() {
+	x.call.Expiry = 0
+	if total := int64(x.tenant.total); total > 0 {
+		x.call.Expiry = x.start + total
+	}
+}
+
 // secure reports whether the client uses TLS, as far as is known: a trusted
 // proxy's word counts.
 func (x *exchange) secure() bool {
@@ -187,12 +196,14 @@ func (x *exchange) ReadBody(limit int64) ([]byte, error) {
 	switch {
 	case s.read || s.request.Replaced:
 		return s.body, nil
-	case x.buffered != nil: // sent on already, and still here
+	case x.buffered != nil && x.body.Done(): // sent on already, and still here
 		return x.buffered, nil
 	case x.req.Framing == http1.NoBody:
 		return nil, nil
 	case s.response.Target || x.call.Attempts > 0:
 		return nil, errors.New("the body is no longer there: read request.body before next()")
+	case x.begun && !x.continued: // the client waits for a 100 that can no longer be sent
+		return nil, errors.New("the response has begun: read request.body before response:flush()")
 	}
 	body, err := x.readWhole(min(limit, x.snap.maxBody))
 	if err != nil {
@@ -237,6 +248,9 @@ func (x *exchange) readWhole(limit int64) ([]byte, error) {
 func (x *exchange) ReadResponse(limit int64) error {
 	r := &x.script.response
 	r.Body = r.Body[:0]
+	if x.call.Response.ContentLength > limit {
+		return fmt.Errorf("the response's body has %d bytes, lua.max_body is %d", x.call.Response.ContentLength, limit)
+	}
 	body := &x.call.Body
 	for {
 		x.call.Conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.Idle, x.call.Expiry))
@@ -250,7 +264,10 @@ func (x *exchange) ReadResponse(limit int64) error {
 			return &lua.Ending{Err: x.fault}
 		}
 		if int64(len(r.Body)+len(span)) > limit {
-			return fmt.Errorf("the response's body is larger than lua.max_body, %d bytes", limit)
+			// A part has been read: what is left must not pass for the whole.
+			x.Answer(faultBadResponse)
+			x.cause = fmt.Errorf("the response's body is larger than lua.max_body, %d bytes", limit)
+			return &lua.Ending{Err: x.fault}
 		}
 		r.Body = append(r.Body, span...)
 	}
@@ -281,7 +298,8 @@ func (x *exchange) SetPath(path string) error {
 	if err != nil {
 		return fmt.Errorf("path %.100q: %w", path, err)
 	}
-	x.path = canonical
+	x.path, x.req.Form = canonical, http1.OriginForm
+	x.script.keyBuf = nil // parameters of the route are views into it
 	x.locateForScripts()
 	return nil
 }
@@ -290,6 +308,9 @@ func (x *exchange) SetPath(path string) error {
 func (x *exchange) SetQuery(query string) error {
 	if len(query) > x.snap.maxURL {
 		return fmt.Errorf("a query of %d bytes is too long, expected at most %d", len(query), x.snap.maxURL)
+	}
+	if x.req.Form == http1.AsteriskForm {
+		return errors.New("OPTIONS * has no query")
 	}
 	_, canonical, _, err := tenants.Canonical(nil, []byte("/?"+query))
 	if err != nil {
@@ -352,6 +373,7 @@ func (x *exchange) Restore() error {
 	body, read := x.script.body, x.script.read
 	x.showRequest()
 	x.script.body, x.script.read = body, read
+	x.Unbound()
 	return nil
 }
 
@@ -410,23 +432,22 @@ func (x *exchange) passable() bool {
 	return true
 }
 
-// bodiless statuses never have a body (RFC 9110 §6.4.1).
-func bodiless(status int) bool { return status == 204 || status == 304 }
+// bodiless statuses never have content (RFC 9110 §6.4.1 and §15.3.6).
+func bodiless(status int) bool { return status == 204 || status == 205 || status == 304 }
 
 // sendScripted sends a response with its body in memory.
 func (x *exchange) sendScripted() error {
 	r := &x.script.response
 	body := r.Body
 	x.varies = x.snap.compression.may(x.status, *r.Header)
-	if x.varies && len(body) >= minCompressed && x.req.Minor == 1 && string(x.req.Method) != "HEAD" && acceptsGzip(x.req.Header) {
+	if x.varies && !bodiless(x.status) && len(body) >= minCompressed && x.req.Minor == 1 && string(x.req.Method) != "HEAD" && acceptsGzip(x.req.Header) {
 		return x.sendCompressed(body)
 	}
 	out := x.appendScriptedHead(x.out[:0])
 	head := string(x.req.Method) == "HEAD"
 	if x.status == 205 {
-		body = nil // RFC 9110 §15.3.6
-	}
-	if !bodiless(x.status) && (!head || len(body) > 0) { // the length that GET would get is unknown otherwise
+		out = append(out, "Content-Length: 0\r\n"...)
+	} else if !bodiless(x.status) && (!head || len(body) > 0) { // the length that GET would get is unknown otherwise
 		out = append(out, "Content-Length: "...)
 		out = append(strconv.AppendInt(out, int64(len(body)), 10), '\r', '\n')
 	}
@@ -521,6 +542,9 @@ func (x *exchange) Flush() error {
 	if !r.Begun {
 		x.beginStream()
 	}
+	if len(r.Body) == 0 && len(x.pump.out) == 0 {
+		return nil
+	}
 	if err := x.stream(r.Body); err != nil {
 		return lua.ErrGone
 	}
@@ -537,16 +561,20 @@ func (x *exchange) beginStream() {
 	}
 	r.Begun, x.begun = true, true
 	out := x.appendScriptedHead(x.out[:0])
-	if x.req.Minor == 0 {
+	switch {
+	case x.status == 205:
+		out = append(out, "Content-Length: 0\r\n"...)
+	case bodiless(x.status):
+	case x.req.Minor == 0:
 		x.close = true
-	} else if !bodiless(x.status) {
+	default:
 		out = append(out, "Transfer-Encoding: chunked\r\n"...)
 	}
 	out = x.appendConnection(out)
 	x.out = append(out, '\r', '\n')
 	x.client.beginAnswer()
 	x.sink = x.clientSink()
-	x.pump = pump{to: &x.sink, chunked: x.req.Minor == 1, out: x.out}
+	x.pump = pump{to: &x.sink, chunked: x.req.Minor == 1 && !bodiless(x.status), out: x.out}
 }
 
 // stream sends a part of the body, and the head before it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
 	glua "github.com/yuin/gopher-lua"
@@ -71,6 +72,7 @@ type Run struct {
 	ran        int64 // nanoseconds until since
 	since      int64 // when the clock was looked at last; 0 is not since it paused
 	worked     int64 // ran at the end of the last rest
+	depth      int   // of the deepest Go stack that has been charged
 	stack      int   // slots of the largest stack that has been charged
 	began      int64 // when the run was first looked at; 0 is not yet
 	long       bool  // holds a turn of the lock's long runs
@@ -319,14 +321,43 @@ func (r *Run) Yield(L *glua.LState, f func()) {
 		r.stack = slots
 		r.Charge(L, 16*grown)
 	}
+	r.chargeDepth(L)
 	r.pause()
 	r.lock.Unlock()
 	defer func() {
 		r.lock.Lock()
 		L.G.CurrentThread = L
+		r.since = nanotime() // or what runs until the next look would be free
 	}()
 	f()
 }
+
+// chargeDepth counts the Go stack of a run that is about to wait: metamethods
+// and coroutines nest on it. A short run can't have nested deeply, and the
+// look at the stack costs a microsecond.
+func (r *Run) chargeDepth(L *glua.LState) {
+	if r.limits.Instructions-r.left-r.fuse <= slice {
+		return
+	}
+	pcs := stacks.Get().(*[maxDepth]uintptr) //nolint:forcetypeassert // the pool holds nothing else
+	depth := runtime.Callers(0, pcs[:])
+	stacks.Put(pcs)
+	if depth > max(r.depth, freeDepth) {
+		deeper := depth - max(r.depth, freeDepth)
+		r.depth = depth
+		r.Charge(L, frameSize*deeper)
+	}
+}
+
+// Frames of the Go stack: how many are looked at, how many are not counted,
+// and what one is counted as, in bytes.
+const (
+	maxDepth  = 16 << 10
+	freeDepth = 100
+	frameSize = 400
+)
+
+var stacks = sync.Pool{New: func() any { return new([maxDepth]uintptr) }}
 
 // pause ends a segment of running: time until the next look doesn't count.
 func (r *Run) pause() {
