@@ -25,6 +25,7 @@ type scriptSeries struct {
 	label string
 	stats *lua.Stats
 	vms   int
+	held  int // in quarantine
 }
 
 // tenantSeries are the counters of one tenant with their label.
@@ -68,7 +69,7 @@ func (m *scrape) collect(view *proxy.SnapshotView, counters *proxy.Counters) {
 		tenant := label("tenant", t.Name)
 		m.tenants = append(m.tenants, tenantSeries{tenant, t.Stats})
 		if t.Lua != nil {
-			m.scripts = append(m.scripts, scriptSeries{tenant, t.Lua.Stats(), t.Lua.VMs()})
+			m.scripts = append(m.scripts, scriptSeries{tenant, t.Lua.Stats(), t.Lua.VMs(), t.Lua.InQuarantine()})
 		}
 		if t.Pool == nil {
 			continue
@@ -172,6 +173,10 @@ func (m *scrape) lua() {
 	m.family("keystone_lua_vms", gauge, "VMs that a tenant's scripts are loaded in.")
 	for i := range m.scripts {
 		m.int(int64(m.scripts[i].vms), m.scripts[i].label)
+	}
+	m.family("keystone_lua_in_quarantine", gauge, "Scripts of a tenant that are in quarantine now.")
+	for i := range m.scripts {
+		m.int(int64(m.scripts[i].held), m.scripts[i].label)
 	}
 }
 

@@ -71,7 +71,7 @@ tenants:
 	metrics := g.ask("GET", "/metrics").text
 	for _, line := range []string{
 		`keystone_lua_runs_total{tenant="lua"} 6`, `keystone_lua_failures_total{tenant="lua"} 4`, `keystone_lua_exhausted_total{tenant="lua"} 2`,
-		`keystone_lua_quarantined_total{tenant="lua"} 1`, `keystone_lua_recycled_total{tenant="lua"} 0`, `keystone_lua_vms{tenant="lua"} 1`,
+		`keystone_lua_quarantined_total{tenant="lua"} 1`, `keystone_lua_recycled_total{tenant="lua"} 0`, `keystone_lua_vms{tenant="lua"} 1`, `keystone_lua_in_quarantine{tenant="lua"} 1`,
 	} {
 		if !strings.Contains(metrics, "\n"+line+"\n") {
 			t.Errorf("metrics lack %s", line)

@@ -118,6 +118,16 @@ func (s *Scripts) quarantine(blamed *step) {
 // now is the monotonic clock of quarantines, in nanoseconds.
 func (s *Scripts) now() int64 { return s.options.Clock.Now().UnixNano() }
 
+// InQuarantine returns how many of the scripts are in quarantine now.
+func (s *Scripts) InQuarantine() (n int) {
+	for _, script := range s.scripts {
+		if script.quarantined(s.now) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // View is what the admin API shows of a tenant's scripts.
 type View struct {
 	Scripts     []ScriptView `json:"scripts"`
