@@ -57,6 +57,7 @@ func (s *Scripts) failed(x Exchange, err error, blamed *step, exhausted *vm.Exha
 		return err
 	}
 	s.stats.Failures.Add(1)
+	s.explain(failed)
 	failed.ID, failed.At = string(x.Request().ID), s.options.Clock.Now()
 	if blamed != nil {
 		failed.Script = blamed.script.name
@@ -74,6 +75,14 @@ func (s *Scripts) failed(x Exchange, err error, blamed *step, exhausted *vm.Exha
 		}
 	}
 	return s.instead(x, failed, forwarded)
+}
+
+// explain says what was nil, where the message doesn't.
+func (s *Scripts) explain(e *Error) {
+	name, _, ok := strings.Cut(e.Message, ".lua:")
+	if f := s.files[name+".lua"]; ok && f != nil && f.program != nil {
+		e.Message = f.program.Explain(e.Message)
+	}
 }
 
 // instead sends the request on without its scripts, if the tenant has asked

@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -91,7 +92,11 @@ func (sh *shard) runScript(thread *glua.LState, run *vm.Run, name string) error 
 	sh.main.G.CurrentThread = thread
 	thread.Push(main)
 	if err := thread.PCall(0, 0, nil); err != nil {
-		return &LoadError{Script: name, Err: failure(err, run.Exhausted())}
+		err = failure(err, run.Exhausted())
+		if failed, ok := errors.AsType[*Error](err); ok {
+			sh.owner.explain(failed)
+		}
+		return &LoadError{Script: name, Err: err}
 	}
 	return nil
 }

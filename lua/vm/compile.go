@@ -24,7 +24,8 @@ type Program struct {
 	// Lines are those on which a statement starts; only with Options.Cover.
 	Lines []int
 
-	proto *glua.FunctionProto
+	proto          *glua.FunctionProto
+	calls, indexed names
 }
 
 // Global is one use of a global variable.
@@ -59,7 +60,7 @@ func Compile(source []byte, name string, options Options) (program *Program, err
 	if err != nil {
 		return nil, errors.New(tidy(name, source, err))
 	}
-	r := rewriter{program: &Program{Name: name}, cover: options.Cover}
+	r := rewriter{program: &Program{Name: name, calls: names{}, indexed: names{}}, cover: options.Cover}
 	if err := r.chunk(chunk); err != nil {
 		return nil, fmt.Errorf("%s:%w", name, err)
 	}

@@ -327,10 +327,15 @@ func (r *rewriter) expr(e ast.Expr) ast.Expr {
 			r.program.Reads = append(r.program.Reads, Global{e.Value, e.Line()})
 		}
 	case *ast.AttrGetExpr:
+		r.program.indexed.note(e.Line(), nameOf(e))
 		e.Object, e.Key = r.expr(e.Object), r.expr(e.Key)
 	case *ast.TableExpr:
 		return r.table(e)
 	case *ast.FuncCallExpr:
+		r.program.calls.note(e.Line(), called(e))
+		if e.Receiver != nil {
+			r.program.indexed.note(e.Line(), called(e))
+		}
 		if e.Func != nil {
 			e.Func = r.expr(e.Func)
 		}
