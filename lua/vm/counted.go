@@ -83,8 +83,16 @@ func concat(L *glua.LState) int {
 	return 1
 }
 
+// copyChunk is how much is copied at a time: nothing can interrupt one copying,
+// so that the garbage collector, and with it everybody, waits for its end.
+const copyChunk = 256 << 10
+
 func appendValue(to *strings.Builder, v glua.LValue) {
 	if s, ok := v.(glua.LString); ok {
+		for len(s) > copyChunk {
+			to.WriteString(string(s[:copyChunk]))
+			s = s[copyChunk:]
+		}
 		to.WriteString(string(s))
 		return
 	}
