@@ -25,6 +25,7 @@ var attacks = []attack{
 	{"coroutines", `local t = {} for i = 1, 10000 do t[i] = coroutine.create(function() coroutine.yield() end) coroutine.resume(t[i]) end`},
 	{"table index", `local t = {} t[2^26] = 1 for i = 1, 1e9 do t[2^26 + i * 1000] = i end`},
 	{"errors", `error("no")`},
+	{"none: as many good requests", `response:write("good")`},
 }
 
 // Rates of the attacked and of the attacking tenant, a second.
@@ -79,16 +80,18 @@ func (l *lab) attackAll(ctx context.Context, quarantine bool) (sample, error) {
 	if err != nil {
 		return nil, err
 	}
+	watch := watchHeap(ctx, g) // from the start: looking costs latency too
 	quiet, err := l.besiege(ctx, g, nil)
 	if err != nil {
+		watch.stop()
 		return nil, err
 	}
 	pause(ctx, 300*time.Millisecond)
 	goroutines, err := g.metric(ctx, "go_goroutines")
 	if err != nil {
+		watch.stop()
 		return nil, err
 	}
-	watch := watchHeap(ctx, g)
 	p99 := milliseconds(quiet.Latency.Quantile(0.99))
 	s := sample{metricQuiet: p99, metricLost: float64(quiet.Bad() + quiet.Unsent)}
 	for i := range attacks {

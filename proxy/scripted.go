@@ -74,6 +74,9 @@ func (x *exchange) showRequest() {
 // Unbound says that no script runs any more: only the tenant's own total
 // time-out bounds what is left.
 func (x *exchange) Unbound() {
+	if x.upload.running() { // a response that overtook its request: the upload looks at it too
+		return
+	}
 	x.call.Expiry = 0
 	if total := int64(x.tenant.total); total > 0 {
 		x.call.Expiry = x.start + total
