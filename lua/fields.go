@@ -1,0 +1,212 @@
+package lua
+
+import (
+	"fmt"
+	"strings"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+)
+
+// What scripts see and make of a request's header; response.go has the
+// response's.
+
+// visible reports whether scripts see a field of the request.
+func (r *Request) visible(f *http1.Field) bool {
+	switch f.ID {
+	case http1.Unknown: // the common case first
+	case http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedAny, http1.Forwarded:
+		return r.Trusted && !f.Dropped
+	case http1.XRequestID:
+		return false // request.id is the one in use
+	}
+	return !f.Dropped
+}
+
+// header returns the first value of a field, or nil.
+func (c *call) header(name []byte) []byte {
+	h := *c.req.Header
+	id := http1.Identify(name)
+	for i := range h {
+		if f := &h[i]; f.ID == id && (id.Unique() || http1.SameName(f.Name, name)) && c.req.visible(f) {
+			return f.Value
+		}
+	}
+	switch id {
+	case http1.Host:
+		return c.req.Authority
+	case http1.XRequestID:
+		return c.req.ID
+	}
+	return nil
+}
+
+func requestHeader(L *glua.LState) int {
+	c, n := self(L)
+	value := c.header(view(fieldName(L, n)))
+	if value == nil {
+		L.Push(glua.LNil)
+	} else {
+		L.Push(c.text(L, value))
+	}
+	return 1
+}
+
+func requestHeadersAll(L *glua.LState) int {
+	c, n := self(L)
+	L.Push(c.all(L, *c.req.Header, fieldName(L, n), c.req.visible))
+	return 1
+}
+
+// all lists the values of a field.
+func (c *call) all(L *glua.LState, h http1.Header, name string, visible func(*http1.Field) bool) *glua.LTable {
+	c.run.Charge(L, 2048)
+	list := L.CreateTable(0, 1)
+	for i := range h {
+		if f := &h[i]; http1.SameName(f.Name, view(name)) && visible(f) {
+			list.Append(c.text(L, f.Value))
+		}
+	}
+	return list
+}
+
+// fieldName checks that an argument is the name of a field.
+func fieldName(L *glua.LState, n int) string {
+	name := L.CheckString(n)
+	if len(name) > maxFieldName || !isToken(name) {
+		L.ArgError(n, fmt.Sprintf("%q is not the name of a header field", vm.Clip(name)))
+	}
+	return name
+}
+
+// fieldValue checks that an argument can stand in a header.
+func fieldValue(L *glua.LState, n int) string {
+	value := L.CheckString(n)
+	if len(value) > maxFieldValue {
+		L.ArgError(n, fmt.Sprintf("a header value of %d bytes is too long, expected at most %d", len(value), maxFieldValue))
+	}
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7F {
+			L.ArgError(n, fmt.Sprintf("a header value has the control character 0x%02X at byte %d", c, i+1))
+		}
+	}
+	return trimSpace(value)
+}
+
+// trimSpace cuts optional white space off both ends (RFC 9110 §5.6.3).
+func trimSpace(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// isToken reports whether s is a token (RFC 9110 §5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !tokenBytes[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+var tokenBytes = func() (t [256]bool) {
+	for c := '!'; c < 0x7F; c++ {
+		t[c] = !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
+	}
+	return t
+}()
+
+// Bounds of what scripts put into a header.
+const (
+	maxFieldName  = 256
+	maxFieldValue = 16 << 10
+	maxFields     = 200
+)
+
+// framing fields are the gateway's: what a script says of them is ignored, so
+// that it can copy whole headers.
+func framing(id http1.ID) bool {
+	switch id {
+	case http1.ContentLength, http1.TransferEncoding, http1.Connection, http1.KeepAlive, http1.TE,
+		http1.Trailer, http1.Upgrade, http1.ProxyAny, http1.HTTP2Settings, http1.Expect, http1.XGatewayError:
+		return true
+	}
+	return false
+}
+
+// owned reports request fields that the gateway itself writes.
+func owned(id http1.ID) bool {
+	switch id {
+	case http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedAny, http1.Forwarded, http1.Via, http1.XRequestID:
+		return true
+	}
+	return false
+}
+
+// changing checks a field of the request that is about to change; false
+// ignores it.
+func (c *call) changing(L *glua.LState, name string) bool {
+	id := http1.Identify(view(name))
+	if owned(id) {
+		L.RaiseError("%s is the gateway's own field: targets get what the gateway knows", name)
+	}
+	return !framing(id)
+}
+
+func requestSetHeader(L *glua.LState) int {
+	c, n := self(L)
+	if L.Get(n+1) == glua.LNil {
+		return requestRemoveHeader(L)
+	}
+	c.setHeader(L, fieldName(L, n), fieldValue(L, n+1))
+	return 0
+}
+
+func (c *call) setHeader(L *glua.LState, name, value string) {
+	if http1.Identify(view(name)) == http1.Host {
+		c.check(L, c.exchange.SetHost(value))
+		return
+	}
+	if c.changing(L, name) {
+		c.room(L, *c.req.Header)
+		c.req.Header.Set(view(name), view(value))
+	}
+}
+
+// room bounds the number of fields.
+func (c *call) room(L *glua.LState, h http1.Header) {
+	if len(h) >= maxFields {
+		L.RaiseError("too many header fields, expected at most %d", maxFields)
+	}
+}
+
+func requestAddHeader(L *glua.LState) int {
+	c, n := self(L)
+	name, value := fieldName(L, n), fieldValue(L, n+1)
+	if http1.Identify(view(name)) == http1.Host {
+		c.setHeader(L, name, value)
+	} else if c.changing(L, name) {
+		c.room(L, *c.req.Header)
+		c.req.Header.Add(view(name), view(value))
+	}
+	return 0
+}
+
+func requestRemoveHeader(L *glua.LState) int {
+	c, n := self(L)
+	name := fieldName(L, n)
+	if http1.Identify(view(name)) == http1.Host {
+		L.RaiseError("Host can't be removed: a request must have one")
+	}
+	if c.changing(L, name) {
+		c.req.Header.Remove(view(name))
+	}
+	return 0
+}
