@@ -25,7 +25,6 @@ var attacks = []attack{
 	{"coroutines", `local t = {} for i = 1, 10000 do t[i] = coroutine.create(function() coroutine.yield() end) coroutine.resume(t[i]) end`},
 	{"table index", `local t = {} t[2^26] = 1 for i = 1, 1e9 do t[2^26 + i * 1000] = i end`},
 	{"errors", `error("no")`},
-	{"none: as many good requests", `response:write("good")`},
 }
 
 // Rates of the attacked and of the attacking tenant, a second.
