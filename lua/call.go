@@ -90,8 +90,11 @@ func (s *Scripts) Serve(x Exchange, hint uint64) error {
 		c.end(nil)
 		s.release(sh)
 		x.Unbound()
-		if missing == nil {
+		switch {
+		case missing == nil:
 			return x.Forward()
+		case errors.As(missing, new(*QuarantineError)):
+			return s.instead(x, missing, false)
 		}
 		x.Answer(missing)
 		return nil
@@ -120,7 +123,8 @@ func (sh *shard) takeCall() *call {
 	return sh.newCall()
 }
 
-// errNoScript is serve's answer for a request that needs no Lua.
+// errNoScript is serve's answer for a request that runs no Lua: it needs none,
+// or c.missing says why it may not.
 var errNoScript = errors.New("no script takes part")
 
 // serve runs Lua; the lock is held before and after.
@@ -130,8 +134,8 @@ func (c *call) serve(x Exchange) error {
 	if s == nil {
 		return errNoScript
 	}
-	if err := c.quarantined(s); err != nil {
-		return err
+	if c.missing = c.quarantined(s); c.missing != nil {
+		return errNoScript
 	}
 	c.run.Begin(background, c.shard.lock, &c.shard.owner.limits)
 	L := c.L

@@ -154,30 +154,18 @@ func (c *Config) Check(r settings.Reporter) {
 	}
 	for _, list := range [][]string{c.HTTP.Allow, c.HTTP.Deny} {
 		for i := range list {
-			if _, err := network(list[i]); err != nil {
+			if _, ok := settings.ParseNetwork(list[i]); !ok {
 				r.Errorf(&list[i], "network %q is not one, expected the like of 10.0.0.0/8 or 192.0.2.7", list[i])
 			}
 		}
 	}
 }
 
-// network parses a prefix or a single address.
-func network(s string) (netip.Prefix, error) {
-	if prefix, err := netip.ParsePrefix(s); err == nil {
-		return prefix.Masked(), nil
-	}
-	addr, err := netip.ParseAddr(s)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	return netip.PrefixFrom(addr, addr.BitLen()), nil
-}
-
 // networks parses a checked list.
 func networks(list []string) []netip.Prefix {
 	var prefixes []netip.Prefix
 	for _, s := range list {
-		if prefix, err := network(s); err == nil {
+		if prefix, ok := settings.ParseNetwork(s); ok {
 			prefixes = append(prefixes, prefix)
 		}
 	}

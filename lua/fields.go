@@ -2,7 +2,6 @@ package lua
 
 import (
 	"fmt"
-	"strings"
 
 	glua "github.com/yuin/gopher-lua"
 
@@ -107,21 +106,7 @@ func trimSpace(s string) string {
 }
 
 // isToken reports whether s is a token (RFC 9110 §5.6.2).
-func isToken(s string) bool {
-	for i := range len(s) {
-		if !tokenBytes[s[i]] {
-			return false
-		}
-	}
-	return s != ""
-}
-
-var tokenBytes = func() (t [256]bool) {
-	for c := '!'; c < 0x7F; c++ {
-		t[c] = !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
-	}
-	return t
-}()
+func isToken(s string) bool { return http1.IsToken(view(s)) }
 
 // Bounds of what scripts put into a header.
 const (

@@ -86,7 +86,7 @@ func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
 		r.Errorf(&c.Address, "address %q %s, expected \"host:port\", \"[IPv6]:port\" or \"unix:/path\"", c.Address, err)
 	}
 	for i := range c.TrustedProxies {
-		if _, ok := parseNetwork(c.TrustedProxies[i]); !ok && c.TrustedProxies[i] != "unix" {
+		if _, ok := settings.ParseNetwork(c.TrustedProxies[i]); !ok && c.TrustedProxies[i] != "unix" {
 			r.Errorf(&c.TrustedProxies[i], "trusted proxy %q is not a network, expected one like 10.0.0.0/8 or 192.0.2.7, or \"unix\"", c.TrustedProxies[i])
 		}
 	}
@@ -137,16 +137,6 @@ func checkListen(address string) string {
 		return "has no valid host"
 	}
 	return ""
-}
-
-func parseNetwork(s string) (netip.Prefix, bool) {
-	if prefix, err := netip.ParsePrefix(s); err == nil {
-		return prefix.Masked(), true
-	}
-	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
-		return netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), true
-	}
-	return netip.Prefix{}, false
 }
 
 func validPseudonym(s string) bool {

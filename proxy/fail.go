@@ -62,9 +62,7 @@ func (x *exchange) respondLocally() error {
 	out = append(out, x.local.contentType...)
 	out = append(out, "\r\nContent-Length: "...)
 	out = strconv.AppendInt(out, int64(len(x.local.body)), 10)
-	out = append(out, "\r\nDate: "...)
-	out = time.Now().UTC().AppendFormat(out, "Mon, 02 Jan 2006 15:04:05 GMT")
-	out = append(out, '\r', '\n')
+	out = appendDate(append(out, '\r', '\n'))
 	if x.code != "" {
 		out = append(append(append(out, "X-Gateway-Error: "...), x.code...), '\r', '\n')
 	}
@@ -87,6 +85,12 @@ func (x *exchange) respondLocally() error {
 		x.cut = true
 	}
 	return nil
+}
+
+func appendDate(dst []byte) []byte {
+	dst = append(dst, "Date: "...)
+	dst = time.Now().UTC().AppendFormat(dst, "Mon, 02 Jan 2006 15:04:05 GMT")
+	return append(dst, '\r', '\n')
 }
 
 // describe words a fault for the client: JSON if it asks for that, else text.

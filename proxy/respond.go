@@ -38,7 +38,7 @@ func (x *exchange) respond() error {
 func (x *exchange) appendResponseHead(dst []byte, compress bool) []byte {
 	r := &x.call.Response
 	dst = appendStatusLine(dst, r.Status, r.Reason)
-	dst = x.appendResponseFields(dst, compress)
+	dst = x.appendResponseFields(dst, r.Header, compress, !compress && r.Status != 204, x.chunkedOut())
 	dst = x.appendRequestID(dst)
 	if x.snap.via != "" {
 		dst = appendVia(dst, r.Header, r.Minor, x.snap.via)
@@ -50,20 +50,22 @@ func (x *exchange) appendResponseHead(dst []byte, compress bool) []byte {
 	return append(dst, '\r', '\n')
 }
 
-func (x *exchange) appendResponseFields(dst []byte, compress bool) []byte {
-	r := &x.call.Response
-	for i := range r.Header {
-		f := &r.Header[i]
+// appendResponseFields writes what of a response's header is not this hop's
+// business. length and trailer say whether Content-Length and Trailer are
+// still true.
+func (x *exchange) appendResponseFields(dst []byte, h http1.Header, compress, length, trailer bool) []byte {
+	for i := range h {
+		f := &h[i]
 		switch {
 		case f.ID == http1.ContentLength:
-			if compress || r.Status == 204 {
+			if !length {
 				continue
 			}
 		case f.Dropped, isHopByHop(f.ID), f.ID == http1.XRequestID, f.ID == http1.XGatewayError:
 			continue
 		case f.ID == http1.Via && x.snap.via != "":
 			continue
-		case f.ID == http1.Trailer && !x.chunkedOut():
+		case f.ID == http1.Trailer && !trailer:
 			continue
 		case compress && http1.EqualFold(f.Name, "accept-ranges"): // of the bytes before compression
 			continue

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -78,7 +79,7 @@ func (s *Server) build(c *Config) (*snapshot, error) {
 		logging:     c.AccessLog.Enabled, sample: c.AccessLog.Sample,
 	}
 	for _, network := range c.Server.TrustedProxies {
-		if prefix, ok := parseNetwork(network); ok {
+		if prefix, ok := settings.ParseNetwork(network); ok {
 			snap.trusted = append(snap.trusted, prefix)
 		} else {
 			snap.trustUnix = true

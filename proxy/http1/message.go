@@ -73,7 +73,7 @@ func (m *Message) connection() error {
 			continue
 		}
 		for token, rest := NextToken(m.Header[i].Value); token != nil; token, rest = NextToken(rest) {
-			if options++; options > maxConnectionOptions || !isToken(token) {
+			if options++; options > maxConnectionOptions || !IsToken(token) {
 				return BadConnection
 			}
 			switch {
@@ -168,7 +168,8 @@ var textBytes = func() (t [256]bool) {
 	return t
 }()
 
-func isToken(b []byte) bool {
+// IsToken reports whether b is a token (RFC 9110 §5.6.2).
+func IsToken(b []byte) bool {
 	for _, c := range b {
 		if !tokenBytes[c] {
 			return false

@@ -82,7 +82,7 @@ func (r *Request) Parse(head []byte, maxTarget int) error {
 
 func (r *Request) parseLine(line []byte, maxTarget int) error {
 	sp := bytes.IndexByte(line, ' ')
-	if sp <= 0 || sp > 64 || !isToken(line[:sp]) {
+	if sp <= 0 || sp > 64 || !IsToken(line[:sp]) {
 		return BadRequestLine
 	}
 	r.Method, line = line[:sp], line[sp+1:]

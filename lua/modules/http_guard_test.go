@@ -1,0 +1,134 @@
+package modules_test
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm/vmtest"
+)
+
+func TestHTTPGuard(t *testing.T) {
+	prefixes := func(list ...string) (out []netip.Prefix) {
+		for _, p := range list {
+			out = append(out, netip.MustParsePrefix(p))
+		}
+		return out
+	}
+	private := modules.ClientConfig{Deny: prefixes("10.0.0.0/8", "127.0.0.0/8", "::1/128")}
+	mapped := modules.ClientConfig{Deny: prefixes("::ffff:127.0.0.0/104")}
+	wide := modules.ClientConfig{Allow: prefixes("0.0.0.0/0", "::/0")}
+	nothing := modules.ClientConfig{Deny: prefixes("0.0.0.0/0", "::/0"), Allow: prefixes("127.0.0.0/8")}
+	equal := modules.ClientConfig{Deny: prefixes("127.0.0.1/32"), Allow: prefixes("127.0.0.1/32")}
+	for _, c := range []struct {
+		name    string
+		config  modules.ClientConfig
+		host    string
+		refused bool
+	}{
+		{"link-local", modules.ClientConfig{}, "169.254.1.1", true},
+		{"metadata", modules.ClientConfig{}, "169.254.169.254", true},
+		{"metadata as a number", modules.ClientConfig{}, "100.100.100.200", true},
+		{"metadata, Oracle", modules.ClientConfig{}, "192.0.0.192", true},
+		{"metadata, IPv6", modules.ClientConfig{}, "[fd00:ec2::254]", true},
+		{"unspecified", modules.ClientConfig{}, "0.0.0.0", true},
+		{"unspecified, IPv6", modules.ClientConfig{}, "[::]", true},
+		{"this network", modules.ClientConfig{}, "0.0.0.1", true},
+		{"multicast", modules.ClientConfig{}, "224.0.0.1", true},
+		{"multicast, IPv6", modules.ClientConfig{}, "[ff02::1]", true},
+		{"broadcast", modules.ClientConfig{}, "255.255.255.255", true},
+		{"link-local with a zone", modules.ClientConfig{}, "[fe80::1%25lo]", true},
+		{"mapped", modules.ClientConfig{}, "[::ffff:169.254.169.254]", true},
+		{"compatible", modules.ClientConfig{}, "[::169.254.169.254]", true},
+		{"translated", modules.ClientConfig{}, "[::ffff:0:169.254.169.254]", true},
+		{"NAT64", modules.ClientConfig{}, "[64:ff9b::a9fe:a9fe]", true},
+		{"NAT64 of local use", modules.ClientConfig{}, "[64:ff9b:1::a9fe:a9fe]", true},
+		{"6to4", modules.ClientConfig{}, "[2002:a9fe:a9fe::1]", true},
+		{"Teredo", modules.ClientConfig{}, "[2001:0:102:304::5601:5601]", true},
+		{"ISATAP", modules.ClientConfig{}, "[fd00::5efe:a9fe:a9fe]", true},
+		{"loopback", modules.ClientConfig{}, "127.0.0.1", false},
+		{"denied loopback", private, "127.0.0.1", true},
+		{"denied loopback by name", private, "localhost", true},
+		{"denied loopback, mapped", private, "[::ffff:127.0.0.1]", true},
+		{"denied, 6to4", private, "[2002:a00:1::]", true},
+		{"denied in mapped form", mapped, "127.0.0.1", true},
+		{"a wide allow opens no default", wide, "169.254.169.254", true},
+		{"only what is allowed", nothing, "127.0.0.1", false},
+		{"all else", nothing, "192.0.2.1", true},
+		{"allowed and denied alike", equal, "127.0.0.1", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			// Nothing listens on port 1 of what isn't refused.
+			L := netVM(t, netTenant(t, c.config), vmtest.Limits(), map[string]string{"u": "http://" + c.host + ":1/"})
+			got, err := netEval(L, `local r, m = http.get(u, {timeout = 1}) return r, m`)
+			if err != nil || strings.Contains(got, "is not allowed") != c.refused {
+				t.Errorf("got %q, %v; want refused: %v", got, err, c.refused)
+			}
+		})
+	}
+}
+
+// A name is judged by the address that is connected to, not by an earlier
+// answer for it.
+func TestHTTPGuardAgainstRebinding(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(echo))
+	defer server.Close()
+	var mu sync.Mutex
+	address := [4]byte{127, 0, 0, 1}
+	resolver := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() {
+			defer func() { _ = far.Close() }()
+			mu.Lock()
+			defer mu.Unlock()
+			answerDNS(far, address)
+		}()
+		return near, nil
+	}}
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(server.URL, "http://"))
+	tenant := netTenant(t, modules.ClientConfig{Resolver: resolver})
+	L := netVM(t, tenant, vmtest.Limits(), map[string]string{"u": "http://rebind.example.:" + port + "/"})
+	if got, err := netEval(L, `return http.get(u).status`); err != nil || got != "200" {
+		t.Fatalf("before: %q, %v", got, err)
+	}
+	tenant.HTTP.Close() // so that the next request connects
+	mu.Lock()
+	address = [4]byte{169, 254, 169, 254}
+	mu.Unlock()
+	if got, err := netEval(L, `return http.get(u)`); err != nil || got != "nil|connecting to 169.254.169.254 is not allowed" {
+		t.Errorf("after: %q, %v", got, err)
+	}
+}
+
+// answerDNS answers one query over a stream: A records with an address, no others.
+func answerDNS(conn net.Conn, address [4]byte) {
+	var size [2]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		return
+	}
+	query := make([]byte, binary.BigEndian.Uint16(size[:]))
+	if _, err := io.ReadFull(conn, query); err != nil {
+		return
+	}
+	end := 12
+	for query[end] != 0 {
+		end += int(query[end]) + 1
+	}
+	end += 5
+	kind := binary.BigEndian.Uint16(query[end-4:])
+	answer := append([]byte{query[0], query[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, query[12:end]...)
+	if kind == 1 {
+		answer[7] = 1
+		answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
+		answer = append(answer, address[:]...)
+	}
+	_, _ = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
+}
