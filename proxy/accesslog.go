@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
 const (
@@ -26,7 +28,9 @@ const (
 // accessLog writes one line for each request, on a goroutine of its own: a
 // slow disk or pipe costs lines, which are counted, but never a request.
 type accessLog struct {
-	logger zerolog.Logger
+	// wall is what socket.Nanotime lacks to be nanoseconds since 1970; it is
+	// set anew with every flush, so that lines follow the system's clock.
+	wall atomic.Int64
 
 	mu           sync.Mutex
 	waiting, out []byte
@@ -45,17 +49,19 @@ type logSink struct {
 
 func newAccessLog() *accessLog {
 	l := &accessLog{wake: make(chan struct{}, 1), sink: logSink{w: io.Discard}}
-	l.logger = zerolog.New(l)
+	l.lookAtClock()
 	return l
 }
 
-// Write queues a line. It never blocks and never fails.
-func (l *accessLog) Write(p []byte) (int, error) {
+func (l *accessLog) lookAtClock() { l.wall.Store(time.Now().UnixNano() - socket.Nanotime()) }
+
+// add queues a line. It never blocks and never fails.
+func (l *accessLog) add(p []byte) {
 	l.mu.Lock()
 	if len(l.waiting)+len(p) > logBuffer {
 		l.mu.Unlock()
 		l.dropped.Add(1)
-		return len(p), nil
+		return
 	}
 	l.waiting = append(l.waiting, p...)
 	full := len(l.waiting) >= logBatch
@@ -66,7 +72,6 @@ func (l *accessLog) Write(p []byte) (int, error) {
 		default:
 		}
 	}
-	return len(p), nil
 }
 
 // run writes until ctx is done, and then what is left.
@@ -87,6 +92,7 @@ func (l *accessLog) run(ctx context.Context) {
 }
 
 func (l *accessLog) flush() {
+	l.lookAtClock()
 	if next := l.next.Swap(nil); next != nil {
 		l.change(*next)
 	}
@@ -167,38 +173,50 @@ func (x *exchange) account() {
 	if !x.snap.logs(x) {
 		return
 	}
-	e := x.server.access.logger.Log()
-	var now, client [64]byte
-	e.Bytes("time", x.began.UTC().AppendFormat(now[:0], "2006-01-02T15:04:05.000Z")).Bytes("request_id", x.id)
-	if x.tenant != nil {
-		e.Str("tenant", x.tenant.name).Str("route", x.tenant.route)
-	}
-	if x.script.request.Route != "" {
-		e.Str("script_route", x.script.request.Route)
-	}
-	if x.tenant != nil && x.tenant.scripts != nil && x.call.Attempts == 0 && x.code == "" {
-		e.Str("answered_by", "script")
-	}
-	if x.call.Target != nil {
-		e.Str("target", x.call.Target.Name())
-	}
-	e.Bytes("method", x.req.Method).Bytes("host", x.host).Bytes("path", x.loggedPath()).Int("status", x.status).
-		Int64("bytes_in", x.bytesIn).Int64("bytes_out", x.bytesOut).
-		Float64("duration_ms", milliseconds(elapsed)).
-		Float64("upstream_header_ms", milliseconds(x.headerTime)).
-		Float64("connect_ms", milliseconds(x.call.ConnectTime)).
-		Int("attempts", x.call.Attempts).Bytes("peer", x.client.ip)
+	l := &x.line
+	l.begin(x.start + x.server.access.wall.Load())
+	l.bytes(`,"request_id":"`, x.id)
+	x.logTenant(l)
+	l.bytes(`,"method":"`, x.req.Method)
+	l.bytes(`,"host":"`, x.host)
+	l.bytes(`,"path":"`, x.loggedPath())
+	l.number(`,"status":`, int64(x.status))
+	l.number(`,"bytes_in":`, x.bytesIn)
+	l.number(`,"bytes_out":`, x.bytesOut)
+	l.milliseconds(`,"duration_ms":`, elapsed)
+	l.milliseconds(`,"upstream_header_ms":`, x.headerTime)
+	l.milliseconds(`,"connect_ms":`, x.call.ConnectTime)
+	l.number(`,"attempts":`, int64(x.call.Attempts))
+	l.bytes(`,"peer":"`, x.client.ip)
 	if x.clientIP.IsValid() {
-		e.Bytes("client", x.clientIP.AppendTo(client[:0]))
+		var client [64]byte
+		l.bytes(`,"client":"`, x.clientIP.AppendTo(client[:0]))
 	}
-	e.Uint8("http_minor", x.req.Minor)
+	l.number(`,"http_minor":`, int64(x.req.Minor))
 	if x.code != "" {
-		e.Str("error", x.code)
+		l.text(`,"error":"`, x.code)
 		if x.cause != nil {
-			e.Str("cause", x.cause.Error())
+			l.text(`,"cause":"`, x.cause.Error())
 		}
 	}
-	e.Send()
+	x.server.access.add(l.end())
+}
+
+// logTenant logs who the request was for, and who answered it.
+func (x *exchange) logTenant(l *logLine) {
+	if x.tenant != nil {
+		l.text(`,"tenant":"`, x.tenant.name)
+		l.text(`,"route":"`, x.tenant.route)
+	}
+	if x.script.request.Route != "" {
+		l.text(`,"script_route":"`, x.script.request.Route)
+	}
+	if x.tenant != nil && x.tenant.scripts != nil && x.call.Attempts == 0 && x.code == "" {
+		l.text(`,"answered_by":"`, "script")
+	}
+	if x.call.Target != nil {
+		l.text(`,"target":"`, x.call.Target.Name())
+	}
 }
 
 // loggedPath is the path that was judged, or the raw target where there is none.
@@ -211,10 +229,6 @@ func (x *exchange) loggedPath() []byte {
 		target = target[at:]
 	}
 	return target
-}
-
-func milliseconds(d time.Duration) float64 {
-	return float64(d.Microseconds()) / 1000
 }
 
 // logs decides about sampling. Failures are always logged.

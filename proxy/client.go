@@ -46,6 +46,7 @@ type client struct {
 	served  uint64 // requests so far
 	number  uint64 // of the connection, since the start
 	given   int    // how much of signal fasthttp has read
+	headAt  int64  // when the head was there, or was given up (socket.Nanotime)
 
 	state     atomic.Int32 // idle or busy
 	idleSince atomic.Int64
@@ -118,7 +119,7 @@ func (c *client) await() bool {
 	if c.served == 0 {
 		patience = limits.header
 	}
-	c.Sock.SetReadExpiry(socket.Nanotime() + patience)
+	c.Sock.SetReadExpiry(c.idleSince.Load() + patience)
 	if err := c.reader.Wait(); err != nil {
 		if c.Secure && c.served == 0 && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 			c.server.log.Debug().Bytes("peer", c.ip).Err(err).Msg("no request over TLS")
@@ -127,9 +128,14 @@ func (c *client) await() bool {
 	}
 	c.state.Store(clientBusy)
 	c.served++
-	c.Sock.SetReadExpiry(socket.Nanotime() + limits.header)
+	c.headAt = socket.Nanotime()
+	c.Sock.SetReadExpiry(c.headAt + limits.header)
 	c.reader.SkipEmptyLine()
+	reads := c.reader.Reads()
 	c.head, c.headErr = c.reader.ReadHead(c.head[:0], limits.maxHeader)
+	if c.reader.Reads() > reads { // it came in parts
+		c.headAt = socket.Nanotime()
+	}
 	c.Sock.SetReadExpiry(0)
 	switch {
 	case c.headErr == nil:
@@ -144,9 +150,9 @@ func (c *client) await() bool {
 	return true
 }
 
-// rest marks the end of a request.
-func (c *client) rest() {
-	c.idleSince.Store(socket.Nanotime())
+// rest marks the end of a request at that time (Nanotime).
+func (c *client) rest(ended int64) {
+	c.idleSince.Store(ended)
 	c.state.Store(clientIdle)
 	if cap(c.head) > http1.SmallBuffer {
 		c.head = nil
@@ -189,7 +195,7 @@ func (c *client) linger() {
 
 // beginWait has call aborted when the client goes away.
 func (c *client) beginWait(call *upstream.Call) {
-	now := socket.Nanotime()
+	now := call.Start
 	c.mu.Lock()
 	c.call, c.silent, c.asked = call, true, false
 	c.mu.Unlock()
@@ -244,8 +250,10 @@ func (c *client) pauseAnswer() {
 	c.mu.Unlock()
 }
 
-// beginAnswer comes before anything is written to the client.
-func (c *client) beginAnswer() {
+// beginAnswer comes before anything is written to the client, at that time
+// (Nanotime).
+func (c *client) beginAnswer(now int64) {
+	c.lastWrite.Store(now)
 	c.mu.Lock()
 	c.silent = false
 	c.mu.Unlock()

@@ -21,7 +21,6 @@ type exchange struct {
 	snap   *snapshot // the one generation that this request sees
 	client *client
 	start  int64 // socket.Nanotime
-	began  time.Time
 
 	// The request, as judged. All slices are views into client.head or the
 	// scratch memory below.
@@ -65,6 +64,7 @@ type exchange struct {
 
 	// Scratch memory, kept between exchanges unless it has grown large.
 	out     []byte
+	line    logLine
 	sink    sink // to the client, while a body is sent
 	pump    pump
 	hostBuf [256]byte
@@ -88,7 +88,7 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 func (s *Server) acquire(c *client) *exchange {
 	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool holds nothing else
 	x.server, x.client, x.snap = s, c, s.current.Load()
-	x.start, x.began = socket.Nanotime(), time.Now()
+	x.start = c.headAt
 	return x
 }
 
@@ -102,7 +102,7 @@ func (x *exchange) reset() {
 		http1.ReleaseBuffer(x.buffered)
 	}
 	x.server, x.snap, x.client, x.tenant = nil, nil, nil, nil
-	x.start, x.began = 0, time.Time{}
+	x.start = 0
 	x.req.Reset()
 	x.host, x.path, x.query, x.sendPath, x.id, x.method = nil, nil, nil, nil, nil, nil
 	x.script.reset()
@@ -121,6 +121,9 @@ func (x *exchange) reset() {
 	}
 	if cap(x.pathBuf) > keepScratch {
 		x.pathBuf = nil
+	}
+	if cap(x.line.buf) > keepScratch {
+		x.line.buf = nil
 	}
 }
 
@@ -276,7 +279,7 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, x *exchange) {
 	if x.close || s.draining.Load() {
 		ctx.SetConnectionClose()
 	}
-	x.client.rest()
+	x.client.rest(x.start + int64(x.elapsed))
 	x.release()
 }
 
@@ -359,6 +362,9 @@ func (x *exchange) keepable() bool {
 func (x *exchange) drainBody() bool {
 	if !x.keepable() {
 		return false
+	}
+	if x.body.Done() {
+		return true
 	}
 	x.client.Sock.SetReadExpiry(socket.Nanotime() + int64(lingerTime)) // for all of it
 	for !x.body.Done() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
 // fail answers with an error, unless the response has begun: then it is cut.
@@ -80,7 +81,7 @@ func (x *exchange) respondLocally() error {
 		x.bytesOut = int64(len(x.local.body))
 	}
 	x.out, x.begun = out, true
-	x.client.beginAnswer()
+	x.client.beginAnswer(socket.Nanotime())
 	if err := x.write(out); err != nil {
 		x.cut = true
 	}

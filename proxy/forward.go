@@ -22,6 +22,7 @@ func (x *exchange) forward() error {
 	x.call.Idempotent = isIdempotent(x.method)
 	x.call.Streaming = x.req.Framing != http1.NoBody && x.buffered == nil && !x.script.resized
 	x.client.modern.Store(x.req.Minor == 1)
+	x.call.Start = socket.Nanotime()
 	x.client.beginWait(&x.call)
 	err := x.call.Do(t.pool)
 	x.headerTime = x.call.HeaderTime
@@ -188,7 +189,7 @@ func (x *exchange) Interim(r *http1.Response) error {
 		out = http1.AppendField(out, f.Name, f.Value)
 	}
 	x.out = append(out, '\r', '\n')
-	x.client.beginAnswer()
+	x.client.beginAnswer(socket.Nanotime())
 	if err := x.write(x.out); err != nil {
 		return errClientGone
 	}
@@ -215,7 +216,6 @@ func (x *exchange) write(p []byte) error {
 }
 
 func (x *exchange) clientSink() sink {
-	x.client.lastWrite.Store(socket.Nanotime())
 	return sink{
 		conn: x.client.Conn.Conn, sock: x.client.Sock, idle: x.snap.writeIdle, total: x.call.Expiry, minRate: x.snap.minRate,
 		busy: &x.client.writing,

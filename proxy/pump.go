@@ -34,14 +34,11 @@ func (s *sink) begin(n int) {
 	if s.busy != nil {
 		s.busy.Store(true)
 	}
-	total := s.total
+	allowance := int64(0)
 	if s.minRate > 0 {
-		allowed := socket.Nanotime() + int64(s.idle) + int64(float64(n)*1e9/float64(s.minRate))
-		if total == 0 || allowed < total {
-			total = allowed
-		}
+		allowance = int64(s.idle) + int64(float64(n)*1e9/float64(s.minRate))
 	}
-	s.sock.SetWriteIdle(int64(s.idle), total)
+	s.sock.SetWriteLimits(int64(s.idle), allowance, s.total)
 }
 
 // writeVec writes three slices, with one system call where there is no TLS.

@@ -21,7 +21,11 @@ func (x *exchange) respond() error {
 		return x.tunnel()
 	}
 	x.status = x.call.Response.Status
-	x.client.beginAnswer()
+	now := x.call.HeadAt
+	if x.tenant.scripts != nil { // they may have taken their time
+		now = socket.Nanotime()
+	}
+	x.client.beginAnswer(now)
 	compress := x.compressible()
 	x.out = x.appendResponseHead(x.out[:0], compress)
 	x.begun = true
@@ -140,8 +144,8 @@ func (x *exchange) sendResponseBody(compress bool) error {
 				return &clientError{err}
 			}
 			x.client.lastWrite.Store(socket.Nanotime())
+			x.call.Conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.Idle, x.call.Expiry))
 		}
-		x.call.Conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.Idle, x.call.Expiry))
 		span, err := body.Next()
 		if err == io.EOF {
 			return x.endBody(encoder, p)

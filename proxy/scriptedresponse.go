@@ -76,7 +76,7 @@ func (x *exchange) sendScripted() error {
 	}
 	x.out, x.begun = out, true
 	x.bytesOut = int64(len(body))
-	x.client.beginAnswer()
+	x.client.beginAnswer(socket.Nanotime())
 	var err error
 	if len(body) <= gather {
 		x.out = append(x.out, body...)
@@ -167,7 +167,7 @@ func (x *exchange) beginStream() {
 	}
 	out = x.appendConnection(out)
 	x.out = append(out, '\r', '\n')
-	x.client.beginAnswer()
+	x.client.beginAnswer(socket.Nanotime())
 	x.sink = x.clientSink()
 	x.pump = pump{to: &x.sink, chunked: x.req.Minor == 1 && !bodiless(x.status), out: x.out}
 }

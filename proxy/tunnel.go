@@ -70,7 +70,7 @@ func (x *exchange) tunnel() error {
 		out = appendVia(out, r.Header, r.Minor, x.snap.via)
 	}
 	x.out = append(out, "Connection: Upgrade\r\n\r\n"...)
-	x.client.beginAnswer()
+	x.client.beginAnswer(socket.Nanotime())
 	if err := x.write(x.out); err != nil {
 		return errClientGone
 	}

@@ -47,6 +47,7 @@ type Call struct {
 	Request    Request
 	Payload    []byte // all of a body that is not streamed
 	Timeouts   Timeouts
+	Start      int64   // when the call begins (socket.Nanotime); 0 is at Do
 	Expiry     int64   // socket.Nanotime at which the whole request ends; 0 is never
 	HEAD       bool    // the method is HEAD
 	Idempotent bool    // RFC 9110 §9.2.2
@@ -57,7 +58,8 @@ type Call struct {
 	Target      *Target
 	Attempts    int
 	ConnectTime time.Duration // of a connection opened for this request
-	HeaderTime  time.Duration // from the first attempt to the response head
+	HeaderTime  time.Duration // from Start to the response head
+	HeadAt      int64         // when the response head was there (Nanotime)
 
 	// Filled in by Do when it succeeds. They are views into the Call's memory.
 	Conn     *Conn
@@ -68,6 +70,7 @@ type Call struct {
 	conn    *Conn // the one that Abort must reach
 	aborted error
 
+	now       int64 // when the clock was looked at last
 	head, out []byte
 }
 
@@ -78,9 +81,9 @@ type Timeouts struct {
 
 // Reset makes c ready for another request and keeps its memory.
 func (c *Call) Reset() {
-	c.Request, c.Payload, c.Timeouts, c.Expiry = nil, nil, Timeouts{}, 0
+	c.Request, c.Payload, c.Timeouts, c.Start, c.Expiry, c.now = nil, nil, Timeouts{}, 0, 0, 0
 	c.HEAD, c.Idempotent, c.Streaming, c.Only = false, false, false, nil
-	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime = nil, 0, 0, 0
+	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime, c.HeadAt = nil, 0, 0, 0, 0
 	c.Conn, c.conn, c.aborted = nil, nil, nil
 	c.Response.Reset()
 	c.Body.Reset(nil, &http1.Message{})
@@ -98,7 +101,10 @@ func shrink(b []byte) []byte {
 // been read and Body can be; the caller must End the call. The error is a
 // *Failure, and then nothing is left to end.
 func (c *Call) Do(p *Pool) error {
-	start := socket.Nanotime()
+	if c.Start == 0 {
+		c.Start = socket.Nanotime()
+	}
+	c.now = c.Start
 	var failure *Failure
 	for c.Attempts < maxAttempts {
 		t, err := c.pick(p, failure)
@@ -110,9 +116,11 @@ func (c *Call) Do(p *Pool) error {
 		}
 		if c.Attempts++; c.Attempts > 1 {
 			t.Retries.Add(1)
+			c.now = socket.Nanotime()
 		}
 		if failure = c.attempt(t); failure == nil {
-			c.HeaderTime = time.Duration(socket.Nanotime() - start)
+			c.HeadAt = socket.Nanotime()
+			c.HeaderTime = time.Duration(c.HeadAt - c.Start)
 			return nil
 		}
 		if failure.Reason != Aborted { // which is no fault of the target
@@ -195,7 +203,7 @@ func (c *Call) attempt(t *Target) (failure *Failure) {
 func (c *Call) connect(t *Target) (*Conn, *Failure) {
 	wait, clipped := c.Timeouts.Connect, false
 	if c.Expiry != 0 {
-		left := time.Duration(c.Expiry - socket.Nanotime())
+		left := time.Duration(c.Expiry - c.now)
 		if left <= 0 {
 			return nil, c.fail(ResponseTimeout, socket.ErrTimeout)
 		}
@@ -204,7 +212,8 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 		}
 	}
 	small := !c.Streaming && len(c.Payload) <= smallPayload // one that send sends at once
-	conn, err := t.acquire(wait, small)
+	conn, err := t.acquire(wait, small, c.now)
+	c.now = socket.Nanotime()
 	switch {
 	case err == nil:
 	case c.Aborted() != nil:
@@ -237,7 +246,7 @@ func (c *Call) exchange(conn *Conn) *Failure {
 	if len(payload) <= smallPayload {
 		c.out, payload = append(c.out, payload...), nil
 	}
-	conn.Sock.SetWriteExpiry(c.expiry(c.Timeouts.Idle))
+	conn.Sock.SetWriteLimits(int64(c.Timeouts.Idle), 0, c.Expiry)
 	var written int
 	var err error
 	if c.Streaming {
@@ -246,7 +255,7 @@ func (c *Call) exchange(conn *Conn) *Failure {
 			c.Request.Upload(conn)
 		}
 	} else {
-		conn.Sock.SetReadExpiry(c.expiry(c.Timeouts.ResponseHeader))
+		conn.Sock.SetReadExpiry(expiry(c.now, c.Timeouts.ResponseHeader, c.Expiry))
 		written, err = conn.send(c.out, payload)
 	}
 	switch {
@@ -355,16 +364,17 @@ func (c *Call) detach() {
 	c.mu.Unlock()
 }
 
-// expiry is the earlier of d from now and the end of the whole request.
-func (c *Call) expiry(d time.Duration) int64 { return Expiry(d, c.Expiry) }
-
 // Expiry returns the socket expiry d from now, or total where that is earlier
 // and not 0.
 func Expiry(d time.Duration, total int64) int64 {
+	return expiry(socket.Nanotime(), d, total)
+}
+
+func expiry(now int64, d time.Duration, total int64) int64 {
 	if d <= 0 {
 		return total
 	}
-	at := socket.Nanotime() + int64(d)
+	at := now + int64(d)
 	if total != 0 && total < at {
 		return total
 	}

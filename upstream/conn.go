@@ -52,12 +52,11 @@ func (c *Conn) Close() error {
 }
 
 // acquire returns a kept connection that is still good, or a new one. wait
-// bounds both the dialling and the queueing for a place. unchecked leaves it
-// to send to find out whether a plain connection is good, which saves a
-// system call.
-func (t *Target) acquire(wait time.Duration, unchecked bool) (*Conn, error) {
+// bounds both the dialling and the queueing for a place, from now on. unchecked
+// leaves it to send to find out whether a plain connection is good, which saves
+// a system call.
+func (t *Target) acquire(wait time.Duration, unchecked bool, now int64) (*Conn, error) {
 	client := t.Client()
-	start := socket.Nanotime()
 	for {
 		kept, err := client.AcquireConn(wait, false)
 		if err != nil {
@@ -77,7 +76,7 @@ func (t *Target) acquire(wait time.Duration, unchecked bool) (*Conn, error) {
 		// One that was dialled while this request waited is new. HostClient
 		// also keeps connections that it has dialled for a request which has
 		// given up: those are looked at like any other.
-		c.used = c.born < start
+		c.used = c.born < now
 		if !c.used || unchecked && c.isPlain() && c.Reader.Buffered() == 0 || c.quiet() {
 			return c, nil
 		}

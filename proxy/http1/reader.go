@@ -61,10 +61,11 @@ func (e *ErrNothing) Unwrap() error { return e.Err }
 // while there is something in it, and grows from small to large when a body
 // makes that worthwhile. It is not safe for concurrent use.
 type Reader struct {
-	src  io.Reader
-	lazy LazySource // src, if it can
-	buf  []byte
-	r, w int // buf[r:w] is unread
+	src   io.Reader
+	lazy  LazySource // src, if it can
+	buf   []byte
+	r, w  int // buf[r:w] is unread
+	reads int // of the source so far
 	// scanned is how far beyond r the head's line ends have been checked.
 	scanned int
 	// skipEmpty lets one empty line before a head pass.
@@ -88,6 +89,9 @@ func (r *Reader) Release() {
 
 // Buffered returns the number of unread bytes.
 func (r *Reader) Buffered() int { return r.w - r.r }
+
+// Reads returns how often the source has been read.
+func (r *Reader) Reads() int { return r.reads }
 
 // Wait returns when at least one byte is buffered. The error of a source that
 // ended before is an *ErrNothing.
@@ -219,6 +223,7 @@ func (r *Reader) grow(buf []byte) {
 // fill reads once. An empty reader whose source can wait without a buffer
 // does.
 func (r *Reader) fill() error {
+	r.reads++
 	if r.buf == nil && r.lazy != nil {
 		buf, n, err := r.lazy.ReadLazily(AcquireSmall, ReleaseBuffer)
 		if err != nil {

@@ -63,9 +63,10 @@ type Conn struct {
 	wbuf                  []byte
 	wvec                  [3][]byte
 	wn                    int
-	wparked               int // wn when the writer was parked last
+	wparked               int // wn when the writer was parked last; -1 is not yet
 	werr                  syscall.Errno
-	writeIdle, writeTotal int64 // see SetWriteIdle
+	writeIdle, writeTotal int64 // see SetWriteLimits
+	writeAllowance        int64
 	writeFn               func(uintptr) bool
 	vecFn                 func(uintptr) bool
 	sendFn                func(uintptr) bool
@@ -187,7 +188,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	c.wbuf, c.wn, c.wparked, c.werr = p, 0, 0, 0
+	c.wbuf, c.wn, c.wparked, c.werr = p, 0, -1, 0
 	err := c.parkWriting(c.writeFn)
 	c.wbuf = nil
 	return c.wn, err
@@ -196,7 +197,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // WriteVec writes all of a, b and c with one system call where the socket
 // takes them.
 func (c *Conn) WriteVec(a, b, d []byte) (int, error) {
-	c.wvec, c.wn, c.wparked, c.werr = [3][]byte{a, b, d}, 0, 0, 0
+	c.wvec, c.wn, c.wparked, c.werr = [3][]byte{a, b, d}, 0, -1, 0
 	err := c.parkWriting(c.vecFn)
 	c.wvec = [3][]byte{}
 	return c.wn, err
@@ -259,27 +260,40 @@ func (c *Conn) SwapReadExpiry(before, at int64) { c.readExpiry.CompareAndSwap(be
 
 // SetWriteExpiry does the same for writes.
 func (c *Conn) SetWriteExpiry(at int64) {
-	c.writeIdle, c.writeTotal = 0, 0
+	c.writeIdle, c.writeTotal, c.writeAllowance = 0, 0, 0
 	c.writeExpiry.Store(at)
 }
 
-// SetWriteIdle bounds the time in which the peer takes nothing (nanoseconds),
-// and the end of all writes (Nanotime); 0 is no bound. Only the writing
-// goroutine may call it.
-func (c *Conn) SetWriteIdle(idle, total int64) {
-	c.writeIdle, c.writeTotal = idle, total
-	c.touchWrite()
+// SetWriteLimits bounds the time in which the peer takes nothing and the time
+// of the next write that has to wait, both in nanoseconds, and the end of all
+// writes (Nanotime); 0 is no bound. Most writes never wait: the clock is looked
+// at when one does. Only the writing goroutine may call it.
+func (c *Conn) SetWriteLimits(idle, allowance, total int64) {
+	c.writeIdle, c.writeTotal, c.writeAllowance = idle, total, allowance
+	c.writeExpiry.Store(total)
 }
 
-// touchWrite renews the write expiry: the peer has taken something.
+// touchWrite renews the write expiry: a write begins to wait, or the peer has
+// taken something.
 func (c *Conn) touchWrite() {
+	now := Nanotime()
+	if c.writeAllowance > 0 {
+		c.writeTotal = earlier(c.writeTotal, now+c.writeAllowance)
+		c.writeAllowance = 0
+	}
 	at := c.writeTotal
 	if c.writeIdle > 0 {
-		if next := Nanotime() + c.writeIdle; at == 0 || next < at {
-			at = next
-		}
+		at = earlier(at, now+c.writeIdle)
 	}
 	c.writeExpiry.Store(at)
+}
+
+// earlier is the first of an expiry, 0 for none, and a moment.
+func earlier(expiry, at int64) int64 {
+	if expiry != 0 && expiry < at {
+		return expiry
+	}
+	return at
 }
 
 // OnSweep has f called with every sweep, on the sweeper's goroutine, until the

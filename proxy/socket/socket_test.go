@@ -179,7 +179,7 @@ func TestExpiry(t *testing.T) {
 	if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
 		t.Errorf("read after a time-out: %d, %v", n, err)
 	}
-	c.SetWriteIdle(int64(2*socket.SweepInterval), 0)
+	c.SetWriteLimits(int64(2*socket.SweepInterval), 0, 0)
 	if n, err := c.Write(make([]byte, 64<<20)); !errors.Is(err, socket.ErrTimeout) || n == 0 {
 		t.Errorf("write to one who doesn't read: %d, %v", n, err)
 	}
@@ -194,7 +194,7 @@ func TestSlowButSteady(t *testing.T) {
 	const size = 16 << 20
 	c, peer := pair(t, sweeping(t))
 	_ = peer.SetReadBuffer(64 << 10)
-	c.SetWriteIdle(int64(3*socket.SweepInterval), 0)
+	c.SetWriteLimits(int64(3*socket.SweepInterval), 0, 0)
 	done := make(chan error, 1)
 	go func() {
 		_, err := c.Write(make([]byte, size))

@@ -86,10 +86,10 @@ func (c *Conn) tryWriteVec(fd uintptr) bool {
 	}
 }
 
-// parkWrite parks the writer, with a new expiry if there was progress since it
-// was parked last.
+// parkWrite parks the writer, with a new expiry if it is parked for the first
+// time or there was progress since the last one.
 func (c *Conn) parkWrite() bool {
-	if c.wn > c.wparked && c.writeIdle > 0 {
+	if c.wn > c.wparked && (c.writeIdle > 0 || c.writeAllowance > 0) {
 		c.wparked = c.wn
 		c.touchWrite()
 	}
