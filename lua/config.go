@@ -40,6 +40,11 @@ type Config struct {
 	// many VMs as processors. Default: 64MiB.
 	MaxVMMemory settings.Size `yaml:"max_vm_memory"`
 
+	// Memory that requests which ask for more than 1 MiB each may ask for
+	// together in a second; those ahead of it wait, while others go on. 8 MiB at
+	// once are free. 0 is no limit. Default: 64MiB.
+	MaxMemoryRate settings.Size `yaml:"max_memory_rate"`
+
 	// Coroutines that one request may make. Default: 100.
 	MaxCoroutines int `yaml:"max_coroutines"`
 
@@ -110,6 +115,7 @@ func DefaultConfig() Config {
 		TotalTimeout:    settings.Duration(time.Minute),
 		MaxMemory:       64 << 20,
 		MaxVMMemory:     64 << 20,
+		MaxMemoryRate:   64 << 20,
 		MaxCoroutines:   100,
 		MaxBody:         1 << 20,
 		MaxWaiting:      1000,
@@ -132,6 +138,7 @@ func (c *Config) Check(r settings.Reporter) {
 		{&c.MaxInstructions, "max_instructions", c.MaxInstructions, 1000, most},
 		{&c.MaxMemory, "max_memory", c.MaxMemory.Int64(), 64 << 10, most},
 		{&c.MaxVMMemory, "max_vm_memory", c.MaxVMMemory.Int64(), 64 << 10, most},
+		{&c.MaxMemoryRate, "max_memory_rate", c.MaxMemoryRate.Int64(), 0, most},
 		{&c.MaxBody, "max_body", c.MaxBody.Int64(), 0, 1 << 30},
 		{&c.SharedMemory, "shared_memory", c.SharedMemory.Int64(), 0, most},
 		{&c.MaxCoroutines, "max_coroutines", int64(c.MaxCoroutines), 0, 1_000_000},

@@ -109,7 +109,7 @@ func Load(o Options) (*Scripts, error) {
 	}
 	s := &Scripts{
 		options: o, scripts: map[string]*script{}, files: map[string]*file{},
-		turns: vm.NewTurns(max(1, o.Shards/2), maxLong), ledger: vm.NewLedger(o.Config.MaxVMMemory.Int64()), shards: make([]atomic.Pointer[shard], o.Shards),
+		turns: vm.NewTurns(max(1, o.Shards/2), maxLong), ledger: vm.NewLedger(o.Config.MaxVMMemory.Int64(), o.Config.MaxMemoryRate.Int64()), shards: make([]atomic.Pointer[shard], o.Shards),
 	}
 	c := &o.Config
 	s.limits = vm.Limits{

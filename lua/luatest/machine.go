@@ -53,7 +53,7 @@ func newMachine(c modules.Clock, log io.Writer, cover func(string, int)) *machin
 		CallStackSize: 256, MinimizeStackMemory: true,
 	})
 	m := &machine{
-		main: main, lock: vm.NewLock(main, vm.NewLedger(0), nil), functions: vm.Functions{SetIndex: stdlib.SetIndex, Line: cover},
+		main: main, lock: vm.NewLock(main, vm.NewLedger(0, 0), nil), functions: vm.Functions{SetIndex: stdlib.SetIndex, Line: cover},
 		modules: map[string]*glua.LTable{}, loaded: map[string]glua.LValue{},
 		client: modules.NewClient(modules.ClientConfig{}),
 	}

@@ -100,7 +100,7 @@ func TestLogBounds(t *testing.T) {
 	// The next run may log again, in the same Run too.
 	v.log.Reset()
 	v.run.End()
-	lock := vm.NewLock(v.L, vm.NewLedger(0), nil)
+	lock := vm.NewLock(v.L, vm.NewLedger(0, 0), nil)
 	v.run.Begin(t.Context(), lock, vmtest.Limits())
 	v.L.Push(glua.LNil)
 	v.eval(`print("again")`)

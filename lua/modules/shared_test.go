@@ -219,7 +219,7 @@ func TestSharedBlocks(t *testing.T) {
 		c := newSharedClock()
 		main := glua.NewState(glua.Options{SkipOpenLibs: true})
 		t.Cleanup(main.Close)
-		lock := vm.NewLock(main, vm.NewLedger(0), nil)
+		lock := vm.NewLock(main, vm.NewLedger(0, 0), nil)
 		slow := slowStore{Store: store.NewMemory(1<<20, c.Now), lock: lock, free: new(atomic.Int32)}
 		var s modules.Store = slow
 		want := int32(3)

@@ -66,7 +66,7 @@ func TestTimeSleepEnds(t *testing.T) {
 	v.tenant.Clock = waitingClock{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	lock := vm.NewLock(v.L, vm.NewLedger(0), nil)
+	lock := vm.NewLock(v.L, vm.NewLedger(0, 0), nil)
 	lock.Lock()
 	defer lock.Unlock()
 	run := &vm.Run{}

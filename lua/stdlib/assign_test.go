@@ -62,7 +62,7 @@ func TestTableBytes(t *testing.T) {
 	} {
 		thread := glua.NewState(glua.Options{SkipOpenLibs: true})
 		t.Cleanup(thread.Close)
-		lock := vm.NewLock(thread, vm.NewLedger(0), nil)
+		lock := vm.NewLock(thread, vm.NewLedger(0, 0), nil)
 		lock.Lock()
 		run := &vm.Run{}
 		run.Begin(context.Background(), lock, &vm.Limits{Instructions: 1 << 40})

@@ -69,7 +69,7 @@ func TestCoroutineOfAnotherRun(t *testing.T) {
 	main := glua.NewState(glua.Options{SkipOpenLibs: true})
 	t.Cleanup(main.Close)
 	open(main)
-	lock := vm.NewLock(main, vm.NewLedger(0), nil)
+	lock := vm.NewLock(main, vm.NewLedger(0, 0), nil)
 	lock.Lock()
 	run := &vm.Run{}
 	run.Begin(t.Context(), lock, vmtest.Limits())

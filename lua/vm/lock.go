@@ -28,14 +28,41 @@ func NewLock(main *glua.LState, ledger *Ledger, turns *Turns) *Lock {
 	return &Lock{main: main, ledger: ledger, turns: turns}
 }
 
-// Ledger is what all runs in flight of a tenant have been charged together.
+// Ledger is what all runs of a tenant have been charged together: those in
+// flight, which has a limit, and how fast, which is slowed down.
 type Ledger struct {
 	limit int64
+	rate  int64 // bytes a second
 	used  atomic.Int64
+	paid  atomic.Int64 // when, in nanoseconds, the rate will have been kept; 0 is not known
 }
 
-// NewLedger allows so many bytes; 0 is no limit.
-func NewLedger(limit int64) *Ledger { return &Ledger{limit: limit} }
+// NewLedger allows so many bytes at once, and large runs so many a second; 0 is
+// no limit.
+func NewLedger(limit, rate int64) *Ledger { return &Ledger{limit: limit, rate: rate} }
+
+// memoryBurst is how many bytes a tenant's large runs may be ahead of the rate.
+const memoryBurst = 8 << 20
+
+// pay counts bytes that were allocated, and returns for how many nanoseconds
+// whoever did should rest. A tenant that allocates without a break would keep
+// the collector busy, and with it the processors and caches of everybody else.
+func (l *Ledger) pay(bytes, now int64) (rest int64) {
+	if l.rate <= 0 {
+		return 0
+	}
+	worth := func(bytes int64) int64 { return int64(float64(bytes) / float64(l.rate) * 1e9) }
+	for {
+		paid := l.paid.Load()
+		next := now + worth(bytes)
+		if paid != 0 {
+			next = max(paid, now) + worth(bytes)
+		}
+		if l.paid.CompareAndSwap(paid, next) {
+			return max(0, next-now-worth(memoryBurst))
+		}
+	}
+}
 
 // Lock waits for the VM.
 func (l *Lock) Lock() {

@@ -72,6 +72,7 @@ type Run struct {
 	ran        int64 // nanoseconds until since
 	since      int64 // when the clock was looked at last; 0 is not since it paused
 	worked     int64 // ran at the end of the last rest
+	rested     int64 // memory at the end of the last rest
 	depth      int   // of the deepest Go stack that has been charged
 	stack      int   // slots of the largest stack that has been charged
 	began      int64 // when the run was first looked at; 0 is not yet
@@ -205,20 +206,26 @@ const (
 	longRun   = 1e6   // nanoseconds of running
 	restAfter = 500e3 // nanoseconds of running; the rest is as long
 	maxRest   = 20e6
+
+	// A run that has been charged so many bytes since its last rest is long
+	// too, and rests for as long as the tenant is ahead of its rate.
+	largeRun = 1 << 20
 )
 
 // share lets others run: those who wait for the VM and, from long runs,
 // everybody else.
 func (r *Run) share() {
+	large := r.memory-r.rested > largeRun
 	switch {
-	case r.ran > longRun && !r.long && r.lock.turns != nil:
+	case (large || r.ran > longRun) && !r.long && r.lock.turns != nil:
 		if r.long = r.lock.takeTurn(); !r.long {
 			r.exhaust(OutOfTime, "too many requests of the tenant run scripts for long")
 		}
 		r.worked, r.since = r.ran, nanotime()
-	case r.long && r.ran-r.worked > restAfter:
-		r.lock.pass(func() { time.Sleep(time.Duration(min(r.ran-r.worked, maxRest))) })
-		r.worked, r.since = r.ran, nanotime()
+	case r.long && (large || r.ran-r.worked > restAfter):
+		rest := max(min(r.ran-r.worked, maxRest), r.lock.ledger.pay(r.memory-r.rested, r.since))
+		r.lock.pass(func() { time.Sleep(time.Duration(rest)) })
+		r.worked, r.rested, r.since = r.ran, r.memory, nanotime()
 	case r.lock.waiting.Load() > 0:
 		r.lock.pass(runtime.Gosched)
 		r.since = nanotime()
@@ -263,7 +270,10 @@ func (r *Run) Charge(L *glua.LState, bytes int) {
 	if r.limits.Memory > 0 && n > r.limits.Memory-r.memory {
 		r.Fail(L, OutOfMemory, fmt.Sprintf("lua.max_memory %s is used up", size(r.limits.Memory)))
 	}
-	r.memory += n
+	if r.memory += n; r.memory-r.rested > largeRun {
+		r.left += r.fuse // share is due at the next instruction
+		r.fuse = 0
+	}
 	if l := r.lock.ledger; l.used.Add(n) > l.limit && l.limit > 0 {
 		r.Fail(L, OutOfVMMemory, fmt.Sprintf("lua.max_vm_memory %s is used up by the requests in flight", size(l.limit)))
 	}

@@ -67,6 +67,7 @@ type Conn struct {
 	werr                  syscall.Errno
 	writeIdle, writeTotal int64 // see SetWriteLimits
 	writeAllowance        int64
+	untuned               bool // the writer was never parked
 	writeFn               func(uintptr) bool
 	vecFn                 func(uintptr) bool
 	sendFn                func(uintptr) bool
@@ -105,12 +106,8 @@ func New(nc net.Conn, sweeper *Sweeper) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach the descriptor of a %T: %w", nc, err)
 	}
-	if _, ok := nc.(*net.TCPConn); ok {
-		if err := tune(rc); err != nil {
-			return nil, fmt.Errorf("cannot set the options of a socket: %w", err)
-		}
-	}
-	c := &Conn{nc: stream, rc: rc, sweeper: sweeper}
+	_, tcp := nc.(*net.TCPConn)
+	c := &Conn{nc: stream, rc: rc, sweeper: sweeper, untuned: tcp}
 	c.readFn, c.lazyFn = c.tryRead, c.tryReadLazily
 	c.writeFn, c.vecFn, c.sendFn = c.tryWrite, c.tryWriteVec, c.trySend
 	c.peekFn = func(fd uintptr) { c.quiet = rawPeek(fd) == errAgain }

@@ -1,10 +1,6 @@
 package socket
 
-import (
-	"syscall"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // unsentLimit bounds what a socket takes before it has been sent. Without it
 // a send buffer grows to megabytes, and a writer is woken only when a third of
@@ -12,13 +8,8 @@ import (
 // would look as if it took nothing.
 const unsentLimit = 128 << 10
 
-// tune sets what every TCP socket needs. Accepted ones don't inherit it.
-func tune(c syscall.RawConn) error {
-	var err error
-	if controlErr := c.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentLimit)
-	}); controlErr != nil {
-		return controlErr
-	}
-	return err
+// boundUnsent sets it, when a socket takes nothing for the first time: most
+// never come to that, and are spared a system call each.
+func boundUnsent(fd uintptr) {
+	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentLimit) // without it, write_idle is only coarser
 }

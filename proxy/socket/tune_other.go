@@ -2,7 +2,5 @@
 
 package socket
 
-import "syscall"
-
-// tune does nothing; see tune_linux.go.
-func tune(syscall.RawConn) error { return nil }
+// boundUnsent does nothing; see tune_linux.go.
+func boundUnsent(uintptr) {}

@@ -24,7 +24,7 @@ func Begin(tb testing.TB, limits *vm.Limits) (*glua.LState, *vm.Run) {
 	})
 	main.Push(main.NewFunction(func(*glua.LState) int { return 0 }))
 	main.Call(0, 0) // the first thread that calls something is G.MainThread
-	lock := vm.NewLock(main, vm.NewLedger(0), nil)
+	lock := vm.NewLock(main, vm.NewLedger(0, 0), nil)
 	lock.Lock()
 	run := &vm.Run{}
 	run.Begin(tb.Context(), lock, limits)

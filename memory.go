@@ -1,0 +1,80 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/rs/zerolog"
+)
+
+// tuneMemory sets what the garbage collector needs to know. What the
+// environment says in GOMEMLIMIT and GOGC stands.
+func tuneMemory(log zerolog.Logger) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		limit, err := memlimit.Set(memlimit.WithRatio(memoryShare))
+		switch {
+		case err != nil: // outside of containers there may be no control groups
+			log.Debug().Err(err).Msg("the memory limit of the control group can't be read")
+		case limit > 0 && limit < 1<<62:
+			log.Info().Int64("bytes", limit).Msg("memory is limited by the control group")
+		}
+	}
+	if os.Getenv("GOGC") == "" {
+		keepHeadroom(&headroom{percent: usualPercent})
+	}
+}
+
+const (
+	// memoryShare of a control group's memory is for Go's heap and stacks; the
+	// rest is for what Go doesn't count.
+	memoryShare = 0.9
+	// usualPercent is Go's default of GOGC.
+	usualPercent = 100
+	// leastHeadroom is what can be allocated between two collections at least.
+	// A gateway's own heap is small, and Go would collect it every few
+	// megabytes once a script makes garbage: 40 times a second instead of 10,
+	// each with some milliseconds of both processors.
+	leastHeadroom = 32 << 20
+)
+
+// headroom is called after each collection, as the finalizer of itself: the
+// only notice that Go gives.
+type headroom struct {
+	percent int // as set last
+}
+
+func keepHeadroom(h *headroom) {
+	h.adjust(liveHeap())
+	runtime.SetFinalizer(h, keepHeadroom)
+}
+
+// adjust sets GOGC for a heap of live bytes. Setting it stops the world for
+// some microseconds, so small changes are left.
+func (h *headroom) adjust(live uint64) {
+	percent := percentFor(live)
+	if percent*4 >= h.percent*3 && percent*3 <= h.percent*4 {
+		return
+	}
+	h.percent = percent
+	debug.SetGCPercent(percent)
+}
+
+// percentFor is the GOGC that leaves leastHeadroom, or as much as is alive. Go
+// collects no heap below 4 MB × GOGC / 100, which bounds it.
+func percentFor(live uint64) int {
+	live = max(live, leastHeap)
+	return max(usualPercent, int(leastHeadroom*100/live)) //nolint:gosec // G115: at most 800
+}
+
+// leastHeap is what Go takes a heap for at least.
+const leastHeap = 4 << 20
+
+// liveHeap is what the last collection left, in bytes.
+func liveHeap() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
