@@ -33,6 +33,7 @@ type Conn struct {
 // newConn wraps a freshly opened connection: a socket, or TLS on one.
 func newConn(conn net.Conn, connectTime time.Duration) *Conn {
 	c := &Conn{Conn: conn, Sock: socketOf(conn), born: socket.Nanotime(), connectTime: connectTime}
+	c.Reader.Acquire = http1.AcquireMedium
 	c.Reader.Reset(conn)
 	return c
 }
@@ -128,7 +129,7 @@ func (c *Conn) send(head, body []byte) (written int, err error) {
 }
 
 func (c *Conn) sendReceive(out []byte) (written int, err error) {
-	written, buf, n, err := c.Sock.SendReceive(out, http1.AcquireSmall, http1.ReleaseBuffer, c.used)
+	written, buf, n, err := c.Sock.SendReceive(out, http1.AcquireMedium, http1.ReleaseBuffer, c.used)
 	if buf != nil {
 		c.Reader.Adopt(buf, n)
 	}

@@ -293,7 +293,7 @@ func (r *Reader) line(limit int) ([]byte, error) {
 // fillBody reads once into an empty reader, after moving to a large buffer if
 // much is to come.
 func (r *Reader) fillBody(expected int64) error {
-	if expected > SmallBuffer && len(r.buf) < LargeBuffer {
+	if expected > int64(max(SmallBuffer, len(r.buf))) && len(r.buf) < LargeBuffer {
 		r.Release()
 		r.buf = AcquireBuffer(LargeBuffer)
 	}

@@ -7,23 +7,29 @@ import (
 	"sync"
 )
 
-// Buffer sizes. A head and small bodies fit into a small buffer; whatever
-// does not is moved to a large one, since copying 1 MB through 4 KiB costs
-// five times as much CPU as through 64 KiB.
+// Buffer sizes. A request's head and small body fit into a small buffer, a
+// usual response into a medium one, so that it is read at once; whatever does
+// not is moved to a large one, since copying 1 MB through 4 KiB costs five
+// times as much CPU as through 64 KiB.
 const (
-	SmallBuffer = 4 << 10
-	LargeBuffer = 64 << 10
+	SmallBuffer  = 4 << 10
+	MediumBuffer = 16 << 10
+	LargeBuffer  = 64 << 10
 )
 
 var (
-	smallBuffers = sync.Pool{New: func() any { return new([SmallBuffer]byte) }}
-	largeBuffers = sync.Pool{New: func() any { return new([LargeBuffer]byte) }}
+	smallBuffers  = sync.Pool{New: func() any { return new([SmallBuffer]byte) }}
+	mediumBuffers = sync.Pool{New: func() any { return new([MediumBuffer]byte) }}
+	largeBuffers  = sync.Pool{New: func() any { return new([LargeBuffer]byte) }}
 )
 
-// AcquireBuffer returns a buffer of that size: SmallBuffer or LargeBuffer.
+// AcquireBuffer returns a buffer of one of the three sizes.
 func AcquireBuffer(size int) []byte {
-	if size == SmallBuffer {
+	switch size {
+	case SmallBuffer:
 		return smallBuffers.Get().(*[SmallBuffer]byte)[:] //nolint:forcetypeassert // the pool holds nothing else
+	case MediumBuffer:
+		return mediumBuffers.Get().(*[MediumBuffer]byte)[:] //nolint:forcetypeassert // as above
 	}
 	return largeBuffers.Get().(*[LargeBuffer]byte)[:] //nolint:forcetypeassert // as above
 }
@@ -34,6 +40,8 @@ func ReleaseBuffer(b []byte) {
 	switch cap(b) {
 	case SmallBuffer:
 		smallBuffers.Put((*[SmallBuffer]byte)(b[:SmallBuffer]))
+	case MediumBuffer:
+		mediumBuffers.Put((*[MediumBuffer]byte)(b[:MediumBuffer]))
 	case LargeBuffer:
 		largeBuffers.Put((*[LargeBuffer]byte)(b[:LargeBuffer]))
 	}
@@ -41,6 +49,9 @@ func ReleaseBuffer(b []byte) {
 
 // AcquireSmall is AcquireBuffer for a small one.
 func AcquireSmall() []byte { return AcquireBuffer(SmallBuffer) }
+
+// AcquireMedium is AcquireBuffer for a medium one.
+func AcquireMedium() []byte { return AcquireBuffer(MediumBuffer) }
 
 // LazySource is a source that can wait without holding a buffer.
 type LazySource interface {
@@ -58,9 +69,13 @@ func (e *ErrNothing) Error() string { return "nothing received: " + e.Err.Error(
 func (e *ErrNothing) Unwrap() error { return e.Err }
 
 // Reader is a buffered reader of messages. Its buffer is pooled, held only
-// while there is something in it, and grows from small to large when a body
-// makes that worthwhile. It is not safe for concurrent use.
+// while there is something in it, and becomes a large one when a body makes
+// that worthwhile. It is not safe for concurrent use.
 type Reader struct {
+	// Acquire returns the buffer to begin with; nil is AcquireSmall.
+	Acquire func() []byte
+
+
 	src   io.Reader
 	lazy  LazySource // src, if it can
 	buf   []byte
@@ -137,7 +152,7 @@ func (r *Reader) ReadHead(dst []byte, limit int) ([]byte, error) {
 // clients send after a body (RFC 9112 §2.2).
 func (r *Reader) SkipEmptyLine() { r.skipEmpty = true }
 
-// Adopt takes over a buffer of AcquireSmall's with n bytes in it; only for an
+// Adopt takes over a buffer of AcquireBuffer's with n bytes in it; only for an
 // empty reader.
 func (r *Reader) Adopt(buf []byte, n int) {
 	if r.buf != nil {
@@ -198,7 +213,7 @@ func (r *Reader) more(limit int) error {
 		switch {
 		case r.r > 0:
 			r.compact()
-		case len(r.buf) == SmallBuffer:
+		case len(r.buf) < LargeBuffer:
 			r.grow(AcquireBuffer(LargeBuffer))
 		case len(r.buf) <= limit:
 			r.grow(make([]byte, 2*len(r.buf)))
@@ -225,7 +240,7 @@ func (r *Reader) grow(buf []byte) {
 func (r *Reader) fill() error {
 	r.reads++
 	if r.buf == nil && r.lazy != nil {
-		buf, n, err := r.lazy.ReadLazily(AcquireSmall, ReleaseBuffer)
+		buf, n, err := r.lazy.ReadLazily(r.acquireFunc(), ReleaseBuffer)
 		if err != nil {
 			return err
 		}
@@ -233,7 +248,7 @@ func (r *Reader) fill() error {
 		return nil
 	}
 	if r.buf == nil {
-		r.buf = AcquireSmall()
+		r.buf = r.acquireFunc()()
 	}
 	if r.r == r.w {
 		r.r, r.w = 0, 0
@@ -247,6 +262,13 @@ func (r *Reader) fill() error {
 		err = io.ErrNoProgress
 	}
 	return err
+}
+
+func (r *Reader) acquireFunc() func() []byte {
+	if r.Acquire != nil {
+		return r.Acquire
+	}
+	return AcquireSmall
 }
 
 // consume drops n bytes, and the buffer with the last of them.
