@@ -3,10 +3,8 @@
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 30
 BENCH    ?= .
-ROUNDS   ?= 5
-SECONDS  ?= 5
 
-.PHONY: check format vet lint test race build bench bench-lua fuzz schema clean
+.PHONY: check format vet lint test race build bench bench-lua bench-smoke microbench fuzz schema clean
 
 # check is what a commit must pass.
 check: format vet lint test race
@@ -30,13 +28,22 @@ race:
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o keystone-gateway .
 
-# bench runs the benchmarks beside the code: make bench BENCH=Match
+# bench compares the gateway with every proxy that is installed: about two hours.
 bench:
-	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+	go run ./bench compare $(BENCHFLAGS)
+	go run ./bench report
 
 # bench-lua measures the promises about Lua, beside nginx with Lua: about 20 minutes.
 bench-lua:
-	go run ./bench lua -rounds $(ROUNDS) -seconds $(SECONDS) -out bench/results/lua.json
+	go run ./bench lua $(BENCHFLAGS)
+
+# bench-smoke checks in less than a minute that the comparison works.
+bench-smoke:
+	go run ./bench compare -smoke
+
+# microbench runs the benchmarks beside the code: make microbench BENCH=Match
+microbench:
+	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
 
 # fuzz runs every fuzz target for FUZZTIME seconds.
 fuzz:

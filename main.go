@@ -26,6 +26,7 @@ func commands() []command {
 		{"run", "run the gateway (default)", runGateway},
 		{"check", "check a configuration and report every error in it", runCheck},
 		{"test", "run the tests of scripts, files named *_test.lua", runTest},
+		{"bench", "send load to a server and report how it answers", runBench},
 		{"schema", "print the JSON Schema of the configuration", runSchema},
 		{"version", "print the version", runVersion},
 	}

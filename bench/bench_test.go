@@ -18,18 +18,26 @@ func TestPrint(t *testing.T) {
 		name: "work", title: "some work", metrics: []metric{{"CPU", "µs", 1}, {"rate", "", 0}},
 		subjects: []subject{{name: "ours"}, {name: "theirs"}, {name: "absent"}},
 		promises: []promise{
-			{text: "ratio", subject: "ours", versus: "theirs", metric: "CPU", limit: 0.5},
-			{text: "bound", subject: "ours", metric: "CPU", limit: 2.9},
-			{text: "rate", subject: "ours", metric: "rate", limit: 7, atLeast: true},
-			{text: "nobody's", subject: "ours", versus: "absent", metric: "CPU", limit: 0},
+			{text: "ratio", subject: "ours", versus: "theirs", metric: "CPU", must: 0.5},
+			{text: "bound", subject: "ours", metric: "CPU", must: 2.9},
+			{text: "rate", subject: "ours", metric: "rate", must: 7, atLeast: true},
+			{text: "nobody's", subject: "ours", versus: "absent", metric: "CPU", must: 0},
 		},
 	}
-	o := &outcome{scenario: s, skipped: []string{"absent"}, samples: map[string][]sample{
+	r := newScenarioResult(s)
+	r.LeftOut = []string{"absent"}
+	for name, rounds := range map[string][]sample{
 		"ours":   {{"CPU": 9, "rate": 7}, {"CPU": 3, "rate": 7}, {"CPU": 1, "rate": 7}},
 		"theirs": {{"CPU": 6}, {"CPU": 8}},
-	}}
+	} {
+		for _, one := range rounds {
+			r.add(name, one)
+		}
+	}
 	var text strings.Builder
-	if o.print(&text) {
+	goals := judge(s, r)
+	r.print(&text, goals)
+	if all := (&results{Goals: goals}); !all.missed() {
 		t.Error("all promises were kept, want one missed")
 	}
 	for _, want := range []string{
@@ -75,7 +83,11 @@ func TestProcesses(t *testing.T) {
 // TestScenarios demands of every scenario what printing relies on.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	for _, s := range luaScenarios() {
+	all := luaScenarios()
+	for _, smoke := range []bool{false, true} {
+		all = append(all, comparisons(&options{cores: []int{1, 2}, hosts: 20, smoke: smoke}, peers())...)
+	}
+	for _, s := range all {
 		subjects, metrics := map[string]bool{}, map[string]bool{}
 		for i := range s.subjects {
 			subjects[s.subjects[i].name] = true
@@ -93,7 +105,11 @@ func TestScenarios(t *testing.T) {
 
 func TestArguments(t *testing.T) {
 	t.Parallel()
-	for _, args := range []string{"", "lau", "lua -rounds 0", "lua -seconds 0", "lua -only nothing", "lua more"} {
+	for _, args := range []string{
+		"", "lau", "lua -rounds 0", "lua -seconds 0", "lua -only nothing", "lua more", "compare -cores 3", "compare -cores 1,1",
+		"compare -peers nobody", "compare -only nothing", "compare -loader ab", "compare -loader wrk -seconds 0.5", "compare more",
+		"report more", "report -out does-not-exist", "upstream", "upstream localhost:1",
+	} {
 		if err := dispatch(context.Background(), strings.Fields(args)); err == nil {
 			t.Errorf("bench %s: no error", args)
 		}

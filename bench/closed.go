@@ -6,8 +6,6 @@ import (
 	"context"
 	"net/netip"
 	"time"
-
-	"github.com/keystone-gateway/keystone-gateway/bench/load"
 )
 
 // The figures of a closed loop.
@@ -30,49 +28,57 @@ var closedMetrics = []metric{
 type closedLoop struct {
 	address     netip.AddrPort
 	pid         int
-	path        string
+	requests    requests
 	connections int
-	ramp        time.Duration
+	ramp        time.Duration // over which connections are opened
 	warmup      time.Duration
 	duration    time.Duration
+	cpus        []int // the load generator's
+	bulk        bool  // responses are large
+}
+
+// measuring is what a load generator saw while it was counting.
+type measuring struct {
+	answered float64
+	elapsed  time.Duration
+	p50, p99 time.Duration
+	used     usage // CPU time of the proxy meanwhile
 }
 
 // run fails if any request does: figures of failures are worth nothing.
-func (c *closedLoop) run(ctx context.Context) (sample, error) {
-	processes := tree(c.pid)
-	var before, after usage
-	result, err := load.Run(ctx, load.Options{
-		Address: c.address, Requests: [][]byte{request("shop.example.com", c.path)}, Connections: c.connections,
-		Ramp: c.ramp, Warmup: c.warmup, Duration: c.duration,
-		Begin: func() { before = cpuOf(processes) },
-		End:   func() { after = cpuOf(processes) },
-	})
+func (c *closedLoop) run(ctx context.Context, l *lab) (sample, error) {
+	send := c.sendOwn
+	if l.usesWrk(c) {
+		send = func(ctx context.Context) (*measuring, error) { return c.sendWrk(ctx, l) }
+	}
+	m, err := send(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := result.Err(); err != nil {
-		return nil, err
-	}
-	used, n := after.since(before), float64(result.Answered())
-	_, peak := memoryOf(processes)
+	_, peak := memoryOf(tree(c.pid))
 	return sample{
-		metricCPU:    float64(used.total().Microseconds()) / n,
-		metricUser:   float64(used.user.Microseconds()) / n,
-		metricRate:   result.PerSecond(),
-		metricPerCPU: n / used.total().Seconds(),
-		metricP50:    milliseconds(result.Latency.Quantile(0.5)),
-		metricP99:    milliseconds(result.Latency.Quantile(0.99)),
+		metricCPU:    microseconds(m.used.total()) / m.answered,
+		metricUser:   microseconds(m.used.user) / m.answered,
+		metricRate:   m.answered / m.elapsed.Seconds(),
+		metricPerCPU: m.answered / max(m.used.total(), tick).Seconds(),
+		metricP50:    milliseconds(m.p50),
+		metricP99:    milliseconds(m.p99),
 		metricRSS:    peak / 1e6,
 	}, nil
 }
 
-// saturate is a closed loop of 64 connections.
+// saturate is a closed loop of 64 connections on the tenant shop.
 func (l *lab) saturate(ctx context.Context, address netip.AddrPort, p *process, path string) (sample, error) {
 	c := closedLoop{
-		address: address, pid: p.pid(), path: path, connections: 64,
-		warmup: min(time.Second, l.options.duration), duration: l.options.duration,
+		address: address, pid: p.pid(), requests: requests{hosts: []string{"shop.example.com"}, path: path}, connections: 64,
+		warmup: l.warmup(), duration: l.options.duration, cpus: allowedCPUs(),
 	}
-	return c.run(ctx)
+	return c.run(ctx, l)
 }
 
+// warmup isn't counted.
+func (l *lab) warmup() time.Duration { return min(time.Second, l.options.duration) }
+
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -34,10 +34,12 @@ type gatewayConfig struct {
 	scripts map[string]string // by file name
 	host    string            // to which "/" is answered with 200 when it is ready
 	path    string            // instead of "/"
+	cpus    []int             // to which it is bound; none are all
+	cores   int               // how many threads run Go at once; 0 is 2
 }
 
-// startGateway runs the gateway on two processors with everything at its
-// default but for addresses and logs.
+// startGateway runs the gateway with everything at its default but for
+// addresses and logs.
 func (l *lab) startGateway(ctx context.Context, c gatewayConfig) (*gateway, error) {
 	g := &gateway{}
 	var err error
@@ -49,6 +51,9 @@ func (l *lab) startGateway(ctx context.Context, c gatewayConfig) (*gateway, erro
 	}
 	scripts := filepath.Join(l.directory, "scripts")
 	if err := os.RemoveAll(scripts); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(scripts, 0o750); err != nil { // it must be there even if it is empty
 		return nil, err
 	}
 	for name, text := range c.scripts {
@@ -66,7 +71,14 @@ tenants:
 	if err != nil {
 		return nil, err
 	}
-	if g.process, err = l.start("the gateway", []string{"GOMAXPROCS=2"}, l.binary, "run", "-config", file); err != nil {
+	cpus, cores := c.cpus, c.cores
+	if len(cpus) == 0 {
+		cpus = allowedCPUs()
+	}
+	if cores == 0 {
+		cores = 2
+	}
+	if g.process, err = l.startBound("the gateway", cpus, []string{fmt.Sprintf("GOMAXPROCS=%d", cores)}, l.binary, "run", "-config", file); err != nil {
 		return nil, err
 	}
 	path := c.path

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 )
 
@@ -39,13 +38,4 @@ func do(ctx context.Context, method string, address netip.AddrPort, host, path s
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	return &answer{response.StatusCode, response.Header, string(body)}, err
-}
-
-// request is the bytes of a GET as a browser's script might send it.
-func request(host, path string) []byte {
-	return []byte(strings.Join([]string{
-		"GET " + path + " HTTP/1.1", "Host: " + host,
-		"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-		"Accept: application/json", "Accept-Encoding: identity", "", "",
-	}, "\r\n"))
 }

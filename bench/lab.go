@@ -29,7 +29,12 @@ type lab struct {
 	machine      string
 	files        uint64 // that a process may have open
 	running      []*process
-	number       int // of the next process
+	number       int           // of the next process
+	wrk          string        // empty if it isn't there
+	steps        *steps        // of the run under way
+	found        []peerVersion // what takes part in it
+	missing      []missingPeer
+	remarks      []string // of the measurement under way
 }
 
 func openLab(ctx context.Context, o *options) (*lab, error) {
@@ -46,7 +51,11 @@ func openLab(ctx context.Context, o *options) (*lab, error) {
 		return nil, err
 	}
 	l.nginx, l.nginxMissing = findNginx(o.nginx)
-	l.machine = l.describe(ctx)
+	if l.wrk, err = exec.LookPath("wrk"); err != nil && o.loader == wrkLoader {
+		l.close()
+		return nil, fmt.Errorf("cannot use -loader wrk: %w", err)
+	}
+	l.machine = l.describe()
 	return l, nil
 }
 
@@ -85,19 +94,13 @@ func buildGateway(ctx context.Context, directory string) (string, error) {
 	return binary, nil
 }
 
-// describe says what the figures were measured on, and with.
-func (l *lab) describe(ctx context.Context) string {
+// describe says what the figures were measured on.
+func (*lab) describe() string {
 	parts := []string{fmt.Sprintf("%d × %s", runtime.NumCPU(), cpuModel())}
 	if kernel, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		parts = append(parts, "Linux "+strings.TrimSpace(string(kernel)))
 	}
-	if version, err := exec.CommandContext(ctx, l.binary, "version").Output(); err == nil { //nolint:gosec // G204: built or named by whoever runs bench
-		parts = append(parts, strings.TrimSpace(string(version)))
-	}
-	if l.nginx != nil {
-		parts = append(parts, l.nginx.version)
-	}
-	return strings.Join(parts, "; ")
+	return strings.Join(parts, ", ")
 }
 
 func cpuModel() string {

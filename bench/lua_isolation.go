@@ -61,10 +61,10 @@ func isolationScenario() *scenario {
 	s.metrics = append(s.metrics, metric{metricWorst, "", 2}, metric{metricLost, "", 0}, metric{metricHeap, "MB", 1}, metric{metricRSS, "MB", 1}, metric{metricLeft, "", 0})
 	for _, subject := range []string{on, off} {
 		s.promises = append(s.promises,
-			promise{text: "B's p99 ÷ quiet, " + subject, subject: subject, metric: metricWorst, limit: 2},
-			promise{text: "B's failed requests, " + subject, subject: subject, metric: metricLost, limit: 0},
-			promise{text: "heap in MB, " + subject, subject: subject, metric: metricHeap, limit: 268},
-			promise{text: "goroutines left, " + subject, subject: subject, metric: metricLeft, limit: 10},
+			promise{text: "B's p99 ÷ quiet, " + subject, subject: subject, metric: metricWorst, must: 2},
+			promise{text: "B's failed requests, " + subject, subject: subject, metric: metricLost, must: 0},
+			promise{text: "heap in MB, " + subject, subject: subject, metric: metricHeap, must: 268},
+			promise{text: "goroutines left, " + subject, subject: subject, metric: metricLeft, must: 10},
 		)
 	}
 	return s

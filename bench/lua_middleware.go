@@ -80,7 +80,7 @@ func middlewareScenario() *scenario {
 			}},
 		},
 		promises: []promise{
-			{text: "CPU per request ÷ nginx + Lua", subject: ours, versus: nginxLua, metric: metricCPU, limit: 1},
+			{text: "CPU per request ÷ nginx + Lua", subject: ours, versus: nginxLua, metric: metricCPU, must: 1},
 		},
 		note: "64 connections in a closed loop; proxy, upstream and load generator share the machine, so that requests per CPU second compare proxies and requests a second also what is around them.",
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"time"
 )
 
 // nginxInstall is an nginx that can run Lua.
@@ -42,32 +41,27 @@ type nginx struct {
 }
 
 // nginxTemplate does what the gateway does by default: request id both ways,
-// forwarded fields, kept connections on both sides, a JSON access log with as
-// much in a line.
+// forwarded fields, kept connections on both sides, bodies that stream through
+// 64 KiB, the gateway's limits and time-outs, a JSON access log with as much in
+// a line.
 const nginxTemplate = `
-load_module {modules}/ndk_http_module.so;
-load_module {modules}/ngx_http_lua_module.so;
+{modules}
 daemon off;
 {user}
-worker_processes 2;
+worker_processes {workers};
 pid {dir}/nginx.pid;
 error_log stderr warn;
 events { worker_connections {connections}; }
 http {
     client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3;
     uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
-    lua_package_path "/usr/share/lua/5.1/?.lua;;";
-    keepalive_requests 1000000000;
-    keepalive_timeout 300s;
+    server_names_hash_max_size 65536; server_names_hash_bucket_size 128;
+    keepalive_requests 1000000000; keepalive_timeout 75s;
+    client_header_timeout 10s; client_body_timeout 30s; send_timeout 30s;
+    client_max_body_size 10m; client_body_buffer_size 64k;
     default_type text/plain;
     log_format json escape=json '{"time":"$time_iso8601","request_id":"$request_id","tenant":"shop","target":"$upstream_addr","method":"$request_method","host":"$host","path":"$uri","status":$status,"bytes_in":$request_length,"bytes_out":$body_bytes_sent,"duration":$request_time,"upstream_header":"$upstream_header_time","connect":"$upstream_connect_time","peer":"$remote_addr","client":"$remote_addr"}';
     access_log {log} json buffer=64k flush=1s;
-    upstream pool {
-        {servers}
-        keepalive {keepalive};
-        keepalive_requests 1000000000;
-        keepalive_timeout 300s;
-    }
     proxy_http_version 1.1;
     proxy_set_header Connection "";
     proxy_set_header Host $host;
@@ -75,46 +69,78 @@ http {
     proxy_set_header X-Forwarded-For $remote_addr;
     proxy_set_header X-Forwarded-Host $host;
     proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_connect_timeout 2s; proxy_send_timeout 60s; proxy_read_timeout 60s;
+    proxy_request_buffering off; proxy_buffers 8 8k; proxy_max_temp_file_size 0;
     add_header X-Request-Id $request_id;
+    {lua}
     server {
-        listen {address} backlog=4096;
-        server_name shop.example.com;
-        location / {
-            {location}
-        }
+        listen {address} default_server backlog=4096{reuseport};
+        return 404;
     }
+    {hosts}
 }
 `
 
-// startNginx runs nginx with two workers; location is what its one location
-// does.
-func (l *lab) startNginx(ctx context.Context, u *upstream, location string) (*nginx, error) {
-	n := &nginx{}
-	var err error
-	if n.address, err = freeAddress(); err != nil {
-		return nil, err
-	}
-	user, servers := "", ""
+// nginxConfig is what differs between its uses.
+type nginxConfig struct {
+	lua   bool
+	cores int
+	cpus  []int
+	hosts string // its pools and servers; see nginxPool and nginxServer
+	ready string // the host that answers when it runs
+	path  string // the path for that
+}
+
+// nginxPool is a pool of both targets that keeps connections.
+func nginxPool(name string, u *upstream, keep int) string {
+	return fmt.Sprintf("upstream %s { server %s; server %s; keepalive %d; keepalive_requests 1000000000; keepalive_timeout 30s; }\n",
+		name, u.addresses[0], u.addresses[1], keep)
+}
+
+// nginxServer does what location says for all names.
+func nginxServer(address netip.AddrPort, names, location string) string {
+	return fmt.Sprintf("server { listen %s; server_name %s; location / { %s } }\n", address, names, location)
+}
+
+// runNginx runs it at an address that hosts has in it already.
+func (l *lab) runNginx(ctx context.Context, address netip.AddrPort, binary string, c nginxConfig) (*nginx, error) {
+	n := &nginx{address: address}
+	user, modules, lua, reuse := "", "", "", ""
 	if os.Getuid() == 0 {
 		user = "user root;"
 	}
-	if u != nil {
-		for _, address := range u.addresses {
-			servers += "server " + address.String() + "; "
-		}
-	} else {
-		servers = "server 127.0.0.1:9;"
+	if c.lua {
+		modules = "load_module " + nginxModules + "/ndk_http_module.so;\nload_module " + nginxModules + "/ngx_http_lua_module.so;"
+		lua = `lua_package_path "/usr/share/lua/5.1/?.lua;;";`
+	}
+	if c.cores > 1 {
+		reuse = " reuseport" // else most connections can end up at one worker
 	}
 	file, err := l.write("nginx/nginx.conf", strings.NewReplacer(
-		"{modules}", l.nginx.modules, "{user}", user, "{dir}", l.directory+"/nginx", "{log}", accessLogFile, "{servers}", servers,
-		"{connections}", fmt.Sprint(min(l.files, 20_000)), "{keepalive}", fmt.Sprint(waitingRequests),
-		"{address}", n.address.String(), "{location}", location,
+		"{modules}", modules, "{user}", user, "{workers}", fmt.Sprint(c.cores), "{dir}", l.directory+"/nginx", "{log}", accessLogFile,
+		"{connections}", fmt.Sprint(min(l.files, 20_000)), "{lua}", lua, "{address}", address.String(), "{reuseport}", reuse, "{hosts}", c.hosts,
 	).Replace(nginxTemplate))
 	if err != nil {
 		return nil, err
 	}
-	if n.process, err = l.start("nginx", nil, l.nginx.binary, "-p", l.directory+"/nginx", "-c", file, "-e", "stderr"); err != nil {
+	if n.process, err = l.startBound("nginx", c.cpus, nil, binary, "-p", l.directory+"/nginx", "-c", file, "-e", "stderr"); err != nil {
 		return nil, err
 	}
-	return n, n.answers(ctx, n.address, "shop.example.com", "/", 10*time.Second)
+	return n, n.answers(ctx, address, c.ready, c.path, startPatience)
+}
+
+// startNginx runs nginx with two workers; location is what its one location
+// does.
+func (l *lab) startNginx(ctx context.Context, u *upstream, location string) (*nginx, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	hosts := nginxServer(address, "shop.example.com", location)
+	if u != nil {
+		hosts = nginxPool("pool", u, waitingRequests) + hosts
+	}
+	return l.runNginx(ctx, address, l.nginx.binary, nginxConfig{
+		lua: true, cores: 2, cpus: allowedCPUs(), hosts: hosts, ready: "shop.example.com", path: "/",
+	})
 }

@@ -75,6 +75,11 @@ func (l *lab) stopAll() {
 	l.running = nil
 }
 
+// forget leaves a process that has ended out of what is to be stopped.
+func (l *lab) forget(p *process) {
+	l.running = slices.DeleteFunc(l.running, func(other *process) bool { return other == p })
+}
+
 // failure is an error with the last of what the process has printed.
 func (p *process) failure(err error) error {
 	text, _ := os.ReadFile(p.output)

@@ -3,111 +3,107 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
-// spread is what several rounds say of one figure.
-type spread struct{ median, least, most float64 }
-
-func spreadOf(values []float64) (s spread, ok bool) {
-	if len(values) == 0 {
-		return spread{}, false
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	s = spread{median: sorted[n/2], least: sorted[0], most: sorted[n-1]}
-	if n%2 == 0 {
-		s.median = (sorted[n/2-1] + sorted[n/2]) / 2
-	}
-	return s, true
-}
-
-// print writes the outcome as Markdown. It reports whether all promises that
-// could be judged were kept.
-func (o *outcome) print(w io.Writer) bool {
-	s := o.scenario
-	fmt.Fprintf(w, "## %s: %s\n\n", s.name, s.title)
-	var names []string
-	for i := range s.subjects {
-		if len(o.samples[s.subjects[i].name]) > 0 {
-			names = append(names, s.subjects[i].name)
-		}
-	}
+// print writes what a scenario has measured as Markdown.
+func (r *scenarioResult) print(w io.Writer, goals []goal) {
+	fmt.Fprintf(w, "## %s: %s\n\n", labelOf(r.Name, r.Cores), r.Title)
+	names := r.measured()
 	rows := [][]string{append([]string{""}, names...)}
-	for _, m := range s.metrics {
-		row := []string{m.name + ", " + m.unit}
-		if m.unit == "" {
-			row[0] = m.name
+	for _, m := range r.Metrics {
+		rows = append(rows, r.row(m, names))
+		if m.Name == r.Headline && r.has(ours) && len(names) > 1 {
+			rows = append(rows, r.ratios(m.Name, names))
 		}
-		for _, name := range names {
-			row = append(row, o.cell(name, m))
-		}
-		rows = append(rows, row)
 	}
 	printTable(w, rows)
-	if len(o.skipped) > 0 {
-		fmt.Fprintf(w, "\nLeft out: %s.\n", strings.Join(o.skipped, ", "))
-	}
-	if s.note != "" {
-		fmt.Fprintf(w, "\n%s\n", s.note)
+	r.printNotes(w)
+	fmt.Fprintln(w)
+	for i := range goals {
+		if goals[i].Scenario == r.Name && goals[i].Cores == r.Cores {
+			fmt.Fprintf(w, "- %s\n", goals[i].sentence())
+		}
 	}
 	fmt.Fprintln(w)
-	kept := true
-	for i := range s.promises {
-		kept = o.judge(w, &s.promises[i]) && kept
+}
+
+func (r *scenarioResult) printNotes(w io.Writer) {
+	if len(r.LeftOut) > 0 {
+		fmt.Fprintf(w, "\nLeft out: %s.\n", strings.Join(r.LeftOut, ", "))
 	}
-	fmt.Fprintln(w)
-	return kept
+	for _, failure := range r.Failures {
+		fmt.Fprintf(w, "\n**Failed**: %s\n", failure)
+	}
+	for _, remark := range r.Remarks {
+		fmt.Fprintf(w, "\n%s.\n", remark)
+	}
+	if r.Disturbed > 0 {
+		fmt.Fprintf(w, "\n**Disturbed**: %d measurements began while something else kept the machine busy.\n", r.Disturbed)
+	}
+	if r.Note != "" {
+		fmt.Fprintf(w, "\n%s\n", r.Note)
+	}
+}
+
+// measured lists the subjects of which there are figures.
+func (r *scenarioResult) measured() (names []string) {
+	for _, s := range r.Subjects {
+		if len(s.Rounds) > 0 {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+func (r *scenarioResult) has(subject string) bool {
+	return slices.Contains(r.measured(), subject)
+}
+
+func (r *scenarioResult) row(m metricName, names []string) []string {
+	row := []string{m.Name}
+	if m.Unit != "" {
+		row[0] += ", " + m.Unit
+	}
+	for _, name := range names {
+		row = append(row, r.cell(name, m))
+	}
+	return row
 }
 
 // cell is the median, with the range if there is one.
-func (o *outcome) cell(subject string, m metric) string {
-	s, ok := spreadOf(o.values(subject, m.name))
+func (r *scenarioResult) cell(subject string, m metricName) string {
+	s, ok := r.spread(subject, m.Name)
 	if !ok {
 		return "–"
 	}
-	text := func(v float64) string { return strconv.FormatFloat(v, 'f', m.digits, 64) }
-	if len(o.samples[subject]) == 1 {
+	text := func(v float64) string { return strconv.FormatFloat(v, 'f', m.Digits, 64) }
+	if len(r.values(subject, m.Name)) == 1 {
 		return text(s.median)
 	}
 	return fmt.Sprintf("%s (%s … %s)", text(s.median), text(s.least), text(s.most))
 }
 
-// figure finds what a promise bounds: a median, or the ratio of two.
-func (o *outcome) figure(p *promise) (value float64, ok bool) {
-	ours, ok := spreadOf(o.values(p.subject, p.metric))
-	if !ok || p.versus == "" {
-		return ours.median, ok
+// ratios are ours to each of the others'.
+func (r *scenarioResult) ratios(metric string, names []string) []string {
+	row := []string{"ours ÷ theirs"}
+	for _, name := range names {
+		cell := ""
+		if ratio, ok := r.ratio(metric, name); ok && name != ours {
+			cell = fmt.Sprintf("%.2f", ratio)
+		}
+		row = append(row, cell)
 	}
-	theirs, ok := spreadOf(o.values(p.versus, p.metric))
-	return ours.median / theirs.median, ok && theirs.median > 0
+	return row
 }
 
-func (o *outcome) judge(w io.Writer, p *promise) (kept bool) {
-	value, ok := o.figure(p)
-	if !ok {
-		fmt.Fprintf(w, "- not judged: %s\n", p.text)
-		return true
-	}
-	kept = value <= p.limit
-	sign := "≤"
-	if p.atLeast {
-		kept, sign = value >= p.limit, "≥"
-	}
-	word := "**missed**"
-	if kept {
-		word = "kept"
-	}
-	fmt.Fprintf(w, "- %s: %s: %.4g, promised %s %.4g\n", word, p.text, value, sign, p.limit)
-	return kept
+// ratio is the gateway's median to another subject's.
+func (r *scenarioResult) ratio(metric, versus string) (float64, bool) {
+	return r.figure(&promise{subject: ours, versus: versus, metric: metric})
 }
 
 // printTable writes a Markdown table whose columns are aligned in plain text
@@ -131,55 +127,4 @@ func printTable(w io.Writer, rows [][]string) {
 			fmt.Fprintln(w, "|")
 		}
 	}
-}
-
-// writeJSON keeps everything that was measured.
-func writeJSON(file string, l *lab, outcomes []*outcome) error {
-	type judged struct {
-		Promise string  `json:"promise"`
-		Value   float64 `json:"value"`
-		Limit   float64 `json:"limit"`
-		AtLeast bool    `json:"at_least"`
-	}
-	type one struct {
-		Name     string                          `json:"name"`
-		Title    string                          `json:"title"`
-		Units    map[string]string               `json:"units"`
-		Values   map[string]map[string][]float64 `json:"values"` // by subject, by metric, a round each
-		Promises []judged                        `json:"promises"`
-	}
-	all := struct {
-		Machine   string    `json:"machine"`
-		At        time.Time `json:"at"`
-		Rounds    int       `json:"rounds"`
-		Seconds   float64   `json:"seconds"`
-		Scenarios []one     `json:"scenarios"`
-	}{Machine: l.machine, At: time.Now().UTC(), Rounds: l.options.rounds, Seconds: l.options.duration.Seconds()}
-	for _, o := range outcomes {
-		s := one{Name: o.scenario.name, Title: o.scenario.title, Units: map[string]string{}, Values: map[string]map[string][]float64{}, Promises: []judged{}}
-		for _, m := range o.scenario.metrics {
-			s.Units[m.name] = m.unit
-			for subject := range o.samples {
-				if s.Values[subject] == nil {
-					s.Values[subject] = map[string][]float64{}
-				}
-				s.Values[subject][m.name] = o.values(subject, m.name)
-			}
-		}
-		for i := range o.scenario.promises {
-			p := &o.scenario.promises[i]
-			if value, ok := o.figure(p); ok {
-				s.Promises = append(s.Promises, judged{p.text, value, p.limit, p.atLeast})
-			}
-		}
-		all.Scenarios = append(all.Scenarios, s)
-	}
-	text, err := json.MarshalIndent(all, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
-		return err
-	}
-	return os.WriteFile(file, append(text, '\n'), 0o600)
 }

@@ -6,26 +6,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"time"
 )
 
 // options are the flags.
 type options struct {
-	rounds                          int
-	duration                        time.Duration
-	binary, nginx, output, profiles string
-	strict                          bool
+	rounds           int
+	duration         time.Duration
+	binary, nginx    string
+	output, profiles string
+	strict           bool
+
+	// Of compare.
+	cores      []int    // runs of each scenario: 1, 2 or both
+	peers      []string // only these; none is all that are installed
+	loader     loader
+	hosts      int // that are served
+	smoke      bool
+	buildPeers bool // peers that are Go modules may be built
 }
 
 // scenario is one piece of work, done by each of its subjects.
 type scenario struct {
 	name, title string
+	cores       int // that the subjects may use; 0 is all
 	metrics     []metric
 	subjects    []subject
 	promises    []promise
 	note        string // what a reader of the figures must know
+	headline    string // the metric that short tables show; empty is none
+	long        bool   // not in a smoke run: it waits for more than a second
 }
 
 // subject is what is measured. Its run starts whatever it needs, measures
@@ -51,62 +65,40 @@ type promise struct {
 	text            string
 	subject, metric string
 	versus          string // the other subject; empty is absolute
-	limit           float64
+	must            float64
+	aim             float64 // what is better still; 0 is nothing
 	atLeast         bool
 }
 
-// outcome is all samples of a scenario, by subject, round by round.
-type outcome struct {
-	scenario *scenario
-	samples  map[string][]sample
-	skipped  []string // subjects that could not be measured
-}
-
-// measure runs scenarios and prints what comes of them.
-func measure(ctx context.Context, o *options, scenarios []*scenario) error {
-	l, err := openLab(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	fmt.Printf("%s\n\n", l.machine)
-	if l.nginx == nil {
-		fmt.Printf("nginx with lua-nginx-module is not there (%v): its side is left out, and nothing can be said about the promises that refer to it.\n\n", l.nginxMissing)
-	}
-	var outcomes []*outcome
-	kept := true
+// measure runs scenarios and prints what comes of them. What fails is left
+// out, since the rest is worth measuring still, and joined in the error.
+func (l *lab) measure(ctx context.Context, scenarios []*scenario) (*results, error) {
+	r := l.newResults()
+	l.steps = newSteps(scenarios, l.options.rounds)
 	var failed error
 	for _, s := range scenarios {
-		result, err := l.runScenario(ctx, s)
+		outcome := l.runScenario(ctx, s)
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
-		if err != nil { // the others are worth measuring still
-			failed = errors.Join(failed, fmt.Errorf("scenario %s: %w", s.name, err))
-			continue
+		goals := judge(s, outcome)
+		outcome.print(os.Stdout, goals)
+		for _, failure := range outcome.Failures {
+			failed = errors.Join(failed, fmt.Errorf("scenario %s: %s", s.name, failure))
 		}
-		outcomes = append(outcomes, result)
-		kept = result.print(os.Stdout) && kept
+		r.Scenarios = append(r.Scenarios, outcome)
+		r.Goals = append(r.Goals, goals...)
 	}
-	if o.output != "" {
-		failed = errors.Join(failed, writeJSON(o.output, l, outcomes))
-	}
-	if failed != nil {
-		return failed
-	}
-	if o.strict && !kept {
-		return errMissed
-	}
-	return nil
+	return r, failed
 }
 
 // runScenario measures each subject once a round, in a random order.
-func (l *lab) runScenario(ctx context.Context, s *scenario) (*outcome, error) {
-	result := &outcome{scenario: s, samples: map[string][]sample{}}
+func (l *lab) runScenario(ctx context.Context, s *scenario) *scenarioResult {
+	outcome := newScenarioResult(s)
 	var present []*subject
 	for i := range s.subjects {
 		if s.subjects[i].needsNginx && l.nginx == nil {
-			result.skipped = append(result.skipped, s.subjects[i].name)
+			outcome.LeftOut = append(outcome.LeftOut, s.subjects[i].name)
 			continue
 		}
 		present = append(present, &s.subjects[i])
@@ -114,26 +106,72 @@ func (l *lab) runScenario(ctx context.Context, s *scenario) (*outcome, error) {
 	for round := range l.options.rounds {
 		rand.Shuffle(len(present), func(i, j int) { present[i], present[j] = present[j], present[i] }) //nolint:gosec // G404: an order is no secret
 		for _, subject := range present {
-			l.progress(fmt.Sprintf("%s, round %d of %d: %s", s.name, round+1, l.options.rounds, subject.name))
-			measured, err := subject.run(ctx, l)
-			l.stopAll()
-			if err != nil {
-				l.progress("")
-				return nil, fmt.Errorf("%s: %w", subject.name, err)
+			if ctx.Err() != nil {
+				return outcome
 			}
-			result.samples[subject.name] = append(result.samples[subject.name], measured)
+			l.progress(fmt.Sprintf("%s, round %d of %d: %s%s", s.label(), round+1, l.options.rounds, subject.name, l.steps.left()))
+			if !l.settle(ctx) {
+				outcome.Disturbed++
+			}
+			if err := l.runSubject(ctx, subject, outcome); err != nil {
+				outcome.Failures = append(outcome.Failures, fmt.Sprintf("%s, round %d: %s", subject.name, round+1, oneLine(err.Error())))
+			}
 		}
 	}
 	l.progress("")
-	return result, nil
+	return outcome
 }
 
-// values returns the figures of one metric of one subject, a round each.
-func (o *outcome) values(subject, metric string) (values []float64) {
-	for _, s := range o.samples[subject] {
-		if v, ok := s[metric]; ok {
-			values = append(values, v)
+func (l *lab) runSubject(ctx context.Context, s *subject, outcome *scenarioResult) error {
+	measured, err := s.run(ctx, l)
+	l.stopAll()
+	l.steps.done++
+	outcome.Remarks = append(outcome.Remarks, l.remarks...)
+	l.remarks = nil
+	if err == nil {
+		err = measured.check()
+	}
+	if err == nil {
+		outcome.add(s.name, measured)
+	}
+	return err
+}
+
+// remark keeps what a reader of a scenario's figures must know of one round.
+func (l *lab) remark(format string, args ...any) {
+	l.remarks = append(l.remarks, oneLine(fmt.Sprintf(format, args...)))
+}
+
+// oneLine bounds a text that may have what a process has printed in it.
+func oneLine(text string) string {
+	const most = 600
+	text = strings.ToValidUTF8(strings.Join(strings.Fields(text), " "), "?")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + " …"
+	}
+	return text
+}
+
+// label names a scenario with its cores.
+func (s *scenario) label() string { return labelOf(s.name, s.cores) }
+
+func labelOf(name string, cores int) string {
+	switch cores {
+	case 0:
+		return name
+	case 1:
+		return name + ", 1 core"
+	}
+	return fmt.Sprintf("%s, %d cores", name, cores)
+}
+
+// check refuses what JSON can't hold: the quotient of a measurement in which
+// nothing happened.
+func (s sample) check() error {
+	for name, value := range s {
+		if math.IsNaN(value) || math.IsInf(value, 0) {
+			return fmt.Errorf("cannot use %q: it is %v, expected a number", name, value)
 		}
 	}
-	return values
+	return nil
 }

@@ -18,6 +18,7 @@ type conn struct {
 	due    time.Duration // when the request was to be sent: latency counts from here
 	sentAt time.Duration // when its sending began: the time-out counts from here
 	out    []byte        // of the request, still to be sent
+	body   []byte        // what comes after out
 	armed  uint32        // the events that are watched for
 	parser parser
 	served bool // a response has come on it
@@ -36,6 +37,7 @@ const (
 func (l *loop) begin(c *conn, due time.Duration) {
 	c.due, c.sentAt = due, l.clock()
 	c.out = l.options.Requests[l.sent%len(l.options.Requests)]
+	c.body = l.options.Body
 	l.sent++
 	c.parser.reset()
 	if c.fd < 0 {
@@ -91,19 +93,36 @@ func (l *loop) write(c *conn) {
 			return
 		}
 	}
-	n, err := unix.Write(c.fd, c.out)
-	if err != nil && !errors.Is(err, unix.EAGAIN) {
+	if err := c.push(); err != nil {
 		l.retry(c, err)
 		return
 	}
 	var events uint32 = unix.EPOLLIN
 	c.state = receiving
-	if c.out = c.out[max(n, 0):]; len(c.out) > 0 {
+	if len(c.out)+len(c.body) > 0 {
 		c.state, events = sending, unix.EPOLLOUT
 	}
 	if err := l.arm(c, events); err != nil {
 		l.fail(c, err)
 	}
+}
+
+// push writes what the socket takes of the request.
+func (c *conn) push() error {
+	for len(c.out)+len(c.body) > 0 {
+		if len(c.out) == 0 {
+			c.out, c.body = c.body, nil
+		}
+		n, err := unix.Write(c.fd, c.out)
+		if err != nil {
+			if errors.Is(err, unix.EAGAIN) {
+				return nil
+			}
+			return err
+		}
+		c.out = c.out[n:]
+	}
+	return nil
 }
 
 // read takes what has arrived.

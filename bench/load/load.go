@@ -21,6 +21,10 @@ type Options struct {
 	// neither HEAD nor CONNECT. They are sent in turn.
 	Requests [][]byte
 
+	// Body is sent after each of them. It is one for all, so that many requests
+	// with a large body take no room; their heads must give its length.
+	Body []byte
+
 	// Connections that are open at most.
 	Connections int
 

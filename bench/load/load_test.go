@@ -175,3 +175,35 @@ func TestHistogram(t *testing.T) {
 		t.Error("an empty histogram has durations")
 	}
 }
+
+// TestBody demands that every request is followed by the whole body, on kept
+// connections too.
+func TestBody(t *testing.T) {
+	t.Parallel()
+	body := strings.Repeat("0123456789", 100_000)
+	var wrong atomic.Int64
+	address := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		if got, err := io.ReadAll(r.Body); err != nil || string(got) != body {
+			wrong.Add(1)
+		}
+	})
+	head := func(path string) []byte {
+		return []byte("POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+	}
+	result, err := load.Run(context.Background(), load.Options{
+		Address: address, Requests: [][]byte{head("/a"), head("/b")}, Body: []byte(body), Connections: 2, Duration: 200 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := result.Err(); err != nil {
+		t.Error(err)
+	}
+	if result.Answered() < 4 {
+		t.Errorf("%d requests were answered, expected several on each connection", result.Answered())
+	}
+	// What is on its way at the end is cut off.
+	if n := wrong.Load(); n > 2 {
+		t.Errorf("%d requests came without the whole body", n)
+	}
+}

@@ -1,0 +1,126 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// nginxLocations say how nginx does a script's work.
+var nginxLocations = map[script]string{
+	noScript: "proxy_pass http://{pool};", middlewareWork: middlewareLocation, scriptAnswerWork: routeLocation,
+}
+
+// nginxBinary is the one that was asked for, or Debian's.
+func (l *lab) nginxBinary() (string, error) {
+	if l.options.nginx != "" {
+		return firstOf(l.options.nginx)
+	}
+	return firstOf("nginx", "/usr/sbin/nginx")
+}
+
+func findNginxPeer(ctx context.Context, l *lab) (string, error) {
+	binary, err := l.nginxBinary()
+	if err != nil {
+		return "", fmt.Errorf("%w; Debian's package is nginx", err)
+	}
+	return versionOf(ctx, binary, "-v")
+}
+
+func findNginxLuaPeer(_ context.Context, l *lab) (string, error) {
+	binary, err := l.nginxBinary()
+	if err != nil {
+		return "", fmt.Errorf("%w; Debian's package is nginx", err)
+	}
+	install, err := findNginx(binary)
+	if err != nil {
+		return "", err
+	}
+	return install.version, nil
+}
+
+func startNginxPeer(ctx context.Context, l *lab, w *work) (*target, error) {
+	if err := w.without(peerNginx); err != nil {
+		return nil, err
+	}
+	return l.nginxFor(ctx, w, false)
+}
+
+func startNginxLuaPeer(ctx context.Context, l *lab, w *work) (*target, error) {
+	return l.nginxFor(ctx, w, true)
+}
+
+func (l *lab) nginxFor(ctx context.Context, w *work, lua bool) (*target, error) {
+	binary, err := l.nginxBinary()
+	if err != nil {
+		return nil, err
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	cpus, _ := l.cpusFor(w.cores)
+	n, err := l.runNginx(ctx, address, binary, nginxConfig{
+		lua: lua, cores: w.cores, cpus: cpus, hosts: nginxHosts(w, address),
+		ready: hostName(w.hosts - 1), path: w.script.path(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &target{process: n.process, address: address, reload: func(ctx context.Context) error {
+		return n.signalReload(ctx, syscall.SIGHUP, w.cores)
+	}}, nil
+}
+
+// nginxHosts is one server with all names, or a server and a pool for each:
+// a pool that is named by a variable would be searched for in a list.
+func nginxHosts(w *work, address netip.AddrPort) string {
+	location := nginxLocations[w.script]
+	text := strings.Builder{}
+	if !w.apart {
+		names := make([]string, w.hosts)
+		for i := range names {
+			names[i] = hostName(i)
+		}
+		text.WriteString(nginxPool("pool", w.upstream, waitingRequests))
+		text.WriteString(nginxServer(address, strings.Join(names, "\n"), strings.ReplaceAll(location, "{pool}", "pool")))
+		return text.String()
+	}
+	location = strings.ReplaceAll(location, "http://pool;", "http://{pool};")
+	for i := range w.hosts {
+		text.WriteString(nginxPool(poolName(i), w.upstream, 64)) // memory for so many is taken at the start
+		text.WriteString(nginxServer(address, hostName(i), strings.ReplaceAll(location, "{pool}", poolName(i))))
+	}
+	return text.String()
+}
+
+// signalReload asks a process for a reload, and waits for the workers of the
+// new configuration, all of them: one that comes late would be taken for the
+// next reload's. Whether they accept yet can't be seen from outside.
+func (p *process) signalReload(ctx context.Context, signal syscall.Signal, workers int) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	before := tree(p.pid())
+	if err := p.command.Process.Signal(signal); err != nil {
+		return fmt.Errorf("cannot ask %s to reload: %w", p.name, err)
+	}
+	for {
+		fresh := slices.DeleteFunc(tree(p.pid()), func(pid int) bool { return slices.Contains(before, pid) })
+		if len(fresh) >= workers {
+			return nil
+		}
+		select {
+		case <-p.ended:
+			return p.failure(fmt.Errorf("it has ended on signal %v", signal))
+		case <-ctx.Done():
+			return p.failure(fmt.Errorf("no %d new workers after signal %v: %w", workers, signal, ctx.Err()))
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
