@@ -41,8 +41,8 @@ type Config struct {
 	MaxVMMemory settings.Size `yaml:"max_vm_memory"`
 
 	// Memory that requests which ask for more than 1 MiB each may ask for
-	// together in a second; those ahead of it wait, while others go on. 8 MiB at
-	// once are free. 0 is no limit. Default: 64MiB.
+	// together in a second; those ahead of it wait, at most a second, beyond which
+	// they get 500. 8 MiB at once are free. 0 is no limit. Default: 64MiB.
 	MaxMemoryRate settings.Size `yaml:"max_memory_rate"`
 
 	// Coroutines that one request may make. Default: 100.

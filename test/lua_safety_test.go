@@ -162,7 +162,7 @@ func (d *duel) askVictim(n int) error {
 func TestLuaSafety(t *testing.T) {
 	// Short, so that there is time for all of them; few requests fit, so that
 	// the default of quarantine_after, 5, would hardly be reached.
-	const quarantine, none = "timeout: 25ms, quarantine_after: 1", "timeout: 25ms, quarantine_after: 0"
+	const quarantine, none = "timeout: 25ms, max_memory_rate: 1GiB, quarantine_after: 1", "timeout: 25ms, max_memory_rate: 1GiB, quarantine_after: 0"
 	for _, settings := range []string{quarantine, none} {
 		t.Run("lua: {"+settings+"}", func(t *testing.T) {
 			t.Parallel()

@@ -48,12 +48,12 @@ func TestLargeRunRests(t *testing.T) {
 		run.Begin(t.Context(), lock, &vm.Limits{Instructions: 1000})
 		defer run.End()
 		began := time.Now()
-		run.Charge(main, 10*mega)
+		run.Charge(main, 8*mega+mega/2)
 		for range 500 { // not again and again
 			run.Spend(main, 1)
 		}
-		if rested := time.Since(began); rested != 2*time.Second {
-			t.Errorf("10 MiB, 8 of them free, at 1 MiB a second: rested for %v, want 2s", rested)
+		if rested := time.Since(began); rested != time.Second/2 {
+			t.Errorf("8.5 MiB, 8 of them free, at 1 MiB a second: rested for %v, want 500ms", rested)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package vm
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	glua "github.com/yuin/gopher-lua"
 )
@@ -58,6 +59,7 @@ func (l *Ledger) pay(bytes, now int64) (rest int64) {
 		if paid != 0 {
 			next = max(paid, now) + worth(bytes)
 		}
+		next = min(next, now+worth(memoryBurst)+2*patience) // or it would never be made up for
 		if l.paid.CompareAndSwap(paid, next) {
 			return max(0, next-now-worth(memoryBurst))
 		}
@@ -83,8 +85,8 @@ func (l *Lock) Unlock() { l.mu.Unlock() }
 // Waiting returns how many wait for the VM.
 func (l *Lock) Waiting() int { return int(l.waiting.Load()) }
 
-// takeTurn waits until few enough runs of the tenant are long. It reports
-// whether it came to that.
+// takeTurn waits for a while until few enough runs of the tenant are long. It
+// reports whether it came to that.
 func (l *Lock) takeTurn() bool {
 	t := l.turns
 	select {
@@ -96,9 +98,18 @@ func (l *Lock) takeTurn() bool {
 		t.waiting.Add(-1)
 		return false
 	}
-	l.pass(func() { t.slots <- struct{}{} })
+	had := false
+	l.pass(func() {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case t.slots <- struct{}{}:
+			had = true
+		case <-timer.C:
+		}
+	})
 	t.waiting.Add(-1)
-	return true
+	return had
 }
 
 // pass gives the VM away in the middle of a run, while f runs.

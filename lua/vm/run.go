@@ -30,6 +30,7 @@ const (
 	OutOfTotalTime    Reason = "total_timeout"
 	OutOfMemory       Reason = "memory"
 	OutOfVMMemory     Reason = "vm_memory"
+	OutOfMemoryRate   Reason = "memory_rate"
 	Cancelled         Reason = "cancelled"
 )
 
@@ -206,6 +207,7 @@ const (
 	longRun   = 1e6   // nanoseconds of running
 	restAfter = 500e3 // nanoseconds of running; the rest is as long
 	maxRest   = 20e6
+	patience  = 1e9 // nanoseconds that a run waits at most, for its turn and for each rest
 
 	// A run that has been charged so many bytes since its last rest is long
 	// too, and rests for as long as the tenant is ahead of its rate.
@@ -215,7 +217,7 @@ const (
 // share lets others run: those who wait for the VM and, from long runs,
 // everybody else.
 func (r *Run) share() {
-	large := r.memory-r.rested > largeRun
+	large := r.lock.ledger.rate > 0 && r.memory-r.rested > largeRun
 	switch {
 	case (large || r.ran > longRun) && !r.long && r.lock.turns != nil:
 		if r.long = r.lock.takeTurn(); !r.long {
@@ -223,7 +225,12 @@ func (r *Run) share() {
 		}
 		r.worked, r.since = r.ran, nanotime()
 	case r.long && (large || r.ran-r.worked > restAfter):
-		rest := max(min(r.ran-r.worked, maxRest), r.lock.ledger.pay(r.memory-r.rested, r.since))
+		rest := r.lock.ledger.pay(r.memory-r.rested, r.since)
+		if rest > patience {
+			r.exhaust(OutOfMemoryRate, fmt.Sprintf("lua.max_memory_rate %s is used up by the tenant's requests", size(r.lock.ledger.rate)))
+			return
+		}
+		rest = max(rest, min(r.ran-r.worked, maxRest))
 		r.lock.pass(func() { time.Sleep(time.Duration(rest)) })
 		r.worked, r.rested, r.since = r.ran, r.memory, nanotime()
 	case r.lock.waiting.Load() > 0:

@@ -75,7 +75,7 @@ func Listen(opts Options) (*Listener, error) {
 	}
 	// Keep-alive probes would cost four system calls a connection; idle ones
 	// end by their expiry.
-	config := net.ListenConfig{KeepAlive: -1}
+	config := net.ListenConfig{KeepAlive: -1, Control: defers}
 	inner, err := config.Listen(context.Background(), network, address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", opts.Address, err)
