@@ -19,8 +19,14 @@ import (
 // server.address, until the test ends.
 func start(t testing.TB, config string) *proxy.Server {
 	t.Helper()
+	return serve(t, "server: {address: \"127.0.0.1:0\"}\n"+config)
+}
+
+// serve runs a server with that configuration until the test ends.
+func serve(t testing.TB, config string) *proxy.Server {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
-	if err := os.WriteFile(file, []byte("server: {address: \"127.0.0.1:0\"}\n"+config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	loaded, err := proxy.Load(file)

@@ -145,7 +145,7 @@ func (x *exchange) runUpload(conn *upstream.Conn, done chan struct{}) {
 			x.call.Abort(faultInternal)
 		}
 	}()
-	to := sink{conn: conn, sock: conn.Sock, idle: x.call.Timeouts.Idle, total: x.call.Expiry}
+	to := sink{conn: conn.Conn, sock: conn.Sock, idle: x.call.Timeouts.Idle, total: x.call.Expiry}
 	err := x.sendBody(&to)
 	// While the head of the response is awaited, its read expiry is still the
 	// one that the call has set.
@@ -171,6 +171,11 @@ func (x *exchange) sendBody(to *sink) error {
 			if err := p.flush(); err != nil {
 				return err
 			}
+			if p.splices(&x.body, x.client.Conn.Conn, x.client.Sock) {
+				if err := x.spliceBody(to); err != nil {
+					return err
+				}
+			}
 		}
 		span, err := x.nextBody()
 		if err == io.EOF {
@@ -180,10 +185,56 @@ func (x *exchange) sendBody(to *sink) error {
 		if err != nil {
 			return err
 		}
+		x.noteRead()
 		if err := p.add(span); err != nil {
 			return err
 		}
 	}
+}
+
+// noteRead comes before a part is written: a target may answer the last one
+// before its write has returned.
+func (x *exchange) noteRead() {
+	if x.body.Done() {
+		x.upload.read.Store(true)
+	}
+}
+
+// spliceBody moves the body on from socket to socket, as spliceResponse does.
+func (x *exchange) spliceBody(to *sink) error {
+	for !x.body.Done() {
+		pipe, err := x.nextPipe()
+		if err == socket.ErrNoSplice {
+			return nil
+		}
+		if err != nil {
+			pipe.Discard()
+			return err
+		}
+		x.noteRead()
+		if err := to.splice(pipe); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextPipe returns the next part of the body in a pipe, which may be there even
+// if there is an error.
+func (x *exchange) nextPipe() (pipe *socket.Pipe, err error) {
+	refused := false
+	err = x.awaitBody(func() error {
+		var err error
+		pipe, err = x.client.Sock.ReadPipe(x.body.Left())
+		if refused = err == socket.ErrNoSplice; refused {
+			return nil
+		}
+		return x.body.Spliced(pipe.Len(), err)
+	})
+	if err == nil && refused {
+		err = socket.ErrNoSplice
+	}
+	return pipe, err
 }
 
 // lastWrite is how long the last write of a body that has been read may take

@@ -33,8 +33,8 @@ const (
 // must be one parser only, a strict one, and it must see framing, chunks,
 // trailers and interim responses, which fasthttp keeps to itself. So Read
 // waits for a whole request head, checks it, and hands fasthttp a constant
-// head in its place, by which it calls the handler; and Write drops the
-// response that fasthttp makes up after the handler has answered.
+// head in its place, by which it calls the handler, which stays for all further
+// requests; and Write drops the response that fasthttp makes up after that.
 type client struct {
 	*listener.Conn
 	server *Server
@@ -48,7 +48,10 @@ type client struct {
 	given   int    // how much of signal fasthttp has read
 	headAt  int64  // when the head was there, or was given up (socket.Nanotime)
 
-	state     atomic.Int32 // idle or busy
+	woken bool  // by something that has not become a request yet
+	stay  int64 // how long it doesn't sleep, in nanoseconds; see learn
+
+	state     atomic.Int32 // idle, busy, dozing or asleep
 	idleSince atomic.Int64
 
 	// For the watch on a client whose request waits for its target:
@@ -70,6 +73,8 @@ type client struct {
 const (
 	clientIdle int32 = iota
 	clientBusy
+	clientDozing // its goroutine is about to leave it
+	clientAsleep // and has
 )
 
 // signal is all that fasthttp ever parses.
@@ -87,17 +92,10 @@ func newClient(s *Server, conn *listener.Conn) *client {
 	return c
 }
 
-// Read hands out signal, for each request of the client once.
+// Read hands out signal once, when there is a request.
 func (c *client) Read(p []byte) (n int, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			c.server.logPanic(cause)
-			n, err = 0, io.EOF
-		}
-	}()
 	if c.given == len(signal) {
-		if !c.await() {
-			c.reader.Release()
+		if !c.next() {
 			return 0, io.EOF
 		}
 		c.given = 0
@@ -110,17 +108,33 @@ func (c *client) Read(p []byte) (n int, err error) {
 // Write drops what fasthttp writes: the exchange has answered already.
 func (c *client) Write(p []byte) (int, error) { return len(p), nil }
 
+// next waits for a request. It is false when the connection ends instead, or
+// sleeps.
+func (c *client) next() (ok bool) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			c.server.logPanic(cause)
+			ok = false
+		}
+		if !ok {
+			c.reader.Release()
+		}
+	}()
+	return c.await()
+}
+
 // await waits for a request head and reads it. It is false when the
 // connection ended, or idled for too long, before one began; any other error
 // is left in headErr for the handler to answer.
 func (c *client) await() bool {
 	limits := c.server.limits.Load()
-	patience := limits.keepalive
-	if c.served == 0 {
-		patience = limits.header
-	}
+	patience, sleepy := c.patience(limits)
 	c.Sock.SetReadExpiry(c.idleSince.Load() + patience)
 	if err := c.reader.Wait(); err != nil {
+		if sleepy && errors.Is(err, socket.ErrTimeout) {
+			c.doze()
+			return false
+		}
 		if c.Secure && c.served == 0 && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 			c.server.log.Debug().Bytes("peer", c.ip).Err(err).Msg("no request over TLS")
 		}
@@ -129,6 +143,9 @@ func (c *client) await() bool {
 	c.state.Store(clientBusy)
 	c.served++
 	c.headAt = socket.Nanotime()
+	if c.woken {
+		c.learn()
+	}
 	c.Sock.SetReadExpiry(c.headAt + limits.header)
 	c.reader.SkipEmptyLine()
 	reads := c.reader.Reads()
@@ -159,8 +176,16 @@ func (c *client) rest(ended int64) {
 	}
 }
 
-// Close closes the connection and forgets the client.
+// Close is how fasthttp is done with the connection: it ends, or sleeps.
 func (c *client) Close() error {
+	if c.fallAsleep() {
+		return nil
+	}
+	return c.end()
+}
+
+// end closes the connection and forgets the client.
+func (c *client) end() error {
 	c.server.clients.remove(c)
 	return c.Conn.Close()
 }
@@ -274,6 +299,10 @@ func (c *client) watch(now int64) {
 			c.server.logPanic(cause)
 		}
 	}()
+	if c.state.Load() == clientAsleep {
+		c.oversleep(now)
+		return
+	}
 	since := c.waiting.Load()
 	if since == 0 || now-since < watchAfter || now < c.nextLook.Load() || c.writing.Load() {
 		return
@@ -365,14 +394,14 @@ func (s *clients) closeIdle(before int64) int {
 	var idle []*client
 	s.mu.Lock()
 	for c := range s.open {
-		if c.state.Load() == clientIdle && c.idleSince.Load() < before {
+		if c.state.Load() != clientBusy && c.idleSince.Load() < before {
 			idle = append(idle, c)
 		}
 	}
 	left := len(s.open) - len(idle)
 	s.mu.Unlock()
 	for _, c := range idle {
-		_ = c.Close()
+		_ = c.end()
 	}
 	return left
 }
@@ -387,7 +416,7 @@ func (s *clients) closeAll() {
 	s.mu.Unlock()
 	for _, c := range all {
 		c.abandon(faultDrained)
-		_ = c.Close()
+		_ = c.end()
 	}
 }
 

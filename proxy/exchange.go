@@ -127,15 +127,25 @@ func (x *exchange) reset() {
 	}
 }
 
-// handle is fasthttp's handler: one request, top to bottom.
+// handle is fasthttp's handler. It is called for a connection's first request
+// and stays until the last: to fasthttp they are one.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	c := ctx.Conn().(*client) //nolint:forcetypeassert // the acceptor makes no other
+	for s.exchange(c) && c.next() {
+	}
+	ctx.SetConnectionClose()
+}
+
+// exchange handles one request, top to bottom. It reports whether the
+// connection goes on.
+func (s *Server) exchange(c *client) (goesOn bool) {
 	x := s.acquire(c)
 	s.inFlight.Add(1)
-	defer s.finish(ctx, x)
+	defer s.finish(x, &goesOn)
 	if err := x.serve(); err != nil {
 		x.fail(err)
 	}
+	return // as finish says
 }
 
 // serve runs the stages of a request. An error before the response has begun
@@ -260,13 +270,13 @@ var rootPath = []byte("/")
 
 // finish ends the exchange, whatever happened in it: it answers a panic,
 // decides about the connection, counts and logs.
-func (s *Server) finish(ctx *fasthttp.RequestCtx, x *exchange) {
+func (s *Server) finish(x *exchange, goesOn *bool) {
 	cause := recover()
 	defer s.inFlight.Add(-1)
 	defer func() {
 		if again := recover(); again != nil { // even the ending failed: give up both connections
 			s.logPanic(again)
-			ctx.SetConnectionClose()
+			*goesOn = false
 			x.abandon()
 		}
 	}()
@@ -276,9 +286,7 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, x *exchange) {
 	x.settle()
 	x.account()
 	x.leave()
-	if x.close || s.draining.Load() {
-		ctx.SetConnectionClose()
-	}
+	*goesOn = !x.close && !s.draining.Load()
 	x.client.rest(x.start + int64(x.elapsed))
 	x.release()
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -59,6 +60,14 @@ func (s *sink) writeVec(a, b, c []byte) error {
 	return s.err
 }
 
+// splice writes what the pipe holds, and takes it back.
+func (s *sink) splice(pipe *socket.Pipe) error {
+	s.begin(pipe.Len())
+	_, s.err = s.sock.WritePipe(pipe)
+	s.end()
+	return s.err
+}
+
 func (s *sink) end() {
 	s.sock.SetWriteExpiry(0)
 	if s.busy != nil {
@@ -109,6 +118,18 @@ func (p *pump) flush() error {
 	err := p.to.write(p.out)
 	p.out = p.out[:0]
 	return err
+}
+
+// minSplice is how much must be still to come for a body to be spliced. For
+// responses of 20 KiB that costs as much CPU as copying (31 µs), for 48 KiB 30
+// instead of 34, for 64 KiB 34 instead of 36, for 96 KiB 37 instead of 49.
+const minSplice = 64 << 10
+
+// splices reports whether the rest of body is worth moving on from socket to
+// socket, and may be: neither TLS nor chunks are between.
+func (p *pump) splices(body *http1.Body, from net.Conn, sock *socket.Conn) bool {
+	left, ok := body.Spliceable()
+	return ok && left > minSplice && !p.chunked && from == net.Conn(sock) && p.to.conn == io.Writer(p.to.sock)
 }
 
 // end writes what is left, and the last chunk with the trailer section.

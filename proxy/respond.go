@@ -143,8 +143,12 @@ func (x *exchange) sendResponseBody(compress bool) error {
 			if err := flushAll(encoder, p); err != nil {
 				return &clientError{err}
 			}
-			x.client.lastWrite.Store(socket.Nanotime())
-			x.call.Conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.Idle, x.call.Expiry))
+			if encoder == nil && p.splices(body, x.call.Conn.Conn, x.call.Conn.Sock) {
+				if err := x.spliceResponse(); err != nil {
+					return err
+				}
+			}
+			x.expectSpan()
 		}
 		span, err := body.Next()
 		if err == io.EOF {
@@ -159,6 +163,34 @@ func (x *exchange) sendResponseBody(compress bool) error {
 			return &clientError{err}
 		}
 	}
+}
+
+// expectSpan bounds the wait for more of the response.
+func (x *exchange) expectSpan() {
+	x.client.lastWrite.Store(socket.Nanotime())
+	x.call.Conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.Idle, x.call.Expiry))
+}
+
+// spliceResponse moves the body on from socket to socket, until it is done or
+// there is no pipe: then the rest, or a part of it, is copied.
+func (x *exchange) spliceResponse() error {
+	body := &x.call.Body
+	for !body.Done() {
+		x.expectSpan()
+		pipe, err := x.call.Conn.Sock.ReadPipe(body.Left())
+		if err == socket.ErrNoSplice {
+			return nil
+		}
+		if err != nil {
+			return body.Spliced(0, err)
+		}
+		x.bytesOut += int64(pipe.Len())
+		_ = body.Spliced(pipe.Len(), nil)
+		if err := x.sink.splice(pipe); err != nil {
+			return &clientError{err}
+		}
+	}
+	return nil
 }
 
 func (x *exchange) endBody(encoder *gzipEncoder, p *pump) error {

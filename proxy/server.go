@@ -47,6 +47,7 @@ type Server struct {
 	draining atomic.Bool
 	numbers  atomic.Uint64 // of client connections
 	warned   atomic.Int64  // when refused connections were logged last
+	wakeful  atomic.Int64  // nanoseconds of wakeShare; tests change it
 	counters serverCounters
 	unrouted Stats
 	health   atomic.Pointer[HealthAnswer]
@@ -85,6 +86,7 @@ func New(o Options) (*Server, error) {
 		sweeper: socket.NewSweeper(), access: newAccessLog(), stats: map[string]*Stats{}, stores: map[string]*store.Memory{},
 		scripts: newScriptsOptions(&o),
 	}
+	s.wakeful.Store(wakeShare)
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper})
 	snap, err := s.build(o.Config)
 	if err != nil {
@@ -177,6 +179,11 @@ func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
 	wait.Go(func() { s.sweeper.Run(background) })
+	wait.Go(func() {
+		if err := s.listener.WakeSleepers(background); err != nil {
+			s.log.Warn().Err(err).Msg("idle connections take more memory than they need")
+		}
+	})
 	logged := make(chan struct{})
 	go func() {
 		defer close(logged)

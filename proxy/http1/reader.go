@@ -75,7 +75,6 @@ type Reader struct {
 	// Acquire returns the buffer to begin with; nil is AcquireSmall.
 	Acquire func() []byte
 
-
 	src   io.Reader
 	lazy  LazySource // src, if it can
 	buf   []byte
@@ -113,6 +112,10 @@ func (r *Reader) Reads() int { return r.reads }
 func (r *Reader) Wait() error {
 	if r.r < r.w {
 		return nil
+	}
+	if r.lazy != nil && r.buf != nil { // or an idle connection would keep it
+		ReleaseBuffer(r.buf)
+		r.buf = nil
 	}
 	if err := r.fill(); err != nil {
 		r.Release()

@@ -46,6 +46,8 @@ type Listener struct {
 	accepted atomic.Uint64
 	refused  atomic.Uint64
 
+	sleepers atomic.Pointer[sleepers] // while WakeSleepers runs
+
 	mu         sync.Mutex
 	perAddress map[netip.Addr]int
 }
@@ -62,6 +64,7 @@ type Conn struct {
 
 	owner  *Listener
 	closed atomic.Bool
+	slept  atomic.Bool // at least once
 }
 
 // Listen opens the listening socket.
@@ -214,6 +217,7 @@ func (c *Conn) Close() error {
 	}
 	c.owner.open.Add(-1)
 	c.owner.leave(c.Peer)
+	c.wakeNever()
 	return c.Sock.Close()
 }
 

@@ -67,7 +67,8 @@ type Conn struct {
 	werr                  syscall.Errno
 	writeIdle, writeTotal int64 // see SetWriteLimits
 	writeAllowance        int64
-	untuned               bool // the writer was never parked
+	untuned               bool // see boundUnsent
+	wtotal                int  // bytes written until it was called
 	writeFn               func(uintptr) bool
 	vecFn                 func(uintptr) bool
 	sendFn                func(uintptr) bool
@@ -76,6 +77,12 @@ type Conn struct {
 	kept                  bool // SendReceive's
 	early                 bool
 	peekFn                func(uintptr)
+
+	// Of ReadPipe and WritePipe, in the same way; the functions are made when
+	// they are used first.
+	pipeIn, pipeOut         *Pipe
+	spliceMost              int
+	spliceInFn, spliceOutFn func(uintptr) bool
 
 	sweeper *Sweeper
 	slot    int // index in the sweeper's shard, guarded by its lock
@@ -247,6 +254,10 @@ func (c *Conn) Peer() Peer {
 	}
 	return state
 }
+
+// Control calls f with the descriptor, which is not closed meanwhile; it fails
+// on a closed connection.
+func (c *Conn) Control(f func(fd uintptr)) error { return c.rc.Control(f) }
 
 // SetReadExpiry bounds the current and later reads: one that is parked at
 // that moment (Nanotime) ends with ErrTimeout within a sweep. 0 is no bound.

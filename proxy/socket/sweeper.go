@@ -24,6 +24,7 @@ func Nanotime() int64 { return int64(time.Since(started)) + 1 }
 type Sweeper struct {
 	next   atomic.Uint32
 	shards [16]sweeperShard
+	pipes  pipePool // of all connections
 }
 
 // sweeperShard keeps the lock of accept and close apart from the sweep's.
@@ -34,10 +35,11 @@ type sweeperShard struct {
 }
 
 // NewSweeper returns a sweeper; connections can be made before it runs.
-func NewSweeper() *Sweeper { return &Sweeper{} }
+func NewSweeper() *Sweeper { return &Sweeper{pipes: pipePool{splice: rawSplice}} }
 
-// Run sweeps until ctx is done.
+// Run sweeps until ctx is done. Pipes are not kept after that.
 func (s *Sweeper) Run(ctx context.Context) {
+	defer s.pipes.end()
 	ticker := time.NewTicker(SweepInterval)
 	defer ticker.Stop()
 	var batch []*Conn
@@ -51,7 +53,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 	}
 }
 
-// Sweep looks at every connection once. batch is scratch space to reuse.
+// Sweep looks at every connection, and at idle pipes, once. batch is scratch space to reuse.
 func (s *Sweeper) Sweep(batch []*Conn) []*Conn {
 	now := Nanotime()
 	for i := range s.shards {
@@ -64,6 +66,7 @@ func (s *Sweeper) Sweep(batch []*Conn) []*Conn {
 		}
 		clear(batch)
 	}
+	s.pipes.sweep(now)
 	return batch[:0]
 }
 

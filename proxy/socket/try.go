@@ -8,6 +8,9 @@ import "syscall"
 // Again is what TryWrite returns when the socket takes nothing now.
 const Again = errAgain
 
+// unsentLimit is what a socket that carries much takes before it has been sent.
+const unsentLimit = 256 << 10
+
 // errAgain is what the raw calls return when the socket isn't ready.
 const errAgain = -int(syscall.EAGAIN)
 
@@ -36,6 +39,7 @@ func (c *Conn) trySend(fd uintptr) bool {
 			c.sendStep = sendRefused
 			return true
 		}
+		c.tune(fd, len(c.wbuf))
 		for len(c.wbuf) > 0 {
 			n := rawWrite(fd, c.wbuf)
 			if n < 0 {
@@ -53,11 +57,21 @@ func (c *Conn) trySend(fd uintptr) bool {
 	return c.tryReadLazily(fd)
 }
 
+// tune comes before a write of n bytes: a connection that carries little is
+// spared a system call.
+func (c *Conn) tune(fd uintptr, n int) {
+	if c.wtotal += n; c.untuned && c.wtotal > unsentLimit/2 {
+		c.untuned = false
+		boundUnsent(fd)
+	}
+}
+
 func (c *Conn) tryWrite(fd uintptr) bool {
+	c.tune(fd, len(c.wbuf))
 	for len(c.wbuf) > 0 {
 		n := rawWrite(fd, c.wbuf)
 		if n == errAgain {
-			return c.parkWrite(fd)
+			return c.parkWrite()
 		}
 		if n < 0 {
 			c.werr = syscall.Errno(-n)
@@ -70,10 +84,11 @@ func (c *Conn) tryWrite(fd uintptr) bool {
 }
 
 func (c *Conn) tryWriteVec(fd uintptr) bool {
+	c.tune(fd, len(c.wvec[0])+len(c.wvec[1])+len(c.wvec[2]))
 	for {
 		n := rawWriteVec(fd, &c.wvec)
 		if n == errAgain {
-			return c.parkWrite(fd)
+			return c.parkWrite()
 		}
 		if n < 0 {
 			c.werr = syscall.Errno(-n)
@@ -88,11 +103,7 @@ func (c *Conn) tryWriteVec(fd uintptr) bool {
 
 // parkWrite parks the writer, with a new expiry if it is parked for the first
 // time or there was progress since the last one.
-func (c *Conn) parkWrite(fd uintptr) bool {
-	if c.untuned {
-		c.untuned = false
-		boundUnsent(fd)
-	}
+func (c *Conn) parkWrite() bool {
 	if c.wn > c.wparked && (c.writeIdle > 0 || c.writeAllowance > 0) {
 		c.wparked = c.wn
 		c.touchWrite()

@@ -1,0 +1,23 @@
+package socket
+
+// MaxPipes is maxPipes.
+const MaxPipes = maxPipes
+
+// PipeIdle is pipeIdle.
+const PipeIdle = pipeIdle
+
+// SetSplice replaces the system call; before any is made.
+func (s *Sweeper) SetSplice(f func(from, to, n int) int) { s.pipes.splice = f }
+
+// SweepPipes looks at idle pipes as if it were that time (Nanotime).
+func (s *Sweeper) SweepPipes(now int64) { s.pipes.sweep(now) }
+
+// EndPipes is what the end of Run does.
+func (s *Sweeper) EndPipes() { s.pipes.end() }
+
+// Pipes returns how many pipes are idle, and how many are open.
+func (s *Sweeper) Pipes() (idle, open int) {
+	s.pipes.mu.Lock()
+	defer s.pipes.mu.Unlock()
+	return len(s.pipes.idle), s.pipes.open
+}
