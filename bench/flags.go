@@ -25,7 +25,7 @@ func newFlags(command string, rounds int) *flagSet {
 	o := f.options
 	f.IntVar(&o.rounds, "rounds", rounds, "rounds; every process is started anew in each, in a random order")
 	f.Float64Var(&f.seconds, "seconds", 5, "length of each measurement")
-	f.StringVar(&f.only, "only", "", "run only these `scenarios`, separated by commas")
+	f.StringVar(&f.only, "only", "", "run only these `scenarios`, separated by commas; name:1 and name:2 are those with so many cores")
 	f.StringVar(&o.binary, "gateway", "", "gateway `binary`; default: built from this checkout")
 	f.StringVar(&o.nginx, "nginx", "/usr/sbin/nginx", "nginx `binary`")
 	f.StringVar(&o.profiles, "profile", "", "write CPU and heap profiles of the gateway into this `directory`; the figures suffer")
@@ -64,11 +64,18 @@ func (f *flagSet) choose(all []*scenario) ([]*scenario, error) {
 	}
 	names := strings.Split(f.only, ",")
 	for _, name := range names {
-		if !slices.ContainsFunc(all, func(s *scenario) bool { return s.name == name }) {
-			return nil, fmt.Errorf("unknown scenario %q, expected some of %s", name, strings.Join(namesOf(all), ", "))
+		if !slices.ContainsFunc(all, func(s *scenario) bool { return s.called(name) }) {
+			return nil, fmt.Errorf("unknown scenario %q, expected some of %s, or one of them with a number of cores, as %s:1",
+				name, strings.Join(namesOf(all), ", "), all[0].name)
 		}
 	}
-	return slices.DeleteFunc(all, func(s *scenario) bool { return !slices.Contains(names, s.name) }), nil
+	return slices.DeleteFunc(all, func(s *scenario) bool { return !slices.ContainsFunc(names, s.called) }), nil
+}
+
+// called reports whether that is the scenario's name, alone or with its number
+// of cores.
+func (s *scenario) called(name string) bool {
+	return name == s.name || name == fmt.Sprintf("%s:%d", s.name, s.cores)
 }
 
 func namesOf(all []*scenario) (names []string) {

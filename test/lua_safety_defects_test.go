@@ -81,7 +81,7 @@ func TestLuaSafetyHoles(t *testing.T) {
 	}
 	for _, h := range holes() {
 		t.Run(h.name, func(t *testing.T) {
-			d := startDuel(t, "quarantine_after: 0", h.attack)
+			d := startDuel(t, "quarantine_after: 0, max_memory_rate: 0", h.attack) // which would only slow them down
 			w := watch(t, d)
 			w.now(h.name)
 			v := assault{duel: d, rate: 50, host: "b.example", victim: true}
