@@ -67,6 +67,7 @@ func serve(file string, config *proxy.Config, demo bool) error {
 		server.Close()
 		return err
 	}
+	go debug.FreeOSMemory() // what loading has left behind
 	adminDone := make(chan error, 1)
 	adminCtx, stopAdmin := context.WithCancel(context.Background())
 	go func() {

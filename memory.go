@@ -44,6 +44,10 @@ const (
 // only notice that Go gives.
 type headroom struct {
 	percent int // as set last
+
+	// Go puts smaller things without pointers into one block with others, and
+	// then never finalizes those whose neighbour lives on.
+	_ [64]byte
 }
 
 func keepHeadroom(h *headroom) {

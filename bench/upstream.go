@@ -32,9 +32,11 @@ func (l *lab) startUpstream(ctx context.Context) (*upstream, error) {
 // startUpstreamOn starts it on some processors only.
 func (l *lab) startUpstreamOn(ctx context.Context, cpus []int) (u *upstream, err error) {
 	u = &upstream{}
-	for i := range u.addresses {
-		if u.addresses[i], err = freeAddress(); err != nil {
-			return nil, err
+	for u.addresses[0] == u.addresses[1] { // the same port may be free twice
+		for i := range u.addresses {
+			if u.addresses[i], err = freeAddress(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	self, err := os.Executable()

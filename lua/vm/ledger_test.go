@@ -18,10 +18,12 @@ func TestRate(t *testing.T) {
 	const mega, second = 1 << 20, int64(1e9)
 	l := vm.NewLedger(0, 16*mega)
 	for i, step := range []struct{ bytes, now, want int64 }{
-		{8 * mega, 1, 0},                      // all that is free
-		{16 * mega, 1, second},                // a second's worth
-		{16 * mega, 1, 2 * second},            // behind the others
-		{0, 1 + 2*second, 0},                  // they have rested
+		{8 * mega, 1, 0},                            // all that is free
+		{16 * mega, 1, second},                      // a second's worth
+		{16 * mega, 1, 2 * second},                  // behind the others
+		{0, 1 + 2*second, 0},                        // they have rested
+		{160 * mega, 1 + 2*second, 19 * second / 2}, // refused, and counted as half a second
+		{0, 1 + 2*second, second / 2},
 		{16 * mega, 100 * second, second / 2}, // a long pause frees 8 MiB only
 	} {
 		if got := l.Pay(step.bytes, step.now); got != step.want {

@@ -46,7 +46,7 @@ func NewLedger(limit, rate int64) *Ledger { return &Ledger{limit: limit, rate: r
 const memoryBurst = 8 << 20
 
 // pay counts bytes that were allocated, and returns for how many nanoseconds
-// whoever did should rest. A tenant that allocates without a break would keep
+// whoever did should rest; more than patience is a refusal. A tenant that allocates without a break would keep
 // the collector busy, and with it the processors and caches of everybody else.
 func (l *Ledger) pay(bytes, now int64) (rest int64) {
 	if l.rate <= 0 {
@@ -59,9 +59,12 @@ func (l *Ledger) pay(bytes, now int64) (rest int64) {
 		if paid != 0 {
 			next = max(paid, now) + worth(bytes)
 		}
-		next = min(next, now+worth(memoryBurst)+2*patience) // or it would never be made up for
+		rest = max(0, next-now-worth(memoryBurst))
+		if rest > patience { // it is refused, and must not keep others from their turn
+			next = max(paid, min(next, now+worth(memoryBurst)+patience/2))
+		}
 		if l.paid.CompareAndSwap(paid, next) {
-			return max(0, next-now-worth(memoryBurst))
+			return rest
 		}
 	}
 }

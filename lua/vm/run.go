@@ -114,6 +114,9 @@ func (r *Run) End() {
 		*coroutine = glua.LState{Dead: true, G: coroutine.G} // its stack goes, whoever still holds it
 	}
 	r.coroutines = nil
+	if r.large() {
+		r.lock.ledger.pay(r.memory-r.rested, nanotime()) // others will rest for it
+	}
 	r.lock.ledger.used.Add(-r.memory)
 	r.lock.Allocated += r.memory
 	if r.long {
@@ -217,16 +220,19 @@ const (
 // share lets others run: those who wait for the VM and, from long runs,
 // everybody else.
 func (r *Run) share() {
-	large := r.lock.ledger.rate > 0 && r.memory-r.rested > largeRun
+	large := r.large()
 	switch {
 	case (large || r.ran > longRun) && !r.long && r.lock.turns != nil:
 		if r.long = r.lock.takeTurn(); !r.long {
 			r.exhaust(OutOfTime, "too many requests of the tenant run scripts for long")
+			return
 		}
-		r.worked, r.since = r.ran, nanotime()
+		r.since = nanotime()
+		r.hurry() // to the rest that is due
 	case r.long && (large || r.ran-r.worked > restAfter):
 		rest := r.lock.ledger.pay(r.memory-r.rested, r.since)
 		if rest > patience {
+			r.rested = r.memory
 			r.exhaust(OutOfMemoryRate, fmt.Sprintf("lua.max_memory_rate %s is used up by the tenant's requests", size(r.lock.ledger.rate)))
 			return
 		}
@@ -236,6 +242,20 @@ func (r *Run) share() {
 	case r.lock.waiting.Load() > 0:
 		r.lock.pass(runtime.Gosched)
 		r.since = nanotime()
+	}
+}
+
+// large reports whether the run has been charged so much since its last rest
+// that it must rest for that.
+func (r *Run) large() bool {
+	return r.memory-r.rested > largeRun && r.lock.ledger.rate > 0 && r.lock.turns != nil
+}
+
+// hurry has slow called at the next instruction.
+func (r *Run) hurry() {
+	if r.fuse > 0 {
+		r.left += r.fuse
+		r.fuse = 0
 	}
 }
 
@@ -277,9 +297,8 @@ func (r *Run) Charge(L *glua.LState, bytes int) {
 	if r.limits.Memory > 0 && n > r.limits.Memory-r.memory {
 		r.Fail(L, OutOfMemory, fmt.Sprintf("lua.max_memory %s is used up", size(r.limits.Memory)))
 	}
-	if r.memory += n; r.memory-r.rested > largeRun {
-		r.left += r.fuse // share is due at the next instruction
-		r.fuse = 0
+	if r.memory += n; r.large() {
+		r.hurry()
 	}
 	if l := r.lock.ledger; l.used.Add(n) > l.limit && l.limit > 0 {
 		r.Fail(L, OutOfVMMemory, fmt.Sprintf("lua.max_vm_memory %s is used up by the requests in flight", size(l.limit)))

@@ -103,7 +103,9 @@ func (s *sleepers) rouse(fd int) Sleeper {
 
 func (s *sleepers) add(c *Conn, sleeper Sleeper) error {
 	var failed error
+	number := -1
 	err := c.Sock.Control(func(fd uintptr) {
+		number = int(fd)
 		again := c.slept.Swap(true)
 		s.put(int(fd), bed{c, sleeper})
 		err := s.set.Control(func(set uintptr) { failed = watch(int(set), int(fd), again) })
@@ -113,7 +115,7 @@ func (s *sleepers) add(c *Conn, sleeper Sleeper) error {
 		err = net.ErrClosed
 	}
 	if err != nil {
-		s.remove(c)
+		s.forget(number, c)
 	}
 	return err
 }
@@ -129,13 +131,16 @@ func (s *sleepers) put(fd int, b bed) {
 
 // remove forgets a sleeper whose descriptor is still open.
 func (s *sleepers) remove(c *Conn) {
-	_ = c.Sock.Control(func(fd uintptr) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if int(fd) < len(s.beds) && s.beds[fd].conn == c {
-			s.beds[fd] = bed{}
-		}
-	})
+	_ = c.Sock.Control(func(fd uintptr) { s.forget(int(fd), c) })
+}
+
+// forget takes c out of its bed, if it is still its own.
+func (s *sleepers) forget(fd int, c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fd >= 0 && fd < len(s.beds) && s.beds[fd].conn == c {
+		s.beds[fd] = bed{}
+	}
 }
 
 // watch asks for one event. A descriptor stays in the set until it is closed.
