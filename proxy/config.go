@@ -87,8 +87,9 @@ type ServerConfig struct {
 	// Default: none, and no Via is added.
 	Via string `yaml:"via"`
 
-	// Open connections at most; more are answered with 503 and closed.
-	// 0 is no limit. Default: 65536.
+	// Open connections at most; more are answered with 503 and closed. On Linux
+	// one counts from its first bytes on, or from its second second. 0 is no
+	// limit. Default: 65536.
 	MaxConnections int `yaml:"max_connections"`
 
 	// Open connections from one client address at most; more are answered
