@@ -36,7 +36,7 @@ func startDemo() (stop func(), err error) {
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
 			stop()
-			return nil, fmt.Errorf("cannot start the demo's upstream %d: %w", i+1, err)
+			return nil, fmt.Errorf("cannot start the demo's upstream %d, whose address is fixed: %w", i+1, err)
 		}
 		server := &fasthttp.Server{Handler: demoHandler(i + 1), Name: "demo", CloseOnShutdown: true}
 		servers = append(servers, server)

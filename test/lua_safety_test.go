@@ -120,7 +120,11 @@ func startDuel(t *testing.T, settings string, list ...attack) *duel {
 		"  - {name: a, domains: [a.example], lua_routes: [%s], lua: {%s}}\n"+
 		"  - {name: b, domains: [b.example], lua_routes: [b.lua], services: [{name: main, url: \"http://%s\"}]}\n",
 		directory, strings.Join(names, ", "), settings, pool.address))
-	d := &duel{gateway: g, client: &http.Client{Timeout: patience, Transport: &http.Transport{
+	limit := patience
+	if raceEnabled { // one match of a pattern can't be interrupted, and takes ten times as long
+		limit *= 4
+	}
+	d := &duel{gateway: g, client: &http.Client{Timeout: limit, Transport: &http.Transport{
 		MaxIdleConnsPerHost: 1000, DisableCompression: true,
 	}}}
 	t.Cleanup(d.client.CloseIdleConnections)

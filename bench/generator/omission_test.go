@@ -99,3 +99,16 @@ func TestUnsent(t *testing.T) {
 		t.Errorf("%d answers in the window, want 0: they came after it", r.Answered)
 	}
 }
+
+// TestOverloadedWarmup demands that what a warm-up has left unsent is dropped:
+// the window's own requests are sent, and counted.
+func TestOverloadedWarmup(t *testing.T) {
+	t.Parallel()
+	url := serveHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	o := options(t, url)
+	o.Connections, o.Rate, o.Warmup = 1, 1e6, 100*time.Millisecond
+	r := run(t, o)
+	if r.Requests() == 0 || r.Statuses[200] != r.Requests() {
+		t.Errorf("%d requests count, with the statuses %v: want some of those that were due in the window", r.Requests(), r.Statuses)
+	}
+}

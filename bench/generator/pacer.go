@@ -16,7 +16,8 @@ type ticket struct {
 // behind, and makes up for it as soon as it can: each ticket keeps the time at
 // which it was due.
 type pacer struct {
-	rate    float64 // a second
+	rate    float64       // a second
+	warmup  time.Duration // at its end, what was due in it and isn't sent is dropped
 	tickets chan ticket
 	idle    atomic.Int64 // workers without a request
 	sleep   func(time.Duration)
@@ -31,6 +32,10 @@ func (p *pacer) run(ctx context.Context, now func() time.Duration, end time.Dura
 	behind := false
 	for n := int64(0); ctx.Err() == nil; n++ {
 		due := p.due(n)
+		if due < p.warmup && now() >= p.warmup {
+			n = p.before(p.warmup)
+			due = p.due(n)
+		}
 		if due >= end {
 			return
 		}

@@ -112,7 +112,7 @@ func (r *run) startWorkers(window context.Context) <-chan struct{} {
 	var all sync.WaitGroup
 	n := r.options.Connections
 	if r.options.Rate > 0 {
-		r.pacer = &pacer{rate: r.options.Rate, tickets: make(chan ticket, n), sleep: r.options.sleep}
+		r.pacer = &pacer{rate: r.options.Rate, warmup: r.options.Warmup, tickets: make(chan ticket, n), sleep: r.options.sleep}
 		all.Go(func() { r.pacer.run(window, r.now, r.end) })
 	}
 	for i := range n {
