@@ -240,7 +240,9 @@ func (s *Scripts) Release() {
 
 // Close frees what the scripts hold besides memory. Requests in flight go on.
 func (s *Scripts) Close() {
+	s.making.Lock() // no grow is between its look at closed and its Add
 	s.closed.Store(true)
+	s.making.Unlock()
 	s.grown.Wait()
 	s.tenant.HTTP.Close()
 }
