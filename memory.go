@@ -35,8 +35,8 @@ const (
 	usualPercent = 100
 	// leastHeadroom is what can be allocated between two collections at least.
 	// A gateway's own heap is small, and Go would collect it every few
-	// megabytes once a script makes garbage: 40 times a second instead of 10,
-	// each with some milliseconds of both processors.
+	// megabytes once a script makes garbage, each time with some milliseconds
+	// of both processors.
 	leastHeadroom = 32 << 20
 )
 

@@ -286,7 +286,7 @@ func (s *Server) finish(x *exchange, goesOn *bool) {
 	x.settle()
 	x.account()
 	x.leave()
-	*goesOn = !x.close && !s.draining.Load()
+	*goesOn = !x.close // a drain that begins only now closes it once it is idle
 	x.client.rest(x.start + int64(x.elapsed))
 	x.release()
 }

@@ -59,9 +59,13 @@ func (c *client) fallAsleep() bool {
 
 // Wake has fasthttp serve the connection again.
 func (c *client) Wake() {
-	if !c.state.CompareAndSwap(clientAsleep, clientIdle) {
-		return
+	if c.state.CompareAndSwap(clientAsleep, clientIdle) {
+		c.rise()
 	}
+}
+
+// rise is for the one who has ended the sleep.
+func (c *client) rise() {
 	c.woken = true
 	go func() { _ = c.server.fast.ServeConn(c) }() // ends with the connection, or its next sleep
 }
@@ -77,10 +81,16 @@ func (c *client) learn() {
 
 // oversleep ends a connection whose idle time has passed.
 func (c *client) oversleep(now int64) {
-	if now-c.idleSince.Load() < c.server.limits.Load().keepalive {
+	if !c.overslept(now) || !c.state.CompareAndSwap(clientAsleep, clientIdle) {
 		return
 	}
-	if c.state.CompareAndSwap(clientAsleep, clientIdle) {
-		_ = c.end()
+	if !c.overslept(now) { // in between it was woken, served and fell asleep anew
+		c.rise()
+		return
 	}
+	_ = c.end()
+}
+
+func (c *client) overslept(now int64) bool {
+	return now-c.idleSince.Load() >= c.server.limits.Load().keepalive
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,25 +37,35 @@ func (*plainRequest) Upload(*upstream.Conn)         {}
 func (*plainRequest) StopUpload()                   {}
 func (*plainRequest) Interim(*http1.Response) error { return nil }
 
-// do makes one call and reads its body.
-func do(p *upstream.Pool, r *plainRequest) (status int, body string, err error) {
-	c := &upstream.Call{
+func newCall(r *plainRequest) *upstream.Call {
+	return &upstream.Call{
 		Request: r, HEAD: r.method == http.MethodHead, Idempotent: true,
 		Timeouts: upstream.Timeouts{Connect: patience, ResponseHeader: patience, Idle: patience},
 	}
+}
+
+// do makes one call and reads its body.
+func do(p *upstream.Pool, r *plainRequest) (status int, body string, err error) {
+	c := newCall(r)
 	if err := c.Do(p); err != nil {
 		return 0, "", err
 	}
+	body, err = readAll(c)
+	return c.Response.Status, body, err
+}
+
+// readAll reads a call's body and ends it.
+func readAll(c *upstream.Call) (body string, err error) {
 	for {
 		c.Conn.Sock.SetReadExpiry(socket.Nanotime() + int64(patience))
 		span, err := c.Body.Next()
 		if err == io.EOF {
 			c.End(true)
-			return c.Response.Status, body, nil
+			return body, nil
 		}
 		if err != nil {
 			c.End(false)
-			return c.Response.Status, body, err
+			return body, err
 		}
 		body += string(span)
 	}
@@ -228,5 +239,79 @@ func TestSpareConnection(t *testing.T) {
 	}
 	if status, _, err := do(p, &plainRequest{method: http.MethodGet, path: "/mine"}); status != http.StatusOK {
 		t.Errorf("got %d, %v: an answer that nobody asked for", status, err)
+	}
+}
+
+// TestHandedOverConnection hands a connection straight from one request to
+// another, which was there before the connection: bytes that follow the first
+// one's answer must not become the second one's.
+func TestHandedOverConnection(t *testing.T) {
+	const body = 16 << 10 // as much as is read at once, so that what follows stays with the system
+	var accepted atomic.Int32
+	stray := "HTTP/1.1 203 Stray\r\nContent-Length: 0\r\n\r\n"
+	begun := make(chan struct{})
+	server := listen(t, "127.0.0.1:0", func(conn net.Conn) {
+		reader := bufio.NewReader(conn)
+		first := accepted.Add(1) == 1
+		for {
+			if _, err := http.ReadRequest(reader); err != nil {
+				return
+			}
+			if !first {
+				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				continue
+			}
+			first = false
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", body)
+			<-begun // its head has been read
+			_, _ = io.WriteString(conn, strings.Repeat("x", body)+stray)
+			begun <- struct{}{}
+		}
+	})
+	defer func() { _ = server.Close() }()
+	o := dialTo(t, server)
+	dialled, proceed := make(chan struct{}, 4), make(chan struct{})
+	dial := o.Dial
+	o.Dial = func(ctx context.Context, kind, address string) (net.Conn, error) {
+		dialled <- struct{}{}
+		<-proceed
+		return dial(ctx, kind, address)
+	}
+	r := upstream.NewRegistry(o)
+	defer r.Close()
+	config := upstream.PoolConfig{Name: "tenant", Services: services("http://10.0.0.1")}
+	config.Timeouts = upstream.TimeoutsConfig{Connect: settings.Duration(patience)}
+	config.Connections = upstream.ConnectionsConfig{
+		MaxPerTarget: 1, MaxPending: 10, PendingTimeout: settings.Duration(patience),
+	}
+	p := start(t, r, config).Pools()[0]
+	handed := make(chan struct{})
+	go func() {
+		defer close(handed)
+		first := newCall(&plainRequest{method: http.MethodGet, path: "/first"})
+		if err := first.Do(p); err != nil {
+			t.Errorf("the first request: %v", err)
+			return
+		}
+		begun <- struct{}{}
+		<-begun
+		if got, err := readAll(first); len(got) != body || err != nil {
+			t.Errorf("the first request: %d bytes, %v", len(got), err)
+		}
+	}()
+	<-dialled
+	second := make(chan int, 1)
+	go func() {
+		status, _, err := do(p, &plainRequest{method: http.MethodGet, path: "/second"})
+		if err != nil {
+			t.Errorf("the second request: %v", err)
+		}
+		second <- status
+	}()
+	eventually(t, patience, "two requests", func() bool { return p.Targets()[0].InFlight.Load() == 2 })
+	close(proceed)
+	<-handed
+	if status := <-second; status != http.StatusOK {
+		t.Errorf("the second request got %d, want 200", status)
 	}
 }

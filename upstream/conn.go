@@ -25,6 +25,7 @@ type Conn struct {
 
 	giveBack    func(reusable bool) // back to the HostClient; made once a connection
 	born        int64               // socket.Nanotime
+	served      bool                // a request has ended on it
 	used        bool                // it was there before this request
 	dirty       bool                // it must not serve another one
 	connectTime time.Duration
@@ -74,10 +75,11 @@ func (t *Target) acquire(wait time.Duration, unchecked bool, now int64) (*Conn, 
 				}
 			}
 		}
-		// One that was dialled while this request waited is new. HostClient
-		// also keeps connections that it has dialled for a request which has
-		// given up: those are looked at like any other.
-		c.used = c.born < now
+		// One that was dialled while this request waited is new, unless it came
+		// from another one that has ended since. HostClient also keeps
+		// connections that it has dialled for a request which has given up:
+		// those are looked at like any other.
+		c.used = c.served || c.born < now
 		if !c.used || unchecked && c.isPlain() && c.Reader.Buffered() == 0 || c.quiet() {
 			return c, nil
 		}
@@ -109,6 +111,7 @@ func (c *Conn) release(reusable bool) {
 	c.Sock.SetReadExpiry(0)
 	c.Sock.SetWriteExpiry(0)
 	c.Reader.Release()
+	c.served = true
 	c.giveBack(reusable)
 }
 

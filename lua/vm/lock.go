@@ -46,8 +46,9 @@ func NewLedger(limit, rate int64) *Ledger { return &Ledger{limit: limit, rate: r
 const memoryBurst = 8 << 20
 
 // pay counts bytes that were allocated, and returns for how many nanoseconds
-// whoever did should rest; more than patience is a refusal. A tenant that allocates without a break would keep
-// the collector busy, and with it the processors and caches of everybody else.
+// whoever did should rest; more than patience is a refusal. A tenant that
+// allocates without a break would keep the collector busy, and with it the
+// processors and caches of everybody else.
 func (l *Ledger) pay(bytes, now int64) (rest int64) {
 	if l.rate <= 0 {
 		return 0

@@ -12,7 +12,8 @@ import (
 const silence = 1
 
 // defers has the kernel hand over a connection with its first bytes: HTTP and
-// TLS clients speak first, so that nobody parks in between.
+// TLS clients speak first, so that nobody parks in between. Until then it is
+// the kernel's, counts for no limit, and is reset if the listener ends.
 func defers(network, _ string, c syscall.RawConn) error {
 	if !strings.HasPrefix(network, "tcp") {
 		return nil

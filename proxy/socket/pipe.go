@@ -15,8 +15,8 @@ const (
 	// (pipe(7), pipe-user-pages-soft) a process gets pipes of 8 KiB.
 	leastPipe = 64 << 10
 	// maxPipes bounds the pipes that are open, with two descriptors each, and
-	// what slow receivers make the kernel hold: 32 MiB. Beyond it bodies are
-	// copied.
+	// what slow receivers make the kernel hold: 32 MiB of bodies, and some times
+	// that where they came in tiny segments. Beyond it bodies are copied.
 	maxPipes = 128
 	// pipeIdle is how long a pipe is kept that nobody uses.
 	pipeIdle = int64(5 * time.Second)
