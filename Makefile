@@ -4,7 +4,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FUZZTIME ?= 30
 BENCH    ?= .
 
-.PHONY: check format vet lint test race build bench bench-lua bench-smoke microbench fuzz schema clean
+.PHONY: check format vet lint test race build bench bench-smoke microbench fuzz schema clean
 
 # check is what a commit must pass.
 check: format vet lint test race
@@ -32,10 +32,6 @@ build:
 bench:
 	go run ./bench compare $(BENCHFLAGS)
 	go run ./bench report
-
-# bench-lua measures the promises about Lua, beside nginx with Lua: about 20 minutes.
-bench-lua:
-	go run ./bench lua $(BENCHFLAGS)
 
 # bench-smoke checks in less than a minute that the comparison works.
 bench-smoke:

@@ -67,15 +67,6 @@ func (c *closedLoop) run(ctx context.Context, l *lab) (sample, error) {
 	}, nil
 }
 
-// saturate is a closed loop of 64 connections on the tenant shop.
-func (l *lab) saturate(ctx context.Context, address netip.AddrPort, p *process, path string) (sample, error) {
-	c := closedLoop{
-		address: address, pid: p.pid(), requests: requests{hosts: []string{"shop.example.com"}, path: path}, connections: 64,
-		warmup: l.warmup(), duration: l.options.duration, cpus: allowedCPUs(),
-	}
-	return c.run(ctx, l)
-}
-
 // warmup isn't counted.
 func (l *lab) warmup() time.Duration { return min(time.Second, l.options.duration) }
 

@@ -101,7 +101,7 @@ func (l *lab) findPeers(ctx context.Context) (present []*peer) {
 		}
 		version, err := p.find(ctx, l)
 		if err != nil {
-			l.missing = append(l.missing, missingPeer{p.name, err.Error()})
+			l.missing = append(l.missing, missingPeer{p.name, l.oneLine(err.Error())})
 			continue
 		}
 		l.found = append(l.found, peerVersion{p.name, version})

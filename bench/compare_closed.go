@@ -28,6 +28,10 @@ func closedComparisons() []comparison {
 		}, {
 			scenario: closedScenario("lua-answer", "a script answers with 6 bytes, 64 connections"),
 			script:   scriptAnswerWork, takes: scriptPeers, run: closed(64, scriptAnswerWork.path()),
+			goals: []promise{
+				{text: "requests a second ÷ nginx + Lua", subject: ours, versus: peerNginxLua, metric: metricRate, must: 0.8, atLeast: true},
+				{text: "requests per CPU second ÷ nginx + Lua", subject: ours, versus: peerNginxLua, metric: metricPerCPU, must: 0.8, atLeast: true},
+			},
 		},
 	}
 }

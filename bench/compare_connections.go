@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 )
 
 // connectionComparisons are about connections rather than messages.
@@ -32,6 +33,17 @@ func connectionComparisons() []comparison {
 				note: "Each connection sends its next request when its last is answered; they start spread over the 2 s that an answer takes.",
 			},
 			takes: plainPeers, run: slow,
+		}, {
+			scenario: scenario{
+				name: "lua-waiting", title: "the same in the middle of a script",
+				metrics:  slices.Concat([]metric{{metricInFlight, "", 0}}, closedMetrics),
+				headline: metricRSS, long: true,
+			},
+			script: middlewareWork, takes: scriptPeers, run: slow,
+			goals: []promise{
+				{text: "peak RSS in MB", subject: ours, metric: metricRSS, must: 350},
+				{text: "p99 in ms", subject: ours, metric: metricP99, must: 2100},
+			},
 		},
 	}
 }
@@ -56,14 +68,26 @@ func unkept(ctx context.Context, l *lab, r *running) (sample, error) {
 // needs one to the upstream for each.
 func parsingPeers(p *peer) bool { return plainPeers(p) && p.name != peerForwarder }
 
+// slow has all connections wait for the upstream at once.
 func slow(ctx context.Context, l *lab, r *running) (sample, error) {
-	return l.waitAt(ctx, closedLoop{address: r.address, pid: r.pid(), requests: requestsTo(r.work.hosts, slowPath), cpus: r.cpus})
+	c := r.loop(l, l.mostWaiting(), slowPath)
+	c.ramp, c.warmup, c.duration = slowness, slowness+time.Second, max(l.options.duration, 2*slowness)
+	measured, err := c.run(ctx, l)
+	if err == nil {
+		measured[metricInFlight] = float64(c.connections)
+	}
+	return measured, err
 }
 
-// noisyTenant is the gateway's alone: no peer isolates tenants' scripts.
-func noisyTenant(o *options, present []*peer) []*scenario {
-	if o.smoke || present != nil && !slices.ContainsFunc(present, func(p *peer) bool { return p.name == ours }) {
-		return nil
-	}
-	return []*scenario{isolationScenario()}
+const (
+	// waitingRequests are in flight at once.
+	waitingRequests = 9000
+	metricInFlight  = "requests in flight"
+)
+
+// mostWaiting is fewer where a process may not have as many files open as it
+// takes: two for each request in a proxy, with room for what is sure to come.
+func (l *lab) mostWaiting() int {
+	const spare = 200
+	return int(min(waitingRequests, max(int64(l.files)/2-spare, 100))) //nolint:gosec // G115: a limit of files
 }

@@ -31,7 +31,8 @@ type running struct {
 }
 
 // comparisons makes the scenarios for some peers; each comes once for each
-// number of cores.
+// number of cores. The last are about tenants' scripts, which nobody else keeps
+// apart.
 func comparisons(o *options, present []*peer) (all []*scenario) {
 	list := slices.Concat(closedComparisons(), bodyComparisons(), connectionComparisons(), reloadComparisons())
 	for i := range list {
@@ -47,7 +48,10 @@ func comparisons(o *options, present []*peer) (all []*scenario) {
 			all = append(all, c.with(o, cores, present))
 		}
 	}
-	return append(all, noisyTenant(o, present)...)
+	if o.smoke || present != nil && !slices.ContainsFunc(present, func(p *peer) bool { return p.name == ours }) {
+		return all
+	}
+	return append(all, tenantsScenario(), isolationScenario())
 }
 
 // with makes a scenario.
@@ -81,9 +85,9 @@ func (c *comparison) measure(ctx context.Context, l *lab, p *peer, w *work) (sam
 	if err := p.check(ctx, t, w); err != nil {
 		return nil, t.failure(err)
 	}
-	wait := r.profile(ctx, l, fmt.Sprintf("%s-%d", c.name, w.cores))
+	profiled := r.profile(ctx, l, fmt.Sprintf("%s-%d", c.name, w.cores))
 	measured, err := c.run(ctx, l, r)
-	if err = errors.Join(err, wait()); err != nil {
+	if err = errors.Join(err, profiled()); err != nil {
 		return nil, t.failure(err)
 	}
 	if slices.ContainsFunc(c.metrics, func(m metric) bool { return m.name == metricStart }) {
@@ -92,13 +96,15 @@ func (c *comparison) measure(ctx context.Context, l *lab, p *peer, w *work) (sam
 	return measured, nil
 }
 
-// profile writes a CPU profile of the gateway, if profiles are asked for.
+// profile writes a CPU profile of the gateway, if profiles are asked for. The
+// returned function waits for it, and adds one of the heap.
 func (r *running) profile(ctx context.Context, l *lab, name string) (wait func() error) {
 	if r.name != ours {
 		return func() error { return nil }
 	}
 	g := &gateway{process: r.process, address: r.address, admin: r.admin}
-	return g.profile(ctx, l, name)
+	profiled := g.profile(ctx, l, name)
+	return func() error { return errors.Join(profiled(), g.keepProfile(ctx, l, name+"-heap", "heap")) }
 }
 
 // Who takes part.

@@ -3,7 +3,6 @@
 // bench/load, and reads their CPU time and memory from /proc.
 //
 //	go run ./bench compare [-rounds 6] [-seconds 5] [-only name] [-peers name]
-//	go run ./bench lua     the promises about Lua
 //	go run ./bench report  tables and plots from what a run has kept
 //
 // It imports none of the gateway's packages: what it drives is the binary.

@@ -40,7 +40,7 @@ func (l *lab) introduce() {
 		fmt.Printf("- %s: %s\n", p.Name, p.Version)
 	}
 	for _, p := range l.missing {
-		fmt.Printf("- %s is left out: %s\n", p.Name, oneLine(p.Reason))
+		fmt.Printf("- %s is left out: %s\n", p.Name, p.Reason)
 	}
 	fmt.Println()
 }

@@ -21,20 +21,18 @@ import (
 // lab is where measuring takes place: a directory for files, the binaries, and
 // the processes under way. One goroutine uses it.
 type lab struct {
-	options      *options
-	directory    string
-	binary       string // the gateway's
-	nginx        *nginxInstall
-	nginxMissing error
-	machine      string
-	files        uint64 // that a process may have open
-	running      []*process
-	number       int           // of the next process
-	wrk          string        // empty if it isn't there
-	steps        *steps        // of the run under way
-	found        []peerVersion // what takes part in it
-	missing      []missingPeer
-	remarks      []string // of the measurement under way
+	options   *options
+	directory string
+	binary    string // the gateway's
+	machine   string
+	files     uint64 // that a process may have open
+	running   []*process
+	number    int           // of the next process
+	wrk       string        // empty if it isn't there
+	steps     *steps        // of the run under way
+	found     []peerVersion // what takes part in it
+	missing   []missingPeer
+	remarks   []string // of the measurement under way
 }
 
 func openLab(ctx context.Context, o *options) (*lab, error) {
@@ -50,7 +48,6 @@ func openLab(ctx context.Context, o *options) (*lab, error) {
 		l.close()
 		return nil, err
 	}
-	l.nginx, l.nginxMissing = findNginx(o.nginx)
 	if l.wrk, err = exec.LookPath("wrk"); err != nil && o.loader == wrkLoader {
 		l.close()
 		return nil, fmt.Errorf("cannot use -loader wrk: %w", err)

@@ -7,32 +7,11 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"strings"
 )
 
-// nginxInstall is an nginx that can run Lua.
-type nginxInstall struct {
-	binary, modules, version string
-}
-
 // nginxModules is where Debian's packages put modules.
 const nginxModules = "/usr/lib/nginx/modules"
-
-// findNginx says why there is none.
-func findNginx(binary string) (*nginxInstall, error) {
-	version, err := exec.Command(binary, "-v").CombinedOutput()
-	if err != nil {
-		return nil, err
-	}
-	for _, module := range []string{"ndk_http_module.so", "ngx_http_lua_module.so"} {
-		if _, err := os.Stat(nginxModules + "/" + module); err != nil {
-			return nil, fmt.Errorf("%w; Debian's package is libnginx-mod-http-lua", err)
-		}
-	}
-	text := strings.TrimPrefix(strings.TrimSpace(string(version)), "nginx version: ")
-	return &nginxInstall{binary: binary, modules: nginxModules, version: text + " with lua-nginx-module"}, nil
-}
 
 // nginx is a running one.
 type nginx struct {
@@ -127,20 +106,4 @@ func (l *lab) runNginx(ctx context.Context, address netip.AddrPort, binary strin
 		return nil, err
 	}
 	return n, n.answers(ctx, address, c.ready, c.path, startPatience)
-}
-
-// startNginx runs nginx with two workers; location is what its one location
-// does.
-func (l *lab) startNginx(ctx context.Context, u *upstream, location string) (*nginx, error) {
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	hosts := nginxServer(address, "shop.example.com", location)
-	if u != nil {
-		hosts = nginxPool("pool", u, waitingRequests) + hosts
-	}
-	return l.runNginx(ctx, address, l.nginx.binary, nginxConfig{
-		lua: true, cores: 2, cpus: allowedCPUs(), hosts: hosts, ready: "shop.example.com", path: "/",
-	})
 }

@@ -8,9 +8,6 @@ import (
 	"strings"
 )
 
-// The gateway's scripts for work that has one; middlewareScript is the other.
-var gatewayScripts = map[script]string{middlewareWork: middlewareScript, scriptAnswerWork: routeScript}
-
 func findGateway(ctx context.Context, l *lab) (string, error) {
 	return versionOf(ctx, l.binary, "version")
 }

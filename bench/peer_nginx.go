@@ -6,16 +6,12 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
-
-// nginxLocations say how nginx does a script's work.
-var nginxLocations = map[script]string{
-	noScript: "proxy_pass http://{pool};", middlewareWork: middlewareLocation, scriptAnswerWork: routeLocation,
-}
 
 // nginxBinary is the one that was asked for, or Debian's.
 func (l *lab) nginxBinary() (string, error) {
@@ -33,16 +29,18 @@ func findNginxPeer(ctx context.Context, l *lab) (string, error) {
 	return versionOf(ctx, binary, "-v")
 }
 
-func findNginxLuaPeer(_ context.Context, l *lab) (string, error) {
+func findNginxLuaPeer(ctx context.Context, l *lab) (string, error) {
 	binary, err := l.nginxBinary()
 	if err != nil {
 		return "", fmt.Errorf("%w; Debian's package is nginx", err)
 	}
-	install, err := findNginx(binary)
-	if err != nil {
-		return "", err
+	for _, module := range []string{"ndk_http_module.so", "ngx_http_lua_module.so"} {
+		if _, err := os.Stat(nginxModules + "/" + module); err != nil {
+			return "", fmt.Errorf("%w; Debian's package is libnginx-mod-http-lua", err)
+		}
 	}
-	return install.version, nil
+	version, err := versionOf(ctx, binary, "-v")
+	return version + " with lua-nginx-module", err
 }
 
 func startNginxPeer(ctx context.Context, l *lab, w *work) (*target, error) {
@@ -92,7 +90,6 @@ func nginxHosts(w *work, address netip.AddrPort) string {
 		text.WriteString(nginxServer(address, strings.Join(names, "\n"), strings.ReplaceAll(location, "{pool}", "pool")))
 		return text.String()
 	}
-	location = strings.ReplaceAll(location, "http://pool;", "http://{pool};")
 	for i := range w.hosts {
 		text.WriteString(nginxPool(poolName(i), w.upstream, 64)) // memory for so many is taken at the start
 		text.WriteString(nginxServer(address, hostName(i), strings.ReplaceAll(location, "{pool}", poolName(i))))

@@ -23,6 +23,8 @@ const (
 	peerTraefik   = "Traefik"
 	peerFasthttp  = "fasthttp"
 	peerForwarder = "forwarder"
+
+	ours = peerGateway
 )
 
 // peers lists everybody, in the order of tables.

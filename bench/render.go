@@ -59,7 +59,7 @@ func (r *results) markdown() string {
 		fmt.Fprintf(text, "- %s: %s\n", p.Name, p.Version)
 	}
 	for _, p := range r.Missing {
-		fmt.Fprintf(text, "- %s was left out: %s\n", p.Name, oneLine(p.Reason))
+		fmt.Fprintf(text, "- %s was left out: %s\n", p.Name, p.Reason)
 	}
 	fmt.Fprint(text, "\n")
 	if len(r.Goals) > 0 {

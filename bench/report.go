@@ -33,9 +33,6 @@ func (r *scenarioResult) print(w io.Writer, goals []goal) {
 }
 
 func (r *scenarioResult) printNotes(w io.Writer) {
-	if len(r.LeftOut) > 0 {
-		fmt.Fprintf(w, "\nLeft out: %s.\n", strings.Join(r.LeftOut, ", "))
-	}
 	for _, failure := range r.Failures {
 		fmt.Fprintf(w, "\n**Failed**: %s\n", failure)
 	}

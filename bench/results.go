@@ -52,7 +52,6 @@ type scenarioResult struct {
 	Headline  string          `json:"headline,omitempty"`
 	Metrics   []metricName    `json:"metrics"`
 	Subjects  []subjectResult `json:"subjects"`
-	LeftOut   []string        `json:"left_out,omitempty"`
 	Failures  []string        `json:"failures,omitempty"`
 	Remarks   []string        `json:"remarks,omitempty"`
 	Disturbed int             `json:"disturbed,omitempty"` // measurements that began while the machine was busy
@@ -139,9 +138,6 @@ func (r *results) complete() error {
 			return fmt.Errorf("%s: nobody took part", labelOf(s.Name, s.Cores))
 		}
 		for _, subject := range s.Subjects {
-			if slices.Contains(s.LeftOut, subject.Name) {
-				continue
-			}
 			for _, m := range s.Metrics {
 				if got := len(s.values(subject.Name, m.Name)); got != r.Options.Rounds {
 					return fmt.Errorf("%s: %s has %d figures of %q, expected %d", labelOf(s.Name, s.Cores), subject.Name, got, m.Name, r.Options.Rounds)

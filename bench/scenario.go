@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -45,9 +46,8 @@ type scenario struct {
 // subject is what is measured. Its run starts whatever it needs, measures
 // once, and stops it.
 type subject struct {
-	name       string
-	needsNginx bool
-	run        func(ctx context.Context, l *lab) (sample, error)
+	name string
+	run  func(ctx context.Context, l *lab) (sample, error)
 }
 
 // metric is one figure.
@@ -95,17 +95,10 @@ func (l *lab) measure(ctx context.Context, scenarios []*scenario) (*results, err
 // runScenario measures each subject once a round, in a random order.
 func (l *lab) runScenario(ctx context.Context, s *scenario) *scenarioResult {
 	outcome := newScenarioResult(s)
-	var present []*subject
-	for i := range s.subjects {
-		if s.subjects[i].needsNginx && l.nginx == nil {
-			outcome.LeftOut = append(outcome.LeftOut, s.subjects[i].name)
-			continue
-		}
-		present = append(present, &s.subjects[i])
-	}
+	order := slices.Clone(s.subjects)
 	for round := range l.options.rounds {
-		rand.Shuffle(len(present), func(i, j int) { present[i], present[j] = present[j], present[i] }) //nolint:gosec // G404: an order is no secret
-		for _, subject := range present {
+		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] }) //nolint:gosec // G404: an order is no secret
+		for _, subject := range order {
 			if ctx.Err() != nil {
 				return outcome
 			}
@@ -113,8 +106,8 @@ func (l *lab) runScenario(ctx context.Context, s *scenario) *scenarioResult {
 			if !l.settle(ctx) {
 				outcome.Disturbed++
 			}
-			if err := l.runSubject(ctx, subject, outcome); err != nil {
-				outcome.Failures = append(outcome.Failures, fmt.Sprintf("%s, round %d: %s", subject.name, round+1, oneLine(err.Error())))
+			if err := l.runSubject(ctx, &subject, outcome); err != nil {
+				outcome.Failures = append(outcome.Failures, fmt.Sprintf("%s, round %d: %s", subject.name, round+1, l.oneLine(err.Error())))
 			}
 		}
 	}
@@ -139,12 +132,14 @@ func (l *lab) runSubject(ctx context.Context, s *subject, outcome *scenarioResul
 
 // remark keeps what a reader of a scenario's figures must know of one round.
 func (l *lab) remark(format string, args ...any) {
-	l.remarks = append(l.remarks, oneLine(fmt.Sprintf(format, args...)))
+	l.remarks = append(l.remarks, l.oneLine(fmt.Sprintf(format, args...)))
 }
 
-// oneLine bounds a text that may have what a process has printed in it.
-func oneLine(text string) string {
+// oneLine bounds a text that may have what a process has printed in it. Where
+// the lab's files were is nobody's business.
+func (l *lab) oneLine(text string) string {
 	const most = 600
+	text = strings.ReplaceAll(text, l.directory, "DIRECTORY")
 	text = strings.ToValidUTF8(strings.Join(strings.Fields(text), " "), "?")
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + " …"

@@ -50,7 +50,7 @@ func TestLoaders(t *testing.T) {
 	for _, name := range []loader{ownLoader, wrkLoader} {
 		if name == wrkLoader {
 			if l.wrk, err = exec.LookPath("wrk"); err != nil {
-				t.Skip("wrk is not installed")
+				missing(t, "wrk is not installed")
 			}
 		}
 		l.options.loader = name

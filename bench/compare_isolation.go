@@ -118,7 +118,7 @@ func (l *lab) attackAll(ctx context.Context, quarantine bool) (sample, error) {
 // startVictim runs a gateway with both tenants. Each attack is a script of its
 // own, since quarantine is a script's.
 func (l *lab) startVictim(ctx context.Context, u *upstream, quarantine bool) (*gateway, error) {
-	scripts := map[string]string{"victim.lua": middlewareScript}
+	scripts := map[string]string{"victim.lua": gatewayScripts[middlewareWork]}
 	names := make([]string, len(attacks))
 	for i, a := range attacks {
 		names[i] = fmt.Sprintf("attack%d.lua", i)
@@ -128,8 +128,17 @@ func (l *lab) startVictim(ctx context.Context, u *upstream, quarantine bool) (*g
 	if !quarantine {
 		limits = "lua: {quarantine_after: 0}"
 	}
-	tenants := fmt.Sprintf(shopTenants, "lua_routes: [victim.lua]", u.addresses[0], u.addresses[1]) +
-		fmt.Sprintf("  - name: attacker\n    domains: [attacker.example.com]\n    lua_routes: [%s]\n    %s\n", strings.Join(names, ", "), limits)
+	tenants := fmt.Sprintf(`
+  - name: shop
+    domains: [shop.example.com]
+    lua_routes: [victim.lua]
+    connections: {max_per_target: 10000, max_pending: 10000}
+    services: [{name: one, url: "http://%s"}, {name: two, url: "http://%s"}]
+  - name: attacker
+    domains: [attacker.example.com]
+    lua_routes: [%s]
+    %s
+`, u.addresses[0], u.addresses[1], strings.Join(names, ", "), limits)
 	return l.startGateway(ctx, gatewayConfig{tenants: tenants, scripts: scripts, host: "shop.example.com"})
 }
 

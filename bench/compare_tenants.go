@@ -27,7 +27,7 @@ const (
 // tenantsScenario is many tenants, each with a script of its own.
 func tenantsScenario() *scenario {
 	return &scenario{
-		name: "tenants", title: "1,000 tenants with a script each",
+		name: "lua-tenants", title: "1,000 tenants with a script each",
 		metrics: []metric{
 			{metricStart, "ms", 0}, {metricStartRSS, "MB", 1}, {metricUsedRSS, "MB", 1}, {metricReload, "ms", 1}, {metricSame, "ms", 1},
 		},
