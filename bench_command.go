@@ -87,6 +87,10 @@ func (f *benchFlags) set() *flag.FlagSet {
 
 func (f *benchFlags) addField(text string) error {
 	field, err := generator.ParseField(text)
+	if err == nil && strings.EqualFold(field.Name, "Host") {
+		f.options.Host = field.Value
+		return nil
+	}
 	f.options.Fields = append(f.options.Fields, field)
 	return err
 }

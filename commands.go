@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -37,12 +38,26 @@ func runGateway(args []string) error {
 	return serve(*file, config, *withDemo)
 }
 
+// parseFlags leaves the arguments behind the flags. An error is one line: what
+// flags there are is printed when -h asks for it.
+func parseFlags(flags *flag.FlagSet, args []string) error {
+	flags.SetOutput(io.Discard)
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(os.Stdout)
+		flags.Usage()
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("%w; keystone-gateway %s -h lists the flags", err, flags.Name())
+	}
+	return nil
+}
+
+// parse takes flags only.
 func parse(flags *flag.FlagSet, args []string) error {
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errReported // the flag package has printed it
+	if err := parseFlags(flags, args); err != nil {
+		return err
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q, expected flags only", flags.Arg(0))

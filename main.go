@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -61,7 +62,7 @@ func reported(err error) bool {
 func dispatch(args []string) error {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		if len(args) > 0 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
-			usage()
+			usage(os.Stdout)
 			return nil
 		}
 		if len(args) > 0 && (args[0] == "-version" || args[0] == "--version") {
@@ -75,19 +76,19 @@ func dispatch(args []string) error {
 		}
 	}
 	if args[0] == "help" {
-		usage()
+		usage(os.Stdout)
 		return nil
 	}
-	usage()
+	usage(os.Stderr)
 	return fmt.Errorf("unknown command %q, expected one of those above", args[0])
 }
 
-func usage() {
-	fmt.Fprintln(os.Stderr, "usage: keystone-gateway [command] [flags]\n\ncommands:")
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "usage: keystone-gateway [command] [flags]\n\ncommands:")
 	for _, c := range commands() {
-		fmt.Fprintf(os.Stderr, "  %-9s %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  %-9s %s\n", c.name, c.summary)
 	}
-	fmt.Fprintln(os.Stderr, "\nflags of run:\n  -config FILE   configuration (default config.yaml)\n  -demo          start two small upstreams in the process, which config.yaml points to, and reload when scripts change")
+	fmt.Fprintln(w, "\nflags of run:\n  -config FILE   configuration (default config.yaml)\n  -demo          start two small upstreams in the process, which config.yaml points to, and reload when scripts change")
 }
 
 // signals returns a context that ends with the first SIGTERM or SIGINT, and a

@@ -50,13 +50,14 @@ func runTest(args []string) error {
 		fmt.Fprintf(flags.Output(), "usage: keystone-gateway test [flags] [directory | file%s ...]\n\n", luatest.Suffix)
 		flags.PrintDefaults()
 	}
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return statusUsage
+	err := parseFlags(flags, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return err
 	}
-	report, err := f.test(flags.Args())
+	var report *luatest.Report
+	if err == nil {
+		report, err = f.test(flags.Args())
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "keystone-gateway: "+err.Error())
 		return statusUsage

@@ -44,6 +44,7 @@ func TestBenchCommand(t *testing.T) {
 		{"-url " + server.URL, 0, "2xx", ""},
 		// A connection for each request: a slow machine leaves none unsent.
 		{"-url " + server.URL + " -rate 100 -c 50 -max-p99 1h -max-errors 0", 0, "service time", ""},
+		{"-url " + server.URL + " -H Host:app.example", 0, "2xx", ""},
 		{"-url " + server.URL + " -body hello -keepalive=false", 0, "bodies of 5 B", ""},
 		{"-url " + server.URL + " -targets " + targets, 0, "5xx", ""},
 		{"-url " + server.URL + " -targets " + targets + " -max-errors 50%", 3, "5xx", "(-max-errors)"},

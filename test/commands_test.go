@@ -50,11 +50,12 @@ func TestCommands(t *testing.T) {
 		{[]string{"--version"}, 0, []string{"keystone-gateway "}, nil},
 		{[]string{"version"}, 0, []string{"keystone-gateway "}, nil},
 		{[]string{"version", "-json"}, 0, []string{`"version":`}, nil},
-		{[]string{"help"}, 0, nil, []string{"usage:"}},
-		{[]string{"--help"}, 0, nil, []string{"usage:"}},
+		{[]string{"help"}, 0, []string{"usage:"}, nil},
+		{[]string{"--help"}, 0, []string{"usage:"}, nil},
+		{[]string{"bench", "-h"}, 0, []string{"-url URL"}, nil},
 		{[]string{"dance"}, 1, nil, []string{`unknown command "dance"`}},
 		{[]string{"check", "extra"}, 1, nil, []string{`unexpected argument "extra"`}},
-		{[]string{"run", "-nonsense"}, 1, nil, []string{"-nonsense"}},
+		{[]string{"run", "-nonsense"}, 1, nil, []string{"-nonsense; keystone-gateway run -h lists the flags"}},
 	} {
 		stdout, stderr, code := runBinary(t, c.arguments...)
 		if code != c.code {

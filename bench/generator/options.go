@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -112,6 +113,9 @@ func (o *Options) check() error {
 	for _, f := range o.Fields {
 		if err := f.check(); err != nil {
 			return err
+		}
+		if strings.EqualFold(f.Name, "Host") {
+			return fmt.Errorf("the field Host: expected it as Host %q", f.Value)
 		}
 	}
 	return nil

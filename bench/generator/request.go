@@ -9,7 +9,7 @@ import (
 // Field is a field of the requests' header.
 type Field struct{ Name, Value string }
 
-// ParseField reads "Name: value".
+// ParseField reads "Name: value". Host is Options.Host, and no field.
 func ParseField(text string) (Field, error) {
 	name, value, found := strings.Cut(text, ":")
 	f := Field{strings.TrimSpace(name), strings.TrimSpace(value)}
@@ -30,8 +30,6 @@ func (f *Field) check() error {
 		}
 	}
 	switch strings.ToLower(f.Name) {
-	case "host":
-		return fmt.Errorf("-H %s: expected -host %s", f.Name, f.Value)
 	case "connection":
 		return fmt.Errorf("-H %s: expected -keepalive=false to close connections", f.Name)
 	case "content-length", "transfer-encoding":

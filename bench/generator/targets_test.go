@@ -79,7 +79,6 @@ func TestParseField(t *testing.T) {
 		": b":                  "the name",
 		"X A: b":               "the name",
 		"X-A: b\r\nX-B: c":     "control characters",
-		"Host: a":              "expected -host a",
 		"Connection: close":    "-keepalive=false",
 		"Content-Length: 5":    "framing",
 		"transfer-encoding: x": "framing",

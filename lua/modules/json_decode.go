@@ -248,7 +248,7 @@ func (d *jsonDecoder) cut(start, end int) string {
 	if len(d.text) <= vm.MaxShared {
 		return d.text[start:end]
 	}
-	return strings.Clone(d.text[start:end])
+	return vm.Clone(d.text[start:end])
 }
 
 // string reads a string, at whose opening quote it stands.

@@ -67,7 +67,7 @@ func (l *lib) format(L *glua.LState) int {
 	rest := checkString(L, 1)
 	run := vm.RunOf(L)
 	run.Spend(L, len(rest)/16)
-	b := builder{L: L}
+	b := newBuilder(L)
 	b.grow(len(rest) + 16)
 	for arg := 2; ; {
 		i := strings.IndexByte(rest, '%')
@@ -88,7 +88,7 @@ func (l *lib) format(L *glua.LState) int {
 		l.convert(L, &b, &conversion, arg)
 		arg++
 	}
-	L.Push(vm.Built(L, &b.text))
+	L.Push(vm.Built(L, b.text))
 	return 1
 }
 

@@ -10,9 +10,11 @@ import (
 
 // builder is a strings.Builder that charges the run before it grows.
 type builder struct {
-	text strings.Builder
+	text *strings.Builder
 	L    *glua.LState
 }
+
+func newBuilder(L *glua.LState) builder { return builder{text: new(strings.Builder), L: L} }
 
 func (b *builder) grow(n int) {
 	if b.text.Cap()-b.text.Len() >= n {
@@ -21,13 +23,17 @@ func (b *builder) grow(n int) {
 	if n > maxString-b.text.Len() {
 		b.L.RaiseError("resulting string too large")
 	}
-	charge(b.L, 2*b.text.Cap()+n)
-	b.text.Grow(n)
+	larger := 2*b.text.Cap() + n
+	charge(b.L, larger)
+	before := b.text.String()
+	b.text = new(strings.Builder)
+	b.text.Grow(larger)
+	vm.Append(b.text, before)
 }
 
 func (b *builder) add(s string) {
 	b.grow(len(s))
-	b.text.WriteString(s)
+	vm.Append(b.text, s)
 }
 
 func (b *builder) addByte(c byte) {
@@ -54,7 +60,7 @@ func gsub(L *glua.LState) int {
 	if pattern != "" && pattern[0] == '^' {
 		start, anchored = 1, true
 	}
-	b := builder{L: L}
+	b := newBuilder(L)
 	from, count := 0, 0
 	for count < most {
 		e := m.try(from, start)
@@ -78,7 +84,7 @@ func gsub(L *glua.LState) int {
 	}
 	m.done()
 	b.add(s[min(from, len(s)):])
-	L.Push(vm.Built(L, &b.text))
+	L.Push(vm.Built(L, b.text))
 	L.Push(glua.LNumber(count))
 	return 2
 }

@@ -81,7 +81,7 @@ func (l *lib) date(L *glua.LState) int {
 		L.Push(dateTable(L, now))
 		return 1
 	}
-	b := builder{L: L}
+	b := newBuilder(L)
 	for {
 		i := strings.IndexByte(format, '%')
 		if i < 0 || i+1 == len(format) {

@@ -112,7 +112,12 @@ func strRep(L *glua.LState) int {
 		L.RaiseError("resulting string too large")
 	}
 	charge(L, n*len(s))
-	L.Push(glua.LString(strings.Repeat(s, n)))
+	var b strings.Builder
+	b.Grow(n * len(s))
+	for vm.Append(&b, s); b.Len() < n*len(s); { // as much again as there is
+		vm.Append(&b, b.String()[:min(b.Len(), n*len(s)-b.Len())])
+	}
+	L.Push(glua.LString(b.String()))
 	return 1
 }
 

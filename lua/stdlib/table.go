@@ -62,9 +62,9 @@ func tableConcat(L *glua.LState) int {
 	var b strings.Builder
 	b.Grow(size)
 	for i := from; i <= to; i++ {
-		b.WriteString(t.RawGet(glua.LNumber(i)).String())
+		vm.Append(&b, t.RawGet(glua.LNumber(i)).String())
 		if i < to {
-			b.WriteString(separator)
+			vm.Append(&b, separator)
 		}
 	}
 	L.Push(vm.Built(L, &b))

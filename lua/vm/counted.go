@@ -83,17 +83,9 @@ func concat(L *glua.LState) int {
 	return 1
 }
 
-// copyChunk is how much is copied at a time: nothing can interrupt one copying,
-// so that the garbage collector, and with it everybody, waits for its end.
-const copyChunk = 256 << 10
-
 func appendValue(to *strings.Builder, v glua.LValue) {
 	if s, ok := v.(glua.LString); ok {
-		for len(s) > copyChunk {
-			to.WriteString(string(s[:copyChunk]))
-			s = s[copyChunk:]
-		}
-		to.WriteString(string(s))
+		Append(to, string(s))
 		return
 	}
 	to.WriteString(glua.LVAsString(v))
@@ -108,7 +100,11 @@ func concatMeta(L *glua.LState, n int) int {
 		if glua.LVCanConvToString(left) && glua.LVCanConvToString(right) {
 			a, b := glua.LVAsString(left), glua.LVAsString(right)
 			RunOf(L).Charge(L, len(a)+len(b)+16)
-			right = glua.LString(a + b)
+			var joined strings.Builder
+			joined.Grow(len(a) + len(b))
+			Append(&joined, a)
+			Append(&joined, b)
+			right = glua.LString(joined.String())
 			continue
 		}
 		right = callConcat(L, left, right)

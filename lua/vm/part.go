@@ -25,7 +25,7 @@ func Part(L *glua.LState, whole, part string) glua.LString {
 	if len(part) > MaxShared {
 		run.Spend(L, len(part)/64)
 	}
-	return glua.LString(strings.Clone(part))
+	return glua.LString(Clone(part))
 }
 
 // Built returns what a builder has built. Where much of the builder's room is
@@ -37,7 +37,7 @@ func Built(L *glua.LState, b *strings.Builder) glua.LString {
 		return glua.LString(b.String())
 	}
 	run.Charge(L, b.Len()+16)
-	return glua.LString(strings.Clone(b.String()))
+	return glua.LString(Clone(b.String()))
 }
 
 // maxClip is how many bytes of a script's string a message quotes.

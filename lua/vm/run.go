@@ -207,7 +207,7 @@ func (r *Run) inTime(now int64) bool {
 // while now and then: goroutines that are always ready keep the scheduler from
 // looking at the network, so that everybody else's requests would wait.
 const (
-	longRun   = 1e6   // nanoseconds of running
+	longRun   = 500e3 // nanoseconds of running
 	restAfter = 500e3 // nanoseconds of running; the rest is as long
 	maxRest   = 20e6
 	patience  = 1e9 // nanoseconds that a run waits at most, for its turn and for each rest
