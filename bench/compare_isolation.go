@@ -33,6 +33,10 @@ const (
 	attackerRate = 200
 )
 
+// leastSiege is how long each attack lasts at least: a p99 of fewer requests is
+// that of a single moment.
+const leastSiege = 3 * time.Second
+
 // Its metrics.
 const (
 	metricQuiet    = "p99, quiet"
@@ -144,7 +148,7 @@ func (l *lab) startVictim(ctx context.Context, u *upstream, quarantine bool) (*g
 
 // besiege measures tenant B while tenant A attacks; nil is in peace.
 func (l *lab) besiege(ctx context.Context, g *gateway, a *attack) (*load.Result, error) {
-	warmup := min(time.Second, l.options.duration)
+	warmup, duration := l.warmup(), max(l.options.duration, leastSiege)
 	type ended struct {
 		result *load.Result
 		err    error
@@ -160,7 +164,7 @@ func (l *lab) besiege(ctx context.Context, g *gateway, a *attack) (*load.Result,
 		go func() {
 			result, err := load.Run(ctx, load.Options{
 				Address: g.address, Requests: [][]byte{request("attacker.example.com", path)}, Connections: 400, Rate: attackerRate,
-				Warmup: warmup, Duration: l.options.duration, Timeout: 5 * time.Second,
+				Warmup: warmup, Duration: duration, Timeout: 5 * time.Second,
 			})
 			done <- ended{result, err}
 		}()
@@ -169,7 +173,7 @@ func (l *lab) besiege(ctx context.Context, g *gateway, a *attack) (*load.Result,
 	}
 	result, err := load.Run(ctx, load.Options{
 		Address: g.address, Requests: [][]byte{request("shop.example.com", "/users/7")}, Connections: 256, Rate: victimRate,
-		Warmup: warmup, Duration: l.options.duration, Timeout: 5 * time.Second,
+		Warmup: warmup, Duration: duration, Timeout: 5 * time.Second,
 	})
 	attacker := <-done
 	if err == nil {

@@ -85,7 +85,7 @@ func TestDrainEndsSleep(t *testing.T) {
 	ended := make(chan error, 1)
 	t.Run("server", func(t2 *testing.T) {
 		conn := fallAsleep(t, sleepy(t2, "75s", ""), false)
-		_ = conn.SetReadDeadline(time.Now().Add(inTime)) // before the time-out
+		_ = conn.SetReadDeadline(time.Now().Add(patience)) // before the time-out
 		go func() {
 			_, err := conn.Read(make([]byte, 1))
 			ended <- err
@@ -153,7 +153,7 @@ func certificate(t *testing.T) string {
 
 func send(t *testing.T, conn net.Conn, part string) {
 	t.Helper()
-	_ = conn.SetDeadline(time.Now().Add(inTime))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, part); err != nil {
 		t.Fatal(err)
 	}
@@ -173,12 +173,9 @@ func answered(in *bufio.Reader) error {
 	return err
 }
 
-// inTime bounds the wait for what must happen.
-const inTime = 20 * time.Second
-
 func eventually(t *testing.T, awaited string, what func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(inTime); !what(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !what(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("still not true: %s", awaited)
 		}

@@ -18,8 +18,6 @@ import (
 	"time"
 )
 
-const patience = 10 * time.Second
-
 // largeContent is bytes of which no two places look alike.
 var largeContent = func() []byte {
 	p := make([]byte, 10<<20)
@@ -188,28 +186,13 @@ func TestLargeBodiesWithoutPipes(t *testing.T) {
 	}
 }
 
-// scriptedTarget starts a target that does with each connection what f says.
+// scriptedTarget starts an upstream that does with each connection what f says.
 func scriptedTarget(t *testing.T, f func(conn *rawClient)) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_ = conn.SetDeadline(time.Now().Add(patience))
-			go func() {
-				defer func() { _ = conn.Close() }()
-				f(&rawClient{conn, bufio.NewReader(conn)})
-			}()
-		}
-	}()
-	return listener.Addr().String()
+	return target(t, func(conn net.Conn) {
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		f(&rawClient{conn, bufio.NewReader(conn)})
+	})
 }
 
 // TestLargeResponseCut checks that all that came before a cut is passed on, and

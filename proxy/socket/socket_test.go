@@ -19,12 +19,19 @@ const patience = 10 * time.Second
 // pair returns both ends of a TCP connection, the first one wrapped.
 func pair(t *testing.T, s *socket.Sweeper) (*socket.Conn, *net.TCPConn) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	c, peer := pairOn(t, s, "tcp", "127.0.0.1:0")
+	return c, peer.(*net.TCPConn)
+}
+
+// pairOn is pair for any kind of socket.
+func pairOn(t *testing.T, s *socket.Sweeper, network, address string) (*socket.Conn, net.Conn) {
+	t.Helper()
+	listener, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	peer, err := net.Dial("tcp", listener.Addr().String())
+	peer, err := net.Dial(network, listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +47,7 @@ func pair(t *testing.T, s *socket.Sweeper) (*socket.Conn, *net.TCPConn) {
 	if err := peer.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	return c, peer.(*net.TCPConn)
+	return c, peer
 }
 
 // sweeping runs the sweeper until the test ends.

@@ -13,34 +13,15 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
-// unixPair is pair for Unix sockets.
 func unixPair(t *testing.T, s *socket.Sweeper) (*socket.Conn, net.Conn) {
 	t.Helper()
-	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	peer, err := net.Dial("unix", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := socket.New(accepted, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = c.Close(), peer.Close() })
-	if err := peer.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	return c, peer
+	return pairOn(t, s, "unix", filepath.Join(t.TempDir(), "s"))
 }
 
-func tcpPair(t *testing.T, s *socket.Sweeper) (*socket.Conn, net.Conn) { return pair(t, s) }
+func tcpPair(t *testing.T, s *socket.Sweeper) (*socket.Conn, net.Conn) {
+	t.Helper()
+	return pair(t, s)
+}
 
 // relay moves n bytes from socket to socket.
 func relay(from, to *socket.Conn, n int64) error {

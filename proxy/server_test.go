@@ -1,0 +1,91 @@
+package proxy_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy"
+)
+
+// patience bounds the wait for what must happen.
+const patience = 20 * time.Second
+
+// start runs a server with that configuration, which must not set
+// server.address, until the test ends.
+func start(t testing.TB, config string) *proxy.Server {
+	t.Helper()
+	return serve(t, "server: {address: \"127.0.0.1:0\"}\n"+config)
+}
+
+// serve runs a server with that configuration until the test ends.
+func serve(t testing.TB, config string) *proxy.Server {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := proxy.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := proxy.New(proxy.Options{File: file, Config: loaded, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return server
+}
+
+// target starts an upstream that does with each connection what f says.
+func target(t testing.TB, f func(conn net.Conn)) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				f(conn)
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// answering starts an upstream that answers every request head with the same
+// bytes, and allocates nothing while it does.
+func answering(t testing.TB, answer string) (address string) {
+	t.Helper()
+	return target(t, func(conn net.Conn) {
+		buf, out := make([]byte, 64<<10), []byte(answer)
+		for {
+			if _, err := conn.Read(buf); err != nil {
+				return
+			}
+			if _, err := conn.Write(out); err != nil {
+				return
+			}
+		}
+	})
+}
