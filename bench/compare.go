@@ -31,6 +31,9 @@ func runCompare(ctx context.Context, args []string) error {
 	if o.output == "" && !o.smoke && flags.only == "" && o.peers == nil {
 		o.output = keptResults
 	}
+	if o.merge && o.output == "" {
+		return errors.New("-merge: expected -out too, the directory with the results")
+	}
 	if _, err := flags.choose(comparisons(o, nil)); err != nil {
 		return err // before anything is built
 	}
@@ -64,6 +67,7 @@ func compareFlags() *flagSet {
 	o := flags.options
 	o.cores, o.hosts = []int{1, 2}, compareHosts
 	flags.StringVar(&o.output, "out", "", "write what was measured into this `directory`: results.json, results.md and plots; default: "+keptResults+", or nothing with -smoke, -only or -peers")
+	flags.BoolVar(&o.merge, "merge", false, "replace only the scenarios that are measured, in the results that -out has")
 	flags.BoolVar(&o.smoke, "smoke", false, "one short round of all scenarios that need no more than a second each, and a check that all figures are there")
 	flags.BoolVar(&o.buildPeers, "build-peers", false, "build peers that are Go modules and have not been built yet, which takes minutes")
 	flags.Func("cores", "processors that a proxy may use: 1, 2 or both, separated by a comma (default 1,2)", func(text string) (err error) {

@@ -26,6 +26,8 @@ const accessLogFile = "/dev/null"
 type gateway struct {
 	*process
 	address, admin netip.AddrPort
+	config         string // a file
+	changes        int    // of it
 }
 
 // gatewayConfig is what differs between scenarios.
@@ -61,7 +63,7 @@ func (l *lab) startGateway(ctx context.Context, c gatewayConfig) (*gateway, erro
 			return nil, err
 		}
 	}
-	file, err := l.write("config.yaml", fmt.Sprintf(`
+	g.config, err = l.write("config.yaml", fmt.Sprintf(`
 server: {address: "%s"}
 admin: {address: "%s", token: %s}
 access_log: {output: %s}
@@ -78,7 +80,7 @@ tenants:
 	if cores == 0 {
 		cores = 2
 	}
-	if g.process, err = l.startBound("the gateway", cpus, []string{fmt.Sprintf("GOMAXPROCS=%d", cores)}, l.binary, "run", "-config", file); err != nil {
+	if g.process, err = l.startBound("the gateway", cpus, []string{fmt.Sprintf("GOMAXPROCS=%d", cores)}, l.binary, "run", "-config", g.config); err != nil {
 		return nil, err
 	}
 	path := c.path
@@ -86,6 +88,21 @@ tenants:
 		path = "/"
 	}
 	return g, g.answers(ctx, g.address, c.host, path, time.Minute)
+}
+
+// change makes a configuration of another text, which is read as a whole, as
+// other proxies always do, and has the gateway reload it.
+func (g *gateway) change(ctx context.Context) error {
+	file, err := os.OpenFile(g.config, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	g.changes++
+	_, err = fmt.Fprintf(file, "# Change %d.\n", g.changes)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return g.reload(ctx)
 }
 
 // reload makes the gateway read its files again.

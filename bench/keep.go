@@ -22,7 +22,14 @@ func (l *lab) measureAndKeep(ctx context.Context, chosen []*scenario) error {
 		directory = filepath.Join(l.directory, "results") // to be checked
 	}
 	if directory != "" {
-		failed = errors.Join(failed, r.keep(directory))
+		kept, err := r, error(nil)
+		if l.options.merge {
+			kept, err = r.mergeInto(directory)
+		}
+		if err == nil {
+			err = kept.keep(directory)
+		}
+		failed = errors.Join(failed, err)
 	}
 	if failed == nil && l.options.smoke {
 		failed = checkKept(directory, len(chosen))

@@ -32,7 +32,7 @@ func startGatewayPeer(ctx context.Context, l *lab, w *work) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &target{process: g.process, address: g.address, admin: g.admin, reload: g.reload}, nil
+	return &target{process: g.process, address: g.address, admin: g.admin, reload: g.change}, nil
 }
 
 // gatewayTenants is one tenant with all hosts, or one for each.

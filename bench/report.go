@@ -42,6 +42,9 @@ func (r *scenarioResult) printNotes(w io.Writer) {
 	if r.Disturbed > 0 {
 		fmt.Fprintf(w, "\n**Disturbed**: %d measurements began while something else kept the machine busy.\n", r.Disturbed)
 	}
+	if r.Later != nil {
+		fmt.Fprintf(w, "\n%s.\n", r.Later)
+	}
 	if r.Note != "" {
 		fmt.Fprintf(w, "\n%s\n", r.Note)
 	}

@@ -56,6 +56,7 @@ type scenarioResult struct {
 	Remarks   []string        `json:"remarks,omitempty"`
 	Disturbed int             `json:"disturbed,omitempty"` // measurements that began while the machine was busy
 	Note      string          `json:"note,omitempty"`
+	Later     *laterRun       `json:"later,omitempty"`
 }
 
 type metricName struct {

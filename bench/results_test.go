@@ -33,6 +33,46 @@ func someResults() *results {
 	}
 }
 
+// TestMerge demands that a later run replaces its own scenarios only, with
+// their goals, and says so.
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	old, directory := someResults(), t.TempDir()
+	other := *old.Scenarios[0]
+	other.Cores = 2
+	old.Scenarios = append(old.Scenarios, &other)
+	if err := old.keep(directory); err != nil {
+		t.Fatal(err)
+	}
+	fresh := someResults()
+	fresh.At, fresh.Peers[0].Version = fresh.At.AddDate(0, 1, 0), "1.1"
+	for i := range fresh.Goals {
+		fresh.Goals[i].Verdict = notJudged
+	}
+	all, err := fresh.mergeInto(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all.Scenarios) != 2 || all.Scenarios[0].Later == nil || all.Scenarios[1].Later != nil || !all.At.Equal(old.At) {
+		t.Errorf("got %d scenarios, from %v", len(all.Scenarios), all.At)
+	}
+	if len(all.Goals) != len(old.Goals) || all.Goals[0].Verdict != notJudged {
+		t.Errorf("got goals %+v, want those of the later run", all.Goals)
+	}
+	if text := all.markdown(); !strings.Contains(text, "Measured after the others, on 2 February 2026, 00:00, with 1.1, 2 rounds of 5 s.") {
+		t.Errorf("results.md doesn't say what was measured later:\n%s", text)
+	}
+	fresh.Machine = "another"
+	if _, err := fresh.mergeInto(directory); err == nil {
+		t.Error("results of another machine were merged, want an error")
+	}
+	fresh = someResults()
+	fresh.Scenarios[0].Name = "unknown"
+	if _, err := fresh.mergeInto(directory); err == nil {
+		t.Error("a scenario that isn't there was merged, want an error")
+	}
+}
+
 // TestKeep demands that what is rendered from the file is what was rendered
 // from the run.
 func TestKeep(t *testing.T) {

@@ -20,6 +20,7 @@ type options struct {
 	duration         time.Duration
 	binary, nginx    string
 	output, profiles string
+	merge            bool // into what output has
 	strict           bool
 
 	// Of compare.

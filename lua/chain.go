@@ -74,9 +74,9 @@ type declarations struct {
 
 func newDeclarations() declarations { return declarations{root: &scope{}} }
 
-// compose makes the chain. Errors name the script and the line at fault.
-func (d *declarations) compose() (*chain, error) {
-	c := &chain{root: d.root.own, notFound: d.root.notFound, disallow: d.root.disallow, getHead: d.root.getHead}
+// compose makes the chain. The errors name scripts and lines at fault.
+func (d *declarations) compose() (c *chain, conflicts []error) {
+	c = &chain{root: d.root.own, notFound: d.root.notFound, disallow: d.root.disallow, getHead: d.root.getHead}
 	for _, s := range d.scopes { // parents come before their children
 		if s.parent != d.root {
 			s.steps = append(s.steps, s.parent.steps...)
@@ -91,11 +91,11 @@ func (d *declarations) compose() (*chain, error) {
 		r := &d.routes[i]
 		compiled := &route{method: r.method, pattern: r.pattern, chain: r.scope.steps, handler: r.handler, line: r.handler.line}
 		if err := builder.Add(r.method, r.pattern, compiled); err != nil {
-			return nil, fmt.Errorf("%s %w", r.where, err)
+			conflicts = append(conflicts, fmt.Errorf("%s %w", r.where, err))
 		}
 	}
 	c.routes = builder.Build()
-	return c, nil
+	return c, conflicts
 }
 
 // idle reports whether a request needs no Lua at all.

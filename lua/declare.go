@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"fmt"
 	"strings"
 
 	glua "github.com/yuin/gopher-lua"
@@ -15,15 +16,17 @@ type declarer struct {
 	scope   *scope  // the innermost one open
 	script  *script // the one being loaded
 	getHead *glua.LFunction
+	refused []error // declarations that can't be used; loading goes on to find more
 }
 
 // methods are those that have a function of their own in the table chi.
 var methods = []string{"get", "post", "put", "patch", "delete", "head", "options"}
 
-// maxScopes and maxRoutes bound what one tenant's scripts declare.
+// Bounds of what one tenant's scripts declare.
 const (
-	maxScopes = 1000
-	maxRoutes = 10_000
+	maxScopes  = 1000
+	maxRoutes  = 10_000
+	maxRefused = 20
 )
 
 // open registers the functions in globals.
@@ -75,6 +78,15 @@ func (d *declarer) loading(name string, f glua.LGFunction) glua.LGFunction {
 	}
 }
 
+// refuse keeps why a declaration can't be used, with where it stands. The
+// scripts can't be used then, but what else is wrong with them is found too.
+func (d *declarer) refuse(L *glua.LState, err error) {
+	if len(d.refused) >= maxRefused {
+		L.RaiseError("%s", err.Error())
+	}
+	d.refused = append(d.refused, fmt.Errorf("%s %w", L.Where(1), err))
+}
+
 func (d *declarer) at(s *scope) *scope {
 	if s != nil {
 		return s
@@ -95,7 +107,11 @@ func (d *declarer) middleware(at *scope) glua.LGFunction {
 		first := 1
 		var covers *pattern.Pattern
 		if text, ok := L.Get(1).(glua.LString); ok {
-			covers, first = d.covered(L, s, string(text)), 2
+			var err error
+			if covers, err = covered(s, string(text)); err != nil {
+				d.refuse(L, err)
+			}
+			first = 2
 		}
 		if L.GetTop() < first {
 			L.ArgError(first, "function(request, response, next) expected")
@@ -115,16 +131,12 @@ func (d *declarer) middleware(at *scope) glua.LGFunction {
 
 // covered parses the pattern of a middleware: it covers the path and all
 // below. "/" and "/*" are the whole scope.
-func (d *declarer) covered(L *glua.LState, s *scope, text string) *pattern.Pattern {
+func covered(s *scope, text string) (*pattern.Pattern, error) {
 	trimmed := strings.TrimSuffix(strings.TrimSuffix(text, "*"), "/")
 	if strings.HasPrefix(text, "/") && trimmed == "" || text == "*" {
-		return nil
+		return nil, nil //nolint:nilnil // it covers all
 	}
-	parsed, err := pattern.Parse(pattern.Join(s.path, trimmed)[0])
-	if err != nil {
-		L.ArgError(1, err.Error())
-	}
-	return parsed
+	return pattern.Parse(pattern.Join(s.path, trimmed)[0])
 }
 
 // step makes a step of the function that is the n-th argument.
@@ -166,7 +178,8 @@ func (d *declarer) add(L *glua.LState, s *scope, method, text string, handler *s
 	for _, joined := range pattern.Join(s.path, text) {
 		parsed, err := pattern.Parse(joined)
 		if err != nil {
-			L.RaiseError("%s", err.Error())
+			d.refuse(L, err)
+			return
 		}
 		vm.RunOf(L).Charge(L, parsed.Size())
 		d.routes = append(d.routes, declaration{scope: s, method: method, pattern: joined, handler: handler, where: L.Where(1)})
@@ -249,24 +262,28 @@ func (d *declarer) child(L *glua.LState, parent *scope) *scope {
 	return s
 }
 
-// prefixed makes a scope with a prefix.
+// prefixed makes a scope with a prefix; nil is one that was refused.
 func (d *declarer) prefixed(L *glua.LState, parent *scope, text string) *scope {
 	s := d.child(L, parent)
 	trimmed := strings.TrimSuffix(strings.TrimSuffix(text, "*"), "/")
 	if trimmed == "" {
 		return s
 	}
-	s.path = pattern.Join(parent.path, trimmed)[0]
-	parsed, err := pattern.Parse(s.path)
+	path := pattern.Join(parent.path, trimmed)[0]
+	parsed, err := pattern.Parse(path)
 	if err != nil {
-		L.ArgError(1, err.Error())
+		d.refuse(L, err)
+		return nil
 	}
-	s.prefix = parsed
+	s.path, s.prefix = path, parsed
 	return s
 }
 
-// run calls the function of a group with its scope open.
+// run calls the function of a group with its scope open, if there is one.
 func (d *declarer) run(L *glua.LState, s *scope, fn *glua.LFunction) {
+	if s == nil {
+		return
+	}
 	outer := d.scope
 	d.scope = s
 	defer func() { d.scope = outer }()

@@ -188,7 +188,7 @@ func (c *call) write(L *glua.LState, s string) {
 	if grown := len(c.resp.Body) + len(s); grown > cap(c.resp.Body) {
 		c.run.Charge(L, grown)
 	}
-	c.resp.Body = append(c.resp.Body, s...)
+	c.resp.Body = vm.AppendBytes(c.resp.Body, s)
 	if c.resp.Begun && len(c.resp.Body) >= 64<<10 {
 		c.flush(L)
 	}
@@ -309,7 +309,7 @@ func (c *call) replaceBody(L *glua.LState, body string) {
 		}
 	}
 	c.resp.Target, c.resp.Fault = false, false
-	c.resp.Body = append(c.resp.Body[:0], body...)
+	c.resp.Body = vm.AppendBytes(c.resp.Body[:0], body)
 }
 
 // describing fields are those of a body that is no more.

@@ -101,8 +101,9 @@ func (list BrokenScripts) Error() string {
 
 // Load reads, compiles and runs the scripts once; one that is named twice runs
 // where it is named first. The error is of the type BrokenScripts: all that
-// can't be read or compiled, or else the first that fails when it runs, since
-// those after it may need what it has not defined.
+// can't be read or compiled, or else what is wrong with the declarations until
+// the first script that fails when it runs: those after it may need what it has
+// not defined.
 func Load(o Options) (*Scripts, error) {
 	if o.Shards == 0 {
 		o.Shards = runtime.GOMAXPROCS(0)
@@ -136,7 +137,7 @@ func Load(o Options) (*Scripts, error) {
 	first, err := s.newShard()
 	if err != nil {
 		s.tenant.HTTP.Close()
-		return nil, BrokenScripts{s.broken(err)}
+		return nil, err
 	}
 	s.sealed = true
 	s.warnings = s.findWarnings(first)
@@ -165,17 +166,21 @@ func (s *Scripts) read() (broken BrokenScripts) {
 	return broken
 }
 
-// broken says which script an error of making a VM is about.
-func (s *Scripts) broken(err error) *Broken {
-	if failed, ok := errors.AsType[*LoadError](err); ok {
-		return &Broken{Script: failed.Script, Err: err}
-	}
-	for _, name := range s.names {
-		if strings.HasPrefix(err.Error(), name+":") {
-			return &Broken{Script: name, Err: err}
+// broken says which scripts errors of making a VM are about.
+func (s *Scripts) broken(errs []error) (list BrokenScripts) {
+	for _, err := range errs {
+		one := &Broken{Err: err}
+		if failed, ok := errors.AsType[*LoadError](err); ok {
+			one.Script = failed.Script
+		} else {
+			i := slices.IndexFunc(s.names, func(name string) bool { return strings.HasPrefix(err.Error(), name+":") })
+			if i >= 0 {
+				one.Script = s.names[i]
+			}
 		}
+		list = append(list, one)
 	}
-	return &Broken{Err: err}
+	return list
 }
 
 // Loading has limits of its own: it is the operator who waits for it.

@@ -37,7 +37,8 @@ var vmOptions = glua.Options{
 	CallStackSize: 512, MinimizeStackMemory: true,
 }
 
-// newShard makes a VM and loads the tenant's scripts into it.
+// newShard makes a VM and loads the tenant's scripts into it. The error is of
+// the type BrokenScripts.
 func (s *Scripts) newShard() (*shard, error) {
 	main := glua.NewState(vmOptions)
 	sh := &shard{
@@ -64,13 +65,14 @@ func (sh *shard) load() error {
 	sh.openLibraries()
 	for _, name := range sh.owner.names {
 		if err := sh.runScript(thread, run, name); err != nil {
-			return err
+			return sh.owner.broken(append(sh.declarer.refused, err))
 		}
 	}
-	var err error
 	sh.declarer.closed = true
-	if sh.chain, err = sh.declarer.compose(); err != nil {
-		return err
+	var conflicts []error
+	sh.chain, conflicts = sh.declarer.compose()
+	if wrong := append(sh.declarer.refused, conflicts...); len(wrong) > 0 {
+		return sh.owner.broken(wrong)
 	}
 	if sh.owner.options.Config.StrictGlobals {
 		vm.FreezeInPlace(sh.main, "the globals' table (lua.strict_globals)", sh.main.G.Global)

@@ -31,6 +31,8 @@ func (s *Server) Reload() ReloadResult {
 	s.reloadMu.Lock()
 	defer s.reloadMu.Unlock()
 	s.counters.reloads.Add(1)
+	takeSpare()
+	defer returnSpare()
 	result := ReloadResult{At: time.Now()}
 	if err := s.reload(&result); err != nil {
 		s.counters.failed.Add(1)

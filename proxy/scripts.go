@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -111,14 +110,14 @@ func (s *Server) newLoad(c *Config, t *tenants.Config, names []string) scriptsLo
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
 		Cache: s.scripts.cache, Store: s.storeOf(t), Env: s.scripts.env,
 		Clock: s.scripts.clock, Random: rand.Reader, Cover: s.scripts.cover, Stats: stats,
-		Lazy: len(c.Tenants) > eagerTenants,
+		Lazy: len(c.Tenants) > eagerTenants, Shards: processors(),
 	}}
 }
 
 // runLoads loads on all processors; on half of them while there are requests
 // to serve.
 func (s *Server) runLoads(loads []scriptsLoad) {
-	workers := runtime.GOMAXPROCS(0)
+	workers := processors()
 	if s.current.Load() != nil {
 		workers = (workers + 1) / 2
 	}

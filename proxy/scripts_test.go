@@ -97,12 +97,15 @@ func TestBrokenScripts(t *testing.T) {
 		tenant("b", "raises.lua")+
 		tenant("c", "good", "twice.lua")+
 		tenant("d", "needs.lua")+
-		tenant("e", "good.lua", "raises.lua"),
+		tenant("e", "good.lua", "raises.lua")+
+		tenant("f", "many.lua"),
 		"scripts/good.lua", hello,
 		"scripts/syntax.lua", "local x = 1\nlocal = 2\n",
 		"scripts/raises.lua", "\n\nerror('no key')\n",
 		"scripts/twice.lua", "\n"+hello,
 		"scripts/needs.lua", "require 'lib.broken'\n",
+		"scripts/many.lua", "chi.get('/{id', print)\nchi_middleware('x', print)\nchi_group('/{', function() error() end)\n"+
+			"chi_route('GET', '/a', print)\nchi_route('GET', '/a', print)\n",
 		"scripts/d/lib/broken.lua", "return nil .. 'x'\n",
 	)
 	want := []string{
@@ -113,6 +116,10 @@ func TestBrokenScripts(t *testing.T) {
 		"c.yaml:9:60: twice.lua:2: pattern \"/hello\" is declared for GET already",
 		"c.yaml:10:54: d/lib/broken.lua:1: attempt to concatenate a nil value",
 		"c.yaml:11:64: raises.lua:3: no key (tenant \"e\")",
+		"c.yaml:12:54: many.lua:1: ",
+		"c.yaml:12:54: many.lua:2: ",
+		"c.yaml:12:54: many.lua:3: ",
+		"c.yaml:12:54: many.lua:5: pattern \"/a\" is declared for GET already",
 	}
 	compare := func(what string, err error) {
 		t.Helper()

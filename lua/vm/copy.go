@@ -20,6 +20,29 @@ func Append(b *strings.Builder, s string) {
 //go:noinline
 func appendChunk(b *strings.Builder, s string) { b.WriteString(s) }
 
+// AppendBytes is append for strings and slices that may be long.
+func AppendBytes(dst []byte, s string) []byte {
+	n := len(dst) + len(s)
+	if n <= copyChunk {
+		return append(dst, s...)
+	}
+	if n > cap(dst) {
+		dst = appendParts(make([]byte, 0, n+n/4), dst)
+	}
+	return appendParts(dst, s)
+}
+
+func appendParts[T string | []byte](dst []byte, s T) []byte {
+	for len(s) > copyChunk {
+		dst = appendPart(dst, s[:copyChunk])
+		s = s[copyChunk:]
+	}
+	return append(dst, s...)
+}
+
+//go:noinline
+func appendPart[T string | []byte](dst []byte, s T) []byte { return append(dst, s...) }
+
 // Clone copies a string that may be long.
 func Clone(s string) string {
 	if len(s) <= copyChunk {
