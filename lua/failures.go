@@ -43,6 +43,10 @@ func (l *errorLog) newest() []*Error {
 	return list
 }
 
+// bottom is what gopher-lua calls the function at the end of a stack, which is
+// a script itself only while that is loaded.
+const bottom = ": in main chunk\n\t[G]: ?"
+
 // failed makes sense of what ended a run before its time: it logs and keeps a
 // script's failure, and puts the script in quarantine where that is due.
 func (s *Scripts) failed(x Exchange, err error, blamed *step, exhausted *vm.Exhausted, forwarded bool) error {
@@ -58,6 +62,9 @@ func (s *Scripts) failed(x Exchange, err error, blamed *step, exhausted *vm.Exha
 	}
 	s.stats.Failures.Add(1)
 	s.explain(failed)
+	if above, ok := strings.CutSuffix(failed.Stack, bottom); ok {
+		failed.Stack = above + ": in the request's outermost function"
+	}
 	failed.ID, failed.At = string(x.Request().ID), s.options.Clock.Now()
 	if blamed != nil {
 		failed.Script = blamed.script.name
