@@ -24,6 +24,8 @@ func TestErrorsSayWhatIsNil(t *testing.T) {
 		failed, ok := errors.AsType[*lua.Error](scripts.Serve(newRequest(), 0))
 		if !ok || !strings.Contains(failed.Message, c.want) {
 			t.Errorf("%s: %v, expected %q", c.code, failed, c.want)
+		} else if !strings.HasSuffix(failed.Stack, "a.lua:2: in the request's outermost function") {
+			t.Errorf("%s: the stack is %q", c.code, failed.Stack)
 		}
 	}
 	dir := t.TempDir()
