@@ -255,6 +255,7 @@ func (c *call) prepare(L *glua.LState, s *step, after position) (arguments int) 
 	}
 	c.frames[d] = frame{step: s, after: after, open: true, trial: s.script.onTrial()}
 	c.depth++
+	c.req.Step = s.place
 	L.Push(s.fn)
 	L.Push(c.request)
 	L.Push(c.response)

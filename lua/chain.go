@@ -25,6 +25,7 @@ type step struct {
 	script *script
 	covers *pattern.Pattern // nil covers its whole scope
 	line   int
+	place  string // script:line
 }
 
 // route is a pattern bound to a handler.
@@ -92,6 +93,9 @@ func (d *declarations) compose() (c *chain, conflicts []error) {
 		compiled := &route{method: r.method, pattern: r.pattern, chain: r.scope.steps, handler: r.handler, line: r.handler.line}
 		if err := builder.Add(r.method, r.pattern, compiled); err != nil {
 			conflicts = append(conflicts, fmt.Errorf("%s %w", r.where, err))
+			if len(conflicts) == maxRefused {
+				break
+			}
 		}
 	}
 	c.routes = builder.Build()

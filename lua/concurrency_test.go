@@ -90,7 +90,7 @@ func (x *slow) SetQuery(string) error      { return nil }
 func (x *slow) SetHost(string) error       { return nil }
 func (x *slow) Choose(string) error        { return nil }
 func (x *slow) Unbound()                   {}
-func (x *slow) Restore() error             { return nil }
+func (x *slow) Restore(error) error        { return nil }
 func (x *slow) Watch(func()) func()        { return func() {} }
 func (x *slow) AppendLog(e *zerolog.Event) { e.Str("request_id", x.id) }
 

@@ -2,6 +2,7 @@ package lua
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	glua "github.com/yuin/gopher-lua"
@@ -84,7 +85,16 @@ func (d *declarer) refuse(L *glua.LState, err error) {
 	if len(d.refused) >= maxRefused {
 		L.RaiseError("%s", err.Error())
 	}
-	d.refused = append(d.refused, fmt.Errorf("%s %w", L.Where(1), err))
+	d.refused = append(d.refused, fmt.Errorf("%s %w", d.where(L), err))
+}
+
+// where is the place of the declaration under way. Called by other than a
+// script's own code, through pcall say, it has only the script's name.
+func (d *declarer) where(L *glua.LState) string {
+	if place := L.Where(1); hasPosition(place) {
+		return place
+	}
+	return d.script.name + ":"
 }
 
 func (d *declarer) at(s *scope) *scope {
@@ -146,7 +156,7 @@ func (d *declarer) step(L *glua.LState, n int) *step {
 	if fn.Proto != nil {
 		line = fn.Proto.LineDefined
 	}
-	return &step{fn: fn, script: d.script, line: line}
+	return &step{fn: fn, script: d.script, line: line, place: d.script.name + ":" + strconv.Itoa(line)}
 }
 
 // verb declares (pattern, function) for one method; "" is any.
@@ -182,7 +192,7 @@ func (d *declarer) add(L *glua.LState, s *scope, method, text string, handler *s
 			return
 		}
 		vm.RunOf(L).Charge(L, parsed.Size())
-		d.routes = append(d.routes, declaration{scope: s, method: method, pattern: joined, handler: handler, where: L.Where(1)})
+		d.routes = append(d.routes, declaration{scope: s, method: method, pattern: joined, handler: handler, where: d.where(L)})
 	}
 }
 

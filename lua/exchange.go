@@ -49,8 +49,9 @@ type Exchange interface {
 	// Unbound says that no script runs any more, so that lua.total_timeout
 	// doesn't bound the rest.
 	Unbound()
-	// Restore undoes all that scripts have changed about the request.
-	Restore() error
+	// Restore undoes all that scripts have changed about the request, which
+	// goes on without them because of that failure.
+	Restore(because error) error
 	// AppendLog adds what identifies the request to a log line.
 	AppendLog(e *zerolog.Event)
 }
@@ -78,6 +79,9 @@ type Request struct {
 	Replaced bool
 	// Route is the pattern of the script's route that answers, or empty.
 	Route string
+	// Step is the function that was called last, "script:line": who answers
+	// where nothing was forwarded. Empty is none.
+	Step string
 }
 
 // Ending is an error of an Exchange that ends the request as Err says, unless

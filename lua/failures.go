@@ -100,7 +100,7 @@ func (s *Scripts) instead(x Exchange, err error, forwarded bool) error {
 		return err
 	}
 	r.Reset()
-	if restoring := x.Restore(); restoring != nil {
+	if restoring := x.Restore(err); restoring != nil {
 		return restoring
 	}
 	return x.Forward()

@@ -62,7 +62,7 @@ func (r *request) SetQuery(string) error          { return nil }
 func (r *request) SetHost(string) error           { return nil }
 func (r *request) Choose(string) error            { return nil }
 func (r *request) Unbound()                       {}
-func (r *request) Restore() error                 { return nil }
+func (r *request) Restore(error) error            { return nil }
 func (r *request) Watch(func()) func()            { return func() {} }
 func (r *request) AppendLog(*zerolog.Event)       {}
 

@@ -3,6 +3,7 @@ package lua
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	glua "github.com/yuin/gopher-lua"
@@ -63,15 +64,20 @@ func (sh *shard) load() error {
 	thread.SetContext(run)
 	sh.main.G.CurrentThread = thread
 	sh.openLibraries()
+	var failed error // of the script that ended the loading
 	for _, name := range sh.owner.names {
-		if err := sh.runScript(thread, run, name); err != nil {
-			return sh.owner.broken(append(sh.declarer.refused, err))
+		if failed = sh.runScript(thread, run, name); failed != nil {
+			break
 		}
 	}
 	sh.declarer.closed = true
 	var conflicts []error
 	sh.chain, conflicts = sh.declarer.compose()
-	if wrong := append(sh.declarer.refused, conflicts...); len(wrong) > 0 {
+	wrong := slices.Concat(sh.declarer.refused, conflicts)
+	if failed != nil {
+		wrong = append(wrong, failed)
+	}
+	if len(wrong) > 0 {
 		return sh.owner.broken(wrong)
 	}
 	if sh.owner.options.Config.StrictGlobals {

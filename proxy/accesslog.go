@@ -193,11 +193,15 @@ func (x *exchange) account() {
 		l.bytes(`,"client":"`, x.clientIP.AppendTo(client[:0]))
 	}
 	l.number(`,"http_minor":`, int64(x.req.Minor))
-	if x.code != "" {
+	switch {
+	case x.code != "":
 		l.text(`,"error":"`, x.code)
 		if x.cause != nil {
 			l.text(`,"cause":"`, x.cause.Error())
 		}
+	case x.script.skipped != nil:
+		l.text(`,"error":"`, codeSkipped)
+		l.text(`,"cause":"`, x.script.skipped.Error())
 	}
 	x.server.access.add(l.end())
 }
@@ -213,6 +217,9 @@ func (x *exchange) logTenant(l *logLine) {
 	}
 	if x.tenant != nil && x.tenant.scripts != nil && x.call.Attempts == 0 && x.code == "" {
 		l.text(`,"answered_by":"`, "script")
+		if x.script.request.Step != "" {
+			l.text(`,"script":"`, x.script.request.Step)
+		}
 	}
 	if x.call.Target != nil {
 		l.text(`,"target":"`, x.call.Target.Name())
@@ -231,7 +238,11 @@ func (x *exchange) loggedPath() []byte {
 	return target
 }
 
+// codeSkipped is the error of a request that has gone on without its scripts
+// (on_error: continue). Its client isn't told.
+const codeSkipped = "script_skipped"
+
 // logs decides about sampling. Failures are always logged.
 func (s *snapshot) logs(x *exchange) bool {
-	return s.logging && (s.sample >= 1 || x.status >= 500 || x.code != "" || rand.Float64() < s.sample) //nolint:gosec // G404: sampling is no secret
+	return s.logging && (s.sample >= 1 || x.status >= 500 || x.code != "" || x.script.skipped != nil || rand.Float64() < s.sample) //nolint:gosec // G404: sampling is no secret
 }

@@ -112,7 +112,9 @@ func (f *findings) add(at place, tenant, text string) {
 		f.index[key] = have
 		f.list = append(f.list, have)
 	}
-	have.tenants = append(have.tenants, tenant)
+	if n := len(have.tenants); n == 0 || have.tenants[n-1] != tenant {
+		have.tenants = append(have.tenants, tenant)
+	}
 }
 
 func (f *findings) lines() []string {

@@ -47,7 +47,7 @@ type client struct {
 	woken bool  // by something that has not become a request yet
 	stay  int64 // how long it doesn't sleep, in nanoseconds; see learn
 
-	state     atomic.Int32 // idle, busy, dozing or asleep
+	state     atomic.Int32 // idle, busy, dozing, asleep or ended
 	idleSince atomic.Int64
 
 	// For the watch on a client whose request waits for its target:
@@ -71,6 +71,7 @@ const (
 	clientBusy
 	clientDozing // its goroutine is about to leave it
 	clientAsleep // and has
+	clientEnded  // by a drain, or at the end of its sleep
 )
 
 // signal is all that fasthttp ever parses.
@@ -136,7 +137,9 @@ func (c *client) await() bool {
 		}
 		return false
 	}
-	c.state.Store(clientBusy)
+	if !c.state.CompareAndSwap(clientIdle, clientBusy) {
+		return false // a drain has closed it: what was being sent is not begun
+	}
 	c.served++
 	c.headAt = socket.Nanotime()
 	if c.woken {

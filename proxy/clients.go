@@ -24,12 +24,13 @@ func (s *clients) remove(c *client) {
 }
 
 // closeIdle closes those that have been idle since before that time and
-// returns how many are left.
+// returns how many are left. One to which something has been sent stays; once
+// chosen, none can begin a request.
 func (s *clients) closeIdle(before int64) int {
 	var idle []*client
 	s.mu.Lock()
 	for c := range s.open {
-		if c.state.Load() != clientBusy && c.idleSince.Load() < before {
+		if c.idleSince.Load() < before && !c.Sock.Readable() && c.finish() {
 			idle = append(idle, c)
 		}
 	}
@@ -53,4 +54,14 @@ func (s *clients) closeAll() {
 		c.abandon(faultDrained)
 		_ = c.end()
 	}
+}
+
+// finish ends a client that isn't busy, for the caller to close.
+func (c *client) finish() bool {
+	for _, state := range []int32{clientIdle, clientDozing, clientAsleep} {
+		if c.state.CompareAndSwap(state, clientEnded) {
+			return true
+		}
+	}
+	return false
 }

@@ -24,13 +24,14 @@ type scripted struct {
 	body     []byte // all of the request's body, if a script has read or set it
 	read     bool   // body is the client's
 	resized  bool   // body is sent, framed anew
+	skipped  error  // why the request has gone on without its scripts
 	keyBuf   []byte
 }
 
 func (s *scripted) reset() {
 	s.request = lua.Request{}
 	s.response.Reset()
-	s.host, s.body, s.read, s.resized = "", nil, false, false
+	s.host, s.body, s.read, s.resized, s.skipped = "", nil, false, false, nil
 	if cap(s.keyBuf) > keepScratch {
 		s.keyBuf = nil
 	}
@@ -363,7 +364,8 @@ func (x *exchange) Watch(cancel func()) (end func()) {
 }
 
 // Restore undoes all that scripts have changed about the request.
-func (x *exchange) Restore() error {
+func (x *exchange) Restore(because error) error {
+	x.script.skipped = because
 	if err := x.req.Parse(x.client.head, x.snap.maxURL); err != nil {
 		return err
 	}

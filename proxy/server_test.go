@@ -1,8 +1,12 @@
 package proxy_test
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -88,4 +92,35 @@ func answering(t testing.TB, answer string) (address string) {
 			}
 		}
 	})
+}
+
+func eventually(t *testing.T, awaited string, what func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !what(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still not true: %s", awaited)
+		}
+	}
+}
+
+func send(t *testing.T, conn net.Conn, part string) {
+	t.Helper()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(conn, part); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answered reads one response.
+func answered(in *bufio.Reader) error {
+	response, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && (response.StatusCode != http.StatusOK || string(body) != "hello") {
+		err = fmt.Errorf("got %s with %q, want 200 with \"hello\"", response.Status, body)
+	}
+	return err
 }

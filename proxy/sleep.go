@@ -54,7 +54,10 @@ func (c *client) doze() {
 
 // fallAsleep is false if the connection must end instead.
 func (c *client) fallAsleep() bool {
-	return c.state.CompareAndSwap(clientDozing, clientAsleep) && c.Sleep(c) == nil
+	if !c.state.CompareAndSwap(clientDozing, clientAsleep) {
+		return false
+	}
+	return c.Sleep(c) == nil || !c.state.CompareAndSwap(clientAsleep, clientEnded) // somebody else has it already
 }
 
 // Wake has fasthttp serve the connection again.
@@ -81,10 +84,11 @@ func (c *client) learn() {
 
 // oversleep ends a connection whose idle time has passed.
 func (c *client) oversleep(now int64) {
-	if !c.overslept(now) || !c.state.CompareAndSwap(clientAsleep, clientIdle) {
+	if !c.overslept(now) || !c.state.CompareAndSwap(clientAsleep, clientEnded) {
 		return
 	}
 	if !c.overslept(now) { // in between it was woken, served and fell asleep anew
+		c.state.Store(clientIdle)
 		c.rise()
 		return
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -149,35 +148,4 @@ func certificate(t *testing.T) string {
 		}
 	}
 	return fmt.Sprintf("tls: {enabled: true, cert_file: %q, key_file: %q}\n", filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
-}
-
-func send(t *testing.T, conn net.Conn, part string) {
-	t.Helper()
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(conn, part); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// answered reads one response.
-func answered(in *bufio.Reader) error {
-	response, err := http.ReadResponse(in, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && (response.StatusCode != http.StatusOK || string(body) != "hello") {
-		err = fmt.Errorf("got %s with %q, want 200 with \"hello\"", response.Status, body)
-	}
-	return err
-}
-
-func eventually(t *testing.T, awaited string, what func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !what(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not true: %s", awaited)
-		}
-	}
 }

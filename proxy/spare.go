@@ -3,6 +3,7 @@ package proxy
 import (
 	"os"
 	"runtime"
+	"strconv"
 	"sync"
 )
 
@@ -30,7 +31,7 @@ func returnSpare() {
 	if spare.users--; spare.users > 0 {
 		return
 	}
-	if os.Getenv("GOMAXPROCS") != "" { // somebody's choice, rather than what Go follows
+	if n, err := strconv.Atoi(os.Getenv("GOMAXPROCS")); err == nil && n > 0 { // somebody's choice, rather than what Go follows
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - 1)
 		return
 	}

@@ -140,13 +140,13 @@ func (c *spec) pad(b *builder, s string) {
 	blanks := max(0, c.width-len(s))
 	b.grow(blanks + len(s))
 	if c.minus {
-		b.text.WriteString(s)
+		vm.Append(b.text, s)
 	}
 	for range blanks {
 		b.text.WriteByte(' ')
 	}
 	if !c.minus {
-		b.text.WriteString(s)
+		vm.Append(b.text, s)
 	}
 }
 

@@ -62,7 +62,22 @@ func tableConcat(L *glua.LState) int {
 	var b strings.Builder
 	b.Grow(size)
 	for i := from; i <= to; i++ {
-		vm.Append(&b, t.RawGet(glua.LNumber(i)).String())
+		// Charging may have let another request run, and that may have changed
+		// the table: what was not charged must not be copied.
+		part := t.RawGet(glua.LNumber(i))
+		switch part.(type) {
+		case glua.LString, glua.LNumber:
+		default:
+			L.RaiseError("the table has changed during 'concat'")
+		}
+		text := part.String()
+		if i < to {
+			size -= len(separator)
+		}
+		if size -= len(text); size < 0 {
+			L.RaiseError("the table has changed during 'concat'")
+		}
+		vm.Append(&b, text)
 		if i < to {
 			vm.Append(&b, separator)
 		}

@@ -27,7 +27,11 @@ func AppendBytes(dst []byte, s string) []byte {
 		return append(dst, s...)
 	}
 	if n > cap(dst) {
-		dst = appendParts(make([]byte, 0, n+n/4), dst)
+		room := n
+		if len(dst) > 0 { // more may come
+			room += n / 4
+		}
+		dst = appendParts(make([]byte, 0, room), dst)
 	}
 	return appendParts(dst, s)
 }
