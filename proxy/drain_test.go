@@ -64,7 +64,7 @@ func TestDrainFinishesWhatItBegins(t *testing.T) {
 		if conns[i], err = net.Dial("tcp", server.Addr().String()); err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = conns[i].Close() }()
+		t.Cleanup(func() { _ = conns[i].Close() })
 		readers[i] = bufio.NewReader(conns[i])
 		send(t, conns[i], "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
 		if err := answered(readers[i]); err != nil {
