@@ -134,11 +134,12 @@ func charge(L *glua.LState, size int) {
 func strReverse(L *glua.LState) int {
 	s := checkString(L, 1)
 	charge(L, 2*len(s))
-	buf := make([]byte, len(s))
-	for i := range len(s) {
-		buf[len(s)-1-i] = s[i]
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := len(s) - 1; i >= 0; i-- {
+		b.WriteByte(s[i])
 	}
-	L.Push(glua.LString(buf))
+	L.Push(glua.LString(b.String()))
 	return 1
 }
 
@@ -157,13 +158,17 @@ func changeCase(L *glua.LState, first byte) int {
 		return 1
 	}
 	run.Charge(L, 16+2*len(s))
-	buf := []byte(s)
-	for ; i < len(buf); i++ {
-		if buf[i]-first < 26 {
-			buf[i] ^= 0x20
+	var b strings.Builder
+	b.Grow(len(s))
+	vm.Append(&b, s[:i])
+	for ; i < len(s); i++ {
+		c := s[i]
+		if c-first < 26 {
+			c ^= 0x20
 		}
+		b.WriteByte(c)
 	}
-	L.Push(glua.LString(buf))
+	L.Push(glua.LString(b.String()))
 	return 1
 }
 
