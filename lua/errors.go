@@ -15,6 +15,7 @@ import (
 const (
 	KindError = "error" // the script raised it, or used something wrongly
 	KindLoad  = "load"  // on a VM that was made after the scripts had been accepted
+	KindShed  = string(vm.Shed)
 )
 
 // Error is a script's failure.

@@ -69,6 +69,7 @@ type Scripts struct {
 	warnings warnings
 	errors   errorLog
 	stats    *Stats
+	leaving  leaving
 }
 
 // Stats counts what became of requests.
@@ -262,8 +263,16 @@ func (s *Scripts) Files() []string {
 	return list
 }
 
-// acquire returns a VM, locked. hint spreads requests over VMs.
+// acquire returns a VM, locked, for a request. hint spreads requests over VMs.
 func (s *Scripts) acquire(hint uint64) (*shard, error) {
+	sh, err := s.pick(hint)
+	if err == nil {
+		sh.inFlight++
+	}
+	return sh, err
+}
+
+func (s *Scripts) pick(hint uint64) (*shard, error) {
 	n := uint64(len(s.shards))
 	var made *shard
 	missing := false
@@ -273,7 +282,11 @@ func (s *Scripts) acquire(hint uint64) (*shard, error) {
 		case sh == nil:
 			missing = true
 		case sh.lock.TryLock():
-			return sh, nil
+			if !sh.lock.Retired() {
+				return sh, nil
+			}
+			sh.lock.Unlock() // it has just been shed
+			missing = true
 		case made == nil || sh.lock.Waiting() < made.lock.Waiting():
 			made = sh
 		}
@@ -288,6 +301,10 @@ func (s *Scripts) acquire(hint uint64) (*shard, error) {
 		return nil, ErrBusy
 	}
 	made.lock.Lock()
+	if made.lock.Retired() {
+		made.lock.Unlock()
+		return s.first()
+	}
 	return made, nil
 }
 
@@ -352,28 +369,4 @@ func (s *Scripts) grow() {
 			return
 		}
 	}()
-}
-
-// release gives a VM back. One whose globals have grown too large is left to
-// its requests in flight, and replaced.
-func (s *Scripts) release(sh *shard) {
-	if limit := s.options.Config.MaxVMMemory.Int64(); limit > 0 && sh.lock.Allocated > limit/4 {
-		sh.lock.Allocated = 0
-		if vm.Live(sh.main, limit, sh.roots()) > limit {
-			s.recycle(sh, limit)
-		}
-	}
-	sh.lock.Unlock()
-}
-
-func (s *Scripts) recycle(sh *shard, limit int64) {
-	for i := range s.shards {
-		if s.shards[i].CompareAndSwap(sh, nil) {
-			s.stats.Recycled.Add(1)
-			s.record(&Error{
-				At: s.options.Clock.Now(), Kind: string(vm.OutOfVMMemory),
-				Message: fmt.Sprintf("the globals of a VM hold more than lua.max_vm_memory, %d bytes: it is replaced by a fresh one", limit),
-			})
-		}
-	}
 }

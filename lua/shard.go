@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	glua "github.com/yuin/gopher-lua"
 
@@ -30,6 +31,10 @@ type shard struct {
 	builtin   map[string]*glua.LTable // the gateway's modules that have been opened
 	loaded    map[string]glua.LValue  // modules of the tenant's directory
 	declarer  *declarer
+
+	inFlight int          // requests
+	replaced bool         // it takes no new ones
+	held     atomic.Int64 // bytes, when they were counted last
 }
 
 // vmOptions make threads small: a request holds one while it waits.

@@ -85,7 +85,7 @@ func TestTableBytes(t *testing.T) {
 		runtime.KeepAlive(keys)
 		live, total := int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(after.TotalAlloc-before.TotalAlloc)
 		run.End()
-		charged := lock.Allocated
+		charged := lock.Allocated()
 		t.Logf("%s: %d bytes a key stay, %d are allocated, %d are charged", name, live/n, total/n, charged/n)
 		if charged < live {
 			t.Errorf("%s: %d bytes are charged, but %d stay", name, charged, live)

@@ -1,6 +1,10 @@
 package vm
 
-import glua "github.com/yuin/gopher-lua"
+import (
+	"math"
+
+	glua "github.com/yuin/gopher-lua"
+)
 
 // Live estimates the bytes that a VM's globals and the other roots hold, with
 // all that can be reached from them; it stops counting beyond limit. The lock
@@ -18,6 +22,36 @@ func Live(main *glua.LState, limit int64, roots []glua.LValue) int64 {
 		w.expand(next)
 	}
 	return w.bytes
+}
+
+// Empty drops what a VM's globals and the other roots hold: requests in flight
+// on a VM that has been retired keep no more alive than their own stacks. The
+// lock is held.
+func Empty(main *glua.LState, roots []glua.LValue) {
+	w := walker{limit: math.MaxInt64, seen: map[any]bool{}}
+	for _, root := range roots {
+		w.visit(root)
+	}
+	w.visit(main.G.Global)
+	for len(w.todo) > 0 {
+		next := w.todo[len(w.todo)-1]
+		w.todo = w.todo[:len(w.todo)-1]
+		w.expand(next)
+		w.clear(next)
+	}
+}
+
+func (w *walker) clear(v glua.LValue) {
+	switch v := v.(type) {
+	case *glua.LTable:
+		*v = glua.LTable{Metatable: v.Metatable}
+	case *glua.LFunction:
+		for _, upvalue := range v.Upvalues {
+			if upvalue != nil {
+				upvalue.SetValue(glua.LNil)
+			}
+		}
+	}
 }
 
 type walker struct {

@@ -14,9 +14,10 @@ type Lock struct {
 	mu      sync.Mutex
 	waiting atomic.Int32
 
-	// Allocated is what runs that have ended were charged since the holder of
-	// the lock last set it to 0: globals can't have grown by more.
-	Allocated int64
+	// allocated is what runs that have ended were charged since the VM was last
+	// measured: globals can't have grown by more. total is since it was made.
+	allocated, total atomic.Int64
+	retired          atomic.Pointer[Exhausted] // why its runs end, if they do
 
 	main   *glua.LState
 	ledger *Ledger
@@ -29,47 +30,6 @@ func NewLock(main *glua.LState, ledger *Ledger, turns *Turns) *Lock {
 	return &Lock{main: main, ledger: ledger, turns: turns}
 }
 
-// Ledger is what all runs of a tenant have been charged together: those in
-// flight, which has a limit, and how fast, which is slowed down.
-type Ledger struct {
-	limit int64
-	rate  int64 // bytes a second
-	used  atomic.Int64
-	paid  atomic.Int64 // when, in nanoseconds, the rate will have been kept; 0 is not known
-}
-
-// NewLedger allows so many bytes at once, and large runs so many a second; 0 is
-// no limit.
-func NewLedger(limit, rate int64) *Ledger { return &Ledger{limit: limit, rate: rate} }
-
-// memoryBurst is how many bytes a tenant's large runs may be ahead of the rate.
-const memoryBurst = 8 << 20
-
-// pay counts bytes that were allocated, and returns for how many nanoseconds
-// whoever did should rest; more than patience is a refusal. A tenant that
-// allocates without a break would keep the collector busy, and with it the
-// processors and caches of everybody else.
-func (l *Ledger) pay(bytes, now int64) (rest int64) {
-	if l.rate <= 0 {
-		return 0
-	}
-	worth := func(bytes int64) int64 { return int64(float64(bytes) / float64(l.rate) * 1e9) }
-	for {
-		paid := l.paid.Load()
-		next := now + worth(bytes)
-		if paid != 0 {
-			next = max(paid, now) + worth(bytes)
-		}
-		rest = max(0, next-now-worth(memoryBurst))
-		if rest > patience { // it is refused, and must not keep others from their turn
-			next = max(paid, min(next, now+worth(memoryBurst)+patience/2))
-		}
-		if l.paid.CompareAndSwap(paid, next) {
-			return rest
-		}
-	}
-}
-
 // Lock waits for the VM.
 func (l *Lock) Lock() {
 	if l.mu.TryLock() {
@@ -79,6 +39,26 @@ func (l *Lock) Lock() {
 	l.mu.Lock()
 	l.waiting.Add(-1)
 }
+
+// Allocated returns what runs that have ended were charged since the VM was
+// last measured. The lock need not be held.
+func (l *Lock) Allocated() int64 { return l.allocated.Load() }
+
+// Total returns what runs that have ended were charged since the VM was made.
+// The lock need not be held.
+func (l *Lock) Total() int64 { return l.total.Load() }
+
+// Measured says that what the VM holds has just been counted. The lock is held.
+func (l *Lock) Measured() { l.allocated.Store(0) }
+
+// Retire ends the VM's runs, each before its next instruction: the VM is about
+// to be emptied. The lock need not be held.
+func (l *Lock) Retire(reason Reason, words string) {
+	l.retired.CompareAndSwap(nil, &Exhausted{Reason: reason, Limit: words})
+}
+
+// Retired reports whether the VM's runs have been ended.
+func (l *Lock) Retired() bool { return l.retired.Load() != nil }
 
 // TryLock takes the VM if nobody has it.
 func (l *Lock) TryLock() bool { return l.mu.TryLock() }

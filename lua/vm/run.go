@@ -31,6 +31,7 @@ const (
 	OutOfMemory       Reason = "memory"
 	OutOfVMMemory     Reason = "vm_memory"
 	OutOfMemoryRate   Reason = "memory_rate"
+	Shed              Reason = "shed" // the VM was dropped
 	Cancelled         Reason = "cancelled"
 )
 
@@ -102,6 +103,7 @@ func (r *Run) Begin(parent context.Context, lock *Lock, limits *Limits) {
 	*r = Run{lock: lock, limits: *limits, parent: parent, Owner: owner}
 	r.left = limits.Instructions
 	r.arm()
+	r.retire()
 }
 
 // End gives back what the run holds; the lock is held.
@@ -118,7 +120,8 @@ func (r *Run) End() {
 		r.lock.ledger.pay(r.memory-r.rested, nanotime()) // others will rest for it
 	}
 	r.lock.ledger.used.Add(-r.memory)
-	r.lock.Allocated += r.memory
+	r.lock.allocated.Add(r.memory)
+	r.lock.total.Add(r.memory)
 	if r.long {
 		r.long = false
 		r.lock.turns.release()
@@ -186,10 +189,18 @@ func (r *Run) slow() <-chan struct{} {
 		r.armFor(shortSlice)
 	}
 	r.share()
+	r.retire()
 	if r.exhausted != nil {
 		return closed
 	}
 	return nil
+}
+
+// retire ends the run if its VM's have been ended.
+func (r *Run) retire() {
+	if why := r.lock.retired.Load(); why != nil {
+		r.exhaust(why.Reason, why.Limit)
+	}
 }
 
 // inTime reports whether there is time left.
@@ -364,6 +375,7 @@ func (r *Run) Yield(L *glua.LState, f func()) {
 		r.lock.Lock()
 		L.G.CurrentThread = L
 		r.since = nanotime() // or what runs until the next look would be free
+		r.retire()
 	}()
 	f()
 }

@@ -1,0 +1,144 @@
+package lua
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// leaving is the VM that was replaced last and still has requests in flight.
+// There is only one: what VMs hold is bounded by how many there can be.
+type leaving struct {
+	mu sync.Mutex
+	sh *shard
+}
+
+// Memory returns the bytes that are attributed to the scripts now: what
+// requests in flight have been charged and what was acquired, and what the VMs
+// held when they were counted last, with all that they were charged since.
+func (s *Scripts) Memory() int64 {
+	n := s.ledger.Used()
+	for i := range s.shards {
+		if sh := s.shards[i].Load(); sh != nil {
+			n += sh.memory()
+		}
+	}
+	s.leaving.mu.Lock()
+	defer s.leaving.mu.Unlock()
+	if s.leaving.sh != nil {
+		n += s.leaving.sh.memory()
+	}
+	return n
+}
+
+func (sh *shard) memory() int64 { return sh.held.Load() + sh.lock.Allocated() }
+
+// AcquireMemory counts memory that belongs to the tenant and that no script is
+// charged, such as a body until it has been sent; ReleaseMemory gives it back.
+// It reports whether lua.max_vm_memory allows it; if not, nothing is counted.
+func (s *Scripts) AcquireMemory(bytes int64) bool { return s.ledger.Acquire(bytes) }
+
+// HoldMemory is AcquireMemory of what is there already, whatever the limit.
+func (s *Scripts) HoldMemory(bytes int64) { s.ledger.Hold(bytes) }
+
+// ReleaseMemory gives back what was acquired.
+func (s *Scripts) ReleaseMemory(bytes int64) { s.ledger.Release(bytes) }
+
+// Shed drops all VMs and what they hold. Requests in flight on them end before
+// their next instruction, with an Error of the kind KindShed and these words;
+// the next request makes a new VM.
+func (s *Scripts) Shed(words string) {
+	for i := range s.shards {
+		if sh := s.shards[i].Swap(nil); sh != nil {
+			sh.empty(vm.Shed, words)
+		}
+	}
+	s.leaving.mu.Lock()
+	sh := s.leaving.sh
+	s.leaving.sh = nil
+	s.leaving.mu.Unlock()
+	if sh != nil {
+		sh.empty(vm.Shed, words)
+	}
+}
+
+// empty ends the requests in flight of a VM that takes no others, and drops
+// what it holds.
+func (sh *shard) empty(reason vm.Reason, words string) {
+	sh.lock.Retire(reason, words)
+	sh.lock.Lock()
+	defer sh.lock.Unlock()
+	vm.Empty(sh.main, sh.roots())
+	sh.free = nil
+	clear(sh.interned)
+	clear(sh.loaded)
+	sh.held.Store(0)
+	sh.lock.Measured()
+}
+
+// release gives a VM back after a request. One whose globals have grown too
+// large is left to its requests in flight, and replaced.
+func (s *Scripts) release(sh *shard) {
+	sh.inFlight--
+	replaced := false
+	if limit := s.options.Config.MaxVMMemory.Int64(); limit > 0 && sh.lock.Allocated() > limit/4 {
+		replaced = s.measure(sh, limit)
+	}
+	old, busy := sh.replaced, sh.inFlight > 0
+	sh.lock.Unlock()
+	switch {
+	case replaced && busy:
+		s.leave(sh)
+	case old && !busy:
+		s.left(sh)
+	}
+}
+
+// measure counts what a VM holds, and reports whether it was replaced.
+func (s *Scripts) measure(sh *shard, limit int64) bool {
+	held := vm.Live(sh.main, limit, sh.roots())
+	sh.held.Store(held)
+	sh.lock.Measured()
+	return held > limit && s.recycle(sh, fmt.Sprintf("the globals of a VM hold more than lua.max_vm_memory, %d bytes: it is replaced by a fresh one", limit))
+}
+
+// recycle has a VM replaced, whose lock is held.
+func (s *Scripts) recycle(sh *shard, words string) bool {
+	for i := range s.shards {
+		if s.shards[i].CompareAndSwap(sh, nil) {
+			sh.replaced = true
+			s.stats.Recycled.Add(1)
+			s.record(&Error{At: s.options.Clock.Now(), Kind: string(vm.OutOfVMMemory), Message: words})
+			return true
+		}
+	}
+	return false
+}
+
+// leave lets the requests in flight of a VM that was replaced go on, and ends
+// those of the one before it.
+func (s *Scripts) leave(sh *shard) {
+	s.leaving.mu.Lock()
+	before := s.leaving.sh
+	s.leaving.sh = sh
+	s.leaving.mu.Unlock()
+	if before != nil && before != sh {
+		before.empty(vm.OutOfVMMemory, "the VM of the request held more than lua.max_vm_memory, and so did one after it")
+	}
+	sh.lock.Lock()
+	none := sh.inFlight == 0
+	sh.lock.Unlock()
+	if none { // they ended meanwhile
+		s.left(sh)
+	}
+}
+
+// left forgets a VM that was replaced and has no requests in flight any more.
+func (s *Scripts) left(sh *shard) {
+	s.leaving.mu.Lock()
+	if s.leaving.sh == sh {
+		s.leaving.sh = nil
+	}
+	s.leaving.mu.Unlock()
+}

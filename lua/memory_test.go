@@ -1,0 +1,163 @@
+package lua_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+)
+
+const mib = 1 << 20
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// hoarder keeps megabytes in an upvalue and in a global, and then waits for
+// the pool if it is asked to.
+const hoarder = `
+local kept = {}
+KEPT = kept
+chi_middleware(function(request, response, next)
+  local own = "x"
+  for i = 1, 16 do kept[#kept + 1] = ("x"):rep(1048576 + #kept) end
+  if request:header("X-Kind") == "wait" then next() end
+  response:header("X-Own", own .. #kept)
+end)`
+
+func hoard(t *testing.T, limit int64) *lua.Scripts {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.lua"), []byte(hoarder), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := options(dir, "a.lua")
+	o.Shards = 1
+	o.Config.MaxVMMemory = settings.Size(limit)
+	o.Config.MaxMemoryRate = 0
+	scripts, err := lua.Load(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(scripts.Close)
+	return scripts
+}
+
+// waiting serves a request until it waits for the pool. The function lets it
+// go on, and returns its error.
+func waiting(scripts *lua.Scripts) (finish func() error) {
+	arrived, leave, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	x := newSlow(1, "wait")
+	x.forward = func(*slow) error {
+		close(arrived)
+		<-leave
+		x.response.Header = &x.target
+		return nil
+	}
+	go func() { done <- scripts.Serve(x, 0) }()
+	select {
+	case <-arrived:
+	case err := <-done:
+		done <- err
+	}
+	return func() error {
+		close(leave)
+		return <-done
+	}
+}
+
+// TestShed demands that shedding frees what VMs hold, although a request on
+// one goes on, that this request ends, and that the next one is served.
+func TestShed(t *testing.T) {
+	before := heap()
+	scripts := hoard(t, 1<<30)
+	finish := waiting(scripts)
+	if err := scripts.Serve(newSlow(2, ""), 0); err != nil {
+		t.Fatal(err)
+	}
+	if n := scripts.Memory(); n < 32*mib {
+		t.Errorf("%d bytes are attributed to the tenant, expected those of 32 MiB", n)
+	}
+	scripts.Shed("the process is short of memory")
+	if grown := heap() - before; grown > 6*mib {
+		t.Errorf("%d bytes are left after shedding", grown)
+	}
+	err := finish()
+	failed, ok := errors.AsType[*lua.Error](err)
+	if !ok || failed.Kind != lua.KindShed || !failed.Limited() {
+		t.Errorf("the request in flight: %v, expected an error of the kind %q", err, lua.KindShed)
+	}
+	if n := scripts.Memory(); n > 6*mib {
+		t.Errorf("%d bytes are attributed to the tenant after shedding", n)
+	}
+	if err := scripts.Serve(newSlow(3, ""), 0); err != nil {
+		t.Errorf("the next request: %v", err)
+	}
+}
+
+// TestReplacedVMs demands that VMs which were replaced for what they hold, and
+// have requests in flight, don't add up.
+func TestReplacedVMs(t *testing.T) {
+	before := heap()
+	scripts := hoard(t, 52*mib)
+	var last func() error
+	for i := range 6 {
+		finish := waiting(scripts)
+		for range 3 { // the third is too much
+			if err := scripts.Serve(newSlow(2, ""), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if last != nil {
+			if err := last(); err == nil {
+				t.Errorf("VM %d: a request in flight on a VM before the last one went on", i)
+			}
+		}
+		last = finish
+	}
+	if n := scripts.Stats().Recycled.Load(); n < 6 {
+		t.Errorf("%d VMs were replaced, expected 6", n)
+	}
+	if grown := heap() - before; grown > 80*mib {
+		t.Errorf("%d bytes are held", grown)
+	}
+	if n := scripts.Memory(); n < 32*mib {
+		t.Errorf("%d bytes are attributed to the tenant: the VM that was replaced is not in it", n)
+	}
+	if err := last(); err != nil {
+		t.Errorf("the request on the VM that was replaced last: %v", err)
+	}
+	if n := scripts.Memory(); n > 6*mib {
+		t.Errorf("%d bytes are attributed to the tenant, although the VM that was replaced has no requests", n)
+	}
+}
+
+func TestAcquireMemory(t *testing.T) {
+	scripts := hoard(t, 24*mib)
+	was := scripts.Memory()
+	if !scripts.AcquireMemory(20 * mib) {
+		t.Fatal("20 MiB of 24 are refused")
+	}
+	if scripts.AcquireMemory(5 * mib) {
+		t.Error("25 MiB of 24 are allowed")
+	}
+	if n := scripts.Memory() - was; n != 20*mib {
+		t.Errorf("%d bytes more are attributed, expected 20 MiB", n)
+	}
+	var failed *lua.Error
+	if err := scripts.Serve(newSlow(1, ""), 0); !errors.As(err, &failed) || failed.Kind != "vm_memory" {
+		t.Errorf("a request that needs 16 MiB of the other 4: %v", err)
+	}
+	scripts.ReleaseMemory(20 * mib)
+	if err := scripts.Serve(newSlow(2, ""), 0); err != nil {
+		t.Error(err)
+	}
+}
