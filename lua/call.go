@@ -14,30 +14,37 @@ import (
 // call is one request on a VM: a small Lua thread with what its functions get.
 // It is pooled by its shard, whose lock guards it.
 type call struct {
-	shard *shard
-	L     *glua.LState
-	run   vm.Run
+	shard   *shard
+	L       *glua.LState
+	run     vm.Run
+	objects *objects
 
+	// Memory that is kept for the next request, empty.
+	frames  []frame
+	scratch []*step
+	params  pattern.Params         // of the route
+	scope   pattern.Params         // of middleware and groups
+	values  map[string]glua.LValue // request:set
+
+	served
+}
+
+// served is what a call knows of the request that it serves. It is forgotten as
+// a whole when that ends.
+type served struct {
+	number   handle
 	exchange Exchange
 	req      *Request
 	resp     *Response
 
-	request, response, headers, responseHeaders *glua.LUserData
-	frames                                      []frame
-	nexts                                       []*glua.LFunction // of the frames
-
 	plan      []*step // of the route, or of the scopes that the path is in
-	scratch   []*step
 	final     *step
 	missing   error // what to answer if there is neither final nor a pool
 	depth     int
 	blamed    *step // the one that was running when the budget was exhausted
 	forwarded bool
-	params    pattern.Params         // of the route
-	scope     pattern.Params         // of middleware and groups
-	values    map[string]glua.LValue // request:set
-	body      glua.LValue            // request.body, once read
-	logged    int
+	body      glua.LValue // request.body, once read
+	raised    []error     // through Lua, as carried
 }
 
 // frame is one middleware under way.
@@ -62,56 +69,66 @@ const maxFrames = 100
 
 func (sh *shard) newCall() *call {
 	thread, _ := sh.main.NewThread()
-	c := &call{shard: sh, L: thread}
+	c := &call{shard: sh, L: thread, objects: sh.newObjects()}
 	c.run.Owner = c
 	thread.SetContext(&c.run)
-	object := func(meta *glua.LTable) *glua.LUserData {
-		return &glua.LUserData{Value: c, Metatable: meta, Env: sh.main.Env}
-	}
-	c.request, c.response = object(sh.requestMeta), object(sh.responseMeta)
-	c.headers, c.responseHeaders = object(sh.headersMeta), object(sh.responseHeadersMeta)
 	return c
+}
+
+// outcome is what became of the Lua part of a request.
+type outcome struct {
+	err       error // errNoScript is that there was none
+	missing   error
+	blamed    *step
+	exhausted *vm.Exhausted
+	forwarded bool
 }
 
 // Serve runs the chain for a request. When it returns nil, the exchange's
 // response is complete but for a target's body. hint spreads requests over
 // VMs. An error is *Error for a script's failure; *MethodError, ErrNotFound,
 // *QuarantineError and ErrBusy are answers to give; others are the exchange's.
+// When it returns, or panics, nothing that Lua holds leads to the exchange.
 func (s *Scripts) Serve(x Exchange, hint uint64) error {
 	s.stats.Runs.Add(1)
 	sh, err := s.acquire(hint)
 	if err != nil {
 		return err
 	}
-	c := sh.takeCall()
-	err = c.serve(x)
-	if err == errNoScript {
-		missing := c.missing
-		c.end(nil)
-		s.release(sh)
-		x.Unbound()
-		switch {
-		case missing == nil:
-			return x.Forward()
-		case errors.As(missing, new(*QuarantineError)):
-			return s.instead(x, missing, false)
-		}
-		x.Answer(missing)
-		return nil
-	}
-	forwarded := c.forwarded
-	var blamed *step
-	if blamed = c.blamed; err != nil && blamed == nil && c.depth > 0 {
-		blamed = c.frames[c.depth-1].step
-	}
-	exhausted := c.run.Exhausted()
-	c.end(err)
-	s.release(sh)
+	o := sh.serve(x)
 	x.Unbound()
-	if err == nil {
+	switch {
+	case o.err == nil:
 		return nil
+	case o.err != errNoScript:
+		return s.failed(x, o)
+	case o.missing == nil:
+		return x.Forward()
+	case errors.As(o.missing, new(*QuarantineError)):
+		return s.instead(x, o.missing, false)
 	}
-	return s.failed(x, failure(err, exhausted), blamed, exhausted, forwarded)
+	x.Answer(o.missing)
+	return nil
+}
+
+// serve runs the scripts for a request. The lock is held before, and released
+// whatever happens.
+func (sh *shard) serve(x Exchange) (o outcome) {
+	defer sh.owner.release(sh)
+	c := sh.takeCall()
+	whole := false // not if it panics
+	defer func() { c.end(whole) }()
+	sh.served++
+	c.number, c.exchange, c.req, c.resp = sh.served, x, x.Request(), x.Response()
+	o.err = c.serve()
+	o.missing, o.blamed, o.exhausted, o.forwarded = c.missing, c.blamed, c.run.Exhausted(), c.forwarded
+	if whole = o.err == nil || o.err == errNoScript; !whole {
+		if o.blamed == nil && c.depth > 0 {
+			o.blamed = c.frames[c.depth-1].step
+		}
+		o.err = c.cause(o.err, o.exhausted)
+	}
+	return o
 }
 
 func (sh *shard) takeCall() *call {
@@ -128,8 +145,7 @@ func (sh *shard) takeCall() *call {
 var errNoScript = errors.New("no script takes part")
 
 // serve runs Lua; the lock is held before and after.
-func (c *call) serve(x Exchange) error {
-	c.exchange, c.req, c.resp = x, x.Request(), x.Response()
+func (c *call) serve() error {
 	s, after := c.resolve(position{})
 	if s == nil {
 		return errNoScript
@@ -138,38 +154,36 @@ func (c *call) serve(x Exchange) error {
 		return errNoScript
 	}
 	c.run.Begin(background, c.shard.lock, &c.shard.owner.limits)
+	defer c.run.End()
 	L := c.L
 	L.G.CurrentThread = L
-	err := L.PCall(c.prepare(L, s, after), 0, nil)
-	L.G.CurrentThread = c.shard.main
-	c.run.End()
-	return err
+	defer func() { L.G.CurrentThread = c.shard.main }()
+	return L.PCall(c.prepare(L, s, after), 0, nil)
 }
 
-// end forgets the request. A thread that failed is thrown away.
-func (c *call) end(err error) {
-	if err != nil {
-		return
-	}
+// end forgets the request, whatever became of it. A thread that failed is
+// thrown away: closures may share its registers.
+func (c *call) end(whole bool) {
 	for i := range c.frames {
 		f := &c.frames[i]
-		if f.step != nil {
+		if f.step != nil && whole {
 			f.step.script.succeeded(f.trial)
 		}
 		*f = frame{}
 	}
-	c.L.SetTop(0)
-	c.exchange, c.req, c.resp, c.plan, c.final, c.missing, c.body = nil, nil, nil, nil, nil, nil, nil
-	c.depth, c.forwarded, c.logged, c.blamed = 0, false, 0, nil
-	if len(c.values) > maxValues {
-		c.values = nil // a map keeps the memory of what it once had
-	}
+	c.served = served{}
 	c.scratch = c.scratch[:0]
 	c.params.Reset()
 	c.scope.Reset()
-	if len(c.values) > 0 {
-		clear(c.values)
+	if len(c.values) > maxValues {
+		c.values = nil // a map keeps the memory of what it once had
 	}
+	clear(c.values)
+	if !whole {
+		c.run.Owner, c.objects = nil, nil
+		return
+	}
+	c.L.SetTop(0)
 	if sh := c.shard; len(sh.free) < maxFree && vm.StackSlots(c.L) <= keptStack {
 		sh.free = append(sh.free, c)
 	}
@@ -183,15 +197,6 @@ const (
 	keptStack = 2048
 	maxValues = 32
 )
-
-// callOf returns the request that L runs for.
-func callOf(L *glua.LState) *call {
-	c, ok := vm.RunOf(L).Owner.(*call)
-	if !ok || c.exchange == nil {
-		L.RaiseError("there is no request while the script is loaded")
-	}
-	return c
-}
 
 // AppendLog is modules.Logging's.
 func (c *call) AppendLog(e *zerolog.Event) {
@@ -230,7 +235,7 @@ func (c *call) advance(L *glua.LState, at position) {
 	switch {
 	case s != nil:
 		if err := c.quarantined(s); err != nil {
-			c.shard.raise(L, err)
+			c.raise(L, err)
 		}
 		d := c.depth
 		L.Call(c.prepare(L, s, after), 0)
@@ -251,18 +256,19 @@ func (c *call) prepare(L *glua.LState, s *step, after position) (arguments int) 
 	}
 	if d == len(c.frames) {
 		c.frames = append(c.frames, frame{})
-		c.nexts = append(c.nexts, c.shard.main.NewFunction(func(L *glua.LState) int { return c.next(L, d) }))
 	}
 	c.frames[d] = frame{step: s, after: after, open: true, trial: s.script.onTrial()}
 	c.depth++
 	c.req.Step = s.place
+	o := c.objects
+	o.of = c.number
 	L.Push(s.fn)
-	L.Push(c.request)
-	L.Push(c.response)
+	L.Push(&o.request)
+	L.Push(&o.response)
 	if after.ended { // a handler has no next
 		return 2
 	}
-	L.Push(c.nexts[d])
+	L.Push(o.next(c.shard, d))
 	return 3
 }
 
@@ -278,7 +284,7 @@ func (c *call) quarantined(s *step) error {
 
 // next is the function next of the frame d.
 func (c *call) next(L *glua.LState, d int) int {
-	if vm.RunOf(L) != &c.run || d >= c.depth || !c.frames[d].open {
+	if d >= c.depth || !c.frames[d].open {
 		L.RaiseError("next was called after its middleware had ended")
 	}
 	f := &c.frames[d]
@@ -312,7 +318,7 @@ func (c *call) forward(L *glua.LState) {
 		if errors.Is(err, ErrGone) {
 			c.run.Fail(L, vm.Cancelled, err.Error())
 		}
-		c.shard.raise(L, err)
+		c.raise(L, err)
 	}
 	if !c.resp.Target {
 		return
@@ -325,144 +331,8 @@ func (c *call) forward(L *glua.LState) {
 			c.resp.Header.Set(f.Name, f.Value)
 		}
 	}
+	clear(c.resp.Local) // a script's strings, of which the rest of the exchange has no need
 	c.resp.Local = c.resp.Local[:0]
-}
-
-// covered reports whether a middleware's pattern covers the path.
-func (c *call) covered(s *step) bool {
-	return s.covers == nil || c.below(s.covers)
-}
-
-// below reports whether the path is in the scope of a pattern: the path below
-// the tenant's prefix, or the whole path. A match that was given up counts as
-// one, so that nothing gets past a middleware that way.
-func (c *call) below(p *pattern.Pattern) bool {
-	_, outcome := p.MatchPrefix(c.req.Below, &c.scope)
-	if outcome == pattern.NotFound && c.req.prefixed() {
-		_, outcome = p.MatchPrefix(c.req.Key, &c.scope)
-	}
-	return outcome != pattern.NotFound
-}
-
-// choose finds what answers the path: a route, else the pool behind the
-// middleware of all the groups that the path is in.
-func (c *call) choose() {
-	chain := c.shard.chain
-	c.plan, c.final, c.missing = nil, nil, nil
-	r, wrong := c.match(c.req.Method)
-	if r == nil && string(c.req.Method) == "HEAD" && c.getHead() {
-		r, _ = c.match([]byte("GET"))
-	}
-	if r != nil {
-		c.plan, c.final, c.req.Route = r.chain, r.handler, r.pattern
-		return
-	}
-	notFound, disallow := chain.notFound, chain.disallow
-	if c.exchange.HasPool() {
-		notFound = ending{} // it is the pool that knows
-	}
-	c.scratch = c.scratch[:0]
-	for _, s := range chain.prefixes {
-		if !c.below(s.prefix) {
-			continue
-		}
-		c.addScope(s)
-		if s.notFound.step != nil {
-			notFound = s.notFound
-		}
-		if s.disallow.step != nil {
-			disallow = s.disallow
-		}
-	}
-	switch {
-	case c.missing != nil: // a match was given up: who is to answer isn't known
-	case wrong && disallow.step != nil:
-		c.endWith(disallow)
-	case notFound.step != nil && !wrong:
-		c.endWith(notFound)
-	case c.exchange.HasPool():
-		if wrong {
-			c.addNeighbours()
-		}
-	case wrong:
-		allow := chain.routes.AppendAllow(nil, c.req.Below)
-		if len(allow) == 0 {
-			allow = chain.routes.AppendAllow(nil, c.req.Key)
-		}
-		c.missing = &MethodError{Allow: string(allow)}
-	default:
-		c.missing = ErrNotFound
-	}
-	c.plan = c.scratch
-}
-
-// addNeighbours adds the middleware around the routes of the path that are for
-// other methods: what guards GET must guard a POST to the pool too.
-func (c *call) addNeighbours() {
-	routes := c.shard.chain.routes
-	for _, path := range [][]byte{c.req.Below, c.req.Key} {
-		for _, method := range routes.Allow(path) {
-			if r, _, outcome := routes.Match([]byte(method), path, &c.scope); outcome == pattern.Found {
-				c.addSteps(r.chain)
-			}
-		}
-	}
-}
-
-// endWith makes a handler the end of the plan, behind the middleware of the group
-// that it is declared in.
-func (c *call) endWith(e ending) {
-	c.addScope(e.scope)
-	c.final = e.step
-}
-
-// match looks for a route by the path below the tenant's prefix, then by the
-// whole path.
-func (c *call) match(method []byte) (r *route, wrongMethod bool) {
-	routes := c.shard.chain.routes
-	r, _, outcome := routes.Match(method, c.req.Below, &c.params)
-	if outcome != pattern.Found && c.req.prefixed() {
-		var whole pattern.Outcome
-		if r, _, whole = routes.Match(method, c.req.Key, &c.params); whole != pattern.NotFound {
-			outcome = whole
-		}
-	}
-	if outcome == pattern.Exhausted {
-		c.missing = &Error{Kind: string(vm.OutOfInstructions), Message: "matching the path with the routes' patterns took too long"}
-		return nil, false
-	}
-	if outcome != pattern.Found {
-		return nil, outcome == pattern.WrongMethod
-	}
-	return r, false
-}
-
-// getHead reports whether HEAD may be answered by the route for GET.
-func (c *call) getHead() bool {
-	if c.shard.chain.getHead {
-		return true
-	}
-	for _, s := range c.shard.chain.prefixes {
-		if s.getHead && c.below(s.prefix) {
-			return true
-		}
-	}
-	return false
-}
-
-// addScope adds the middleware of a scope to the plan, each once.
-func (c *call) addScope(s *scope) { c.addSteps(s.steps) }
-
-func (c *call) addSteps(steps []*step) {
-next:
-	for _, step := range steps {
-		for _, have := range c.scratch {
-			if have == step {
-				continue next
-			}
-		}
-		c.scratch = append(c.scratch, step)
-	}
 }
 
 // background is the parent of every run: what ends a request's waits is its

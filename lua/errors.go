@@ -56,15 +56,21 @@ type MethodError struct{ Allow string }
 
 func (e *MethodError) Error() string { return "the path has no route for this method" }
 
-// carried is a Go error inside a Lua error value.
-type carried struct{ err error }
+// carried is a Lua error value that stands for a Go error of its request.
+type carried struct {
+	of    handle
+	index int // in the call's raised
+	text  string
+}
 
 // raise raises a Go error, so that it comes out of the run again unless the
 // script catches it.
-func (sh *shard) raise(L *glua.LState, err error) {
-	value := L.NewUserData()
-	value.Value = &carried{err}
-	value.Metatable = sh.errorMeta
+func (c *call) raise(L *glua.LState, err error) {
+	value, text := L.NewUserData(), err.Error()
+	c.run.Charge(L, 200+len(text))
+	value.Value = &carried{of: c.number, index: len(c.raised), text: text}
+	value.Metatable = c.shard.errorMeta
+	c.raised = append(c.raised, err)
 	L.Error(value, 1)
 }
 
@@ -72,28 +78,36 @@ func (sh *shard) raise(L *glua.LState, err error) {
 func errorString(L *glua.LState) int {
 	text := "error"
 	if value, ok := L.Get(1).(*glua.LUserData); ok {
-		if c, ok := value.Value.(*carried); ok {
-			text = c.err.Error()
+		if e, ok := value.Value.(*carried); ok {
+			e.of.call(L)
+			text = e.text
 		}
 	}
 	L.Push(glua.LString(text))
 	return 1
 }
 
+// cause makes sense of what the protected call of a request has returned:
+// either the Go error that was raised through Lua, or the script's failure.
+func (c *call) cause(err error, exhausted *vm.Exhausted) error {
+	if raised, ok := errors.AsType[*glua.ApiError](err); ok && exhausted == nil {
+		if value, ok := raised.Object.(*glua.LUserData); ok {
+			if e, ok := value.Value.(*carried); ok && e.of == c.number {
+				return c.raised[e.index]
+			}
+		}
+	}
+	return failure(err, exhausted)
+}
+
 // maxMessage bounds what is kept of an error's message and of its stack.
 const maxMessage = 4 << 10
 
-// failure makes sense of what a protected call has returned: either the Go
-// error that was raised through Lua, or the script's own failure.
+// failure makes an Error of a script's failure; other errors it returns.
 func failure(err error, exhausted *vm.Exhausted) error {
 	var raised *glua.ApiError
 	if !errors.As(err, &raised) {
 		return err
-	}
-	if value, ok := raised.Object.(*glua.LUserData); ok && exhausted == nil {
-		if c, ok := value.Value.(*carried); ok {
-			return c.err
-		}
 	}
 	e := &Error{Kind: KindError, Stack: clip(strings.TrimPrefix(raised.StackTrace, "stack traceback:\n\t")), Message: clip(message(raised.Object))}
 	if exhausted != nil {

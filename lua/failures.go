@@ -49,16 +49,17 @@ const bottom = ": in main chunk\n\t[G]: ?"
 
 // failed makes sense of what ended a run before its time: it logs and keeps a
 // script's failure, and puts the script in quarantine where that is due.
-func (s *Scripts) failed(x Exchange, err error, blamed *step, exhausted *vm.Exhausted, forwarded bool) error {
+func (s *Scripts) failed(x Exchange, o outcome) error {
+	exhausted := o.exhausted
 	if exhausted != nil && exhausted.Reason == vm.Cancelled {
 		return ErrGone
 	}
-	failed, ok := errors.AsType[*Error](err)
+	failed, ok := errors.AsType[*Error](o.err)
 	if !ok {
-		if errors.As(err, new(*QuarantineError)) {
-			return s.instead(x, err, forwarded)
+		if errors.As(o.err, new(*QuarantineError)) {
+			return s.instead(x, o.err, o.forwarded)
 		}
-		return err
+		return o.err
 	}
 	s.stats.Failures.Add(1)
 	s.explain(failed)
@@ -66,8 +67,8 @@ func (s *Scripts) failed(x Exchange, err error, blamed *step, exhausted *vm.Exha
 		failed.Stack = above + ": in the request's outermost function"
 	}
 	failed.ID, failed.At = string(x.Request().ID), s.options.Clock.Now()
-	if blamed != nil {
-		failed.Script = blamed.script.name
+	if o.blamed != nil {
+		failed.Script = o.blamed.script.name
 	}
 	if name, _, ok := strings.Cut(failed.Message, ".lua:"); ok && exhausted == nil && hasPosition(failed.Message) {
 		failed.Script = name + ".lua"
@@ -78,10 +79,10 @@ func (s *Scripts) failed(x Exchange, err error, blamed *step, exhausted *vm.Exha
 		// Slow clients can use up the others: that is no fault of the script.
 		switch exhausted.Reason {
 		case vm.OutOfInstructions, vm.OutOfTime, vm.OutOfMemory:
-			s.quarantine(blamed)
+			s.quarantine(o.blamed)
 		}
 	}
-	return s.instead(x, failed, forwarded)
+	return s.instead(x, failed, o.forwarded)
 }
 
 // explain says what was nil, where the message doesn't.

@@ -32,8 +32,7 @@ func flat(t *modules.Tenant) map[string]glua.LGFunction {
 
 func property(name string) glua.LGFunction {
 	return func(L *glua.LState) int {
-		L.CheckUserData(1)
-		L.Push(callOf(L).requestProperty(L, name))
+		L.Push(owner(L).requestProperty(L, name))
 		return 1
 	}
 }
@@ -41,7 +40,7 @@ func property(name string) glua.LGFunction {
 // orEmpty turns nil into an empty string.
 func orEmpty(f glua.LGFunction) glua.LGFunction {
 	return func(L *glua.LState) int {
-		L.CheckUserData(1)
+		owner(L)
 		f(L)
 		if L.Get(-1) == glua.LNil {
 			L.Pop(1)
@@ -54,7 +53,7 @@ func orEmpty(f glua.LGFunction) glua.LGFunction {
 // requestHeaders returns a table of its own: names as they came, the first
 // value of each.
 func requestHeaders(L *glua.LState) int {
-	c := callOf(L)
+	c, _ := self(L)
 	c.run.Charge(L, 4096)
 	t := L.CreateTable(0, 1)
 	h := *c.req.Header

@@ -11,6 +11,7 @@ import (
 
 	glua "github.com/yuin/gopher-lua"
 
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 )
@@ -47,7 +48,7 @@ var requestProperties = []string{
 
 // requestProperty is request.name for what is not a method.
 func requestProperty(L *glua.LState) int {
-	c := callOf(L)
+	c := current(L)
 	key, _ := L.Get(2).(glua.LString)
 	L.Push(c.requestProperty(L, string(key)))
 	return 1
@@ -82,7 +83,7 @@ func (c *call) requestProperty(L *glua.LState, name string) glua.LValue {
 	case "route":
 		return glua.LString(r.Route)
 	case "headers":
-		return c.headers
+		return &c.objects.headers
 	case "body":
 		return c.readBody(L)
 	case "params":
@@ -111,16 +112,6 @@ func (c *call) text(L *glua.LState, b []byte) glua.LValue {
 // and neither does anyone change header fields in place.
 func view(s string) []byte {
 	return unsafe.Slice(unsafe.StringData(s), len(s)) //nolint:gosec // G103: read only, and it keeps the string alive
-}
-
-// self returns the call and where the arguments begin: after the object, which
-// scripts of the first style leave out.
-func self(L *glua.LState) (c *call, first int) {
-	c = callOf(L)
-	if _, ok := L.Get(1).(*glua.LUserData); ok {
-		return c, 2
-	}
-	return c, 1
 }
 
 func requestQueryParam(L *glua.LState) int {
@@ -331,7 +322,21 @@ func (c *call) failWith(L *glua.LState, err error) {
 		c.run.Fail(L, vm.Cancelled, err.Error())
 	}
 	if ending, ok := errors.AsType[*Ending](err); ok {
-		c.shard.raise(L, ending.Err)
+		c.raise(L, ending.Err)
 	}
 	L.RaiseError("%s", err.Error())
+}
+
+// requestJSON decodes the body.
+func requestJSON(L *glua.LState) int {
+	c, _ := self(L)
+	text, _ := c.readBody(L).(glua.LString)
+	value, err := modules.DecodeJSON(L, view(string(text)))
+	if err != nil {
+		L.Push(glua.LNil)
+		L.Push(glua.LString(err.Error()))
+		return 2
+	}
+	L.Push(value)
+	return 1
 }

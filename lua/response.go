@@ -33,14 +33,14 @@ var responseProperties = []string{"status_code", "headers", "body"}
 
 // responseProperty is response.name for what is not a method.
 func responseProperty(L *glua.LState) int {
-	c := callOf(L)
+	c := current(L)
 	key, _ := L.Get(2).(glua.LString)
 	value := glua.LNil
 	switch key {
 	case "status_code":
 		value = glua.LNumber(c.resp.status())
 	case "headers":
-		value = c.responseHeaders
+		value = &c.objects.responseHeaders
 	case "body":
 		value = c.responseBody(L)
 	}
@@ -50,7 +50,7 @@ func responseProperty(L *glua.LState) int {
 
 // setResponseProperty is response.status_code = n and response.body = s.
 func setResponseProperty(L *glua.LState) int {
-	c := callOf(L)
+	c := owner(L)
 	switch L.ToString(2) {
 	case "status_code":
 		c.setStatus(L, 3)
@@ -350,82 +350,4 @@ func (c *call) flush(L *glua.LState) {
 	if err != nil {
 		c.failWith(L, err)
 	}
-}
-
-// headersMeta makes the metatable of request.headers or response.headers.
-func headersMeta(L *glua.LState, ofResponse bool) *glua.LTable {
-	header := func(c *call) http1.Header {
-		if ofResponse {
-			return *c.resp.Header
-		}
-		return *c.req.Header
-	}
-	visible := func(c *call, f *http1.Field) bool { return !f.Dropped && (ofResponse || c.req.visible(f)) }
-	meta := L.CreateTable(0, 1)
-	meta.RawSetString("__index", L.NewFunction(func(L *glua.LState) int {
-		c := callOf(L)
-		name, ok := L.Get(2).(glua.LString)
-		var value []byte
-		switch {
-		case !ok || !isToken(string(name)):
-		case ofResponse:
-			value = c.resp.Header.Value(view(string(name)))
-		default:
-			value = c.header(view(string(name)))
-		}
-		if value == nil {
-			L.Push(glua.LNil)
-		} else {
-			L.Push(c.text(L, value))
-		}
-		return 1
-	}))
-	meta.RawSetString("__newindex", L.NewFunction(func(L *glua.LState) int {
-		callOf(L)
-		if ofResponse {
-			return responseHeader(L)
-		}
-		return requestSetHeader(L)
-	}))
-	meta.RawSetString("__pairs", L.NewFunction(func(L *glua.LState) int {
-		c := callOf(L)
-		i := 0
-		L.Push(L.NewFunction(func(L *glua.LState) int {
-			for h := header(c); i < len(h); {
-				f := &h[i]
-				i++
-				if visible(c, f) {
-					L.Push(c.text(L, f.Name))
-					L.Push(c.text(L, f.Value))
-					return 2
-				}
-			}
-			return 0
-		}))
-		return 1
-	}))
-	meta.RawSetString("__call", L.NewFunction(func(L *glua.LState) int { // request:headers()
-		L.SetTop(1)
-		return 1
-	}))
-	meta.RawSetString("__metatable", glua.LFalse)
-	meta.RawSetString("__len", L.NewFunction(func(L *glua.LState) int {
-		L.Push(glua.LNumber(len(header(callOf(L)))))
-		return 1
-	}))
-	return meta
-}
-
-// requestJSON decodes the body.
-func requestJSON(L *glua.LState) int {
-	c, _ := self(L)
-	text, _ := c.readBody(L).(glua.LString)
-	value, err := modules.DecodeJSON(L, view(string(text)))
-	if err != nil {
-		L.Push(glua.LNil)
-		L.Push(glua.LString(err.Error()))
-		return 2
-	}
-	L.Push(value)
-	return 1
 }

@@ -23,6 +23,7 @@ type shard struct {
 	chain *chain
 
 	free     []*call
+	served   handle // the number of the last request
 	interned map[string]glua.LValue
 
 	requestMeta, responseMeta, headersMeta, responseHeadersMeta, errorMeta *glua.LTable
