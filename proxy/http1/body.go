@@ -255,25 +255,6 @@ func (b *Body) readTrailer() error {
 	return io.EOF
 }
 
-// parseChunkSize parses a size in hexadecimal with an optional extension,
-// which is judged and otherwise ignored (RFC 9112 §7.1.1).
-func parseChunkSize(line []byte) (size int64, ok bool) {
-	digits := 0
-	for digits < len(line) {
-		d, hex := unhex(line[digits])
-		if !hex {
-			break
-		}
-		size = size<<4 | int64(d)
-		digits++
-	}
-	if digits == 0 || digits > 15 {
-		return 0, false
-	}
-	ext := line[digits:]
-	return size, len(ext) == 0 || ext[0] == ';' && isFieldText(ext)
-}
-
 func unhex(c byte) (byte, bool) {
 	switch {
 	case '0' <= c && c <= '9':

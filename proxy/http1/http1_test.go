@@ -104,6 +104,8 @@ func TestRequestRefuses(t *testing.T) {
 		line + host + "Transfer-Encoding: chunked\r\ntransfer-encoding: x\r\n" + end: http1.BadTransferEncoding,
 		"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n" + end:                    http1.BadTransferEncoding,
 		line + host + "Expect: 200-ok\r\n" + end:                                     http1.BadExpect,
+		line + host + "Expect: 100-continue, x\r\n" + end:                            http1.BadExpect,
+		line + host + "Expect: 100-continue\r\nExpect: x\r\n" + end:                  http1.BadExpect,
 		line + host + "Connection: a b\r\n" + end:                                    http1.BadConnection,
 		line + host + "Connection: " + strings.Repeat("a,", 40) + "\r\n" + end:       http1.BadConnection,
 		line + host + strings.Repeat("a: b\r\n", 300) + end:                          http1.HeaderTooLarge,
@@ -155,7 +157,9 @@ func TestResponseParse(t *testing.T) {
 		{text: "HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\n", err: http1.ConflictingFraming},
 		{text: "HTTP/2.0 200 OK\r\n\r\n", err: http1.BadVersion},
 		{text: "HTTP/1.1 99 OK\r\n\r\n", err: http1.BadStatusLine},
-		{text: "HTTP/1.1 600 OK\r\n\r\n", err: http1.BadStatusLine},
+		{text: "HTTP/1.1 600 OK\r\n\r\n", framing: http1.UntilClose},
+		{text: "HTTP/1.1 999 OK\r\nContent-Length: 5\r\n\r\n", framing: http1.Length},
+		{text: "HTTP/1.1 1000 OK\r\n\r\n", err: http1.BadStatusLine},
 		{text: "HTTP/1.1 200OK\r\n\r\n", err: http1.BadStatusLine},
 		{text: "HTTP/1.1  200 OK\r\n\r\n", err: http1.BadStatusLine},
 		{text: "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", err: http1.BadTransferEncoding},
@@ -282,6 +286,71 @@ func BenchmarkRequestParse(b *testing.B) {
 	for b.Loop() {
 		if err := m.Parse(head, 8<<10); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestExpect: Expect is a list, whose members may be none.
+func TestExpect(t *testing.T) {
+	for value, want := range map[string]bool{
+		"": false, ",": false, " , ,": false, "100-continue": true, "100-Continue": true, "100-continue,": true, ", 100-continue, 100-continue": true,
+	} {
+		r, err := parseRequest("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: " + value + "\r\n\r\n")
+		if err != nil || r.Continue != want {
+			t.Errorf("Expect %q: %v, %v; want %v", value, r.Continue, err, want)
+		}
+	}
+}
+
+// TestAuthorities: what names the same host and port agrees, and nothing else.
+func TestAuthorities(t *testing.T) {
+	for _, c := range []struct {
+		target, host string
+		agree        bool
+	}{
+		{"http://x.example:80/", "x.example", true},
+		{"http://x.example/", "x.example:80", true},
+		{"http://x.example/", "X.Example.", true},
+		{"http://x.example.:080/", "x.example:", true},
+		{"https://x.example:443/", "x.example", true},
+		{"http://x.example:8080/", "x.example:8080", true},
+		{"http://[::1]:80/", "[0:0:0:0:0:0:0:1]", true},
+		{"http://[2001:DB8::1]/", "[2001:db8::1]:80", true},
+		{"http://x.example:443/", "x.example", false},
+		{"https://x.example:80/", "x.example", false},
+		{"http://x.example:8080/", "x.example", false},
+		{"http://x.example/", "y.example", false},
+		{"http://x.example/", "x.example..", false},
+		{"http://x.example/", "x.example:80:80", false},
+		{"http://x.example/", "x.example:99999999999999999999", false},
+		{"http://x.example:80/", "x.example:0", false},
+		{"http://[::1]/", "[::2]", false},
+		{"http://[::1]/", "::1", false},
+		{"http://[::1/", "[::1]", false},
+		{"http://x.example/", "", false},
+		{"http://:80/", "", false},
+	} {
+		r, err := parseRequest("GET " + c.target + " HTTP/1.1\r\nHost: " + c.host + "\r\n\r\n")
+		if agree := err == nil; agree != c.agree || err != nil && err != error(http1.BadHost) {
+			t.Errorf("%s with Host %s: %v (authority %q), agree is to be %v", c.target, c.host, err, r.Authority, c.agree)
+		}
+	}
+}
+
+// TestChunkLines: white space and extensions are read where the grammar of RFC
+// 9112 §7.1.1 has them.
+func TestChunkLines(t *testing.T) {
+	for line, good := range map[string]bool{
+		"2": true, "2;a": true, "2;a=b": true, "2;a=\"b;c d\\\"\"": true, "2 ; a = b": true, "2\t;\ta\t=\t\"x\"": true,
+		"2;a ;b=c; d": true, "02;a;a": true, "2 ;a=b;c =d": true, "2 ": false, "2\t": false, "2;a ": false, "2;a=b ": false,
+		"2;": false, "2; ": false, "2;a=": false, "2 a": false, "2;=b": false,
+		"2;a=\"b": false, "2;a=\"b\\\"": false, "2;a=b c": false, "2;a=\"b\"c": false, "2;a==b": false, "2;;a": false, "2;a=\"\\\x00\"": false,
+		" 2": false, "": false, "0x2": false,
+	} {
+		body, _ := bodyAfterHead(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"+line+"\r\nab\r\n0\r\n\r\n")
+		span, err := body.Next()
+		if good != (string(span) == "ab" && err == nil) {
+			t.Errorf("chunk line %q: %q, %v; good is to be %v", line, span, err, good)
 		}
 	}
 }

@@ -164,16 +164,21 @@ func (r *Request) requestFraming() error {
 		if r.Header[i].ID != Expect {
 			continue
 		}
-		if !EqualFold(r.Header[i].Value, "100-continue") {
-			return BadExpect
+		// A list, which may be empty and then expects nothing (RFC 9110 §10.1.1).
+		for member, rest := NextToken(r.Header[i].Value); member != nil; member, rest = NextToken(rest) {
+			if !EqualFold(member, "100-continue") {
+				return BadExpect
+			}
+			r.Continue = r.Minor == 1 && (r.Framing == Chunked || r.ContentLength > 0)
 		}
-		r.Continue = r.Minor == 1 && (r.Framing == Chunked || r.ContentLength > 0)
 	}
 	return nil
 }
 
 // checkHost demands one Host in HTTP/1.1 (RFC 9112 §3.2), and that it agrees
-// with the target's authority where both are given.
+// with the target's authority where both are given. An origin server would
+// ignore it then (§3.2.2); what disagrees is refused, since somebody on the way
+// may have judged the other one.
 func (r *Request) checkHost() error {
 	var host []byte
 	count := 0
@@ -190,7 +195,11 @@ func (r *Request) checkHost() error {
 		r.Authority = host
 		return nil
 	}
-	if count == 1 && !bytes.EqualFold(host, r.Authority) {
+	port := 80
+	if schemeLen(r.Target) == len("https://") {
+		port = 443
+	}
+	if count == 1 && !sameAuthority(host, r.Authority, port) {
 		return BadHost
 	}
 	return nil

@@ -47,7 +47,7 @@ func (r *Response) parseLine(line []byte) error {
 		}
 		r.Status = r.Status*10 + int(c-'0')
 	}
-	if r.Status < 100 || r.Status > 599 {
+	if r.Status < 100 { // from 600 on they are invalid, but three digits: a client takes them for 5xx (RFC 9110 §15)
 		return BadStatusLine
 	}
 	if len(line) == 12 { // without the space that RFC 9112 §4 asks for: widespread
