@@ -72,8 +72,8 @@ func serve(file string, config *proxy.Config, demo bool) error {
 	ctx, stop := context.WithCancel(signalled)
 	defer stop()
 	log := proxy.NewLog(&config.Log, os.Stderr)
-	tuneMemory(log)
-	server, err := proxy.New(proxy.Options{File: file, Config: config, Log: log})
+	memory := tuneMemory(log)
+	server, err := proxy.New(proxy.Options{File: file, Config: config, Log: log, Memory: memory})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -11,8 +12,10 @@ import (
 )
 
 // tuneMemory sets what the garbage collector needs to know. What the
-// environment says in GOMEMLIMIT and GOGC stands.
-func tuneMemory(log zerolog.Logger) {
+// environment says in GOMEMLIMIT and GOGC stands. It returns how many bytes the
+// process may use: GOMEMLIMIT, or what the control group or the machine allows;
+// 0 is not known.
+func tuneMemory(log zerolog.Logger) int64 {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		limit, err := memlimit.Set(memlimit.WithRatio(memoryShare))
 		switch {
@@ -25,6 +28,13 @@ func tuneMemory(log zerolog.Logger) {
 	if os.Getenv("GOGC") == "" {
 		keepHeadroom(&headroom{percent: usualPercent})
 	}
+	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
+		return limit
+	}
+	if system, err := memlimit.FromSystem(); err == nil && system < 1<<62 {
+		return int64(memoryShare * float64(system))
+	}
+	return 0
 }
 
 const (

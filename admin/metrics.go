@@ -46,6 +46,7 @@ func (a *API) getMetrics(ctx *fasthttp.RequestCtx) {
 	m.collect(&view, &counters)
 	m.requests()
 	m.durations()
+	m.memory(&counters)
 	m.health()
 	m.lua()
 	m.server(&counters)
@@ -123,6 +124,20 @@ func (m *scrape) durations() {
 func (m *scrape) histogram(h *proxy.Histogram, label string) {
 	counts, sum := h.Read()
 	m.buckets(counts[:], m.bounds, sum, label)
+}
+
+// memory is what requests hold outside of scripts.
+func (m *scrape) memory(c *proxy.Counters) {
+	m.family("keystone_memory_held_bytes", gauge, "Memory that a tenant's requests hold outside of scripts; tenant=\"\" is that of connections, and of requests that reached no tenant.")
+	for _, t := range m.tenants {
+		m.int(t.stats.Memory.Used(), t.label)
+	}
+	m.family("keystone_memory_refused_total", counter, "Times that a tenant's requests were refused memory (503 script_memory) or had to do with less.")
+	for _, t := range m.tenants {
+		m.uint(t.stats.Memory.Refused(), t.label)
+	}
+	m.family("keystone_memory_ceiling_bytes", gauge, "What requests, connections and scripts may hold together (server.max_memory); 0 is no ceiling.")
+	m.int(c.MemoryCeiling)
 }
 
 // health is what there is of each target.

@@ -40,21 +40,30 @@ func (x *exchange) admitBody() error {
 	return x.bufferBody()
 }
 
+// bufferBody reads a small body whole. A large buffer is taken only when what
+// has arrived needs one.
 func (x *exchange) bufferBody() error {
-	size := http1.LargeBuffer
-	if x.req.ContentLength <= http1.SmallBuffer {
-		size = http1.SmallBuffer
-	}
-	buffer := http1.AcquireBuffer(size)[:x.req.ContentLength]
-	for got := 0; !x.body.Done(); {
-		n, err := x.readBody(buffer[got:])
-		if err != nil {
+	buffer, got := http1.AcquireBuffer(http1.SmallBuffer), 0
+	var err error
+	for err == nil && !x.body.Done() {
+		if got > http1.SmallBuffer/2 && len(buffer) == http1.SmallBuffer && x.req.ContentLength > http1.SmallBuffer {
+			if err = x.hold(http1.LargeBuffer); err != nil {
+				break
+			}
+			large := http1.AcquireBuffer(http1.LargeBuffer)
+			copy(large, buffer[:got])
 			http1.ReleaseBuffer(buffer)
-			return err
+			buffer = large
 		}
+		var n int
+		n, err = x.readBody(buffer[got:])
 		got += n
 	}
-	x.buffered = buffer // only now: what was in it before was another request's
+	if err != nil {
+		http1.ReleaseBuffer(buffer)
+		return err
+	}
+	x.buffered = buffer[:got] // only now: what was in it before was another request's
 	x.client.Sock.SetReadExpiry(0)
 	return nil
 }
@@ -97,7 +106,7 @@ func (x *exchange) awaitBody(read func() error) error {
 		return faultRequestTimeout
 	case errors.Is(err, socket.ErrTimeout):
 		return faultSlowBody
-	case errors.As(err, new(http1.Violation)) || errors.Is(err, errUploadStopped):
+	case errors.As(err, new(http1.Violation)) || errors.Is(err, errUploadStopped) || errors.Is(err, http1.ErrNoMemory):
 		return err
 	}
 	return errClientGone

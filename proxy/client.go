@@ -11,6 +11,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -35,7 +36,9 @@ type client struct {
 	*listener.Conn
 	server *Server
 	reader http1.Reader
-	ip     []byte // the client's address as text; "unix" on a Unix socket
+	memory memory.Charge // of the request that it is in, and of the reader's buffer
+	base   atomic.Int64  // what the connection itself is charged; see rebase
+	ip     []byte        // the client's address as text; "unix" on a Unix socket
 
 	head    []byte // of the request that was read last
 	headErr error  // why there is none
@@ -82,7 +85,12 @@ func newClient(s *Server, conn *listener.Conn) *client {
 	if conn.Peer.IsValid() {
 		c.ip = conn.Peer.AppendTo(nil)
 	}
+	c.memory.Begin(&s.unrouted.Memory)
+	c.reader.Allowance = &c.memory
 	c.reader.Reset(conn.Conn)
+	s.unrouted.Memory.Hold(1)
+	c.base.Store(1) // there is something to change
+	c.rebase(awakeSize)
 	c.sweepFn = c.watch
 	conn.Sock.OnSweep(&c.sweepFn)
 	c.idleSince.Store(socket.Nanotime())
@@ -159,7 +167,7 @@ func (c *client) await() bool {
 		return false
 	case errors.Is(c.headErr, socket.ErrTimeout):
 		c.headErr = faultSlowHead
-	case errors.As(c.headErr, new(http1.Violation)):
+	case errors.As(c.headErr, new(http1.Violation)) || errors.Is(c.headErr, http1.ErrNoMemory):
 	default: // the client is gone, and nobody is there to answer
 		return false
 	}
@@ -186,6 +194,7 @@ func (c *client) Close() error {
 // end closes the connection and forgets the client.
 func (c *client) end() error {
 	c.server.clients.remove(c)
+	c.server.unrouted.Memory.Release(c.base.Swap(0))
 	return c.Conn.Close()
 }
 

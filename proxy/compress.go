@@ -80,6 +80,13 @@ func acceptsGzip(h http1.Header) bool {
 	return false
 }
 
+// mayEncode charges an encoder. Where there is no memory for one, the response
+// isn't compressed.
+func (x *exchange) mayEncode() bool {
+	x.compressing = x.memory.Acquire(encoderSize)
+	return x.compressing
+}
+
 func isZeroWeight(weight []byte) bool {
 	q, ok := bytes.CutPrefix(bytes.ToLower(bytes.TrimSpace(weight)), []byte("q=0"))
 	return ok && len(bytes.Trim(q, ".0")) == 0

@@ -104,6 +104,14 @@ type ServerConfig struct {
 	// Default: 64B.
 	MinRate settings.Size `yaml:"min_rate"`
 
+	// Memory that requests, connections and scripts may hold together. Beyond it
+	// the tenants that hold most are relieved of it, one after the other: their
+	// requests with a body or a script get 503 script_memory, their VMs are
+	// dropped, and the connections that hold most are cut; all others go on. 0 is
+	// five eighths of GOMEMLIMIT, of what the control group allows, or of the
+	// machine's memory; Go needs the rest to collect garbage. Default: 0.
+	MaxMemory settings.Size `yaml:"max_memory"`
+
 	// How long requests and tunnels in progress may take to finish after
 	// SIGTERM or SIGINT. Default: 30s.
 	DrainTimeout settings.Duration `yaml:"drain_timeout"`

@@ -60,6 +60,7 @@ var (
 	faultScriptLimit     = &Fault{Status: 500, Code: "script_limit", Message: "a script of the tenant used up what it may have"}
 	faultScripts         = &Fault{Status: 503, Code: "scripts_unavailable", Message: "the tenant has scripts, but lua_routing.enabled is false"}
 	faultQuarantine      = &Fault{Status: 503, Code: "script_quarantined", Message: "a script of the tenant is in quarantine", RetryAfter: 1}
+	faultMemory          = &Fault{Status: 503, Code: "script_memory", Message: "the tenant's requests hold as much memory as they may", RetryAfter: 1}
 	faultScriptsBusy     = &Fault{Status: 503, Code: "scripts_busy", Message: "too many requests wait for the tenant's scripts", RetryAfter: 1}
 	faultConnectTimeout  = &Fault{Status: 504, Code: "upstream_connect_timeout", Message: "connecting to the target took too long"}
 	faultResponseTimeout = &Fault{Status: 504, Code: "upstream_timeout", Message: "the target's answer took too long"}
@@ -72,7 +73,7 @@ func Faults() []*Fault {
 		faultMethod, faultSlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultExpectation,
 		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
 		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultDrained, faultScripts, faultConnectTimeout, faultResponseTimeout,
-		faultWrongMethod, faultScript, faultScriptLimit, faultQuarantine, faultScriptsBusy,
+		faultWrongMethod, faultScript, faultScriptLimit, faultQuarantine, faultScriptsBusy, faultMemory,
 	}
 }
 
@@ -94,6 +95,9 @@ func faultOf(err error) *Fault {
 	}
 	if errors.Is(err, errClientGone) {
 		return faultClientGone
+	}
+	if errors.Is(err, http1.ErrNoMemory) {
+		return faultMemory
 	}
 	if failure, ok := errors.AsType[*upstream.Failure](err); ok {
 		return faultOfCall(failure)

@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -20,7 +21,8 @@ type exchange struct {
 	server *Server
 	snap   *snapshot // the one generation that this request sees
 	client *client
-	start  int64 // socket.Nanotime
+	memory *memory.Charge // what it holds; the client's
+	start  int64          // socket.Nanotime
 
 	// The request, as judged. All slices are views into client.head or the
 	// scratch memory below.
@@ -87,21 +89,20 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 func (s *Server) acquire(c *client) *exchange {
 	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool holds nothing else
-	x.server, x.client, x.snap = s, c, s.current.Load()
+	x.server, x.client, x.snap, x.memory = s, c, s.current.Load(), &c.memory
 	x.start = c.headAt
 	return x
 }
 
 func (x *exchange) release() {
+	x.releaseBuffered()
+	x.memory.End(&x.server.unrouted.Memory, x.client.reader.Charged())
 	x.reset()
 	exchanges.Put(x)
 }
 
 func (x *exchange) reset() {
-	if x.buffered != nil {
-		http1.ReleaseBuffer(x.buffered)
-	}
-	x.server, x.snap, x.client, x.tenant = nil, nil, nil, nil
+	x.server, x.snap, x.client, x.tenant, x.memory = nil, nil, nil, nil, nil
 	x.start = 0
 	x.req.Reset()
 	x.host, x.path, x.query, x.sendPath, x.id, x.method = nil, nil, nil, nil, nil, nil
@@ -180,7 +181,12 @@ func (x *exchange) serve() error {
 func (x *exchange) accept() error {
 	x.identify()
 	if x.client.headErr != nil {
+		x.close = true
 		return x.client.headErr
+	}
+	if err := x.holdHead(len(x.client.head)); err != nil {
+		x.close = true
+		return err
 	}
 	if err := x.req.Parse(x.client.head, x.snap.maxURL); err != nil {
 		return err
@@ -249,6 +255,9 @@ func (x *exchange) route() error {
 	if t.scripts == nil && t.pool == nil {
 		return faultNoRoute
 	}
+	if err := x.enter(); err != nil {
+		return err
+	}
 	return x.strip()
 }
 
@@ -300,6 +309,8 @@ func (x *exchange) abandon() {
 		x.begunCall = false
 		x.call.End(false)
 	}
+	x.client.reader.Release()
+	x.memory.End(&x.server.unrouted.Memory, 0)
 }
 
 // settle ends what is still under way, and gives the target's connection back.

@@ -12,7 +12,7 @@ import (
 // response is there, and its body is still to be read.
 func (x *exchange) forward() error {
 	t := x.tenant
-	x.call.Request = x
+	x.call.Request, x.call.Allowance = x, x.memory
 	x.call.Timeouts = t.timeouts
 	x.call.Payload = x.buffered
 	if x.script.resized {
@@ -21,6 +21,11 @@ func (x *exchange) forward() error {
 	x.call.HEAD = string(x.method) == "HEAD"
 	x.call.Idempotent = isIdempotent(x.method)
 	x.call.Streaming = x.req.Framing != http1.NoBody && x.buffered == nil && !x.script.resized
+	if x.call.Streaming {
+		if err := x.hold(uploadSize); err != nil {
+			return err
+		}
+	}
 	x.client.modern.Store(x.req.Minor == 1)
 	x.call.Start = socket.Nanotime()
 	x.client.beginWait(&x.call)
@@ -31,6 +36,9 @@ func (x *exchange) forward() error {
 		return err
 	}
 	x.begunCall = true
+	if err := x.holdHead(x.call.HeadSize()); err != nil {
+		return err
+	}
 	if x.call.Streaming {
 		x.upload.answered.Store(true)
 		x.client.Sock.SetReadExpiry(x.call.Expiry)

@@ -100,6 +100,7 @@ func (s *Server) swap(snap *snapshot) {
 	snap.number++
 	s.limits.Store(newLimits(snap.config))
 	s.current.Store(snap)
+	s.limitMemory(snap)
 	s.registry.Activate(snap.pools)
 	s.retireScripts(old, snap)
 }

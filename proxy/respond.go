@@ -26,7 +26,10 @@ func (x *exchange) respond() error {
 		now = socket.Nanotime()
 	}
 	x.client.beginAnswer(now)
-	compress := x.compressible()
+	if x.tenant.scripts == nil {
+		x.releaseBuffered() // no target is asked again
+	}
+	compress := x.compressible() && x.mayEncode()
 	x.out = x.appendResponseHead(x.out[:0], compress)
 	x.begun = true
 	if err := x.sendResponseBody(compress); err != nil {

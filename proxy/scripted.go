@@ -24,6 +24,8 @@ type scripted struct {
 	body     []byte // all of the request's body, if a script has read or set it
 	read     bool   // body is the client's
 	resized  bool   // body is sent, framed anew
+	took     int64  // what the client's body is charged
+	charged  int64  // what the response's body is; what scripts write is charged to their run
 	skipped  error  // why the request has gone on without its scripts
 	keyBuf   []byte
 }
@@ -31,7 +33,7 @@ type scripted struct {
 func (s *scripted) reset() {
 	s.request = lua.Request{}
 	s.response.Reset()
-	s.host, s.body, s.read, s.resized, s.skipped = "", nil, false, false, nil
+	s.host, s.body, s.read, s.resized, s.skipped, s.took, s.charged = "", nil, false, false, nil, 0, 0
 	if cap(s.keyBuf) > keepScratch {
 		s.keyBuf = nil
 	}
@@ -231,19 +233,63 @@ func (x *exchange) readWhole(limit int64) ([]byte, error) {
 			return nil, errClientGone
 		}
 	}
-	body := make([]byte, 0, x.req.ContentLength)
+	body, err := x.readGrowing(limit)
+	if err != nil {
+		x.memory.Release(int64(cap(body)))
+		return nil, err
+	}
+	x.script.took = int64(cap(body))
+	x.client.Sock.SetReadExpiry(0)
+	return body, nil
+}
+
+// readGrowing reads the body into memory that grows as it arrives: what was
+// announced and never comes takes none.
+func (x *exchange) readGrowing(limit int64) (body []byte, err error) {
+	if x.req.Framing == http1.Length {
+		limit = x.req.ContentLength
+	}
 	for !x.body.Done() {
+		if x.req.Framing == http1.Length {
+			if len(body) == cap(body) {
+				grown := x.memory.Grow(body, limit)
+				if grown == nil {
+					return body, x.outOfMemory()
+				}
+				body = grown
+			}
+			n, err := x.readBody(body[len(body):cap(body)])
+			body = body[:len(body)+n]
+			if err != nil {
+				return body, err
+			}
+			continue
+		}
 		span, err := x.nextBody()
 		if err == io.EOF {
 			break
 		}
-		if err != nil {
-			return nil, err
+		if err == nil {
+			body, err = x.append(body, span, limit)
 		}
-		body = append(body, span...)
+		if err != nil {
+			return body, err
+		}
 	}
-	x.client.Sock.SetReadExpiry(0)
 	return body, nil
+}
+
+// append appends a part of a body of at most limit bytes, and charges what that
+// takes.
+func (x *exchange) append(body, span []byte, limit int64) ([]byte, error) {
+	for cap(body)-len(body) < len(span) {
+		grown := x.memory.Grow(body, max(limit, int64(len(body)+len(span))))
+		if grown == nil {
+			return body, x.outOfMemory()
+		}
+		body = grown
+	}
+	return append(body, span...), nil
 }
 
 // ReadResponse reads all of the target's body.
@@ -271,11 +317,35 @@ func (x *exchange) ReadResponse(limit int64) error {
 			x.cause = fmt.Errorf("the response's body is larger than lua.max_body, %d bytes", limit)
 			return &lua.Ending{Err: x.fault}
 		}
-		r.Body = append(r.Body, span...)
+		if err := x.appendResponse(span, limit); err != nil {
+			cause := x.cause
+			x.Answer(faultMemory)
+			x.cause = cause
+			return &lua.Ending{Err: x.fault}
+		}
 	}
 	r.Target = false
 	x.endCall()
 	return nil
+}
+
+// appendResponse is append for the response's body, of which what is kept
+// between requests isn't charged.
+func (x *exchange) appendResponse(span []byte, limit int64) error {
+	s := &x.script
+	before := int64(cap(s.response.Body))
+	if s.charged == 0 && before > 0 && before < int64(len(s.response.Body)+len(span)) {
+		if err := x.hold(before); err != nil { // which growing releases
+			return err
+		}
+		s.charged = before
+	}
+	body, err := x.append(s.response.Body, span, limit)
+	s.response.Body = body
+	if after := int64(cap(body)); after != before {
+		s.charged = after
+	}
+	return err
 }
 
 // endCall gives the target's connection back before the response is sent.

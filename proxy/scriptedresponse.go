@@ -14,6 +14,9 @@ func (x *exchange) respondScripted() error {
 	if !r.Fault {
 		x.fault, x.code = nil, ""
 	}
+	if err := x.holdScripted(); err != nil {
+		return err // or, of a response that has begun, cuts it
+	}
 	switch {
 	case r.Begun:
 		return x.endStream()
@@ -58,7 +61,7 @@ func (x *exchange) sendScripted() error {
 	r := &x.script.response
 	body := r.Body
 	x.varies = x.snap.compression.may(x.status, *r.Header)
-	if x.varies && !bodiless(x.status) && len(body) >= minCompressed && x.req.Minor == 1 && string(x.req.Method) != "HEAD" && acceptsGzip(x.req.Header) {
+	if x.varies && !bodiless(x.status) && len(body) >= minCompressed && x.req.Minor == 1 && string(x.req.Method) != "HEAD" && acceptsGzip(x.req.Header) && x.mayEncode() {
 		return x.sendCompressed(body)
 	}
 	out := x.appendScriptedHead(x.out[:0])
@@ -93,7 +96,6 @@ func (x *exchange) sendScripted() error {
 
 // sendCompressed sends a response with its body in memory, compressed.
 func (x *exchange) sendCompressed(body []byte) error {
-	x.compressing = true
 	x.beginStream()
 	defer func() { x.out = x.pump.out[:0] }()
 	encoder := acquireEncoder(x.snap.compression.level, &x.pump)

@@ -24,6 +24,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -50,6 +51,7 @@ type Server struct {
 	wakeful  atomic.Int64  // nanoseconds of wakeShare; tests change it
 	counters serverCounters
 	unrouted Stats
+	memory   memory.Process // what all requests and connections hold
 	health   atomic.Pointer[HealthAnswer]
 
 	scripts scriptsOptions
@@ -57,6 +59,8 @@ type Server struct {
 
 	statsMu sync.Mutex
 	stats   map[string]*Stats // by tenant; guarded by statsMu
+
+	available int64 // what the process may use, in bytes; 0 is not known
 
 	reloadMu sync.Mutex
 	lastLoad atomic.Pointer[ReloadResult]
@@ -70,6 +74,9 @@ type Options struct {
 	Config *Config
 	// Log receives the gateway's own events.
 	Log zerolog.Logger
+	// Memory is how many bytes the process may use, of which server.max_memory is
+	// a share unless it is set; 0 is not known, and then there is no ceiling.
+	Memory int64
 	// Clock is the time that scripts see; nil is the system's.
 	Clock modules.Clock
 	// Env returns environment variables for scripts; nil is os.LookupEnv.
@@ -84,9 +91,10 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config,
 		sweeper: socket.NewSweeper(), access: newAccessLog(), stats: map[string]*Stats{}, stores: map[string]*store.Memory{},
-		scripts: newScriptsOptions(&o),
+		scripts: newScriptsOptions(&o), available: o.Memory,
 	}
 	s.wakeful.Store(wakeShare)
+	s.unrouted.Memory.Open(&s.memory)
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper})
 	snap, err := s.build(o.Config)
 	if err != nil {
@@ -284,6 +292,7 @@ func (s *Server) statsOf(tenant string) *Stats {
 	defer s.statsMu.Unlock()
 	if s.stats[tenant] == nil {
 		s.stats[tenant] = &Stats{}
+		s.stats[tenant].Memory.Open(&s.memory)
 	}
 	return s.stats[tenant]
 }

@@ -49,6 +49,7 @@ func (c *client) patience(l *limits) (nanoseconds int64, sleepy bool) {
 func (c *client) doze() {
 	c.Sock.SetReadExpiry(0) // oversleep watches the idle time
 	c.head = nil
+	c.rebase(sleepSize)
 	c.state.Store(clientDozing)
 }
 
@@ -70,6 +71,7 @@ func (c *client) Wake() {
 // rise is for the one who has ended the sleep.
 func (c *client) rise() {
 	c.woken = true
+	c.rebase(awakeSize)
 	go func() { _ = c.server.fast.ServeConn(c) }() // ends with the connection, or its next sleep
 }
 

@@ -3,6 +3,8 @@ package proxy
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 )
 
 // HistogramBounds are the upper bounds of the duration histograms' buckets,
@@ -48,6 +50,9 @@ type Stats struct {
 	BytesIn, BytesOut atomic.Int64
 	// Retries counts second attempts.
 	Retries atomic.Uint64
+	// Memory is what requests hold now; of those that reached no tenant, with
+	// the connections themselves.
+	Memory memory.Account
 	// Duration is of whole requests, Upstream until the response head.
 	Duration, Upstream Histogram
 }

@@ -56,6 +56,9 @@ func (x *exchange) checkUpgrade() error {
 // tunnel passes the 101 on and then bytes both ways, until both sides have
 // ended or nothing moves for the tenant's idle time-out.
 func (x *exchange) tunnel() error {
+	if err := x.hold(tunnelSize); err != nil {
+		return err
+	}
 	r := &x.call.Response
 	x.status, x.begun, x.tunnelled = 101, true, true
 	out := appendStatusLine(x.out[:0], r.Status, r.Reason)

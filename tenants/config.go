@@ -67,6 +67,13 @@ type Config struct {
 	// Limits on the connections to each target.
 	Connections upstream.ConnectionsConfig `yaml:"connections"`
 
+	// Memory that the tenant's requests in flight may hold outside of its
+	// scripts: bodies as they arrive, responses until they are sent, buffers.
+	// Beyond, requests get 503 script_memory; large bodies are passed on through
+	// smaller buffers, and responses are not compressed. 0 is a quarter of
+	// server.max_memory. Default: 0.
+	MaxClientMemory settings.Size `yaml:"max_client_memory"`
+
 	// Whether path_prefix is cut off the path before a request is sent on: with
 	// the prefix /api, the target of /api/users gets /users, and that of /api
 	// gets /. Default: false, the target gets the whole path.

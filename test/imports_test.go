@@ -21,6 +21,7 @@ var importRules = map[string][]string{
 	"proxy/http1":     {},
 	"proxy/socket":    {},
 	"proxy/settings":  {},
+	"proxy/memory":    {},
 	"tenants":         {"tenants/*", "lua", "upstream", "proxy/settings"},
 	"tenants/policy":  {},
 	"tenants/store":   {},

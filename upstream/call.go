@@ -47,12 +47,13 @@ type Call struct {
 	Request    Request
 	Payload    []byte // all of a body that is not streamed
 	Timeouts   Timeouts
-	Start      int64   // when the call begins (socket.Nanotime); 0 is at Do
-	Expiry     int64   // socket.Nanotime at which the whole request ends; 0 is never
-	HEAD       bool    // the method is HEAD
-	Idempotent bool    // RFC 9110 §9.2.2
-	Only       *Target // the one to use, if not nil
-	Streaming  bool    // the body is streamed by Request.Upload, so it can't be sent twice
+	Start      int64           // when the call begins (socket.Nanotime); 0 is at Do
+	Expiry     int64           // socket.Nanotime at which the whole request ends; 0 is never
+	HEAD       bool            // the method is HEAD
+	Idempotent bool            // RFC 9110 §9.2.2
+	Only       *Target         // the one to use, if not nil
+	Allowance  http1.Allowance // of the large buffers that a response is read through; nil grants all
+	Streaming  bool            // the body is streamed by Request.Upload, so it can't be sent twice
 
 	// Filled in by Do, also when it fails.
 	Target      *Target
@@ -82,7 +83,7 @@ type Timeouts struct {
 // Reset makes c ready for another request and keeps its memory.
 func (c *Call) Reset() {
 	c.Request, c.Payload, c.Timeouts, c.Start, c.Expiry, c.now = nil, nil, Timeouts{}, 0, 0, 0
-	c.HEAD, c.Idempotent, c.Streaming, c.Only = false, false, false, nil
+	c.HEAD, c.Idempotent, c.Streaming, c.Only, c.Allowance = false, false, false, nil, nil
 	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime, c.HeadAt = nil, 0, 0, 0, 0
 	c.Conn, c.conn, c.aborted = nil, nil, nil
 	c.Response.Reset()
@@ -232,6 +233,7 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 	if !conn.used {
 		c.ConnectTime = conn.connectTime
 	}
+	conn.Reader.Allowance = c.Allowance
 	if err := c.attach(conn); err != nil {
 		conn.release(true) // untouched
 		return nil, c.fail(Aborted, err)
@@ -330,6 +332,9 @@ func (c *Call) End(reusable bool) {
 		r.Framing != http1.UntilClose && conn.Reader.Buffered() == 0 && conn.Sock.Aborted() == nil)
 	c.Target.End()
 }
+
+// HeadSize returns the length of the response's head.
+func (c *Call) HeadSize() int { return len(c.head) }
 
 // Abort gives the call up, from any goroutine: what is parked on its
 // connection ends with cause.

@@ -111,6 +111,7 @@ func (c *Conn) release(reusable bool) {
 	c.Sock.SetReadExpiry(0)
 	c.Sock.SetWriteExpiry(0)
 	c.Reader.Release()
+	c.Reader.Allowance = nil
 	c.served = true
 	c.giveBack(reusable)
 }

@@ -290,12 +290,22 @@ func (r *Reader) line(limit int) ([]byte, error) {
 	}
 }
 
-// fillBody reads once into an empty reader, after moving to a large buffer if
-// much is to come.
+// fillBody reads once into an empty reader, into a large buffer if much is to
+// come: then the rest of the body is read through large ones.
 func (r *Reader) fillBody(expected int64) error {
-	if expected > int64(max(SmallBuffer, len(r.buf))) && len(r.buf) < LargeBuffer {
-		r.Release()
-		r.buf = AcquireBuffer(LargeBuffer)
+	usual := int64(SmallBuffer)
+	if r.Acquire != nil {
+		usual = MediumBuffer
+	}
+	if expected > usual && !r.wide {
+		r.wide = true
+		if r.large == nil { // once a connection: few have large bodies
+			r.large, r.giveBack = r.acquireLarge, r.release
+		}
+		if r.lazy == nil && len(r.buf) < LargeBuffer {
+			r.release(r.buf)
+			r.buf, r.r, r.w = nil, 0, 0
+		}
 	}
 	return r.fill()
 }

@@ -53,6 +53,17 @@ func AcquireSmall() []byte { return AcquireBuffer(SmallBuffer) }
 // AcquireMedium is AcquireBuffer for a medium one.
 func AcquireMedium() []byte { return AcquireBuffer(MediumBuffer) }
 
+// ErrNoMemory reports that a reader may not have the buffer that a head or a
+// chunk's line needs.
+var ErrNoMemory = errors.New("no memory is left for what is received")
+
+// Allowance is asked before a large buffer is taken, and told when it is given
+// back. It must be safe for concurrent use.
+type Allowance interface {
+	Acquire(bytes int64) bool
+	Release(bytes int64)
+}
+
 // LazySource is a source that can wait without holding a buffer.
 type LazySource interface {
 	ReadLazily(acquire func() []byte, release func([]byte)) ([]byte, int, error)
@@ -74,12 +85,21 @@ func (e *ErrNothing) Unwrap() error { return e.Err }
 type Reader struct {
 	// Acquire returns the buffer to begin with; nil is AcquireSmall.
 	Acquire func() []byte
+	// Allowance grants large buffers; nil grants all. A body that gets none is
+	// read through a smaller one. It may be changed only while Charged is 0.
+	Allowance Allowance
 
-	src   io.Reader
-	lazy  LazySource // src, if it can
-	buf   []byte
-	r, w  int // buf[r:w] is unread
-	reads int // of the source so far
+	src     io.Reader
+	lazy    LazySource // src, if it can
+	buf     []byte
+	r, w    int   // buf[r:w] is unread
+	charged int64 // of Allowance
+	reads   int   // of the source so far
+	// wide says that a body has asked for large buffers. Then large is
+	// acquireLarge, and giveBack release.
+	wide     bool
+	large    func() []byte
+	giveBack func([]byte)
 	// scanned is how far beyond r the head's line ends have been checked.
 	scanned int
 	// skipEmpty lets one empty line before a head pass.
@@ -96,10 +116,49 @@ func (r *Reader) Reset(src io.Reader) {
 // Release gives the buffer back, with whatever is in it.
 func (r *Reader) Release() {
 	if r.buf != nil {
-		ReleaseBuffer(r.buf)
+		r.release(r.buf)
 	}
-	r.buf, r.r, r.w, r.scanned, r.skipEmpty = nil, 0, 0, 0, false
+	r.buf, r.r, r.w, r.scanned, r.skipEmpty, r.wide = nil, 0, 0, 0, false, false
 }
+
+// release gives a buffer back that was acquired with the charge there is.
+func (r *Reader) release(buf []byte) {
+	if buf != nil {
+		ReleaseBuffer(buf)
+	}
+	if r.charged > 0 {
+		r.Allowance.Release(r.charged)
+		r.charged = 0
+	}
+}
+
+// acquire returns a buffer of that size; one larger than usual is charged, and
+// nil if that isn't allowed. What is charged for the buffer that it is to
+// replace is in was, for the caller to release.
+func (r *Reader) acquire(size int) (buf []byte, was int64) {
+	was = r.charged
+	if r.Allowance != nil {
+		if !r.Allowance.Acquire(int64(size)) {
+			return nil, was
+		}
+		r.charged = int64(size)
+	}
+	if size == LargeBuffer {
+		return AcquireBuffer(size), was
+	}
+	return make([]byte, size), was
+}
+
+// acquireLarge is acquire for an empty reader that is about to wait.
+func (r *Reader) acquireLarge() []byte {
+	if buf, _ := r.acquire(LargeBuffer); buf != nil {
+		return buf
+	}
+	return r.acquireFunc()()
+}
+
+// Charged returns what the buffer is charged.
+func (r *Reader) Charged() int64 { return r.charged }
 
 // Buffered returns the number of unread bytes.
 func (r *Reader) Buffered() int { return r.w - r.r }
@@ -110,12 +169,9 @@ func (r *Reader) Reads() int { return r.reads }
 // Wait returns when at least one byte is buffered. The error of a source that
 // ended before is an *ErrNothing.
 func (r *Reader) Wait() error {
+	r.wide = false
 	if r.r < r.w {
 		return nil
-	}
-	if r.lazy != nil && r.buf != nil { // or an idle connection would keep it
-		ReleaseBuffer(r.buf)
-		r.buf = nil
 	}
 	if err := r.fill(); err != nil {
 		r.Release()
@@ -158,10 +214,8 @@ func (r *Reader) SkipEmptyLine() { r.skipEmpty = true }
 // Adopt takes over a buffer of AcquireBuffer's with n bytes in it; only for an
 // empty reader.
 func (r *Reader) Adopt(buf []byte, n int) {
-	if r.buf != nil {
-		ReleaseBuffer(r.buf)
-	}
-	r.buf, r.r, r.w = buf, 0, n
+	r.Release()
+	r.buf, r.w = buf, n
 }
 
 // scanHead returns the head's length once it is complete, else 0. It checks
@@ -217,9 +271,13 @@ func (r *Reader) more(limit int) error {
 		case r.r > 0:
 			r.compact()
 		case len(r.buf) < LargeBuffer:
-			r.grow(AcquireBuffer(LargeBuffer))
+			if err := r.grow(LargeBuffer); err != nil {
+				return err
+			}
 		case len(r.buf) <= limit:
-			r.grow(make([]byte, 2*len(r.buf)))
+			if err := r.grow(2 * len(r.buf)); err != nil {
+				return err
+			}
 		default:
 			return HeaderTooLarge
 		}
@@ -232,18 +290,34 @@ func (r *Reader) compact() {
 	r.r = 0
 }
 
-func (r *Reader) grow(buf []byte) {
+func (r *Reader) grow(size int) error {
+	buf, was := r.acquire(size)
+	if buf == nil {
+		return ErrNoMemory
+	}
 	n := copy(buf, r.buf[r.r:r.w])
 	ReleaseBuffer(r.buf)
+	if was > 0 {
+		r.Allowance.Release(was)
+	}
 	r.buf, r.r, r.w = buf, 0, n
+	return nil
 }
 
 // fill reads once. An empty reader whose source can wait without a buffer
-// does.
+// does, or everyone who is slow would keep one.
 func (r *Reader) fill() error {
 	r.reads++
-	if r.buf == nil && r.lazy != nil {
-		buf, n, err := r.lazy.ReadLazily(r.acquireFunc(), ReleaseBuffer)
+	acquire, giveBack := r.acquireFunc(), ReleaseBuffer
+	if r.wide {
+		acquire, giveBack = r.large, r.giveBack
+	}
+	if r.r == r.w && r.lazy != nil {
+		if r.buf != nil {
+			r.release(r.buf)
+			r.buf, r.r, r.w = nil, 0, 0
+		}
+		buf, n, err := r.lazy.ReadLazily(acquire, giveBack)
 		if err != nil {
 			return err
 		}
@@ -251,7 +325,7 @@ func (r *Reader) fill() error {
 		return nil
 	}
 	if r.buf == nil {
-		r.buf = r.acquireFunc()()
+		r.buf = acquire()
 	}
 	if r.r == r.w {
 		r.r, r.w = 0, 0

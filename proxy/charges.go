@@ -1,0 +1,164 @@
+package proxy
+
+import (
+	"fmt"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+)
+
+// What connections and requests hold besides buffers that grow, in bytes, as
+// measured. Whatever else depends on a client, a target or a script is charged
+// where it is allocated: see exchange.hold.
+const (
+	// sleepSize is a connection that sleeps, and awakeSize one with a goroutine.
+	sleepSize = 2 << 10
+	awakeSize = 8 << 10
+	// secureSize is the state of TLS, with the record that is being read.
+	secureSize = 40 << 10
+	// exchangeSize is a request: its exchange with scratch memory, a growing
+	// stack, small and medium buffers. scriptSize is what scripts add to that: a
+	// Lua thread, a deeper stack, and a response of at most keepBody.
+	exchangeSize = 16 << 10
+	scriptSize   = 24 << 10
+	keepBody     = 16 << 10
+	// uploadSize and tunnelSize are another goroutine with its buffer.
+	uploadSize = 12 << 10
+	tunnelSize = 16 << 10
+	// encoderSize is gzip's at the level that takes most.
+	encoderSize = 1400 << 10
+	// largeHead is from where a head is charged by its length, with what is made
+	// of it: a copy, its fields, the path in another form, the head to send on.
+	largeHead  = 4 << 10
+	headCopies = 5
+)
+
+// enter charges the request to its tenant.
+func (x *exchange) enter() error {
+	account := &x.tenant.stats.Memory
+	size := int64(exchangeSize)
+	if x.tenant.scripts != nil {
+		size += scriptSize
+	}
+	if account.Shedding() && (x.tenant.scripts != nil || x.req.Framing != http1.NoBody) || !x.memory.Move(account, size) {
+		return x.outOfMemory()
+	}
+	return nil
+}
+
+// hold charges what the request is about to allocate; it has gone when the
+// request ends, or by release before.
+func (x *exchange) hold(bytes int64) error {
+	if !x.memory.Acquire(bytes) {
+		return x.outOfMemory()
+	}
+	return nil
+}
+
+// outOfMemory refuses what would take the tenant beyond what it may hold.
+func (x *exchange) outOfMemory() error {
+	if x.tenant == nil {
+		return faultMemory
+	}
+	account := &x.tenant.stats.Memory
+	switch {
+	case account.Shedding():
+		x.cause = fmt.Errorf("the gateway has too little memory, and tenant %q holds most of it", x.tenant.name)
+	case !account.Allows(exchangeSize):
+		x.cause = fmt.Errorf("the requests of tenant %q hold max_client_memory, %d bytes", x.tenant.name, account.Limit())
+	default:
+		x.cause = fmt.Errorf("requests hold server.max_memory, %d bytes, and tenant %q has no more than its part", x.server.memory.Ceiling(), x.tenant.name)
+	}
+	return faultMemory
+}
+
+// holdHead charges a large head with what is made of it.
+func (x *exchange) holdHead(length int) error {
+	if length <= largeHead {
+		return nil
+	}
+	return x.hold(int64(headCopies * length))
+}
+
+// holdScripted charges what scripts have left to be sent: until now it was
+// charged to their run.
+func (x *exchange) holdScripted() error {
+	x.dropBody()
+	size := int64(cap(x.script.response.Body))
+	if size <= keepBody {
+		size = 0
+	}
+	charged := x.script.charged
+	x.script.charged = size
+	if size <= charged {
+		x.memory.Release(charged - size)
+		return nil
+	}
+	return x.hold(size - charged)
+}
+
+// dropBody forgets the request's body, once nobody can ask for it any more.
+func (x *exchange) dropBody() {
+	s := &x.script
+	if s.took > 0 {
+		x.memory.Release(s.took)
+	}
+	s.body, s.read, s.took, s.request.Body, x.call.Payload = nil, false, 0, nil, nil
+	x.releaseBuffered()
+}
+
+func (x *exchange) releaseBuffered() {
+	if x.buffered == nil {
+		return
+	}
+	if cap(x.buffered) > http1.SmallBuffer {
+		x.memory.Release(int64(cap(x.buffered)))
+	}
+	http1.ReleaseBuffer(x.buffered)
+	x.buffered = nil
+}
+
+// rebase says what the connection itself holds from now on; once it has ended,
+// it holds nothing.
+func (c *client) rebase(size int64) {
+	if c.Secure {
+		size += secureSize
+	}
+	for {
+		before := c.base.Load()
+		if before == 0 {
+			return
+		}
+		if c.base.CompareAndSwap(before, size) {
+			c.server.unrouted.Memory.Hold(size - before)
+			return
+		}
+	}
+}
+
+// mayAccept reports whether there is memory for one more connection.
+func (s *Server) mayAccept() bool { return s.unrouted.Memory.Allows(awakeSize) }
+
+const (
+	// ceilingShare, in eighths, of the memory that the process may use is for what
+	// is held; garbage and the collector need the rest.
+	ceilingShare = 5
+	// tenantShare of the ceiling is what one tenant's requests may hold.
+	tenantShare = 4
+)
+
+// limitMemory sets the limits of a snapshot.
+func (s *Server) limitMemory(snap *snapshot) {
+	ceiling := snap.config.Server.MaxMemory.Int64()
+	if ceiling == 0 {
+		ceiling = s.available / 8 * ceilingShare
+	}
+	s.memory.SetCeiling(ceiling)
+	s.unrouted.Memory.SetLimit(ceiling / tenantShare)
+	for _, t := range snap.tenants {
+		limit := t.config.MaxClientMemory.Int64()
+		if limit == 0 {
+			limit = ceiling / tenantShare
+		}
+		t.stats.Memory.SetLimit(limit)
+	}
+}
