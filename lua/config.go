@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"cmp"
 	_ "embed" // for Source
 	"net/netip"
 	"time"
@@ -24,6 +25,12 @@ type Config struct {
 	// How long one request may keep a VM busy; waiting (next, the HTTP client,
 	// sleep) doesn't count. Beyond, 500. Default: 100ms.
 	Timeout settings.Duration `yaml:"timeout"`
+
+	// How long loading the scripts may take, reading, compiling and waiting (for
+	// the HTTP client, say) included. Beyond, the tenant's new scripts are given
+	// up, as when they are broken. It is the longest time by which one tenant can
+	// delay a start or a reload. Default: 5s.
+	LoadTimeout settings.Duration `yaml:"load_timeout"`
 
 	// How long a request may take from its first script to its last, waiting
 	// included. 0 is no limit, for scripts that stream events. Default: 60s.
@@ -107,11 +114,16 @@ const (
 	OnErrorContinue = "continue"
 )
 
+const defaultLoadTimeout = 5 * time.Second
+
+func (c *Config) loadTimeout() time.Duration { return cmp.Or(c.LoadTimeout.Std(), defaultLoadTimeout) }
+
 // DefaultConfig returns the section's defaults.
 func DefaultConfig() Config {
 	return Config{
 		MaxInstructions: 10_000_000,
 		Timeout:         settings.Duration(100 * time.Millisecond),
+		LoadTimeout:     settings.Duration(defaultLoadTimeout),
 		TotalTimeout:    settings.Duration(time.Minute),
 		MaxMemory:       64 << 20,
 		MaxVMMemory:     64 << 20,
@@ -155,6 +167,9 @@ func (c *Config) Check(r settings.Reporter) {
 	}
 	if c.TotalTimeout != 0 && c.TotalTimeout < c.Timeout {
 		r.Errorf(&c.TotalTimeout, "lua.total_timeout is %v, expected 0 or at least lua.timeout, which is %v", c.TotalTimeout, c.Timeout)
+	}
+	if c.LoadTimeout.Std() < 10*time.Millisecond || c.LoadTimeout.Std() > time.Minute {
+		r.Errorf(&c.LoadTimeout, "lua.load_timeout is %v, expected 10ms to 1m", c.LoadTimeout)
 	}
 	if c.HTTP.Timeout.Std() <= 0 {
 		r.Errorf(&c.HTTP.Timeout, "lua.http.timeout is %v, expected more than 0", c.HTTP.Timeout)

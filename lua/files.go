@@ -1,19 +1,16 @@
 package lua
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 )
 
 // maxFile bounds a script file, in bytes.
@@ -28,11 +25,15 @@ type file struct {
 
 // Cache keeps scripts as they were read and compiled, so that VMs, tenants and
 // generations share them. In one generation a file is looked at once, whoever
-// asks for it, and it is read again only where it may have changed.
+// asks for it, and it is read again only where it may have changed. Nobody
+// waits for another generation's looks: a file of which one never ends is
+// looked at anew in the next.
 type Cache struct {
 	mu         sync.Mutex
 	generation uint64              // guarded by mu, as are those below
+	owners     *files.Owners       // the tenants of this generation
 	entries    map[cacheKey]*entry // by file
+	running    map[any]int         // loads by tenant, and looks by file, that have not ended
 }
 
 type cacheKey struct {
@@ -40,76 +41,138 @@ type cacheKey struct {
 	cover     bool
 }
 
-// entry is one file.
+// entry is what one generation has found of a file.
 type entry struct {
-	used uint64 // the last generation that asked for it; guarded by Cache.mu
-
-	mu     sync.Mutex
-	looked uint64 // the last generation that looked at it; guarded by mu, as are those below
-	stamp  stamp
-	file   *file // nil with err
-	err    error
+	generation uint64
+	done       chan struct{} // closed when the look has ended; what is below is fixed then
+	stamp      files.Stamp
+	file       *file // nil with err
+	err        error
 }
 
 // NewCache returns an empty cache.
-func NewCache() *Cache { return &Cache{generation: 1, entries: map[cacheKey]*entry{}} }
+func NewCache() *Cache {
+	return &Cache{generation: 1, entries: map[cacheKey]*entry{}, running: map[any]int{}}
+}
 
-// Begin starts a generation: files are looked at again, each once.
-func (c *Cache) Begin() {
+// Begin starts a generation: files are looked at again, each once. Its tenants
+// are those whose directories no link may lead into.
+func (c *Cache) Begin(tenants []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.generation++
+	c.owners = files.NewOwners(tenants)
 }
 
-// Sweep drops the files that nobody has asked for since Begin.
+// Sweep drops the files that nobody has asked for since Begin, and those of
+// which the look has not ended.
 func (c *Cache) Sweep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for key, e := range c.entries {
-		if e.used != c.generation {
+		if e.generation != c.generation || !e.ended() {
 			delete(c.entries, key)
 		}
 	}
 }
 
 // Check reads and compiles the file that a name of the configuration stands
-// for, without running it.
-func (c *Cache) Check(dir, name string) error {
+// for, without running it, until ctx is done.
+func (c *Cache) Check(ctx context.Context, dir, name string) error {
 	name, err := ScriptName(name)
 	if err != nil {
 		return err
 	}
-	_, err = c.load(dir, name, false)
+	_, err = c.load(ctx, dir, name, false)
 	return err
 }
 
-// load returns a script of the directory, read and compiled.
-func (c *Cache) load(dir, name string, cover bool) (*file, error) {
-	key := cacheKey{dir, name, cover}
+// load returns a script of the directory, read and compiled. It returns when
+// ctx is done, whatever becomes of the look.
+func (c *Cache) load(ctx context.Context, dir, name string, cover bool) (*file, error) {
+	e := c.entry(cacheKey{dir, name, cover})
+	select {
+	case <-e.done:
+		return e.file, e.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("script %q: reading and compiling it took too long: %w", name, context.Cause(ctx))
+	}
+}
+
+// entry returns this generation's look at a file, which it begins if need be.
+func (c *Cache) entry(key cacheKey) *entry {
 	c.mu.Lock()
-	e := c.entries[key]
-	if e == nil {
-		e = &entry{}
-		c.entries[key] = e
+	defer c.mu.Unlock()
+	before := c.entries[key]
+	if before != nil && before.generation == c.generation {
+		return before
 	}
-	generation := c.generation
-	e.used = generation
-	c.mu.Unlock()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.looked != generation {
-		e.look(key)
-		e.looked = generation
+	e := &entry{generation: c.generation, done: make(chan struct{})}
+	c.entries[key] = e
+	if !c.beginLocked(key) {
+		e.err = fmt.Errorf("script %q: it has been read and compiled %d times without an end", key.name, maxRunning)
+		close(e.done)
+		return e
 	}
-	return e.file, e.err
+	if before != nil && before.ended() {
+		e.stamp, e.file = before.stamp, before.file
+	}
+	dir := files.Dir{Path: key.dir, Owners: c.owners}
+	go func() { // it ends when reading and compiling do; nobody waits for that but for as long as they want
+		defer c.end(key)
+		defer close(e.done)
+		defer func() {
+			if cause := recover(); cause != nil {
+				e.file, e.err = nil, fmt.Errorf("BUG: compiling %q has panicked: %v", key.name, cause)
+			}
+		}()
+		e.look(dir, key)
+	}()
+	return e
+}
+
+// maxRunning bounds what is given up and goes on all the same, of one tenant
+// and of one file: a system call that hangs, at worst.
+const maxRunning = 8
+
+// begin counts what ends with end, unless there are too many of it already.
+func (c *Cache) begin(what any) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.beginLocked(what)
+}
+
+func (c *Cache) beginLocked(what any) bool {
+	if c.running[what] >= maxRunning {
+		return false
+	}
+	c.running[what]++
+	return true
+}
+
+func (c *Cache) end(what any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running[what]--; c.running[what] == 0 {
+		delete(c.running, what)
+	}
+}
+
+func (e *entry) ended() bool {
+	select {
+	case <-e.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // look reads and compiles the file if it may have changed.
-func (e *entry) look(key cacheKey) {
-	if e.file != nil && e.stamp.holds(filepath.Join(key.dir, filepath.FromSlash(key.name))) {
+func (e *entry) look(dir files.Dir, key cacheKey) {
+	if e.file != nil && e.stamp.Holds(key.dir, key.name) {
 		return
 	}
-	source, stamp, err := read(key.dir, key.name)
+	source, stamp, err := read(dir, key.name)
 	if err != nil {
 		e.file, e.err = nil, err
 		return
@@ -125,62 +188,13 @@ func (e *entry) look(key cacheKey) {
 	e.file, e.err = f, err
 }
 
-// stamp is what tells without reading whether a file is still the one that was
-// read. The time of its last change of status (ctime), unlike that of its
-// content, can't be set by rsync, tar and the like.
-type stamp struct {
-	device, inode     uint64
-	size              int64
-	modified, changed unix.Timespec
-	settled           bool
-}
-
-// settling is how old a change must be to be sure that another one would get a
-// time of its own: more than the coarsest clock of a file system has (FAT: 2 s).
-const settling = 3 * time.Second
-
-func newStamp(s *unix.Stat_t, now time.Time) stamp {
-	return stamp{
-		device: uint64(s.Dev), inode: s.Ino, size: s.Size, modified: s.Mtim, changed: s.Ctim, //nolint:unconvert // int32 on macOS; an identity, not a number
-		settled: now.Sub(time.Unix(s.Ctim.Unix())) > settling,
-	}
-}
-
-// holds reports whether the file at path is certainly the one that was read.
-func (s *stamp) holds(path string) bool {
-	var now unix.Stat_t
-	if !s.settled || unix.Stat(path, &now) != nil {
-		return false
-	}
-	fresh := newStamp(&now, time.Time{})
-	fresh.settled = true
-	return fresh == *s
-}
-
-// read returns the content of a file below dir; symbolic links can't lead
-// outside of it.
-func read(dir, name string) ([]byte, stamp, error) {
-	f, err := os.OpenInRoot(dir, filepath.FromSlash(name))
+// read returns the content of a script.
+func read(dir files.Dir, name string) ([]byte, files.Stamp, error) {
+	source, stamp, err := dir.Read(name, maxFile)
 	if err != nil {
-		return nil, stamp{}, fmt.Errorf("cannot open script %q: %w", name, err)
+		return nil, stamp, fmt.Errorf("cannot open script %q: %w", name, err)
 	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return nil, stamp{}, fmt.Errorf("script %q is not a regular file", name)
-	}
-	var read stamp // taken before the content: what is written meanwhile shows
-	if status := new(unix.Stat_t); unix.Fstat(int(f.Fd()), status) == nil {
-		read = newStamp(status, time.Now())
-	}
-	source, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, stamp{}, fmt.Errorf("cannot read script %q: %w", name, err)
-	}
-	if len(source) > maxFile {
-		return nil, stamp{}, fmt.Errorf("script %q is too large, expected at most %d bytes", name, maxFile)
-	}
-	return source, read, nil
+	return source, stamp, nil
 }
 
 // ScriptName turns a name of the configuration into that of a file below the

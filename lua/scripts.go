@@ -2,6 +2,7 @@ package lua
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -9,9 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -38,6 +37,9 @@ type Options struct {
 	// without requests take little memory. The first request then waits for a
 	// VM, about a millisecond.
 	Lazy bool
+	// Waiting, if not nil, is called when loading begins to wait for something,
+	// and its result when that is over.
+	Waiting func() (end func())
 	// Shards is how many VMs there may be; 0 is one for each processor.
 	Shards int
 	// Cover, if not nil, is called before each statement that runs.
@@ -47,12 +49,12 @@ type Options struct {
 // Scripts are the scripts of one tenant, loaded. Its methods may be called by
 // many goroutines at once.
 type Scripts struct {
-	options    Options
-	tenant     *modules.Tenant
-	limits     vm.Limits
-	loadLimits vm.Limits
-	turns      *vm.Turns
-	ledger     *vm.Ledger
+	options Options
+	tenant  *modules.Tenant
+	limits  vm.Limits
+	turns   *vm.Turns
+	ledger  *vm.Ledger
+	loading *loading // until the scripts are accepted
 
 	names   []string // of the scripts' files
 	scripts map[string]*script
@@ -61,9 +63,7 @@ type Scripts struct {
 	sealed  bool             // files is complete
 
 	shards []atomic.Pointer[shard]
-	making sync.Mutex
-	grown  sync.WaitGroup
-	closed atomic.Bool
+	maker  maker
 	queued atomic.Int32 // requests that wait for the first VM
 
 	warnings warnings
@@ -75,6 +75,9 @@ type Scripts struct {
 // Stats counts what became of requests.
 type Stats struct {
 	Runs, Failures, Exhausted, Quarantined, Recycled atomic.Uint64
+	// LoadFailures are VMs that could not be made of scripts that had been
+	// accepted.
+	LoadFailures atomic.Uint64
 }
 
 // Broken is a script that can't be loaded. Its message begins with file and
@@ -104,13 +107,19 @@ func (list BrokenScripts) Error() string {
 // where it is named first. The error is of the type BrokenScripts: all that
 // can't be read or compiled, or else what is wrong with the declarations until
 // the first script that fails when it runs: those after it may need what it has
-// not defined.
+// not defined. It returns when lua.load_timeout is used up, whatever the scripts
+// do.
 func Load(o Options) (*Scripts, error) {
 	if o.Shards == 0 {
 		o.Shards = runtime.GOMAXPROCS(0)
 	}
+	return load(&o, loadScripts, (*Scripts).Close)
+}
+
+func loadScripts(l *loading) (*Scripts, error) {
+	o := *l.options
 	s := &Scripts{
-		options: o, scripts: map[string]*script{}, files: map[string]*file{},
+		options: o, loading: l, scripts: map[string]*script{}, files: map[string]*file{},
 		turns: vm.NewTurns(max(1, o.Shards/2), maxLong), ledger: vm.NewLedger(o.Config.MaxVMMemory.Int64(), o.Config.MaxMemoryRate.Int64()), shards: make([]atomic.Pointer[shard], o.Shards),
 	}
 	c := &o.Config
@@ -118,10 +127,6 @@ func Load(o Options) (*Scripts, error) {
 		Instructions: c.MaxInstructions, Memory: c.MaxMemory.Int64(), Timeout: c.Timeout.Std(),
 		TotalTimeout: c.TotalTimeout.Std(), Coroutines: c.MaxCoroutines,
 	}
-	s.loadLimits = s.limits
-	s.loadLimits.Instructions = max(s.limits.Instructions, minLoadInstructions)
-	s.loadLimits.Timeout = max(s.limits.Timeout, loadTimeout)
-	s.loadLimits.TotalTimeout = loadTotalTimeout
 	s.tenant = &modules.Tenant{
 		Name: o.Tenant, Log: o.Log, Clock: o.Clock, Random: o.Random, Store: o.Store, Env: s.env,
 		HTTP: modules.NewClient(modules.ClientConfig{
@@ -135,12 +140,12 @@ func Load(o Options) (*Scripts, error) {
 	if broken := s.read(); broken != nil {
 		return nil, broken
 	}
-	first, err := s.newShard()
+	first, err := s.newShard(l)
 	if err != nil {
 		s.tenant.HTTP.Close()
 		return nil, err
 	}
-	s.sealed = true
+	s.sealed, s.loading = true, nil
 	s.warnings = s.findWarnings(first)
 	if !o.Lazy {
 		s.shards[0].Store(first)
@@ -156,6 +161,7 @@ func (s *Scripts) read() (broken BrokenScripts) {
 	for _, named := range s.options.Scripts {
 		name, err := ScriptName(named)
 		if err == nil && s.scripts[name] == nil {
+			s.loading.script.Store(&name)
 			_, err = s.file(name)
 			s.names = append(s.names, name)
 			s.scripts[name] = &script{name: name}
@@ -184,13 +190,6 @@ func (s *Scripts) broken(errs []error) (list BrokenScripts) {
 	return list
 }
 
-// Loading has limits of its own: it is the operator who waits for it.
-const (
-	minLoadInstructions = 50_000_000
-	loadTimeout         = 2 * time.Second
-	loadTotalTimeout    = 10 * time.Second
-)
-
 func (s *Scripts) env(name string) (string, bool) {
 	if !slices.Contains(s.options.Config.Env, name) || s.options.Env == nil {
 		return "", false
@@ -207,7 +206,7 @@ func (s *Scripts) file(name string) (*file, error) {
 	if s.sealed {
 		return nil, fmt.Errorf("file %q was not there when the scripts were accepted", name)
 	}
-	f, err := s.options.Cache.load(s.options.Dir, name, s.options.Cover != nil)
+	f, err := s.options.Cache.load(s.loading.ctx, s.options.Dir, name, s.options.Cover != nil)
 	if err != nil {
 		s.missing = append(s.missing, name)
 		return nil, err
@@ -219,18 +218,20 @@ func (s *Scripts) file(name string) (*file, error) {
 // Current reports whether loading with these options again would give the
 // same scripts.
 func (s *Scripts) Current(o *Options) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), o.Config.loadTimeout())
+	defer cancel()
 	have := &s.options
 	if have.Tenant != o.Tenant || have.Dir != o.Dir || !slices.Equal(have.Scripts, o.Scripts) || !reflect.DeepEqual(have.Config, o.Config) {
 		return false
 	}
 	for name, f := range s.files {
-		fresh, err := o.Cache.load(o.Dir, name, o.Cover != nil)
+		fresh, err := o.Cache.load(ctx, o.Dir, name, o.Cover != nil)
 		if err != nil || fresh.sum != f.sum {
 			return false
 		}
 	}
 	for _, name := range s.missing {
-		if _, err := o.Cache.load(o.Dir, name, o.Cover != nil); err == nil {
+		if _, err := o.Cache.load(ctx, o.Dir, name, o.Cover != nil); err == nil {
 			return false
 		}
 	}
@@ -246,10 +247,9 @@ func (s *Scripts) Release() {
 
 // Close frees what the scripts hold besides memory. Requests in flight go on.
 func (s *Scripts) Close() {
-	s.making.Lock() // no grow is between its look at closed and its Add
-	s.closed.Store(true)
-	s.making.Unlock()
-	s.grown.Wait()
+	s.maker.mu.Lock()
+	s.maker.closed = true
+	s.maker.mu.Unlock()
 	s.tenant.HTTP.Close()
 }
 
@@ -306,67 +306,4 @@ func (s *Scripts) pick(hint uint64) (*shard, error) {
 		return s.first()
 	}
 	return made, nil
-}
-
-// first makes a VM where there is none any more.
-func (s *Scripts) first() (*shard, error) {
-	if int(s.queued.Add(1)) > s.options.Config.MaxWaiting {
-		s.queued.Add(-1)
-		return nil, ErrBusy
-	}
-	defer s.queued.Add(-1)
-	sh, err := s.makeFirst()
-	if err != nil {
-		failed := &Error{At: s.options.Clock.Now(), Kind: KindLoad, Message: err.Error()}
-		s.record(failed)
-		return nil, failed
-	}
-	sh.lock.Lock()
-	return sh, nil
-}
-
-func (s *Scripts) makeFirst() (*shard, error) {
-	s.making.Lock()
-	defer s.making.Unlock()
-	if sh := s.shards[0].Load(); sh != nil {
-		return sh, nil
-	}
-	sh, err := s.newShard()
-	if err == nil {
-		s.shards[0].Store(sh)
-	}
-	return sh, err
-}
-
-// grow makes one more VM, beside the requests.
-func (s *Scripts) grow() {
-	if !s.making.TryLock() {
-		return
-	}
-	if s.closed.Load() {
-		s.making.Unlock()
-		return
-	}
-	s.grown.Add(1)
-	go func() {
-		defer s.grown.Done()
-		defer s.making.Unlock()
-		defer func() {
-			if cause := recover(); cause != nil {
-				s.record(&Error{At: s.options.Clock.Now(), Kind: KindLoad, Message: fmt.Sprintf("BUG: loading panicked: %v", cause)})
-			}
-		}()
-		for i := range s.shards {
-			if s.shards[i].Load() != nil {
-				continue
-			}
-			sh, err := s.newShard()
-			if err != nil {
-				s.record(&Error{At: s.options.Clock.Now(), Kind: KindLoad, Message: err.Error()})
-				return
-			}
-			s.shards[i].Store(sh)
-			return
-		}
-	}()
 }

@@ -46,7 +46,7 @@ var vmOptions = glua.Options{
 
 // newShard makes a VM and loads the tenant's scripts into it. The error is of
 // the type BrokenScripts.
-func (s *Scripts) newShard() (*shard, error) {
+func (s *Scripts) newShard(l *loading) (*shard, error) {
 	main := glua.NewState(vmOptions)
 	sh := &shard{
 		owner: s, main: main, lock: vm.NewLock(main, s.ledger, s.turns),
@@ -55,16 +55,17 @@ func (s *Scripts) newShard() (*shard, error) {
 	}
 	sh.lock.Lock()
 	defer sh.lock.Unlock()
-	if err := sh.load(); err != nil {
+	if err := sh.load(l); err != nil {
 		main.Close()
 		return nil, err
 	}
 	return sh, nil
 }
 
-func (sh *shard) load() error {
-	run := &vm.Run{}
-	run.Begin(background, sh.lock, &sh.owner.loadLimits)
+func (sh *shard) load(l *loading) error {
+	run := &vm.Run{Owner: l}
+	limits := sh.owner.loadLimits()
+	run.Begin(l.ctx, sh.lock, &limits)
 	defer run.End()
 	thread, _ := sh.main.NewThread()
 	thread.SetContext(run)
@@ -72,6 +73,7 @@ func (sh *shard) load() error {
 	sh.openLibraries()
 	var failed error // of the script that ended the loading
 	for _, name := range sh.owner.names {
+		l.script.Store(&name)
 		if failed = sh.runScript(thread, run, name); failed != nil {
 			break
 		}
@@ -109,6 +111,7 @@ func (sh *shard) runScript(thread *glua.LState, run *vm.Run, name string) error 
 		err = failure(err, run.Exhausted())
 		if failed, ok := errors.AsType[*Error](err); ok {
 			sh.owner.explain(failed)
+			failed.Message = named(failed.Message, run.Exhausted())
 		}
 		return &LoadError{Script: name, Err: err}
 	}

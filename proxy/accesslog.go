@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -138,7 +139,7 @@ func openLog(dir string, c *AccessLogConfig, format string) (io.Writer, io.Close
 		file = os.Stderr
 	default:
 		path := filepath.Clean(inDir(dir, c.Output))
-		opened, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640) //nolint:gosec // G302, G304: the operator's file and group
+		opened, err := files.OpenLog(path, true)
 		if err != nil {
 			return nil, nil, fmt.Errorf("cannot open access_log.output: %w", err)
 		}

@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
@@ -160,15 +159,6 @@ func unusedFiles(dir string, all map[string]*lua.Scripts) []string {
 }
 
 // isMeta reports whether a file only describes things to editors.
-func isMeta(path string) bool {
-	file, err := os.Open(filepath.Clean(path))
-	if err != nil {
-		return false
-	}
-	defer func() { _ = file.Close() }()
-	first := make([]byte, len(metaMark))
-	_, err = io.ReadFull(file, first)
-	return err == nil && string(first) == metaMark
-}
+func isMeta(path string) bool { return files.Begins(filepath.Clean(path), metaMark) }
 
 const metaMark = "---@meta"

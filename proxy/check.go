@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"mime"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -238,7 +240,7 @@ func (c *AccessLogConfig) check(dir string, r settings.Reporter) {
 // checkWritable finds out whether a file can be opened for appending, without
 // creating it.
 func checkWritable(path string) error {
-	file, err := os.OpenFile(filepath.Clean(path), os.O_APPEND|os.O_WRONLY, 0)
+	file, err := files.OpenLog(filepath.Clean(path), false)
 	if errors.Is(err, os.ErrNotExist) {
 		_, err = os.Stat(filepath.Dir(path))
 		return err
@@ -283,6 +285,9 @@ func isDirectory(path string) bool {
 	return err == nil && info.IsDir()
 }
 
+// syntaxTimeout bounds checkSyntax.
+const syntaxTimeout = 5 * time.Second
+
 // checkSyntax reports the scripts that can't be read or compiled.
 func (c *Config) checkSyntax(dir string, r settings.Reporter) {
 	scripts := inDir(dir, c.LuaRouting.ScriptsDir)
@@ -290,9 +295,11 @@ func (c *Config) checkSyntax(dir string, r settings.Reporter) {
 		return
 	}
 	cache := lua.NewCache()
+	ctx, cancel := context.WithTimeout(context.Background(), syntaxTimeout)
+	defer cancel()
 	check := func(names []string) {
 		for i := range names {
-			if err := cache.Check(scripts, names[i]); err != nil {
+			if err := cache.Check(ctx, scripts, names[i]); err != nil {
 				r.Errorf(&names[i], "%v", err)
 			}
 		}

@@ -2,11 +2,12 @@ package proxy
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 )
 
@@ -46,17 +47,12 @@ func Parse(file string, src []byte) (*Config, error) {
 }
 
 func readConfig(file string) ([]byte, error) {
-	f, err := os.Open(filepath.Clean(file))
+	src, err := files.Read(filepath.Clean(file), maxConfig)
+	if errors.Is(err, files.ErrTooLarge) {
+		return nil, fmt.Errorf("configuration %q is too large, expected at most %d bytes", file, maxConfig)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the configuration: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	src, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the configuration: %w", err)
-	}
-	if len(src) > maxConfig {
-		return nil, fmt.Errorf("configuration %q is too large, expected at most %d bytes", file, maxConfig)
 	}
 	return src, nil
 }

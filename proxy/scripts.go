@@ -3,12 +3,10 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -68,7 +66,11 @@ func (s *Server) loadScripts(c *Config) (map[string]*lua.Scripts, error) {
 			loads = append(loads, s.newLoad(c, &c.Tenants[i], names))
 		}
 	}
-	s.scripts.cache.Begin()
+	names := make([]string, len(c.Tenants))
+	for i := range c.Tenants {
+		names[i] = c.Tenants[i].Name
+	}
+	s.scripts.cache.Begin(names)
 	s.runLoads(loads)
 	s.scripts.cache.Sweep()
 	broken := brokenScripts{config: c}
@@ -115,35 +117,33 @@ func (s *Server) newLoad(c *Config, t *tenants.Config, names []string) scriptsLo
 }
 
 // runLoads loads on all processors; on half of them while there are requests
-// to serve.
+// to serve. Those that wait for something take none.
 func (s *Server) runLoads(loads []scriptsLoad) {
-	workers := processors()
+	running := processors()
 	if s.current.Load() != nil {
-		workers = (workers + 1) / 2
+		running = (running + 1) / 2
 	}
-	var next atomic.Int64
+	free := newSlots(running)
 	var wait sync.WaitGroup
-	for range min(workers, len(loads)) {
+	for i := range loads {
+		slot := free.acquire()
 		wait.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(loads); i = int(next.Add(1)) - 1 {
-				loads[i].run()
-			}
+			defer slot.release()
+			loads[i].run(slot)
 		})
 	}
 	wait.Wait()
 }
 
-func (l *scriptsLoad) run() {
-	defer func() {
-		if cause := recover(); cause != nil { // one tenant's script must not end the process
-			l.err = fmt.Errorf("BUG: loading has panicked: %v", cause)
-		}
-	}()
+// run ends when the tenant's lua.load_timeout does, whatever the scripts do.
+func (l *scriptsLoad) run(slot *slot) {
 	if l.have != nil && l.have.Current(&l.options) {
 		l.scripts = l.have
 		return
 	}
-	l.scripts, l.err = lua.Load(l.options)
+	options := l.options
+	options.Waiting = slot.wait
+	l.scripts, l.err = lua.Load(options)
 }
 
 // scriptsOf returns the scripts that a tenant has in use.

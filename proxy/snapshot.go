@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -180,10 +181,19 @@ func newLimits(c *Config) *limits {
 	}
 }
 
+// maxPEM bounds a file with a certificate or a key, in bytes.
+const maxPEM = 1 << 20
+
 func loadCertificate(dir string, c *TLSConfig) (*tls.Certificate, error) {
-	certificate, err := tls.LoadX509KeyPair(filepath.Clean(inDir(dir, c.CertFile)), filepath.Clean(inDir(dir, c.KeyFile)))
-	if err != nil {
-		return nil, fmt.Errorf("cannot load cert_file %q with key_file %q: %w", c.CertFile, c.KeyFile, err)
+	chain, err := files.Read(filepath.Clean(inDir(dir, c.CertFile)), maxPEM)
+	if err == nil {
+		var key []byte
+		if key, err = files.Read(filepath.Clean(inDir(dir, c.KeyFile)), maxPEM); err == nil {
+			var certificate tls.Certificate
+			if certificate, err = tls.X509KeyPair(chain, key); err == nil {
+				return &certificate, nil
+			}
+		}
 	}
-	return &certificate, nil
+	return nil, fmt.Errorf("cannot load cert_file %q with key_file %q: %w", c.CertFile, c.KeyFile, err)
 }

@@ -2,15 +2,15 @@ package luatest
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
 	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 )
 
 // file is one file with tests under way. Its fields are guarded by the
@@ -248,17 +248,12 @@ func (f *file) script() string {
 
 // readSource returns the content of a file below dir.
 func readSource(dir, name string) ([]byte, error) {
-	f, err := os.OpenInRoot(dir, filepath.FromSlash(path.Clean(name)))
+	source, _, err := files.Dir{Path: dir}.Read(path.Clean(name), maxSource)
+	if errors.Is(err, files.ErrTooLarge) {
+		return nil, fmt.Errorf("file %q is too large, expected at most %d bytes", name, maxSource)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot open %q: %w", name, err)
-	}
-	defer func() { _ = f.Close() }()
-	source, err := io.ReadAll(io.LimitReader(f, maxSource+1))
-	if err != nil {
-		return nil, fmt.Errorf("cannot read %q: %w", name, err)
-	}
-	if len(source) > maxSource {
-		return nil, fmt.Errorf("file %q is too large, expected at most %d bytes", name, maxSource)
 	}
 	return source, nil
 }
