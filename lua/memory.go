@@ -74,7 +74,7 @@ func (sh *shard) empty(reason vm.Reason, words string) {
 	clear(sh.interned)
 	clear(sh.loaded)
 	sh.held.Store(0)
-	sh.lock.Measured()
+	sh.lock.Measured(0)
 }
 
 // release gives a VM back after a request. One whose globals have grown too
@@ -99,7 +99,7 @@ func (s *Scripts) release(sh *shard) {
 func (s *Scripts) measure(sh *shard, limit int64) bool {
 	held := vm.Live(sh.main, limit, sh.roots())
 	sh.held.Store(held)
-	sh.lock.Measured()
+	sh.lock.Measured(0)
 	return held > limit && s.recycle(sh, fmt.Sprintf("the globals of a VM hold more than lua.max_vm_memory, %d bytes: it is replaced by a fresh one", limit))
 }
 

@@ -125,6 +125,7 @@ func loadScripts(l *loading) (*Scripts, error) {
 	c := &o.Config
 	s.limits = vm.Limits{
 		Instructions: c.MaxInstructions, Memory: c.MaxMemory.Int64(), Timeout: c.Timeout.Std(),
+		String:       max(maxString, c.MaxBody.Int64(), c.HTTP.MaxResponse.Int64()),
 		TotalTimeout: c.TotalTimeout.Std(), Coroutines: c.MaxCoroutines,
 	}
 	s.tenant = &modules.Tenant{
@@ -152,6 +153,11 @@ func loadScripts(l *loading) (*Scripts, error) {
 	}
 	return s, nil
 }
+
+// maxString is how many bytes strings may have that are made by scripts, if no
+// larger ones may come from outside: comparing two of 4 MiB takes 6 ms, during
+// which a run can't be interrupted.
+const maxString = 4 << 20
 
 // maxLong is how many long runs of a tenant may wait for their turn.
 const maxLong = 16

@@ -143,6 +143,7 @@ func cryptoPush(L *glua.LState, b []byte, form string) int {
 // cryptoConvert charges for a conversion of s into a string of size bytes.
 func cryptoConvert(L *glua.LState, s string, size int) {
 	run := vm.RunOf(L)
+	run.CheckString(L, size)
 	run.Charge(L, len(s)+2*size)
 	run.Spend(L, 2+len(s)/8)
 }

@@ -129,7 +129,7 @@ func jsonEncode(L *glua.LState) int {
 	if err := e.encode(value); err != nil {
 		L.RaiseError("%s", err.Error())
 	}
-	e.run.Charge(L, len(e.buf))
+	e.run.ChargeString(L, len(e.buf))
 	L.Push(glua.LString(e.buf))
 	if cap(e.buf) <= 64<<10 {
 		e.state.scratch = e.buf

@@ -52,6 +52,7 @@ func (e *jsonEncoder) step() {
 func (e *jsonEncoder) pay() {
 	n, work := len(e.buf)-e.charged, e.work
 	e.charged, e.work = len(e.buf), 0
+	e.run.CheckString(e.L, len(e.buf))
 	e.run.Charge(e.L, n)
 	e.run.Spend(e.L, n/16+work)
 }

@@ -13,8 +13,6 @@ import (
 
 	"github.com/rs/zerolog"
 	glua "github.com/yuin/gopher-lua"
-
-	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
 // Clock is the time that scripts see.
@@ -94,10 +92,13 @@ func OpenOne(L *glua.LState, t *Tenant, name string) *glua.LTable {
 	return f(L, t)
 }
 
-// checkNumber is L.CheckNumber, which reads long numerals too, counted.
+// checkNumber is L.CheckNumber for numerals of a length that numbers have.
 func checkNumber(L *glua.LState, n int) float64 {
-	if s, ok := L.Get(n).(glua.LString); ok {
-		vm.RunOf(L).Spend(L, len(s)/8)
+	if s, ok := L.Get(n).(glua.LString); ok && len(s) > maxNumeral {
+		L.ArgError(n, "number expected, got a string")
 	}
 	return float64(L.CheckNumber(n))
 }
+
+// maxNumeral bounds the text of a number.
+const maxNumeral = 4 << 10

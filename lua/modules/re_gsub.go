@@ -37,7 +37,7 @@ func reGsub(L *glua.LState, s *reSubject, rest int) int {
 		return 2
 	}
 	out = s.append(out, s.s[begin:])
-	s.run.Charge(L, len(out))
+	s.run.ChargeString(L, len(out))
 	L.Push(glua.LString(out))
 	L.Push(glua.LNumber(count))
 	return 2
@@ -46,6 +46,7 @@ func reGsub(L *glua.LState, s *reSubject, rest int) int {
 // append charges for and appends a piece of a result.
 func (s *reSubject) append(out []byte, piece string) []byte {
 	if need := len(out) + len(piece); need > cap(out) {
+		s.run.CheckString(s.L, need)
 		grow := max(need, 2*cap(out), 64) - len(out)
 		s.run.Charge(s.L, grow)
 		out = slices.Grow(out, grow)

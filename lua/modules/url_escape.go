@@ -69,7 +69,9 @@ func urlEscapePath(L *glua.LState) int { return urlEscapeAs(L, urlPlainPath) }
 func urlEscapeAs(L *glua.LState, class byte) int {
 	s := L.CheckString(1)
 	urlSpend(L, len(s), 6)
-	L.Push(glua.LString(urlKeep(s, class)))
+	escaped := urlKeep(s, class)
+	vm.RunOf(L).CheckString(L, len(escaped))
+	L.Push(glua.LString(escaped))
 	return 1
 }
 
@@ -176,6 +178,7 @@ func urlQueryOf(L *glua.LState, t *glua.LTable) string {
 	run := vm.RunOf(L)
 	t = jsonContent(t)
 	var pairs []string
+	size := 0
 	add := func(name string, v glua.LValue) {
 		switch v.Type() {
 		case glua.LTString, glua.LTNumber, glua.LTBool:
@@ -190,6 +193,8 @@ func urlQueryOf(L *glua.LState, t *glua.LTable) string {
 		run.Charge(L, 6*(len(name)+len(value))+100)
 		run.Spend(L, 20+(len(name)+len(value))/4)
 		pairs = append(pairs, name+"="+urlKeep(value, urlUnreserved))
+		size += len(pairs[len(pairs)-1]) + 1
+		run.CheckString(L, size)
 	}
 	for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
 		if k.Type() != glua.LTString && k.Type() != glua.LTNumber {

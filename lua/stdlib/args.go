@@ -72,8 +72,12 @@ func toNumber(L *glua.LState, v glua.LValue) (glua.LNumber, bool) {
 	case glua.LNumber:
 		return v, true
 	case glua.LString:
-		vm.RunOf(L).Spend(L, len(v)/8)
-		return parseNumber(string(v))
+		text, ok := numeral(L, string(v))
+		if !ok {
+			return 0, false
+		}
+		vm.RunOf(L).Spend(L, len(text)/4)
+		return parseNumber(text)
 	}
 	return 0, false
 }

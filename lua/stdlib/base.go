@@ -203,9 +203,13 @@ func baseToNumber(L *glua.LState) int {
 		}
 		return 1
 	}
-	s := checkString(L, 1)
+	s, short := numeral(L, checkString(L, 1))
 	if base < 2 || base > 36 {
 		L.ArgError(2, "base out of range")
+	}
+	if !short {
+		L.Push(glua.LNil)
+		return 1
 	}
 	vm.RunOf(L).Spend(L, len(s)/8)
 	s = strings.Trim(s, space)

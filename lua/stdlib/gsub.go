@@ -20,10 +20,10 @@ func (b *builder) grow(n int) {
 	if b.text.Cap()-b.text.Len() >= n {
 		return
 	}
-	if n > maxString-b.text.Len() {
-		b.L.RaiseError("resulting string too large")
-	}
-	larger := 2*b.text.Cap() + n
+	need := b.text.Len() + n
+	run := vm.RunOf(b.L)
+	run.CheckString(b.L, need)
+	larger := max(need, min(2*b.text.Cap()+n, run.MaxString()))
 	charge(b.L, larger)
 	before := b.text.String()
 	b.text = new(strings.Builder)

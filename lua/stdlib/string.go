@@ -29,6 +29,7 @@ func (l *lib) openString(L *glua.LState) {
 	meta := L.CreateTable(0, 2)
 	meta.RawSetString("__index", content)
 	meta.RawSetString("__call", L.NewFunction(callString))
+	openArithmetic(L, meta)
 	L.SetMetatable(glua.LString(""), meta)
 }
 
@@ -108,7 +109,7 @@ func strRep(L *glua.LState) int {
 		L.Push(glua.LString(""))
 		return 1
 	}
-	if n > maxString/len(s) {
+	if n > vm.RunOf(L).MaxString()/len(s) {
 		L.RaiseError("resulting string too large")
 	}
 	charge(L, n*len(s))
@@ -121,23 +122,27 @@ func strRep(L *glua.LState) int {
 	return 1
 }
 
-// maxString bounds a string when there is no limit of memory.
-const maxString = 1 << 30
+// step is how many bytes are worked on between two looks at the budget.
+const step = 8 << 10
 
 // charge counts a string that is about to be made.
 func charge(L *glua.LState, size int) {
 	run := vm.RunOf(L)
-	run.Charge(L, 16+size)
+	run.ChargeString(L, size)
 	run.Spend(L, size/64)
 }
 
 func strReverse(L *glua.LState) int {
 	s := checkString(L, 1)
-	charge(L, 2*len(s))
+	charge(L, len(s))
+	run := vm.RunOf(L)
 	var b strings.Builder
 	b.Grow(len(s))
 	for i := len(s) - 1; i >= 0; i-- {
 		b.WriteByte(s[i])
+		if i%step == 0 {
+			run.Spend(L, step/16)
+		}
 	}
 	L.Push(glua.LString(b.String()))
 	return 1
@@ -148,20 +153,24 @@ func strReverse(L *glua.LState) int {
 func changeCase(L *glua.LState, first byte) int {
 	s := checkString(L, 1)
 	run := vm.RunOf(L)
-	run.Spend(L, len(s)/16)
 	i := 0
 	for i < len(s) && s[i]-first >= 26 {
-		i++
+		if i++; i%step == 0 {
+			run.Spend(L, step/16)
+		}
 	}
 	if i == len(s) {
 		L.Push(glua.LString(s))
 		return 1
 	}
-	run.Charge(L, 16+2*len(s))
+	run.ChargeString(L, len(s))
 	var b strings.Builder
 	b.Grow(len(s))
 	vm.Append(&b, s[:i])
 	for ; i < len(s); i++ {
+		if i%step == 0 {
+			run.Spend(L, step/16)
+		}
 		c := s[i]
 		if c-first < 26 {
 			c ^= 0x20

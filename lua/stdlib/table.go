@@ -54,9 +54,7 @@ func tableConcat(L *glua.LState) int {
 		if i < to {
 			size += len(separator)
 		}
-		if size > maxString {
-			L.RaiseError("resulting string too large")
-		}
+		run.CheckString(L, size)
 	}
 	charge(L, size)
 	var b strings.Builder

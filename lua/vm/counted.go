@@ -73,7 +73,7 @@ func concat(L *glua.LState) int {
 			return concatMeta(L, n)
 		}
 	}
-	RunOf(L).Charge(L, total+16)
+	RunOf(L).ChargeString(L, total)
 	var joined strings.Builder
 	joined.Grow(total)
 	for i := 1; i <= n; i++ {
@@ -99,7 +99,7 @@ func concatMeta(L *glua.LState, n int) int {
 		left := L.Get(i)
 		if glua.LVCanConvToString(left) && glua.LVCanConvToString(right) {
 			a, b := glua.LVAsString(left), glua.LVAsString(right)
-			RunOf(L).Charge(L, len(a)+len(b)+16)
+			RunOf(L).ChargeString(L, len(a)+len(b))
 			var joined strings.Builder
 			joined.Grow(len(a) + len(b))
 			Append(&joined, a)

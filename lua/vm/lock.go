@@ -19,6 +19,9 @@ type Lock struct {
 	allocated, total atomic.Int64
 	retired          atomic.Pointer[Exhausted] // why its runs end, if they do
 
+	slice   int64 // of its runs, by the largest value
+	largest int64 // bytes of the largest value that it was given since it was measured
+
 	main   *glua.LState
 	ledger *Ledger
 	turns  *Turns
@@ -27,7 +30,7 @@ type Lock struct {
 // NewLock returns the lock of a new VM, whose main thread is main. The ledger
 // and the turns are shared by all VMs of a tenant; turns may be nil.
 func NewLock(main *glua.LState, ledger *Ledger, turns *Turns) *Lock {
-	return &Lock{main: main, ledger: ledger, turns: turns}
+	return &Lock{main: main, ledger: ledger, turns: turns, slice: slice}
 }
 
 // Lock waits for the VM.
@@ -48,8 +51,13 @@ func (l *Lock) Allocated() int64 { return l.allocated.Load() }
 // The lock need not be held.
 func (l *Lock) Total() int64 { return l.total.Load() }
 
-// Measured says that what the VM holds has just been counted. The lock is held.
-func (l *Lock) Measured() { l.allocated.Store(0) }
+// Measured says that what the VM holds has just been counted, and how large,
+// in bytes, the largest value is. The lock is held.
+func (l *Lock) Measured(largest int64) {
+	l.allocated.Store(0)
+	l.largest, l.slice = 0, slice
+	l.meet(largest)
+}
 
 // Retire ends the VM's runs, each before its next instruction: the VM is about
 // to be emptied. The lock need not be held.

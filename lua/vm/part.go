@@ -32,6 +32,7 @@ func Part(L *glua.LState, whole, part string) glua.LString {
 // left, which Live wouldn't see, it is a copy, which is charged.
 func Built(L *glua.LState, b *strings.Builder) glua.LString {
 	run := RunOf(L)
+	run.CheckString(L, b.Len())
 	if b.Cap() <= MaxShared || b.Cap() <= 4*b.Len() {
 		run.Charge(L, 16)
 		return glua.LString(b.String())

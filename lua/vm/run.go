@@ -15,6 +15,7 @@ import (
 type Limits struct {
 	Instructions int64         // VM instructions, and what Go functions Spend
 	Memory       int64         // bytes that are Charged
+	String       int64         // bytes of one string
 	Timeout      time.Duration // wall time while Lua runs, waiting excluded
 	TotalTimeout time.Duration // wall time from Begin to End
 	Coroutines   int           // alive or dead, made in this run
@@ -47,15 +48,6 @@ func (e *Exhausted) Error() string { return e.Limit }
 // ErrCancelled ends a run whose request is over.
 var ErrCancelled = errors.New("the request was cancelled")
 
-// slice is how many instructions run between two looks at the clock and at who
-// else waits for the lock. There are instructions that take milliseconds, such
-// as comparing two strings of 20 MB; after a slow slice the next is a short one.
-const (
-	slice      = 64
-	shortSlice = 4
-	slowSlice  = 1e6 // nanoseconds
-)
-
 // Run is one use of a VM: a request, or the loading of scripts. It is the
 // context of every Lua thread that takes part, because gopher-lua asks its
 // context before each instruction: that is how instructions are counted.
@@ -65,6 +57,7 @@ const (
 type Run struct {
 	fuse   int64 // instructions until slow is called; negative once exhausted
 	left   int64 // instructions after the fuse
+	slice  int64 // how many instructions the fuse is for, at most
 	lock   *Lock
 	limits Limits
 
@@ -72,7 +65,8 @@ type Run struct {
 	memory     int64 // charged so far
 	coroutines []*glua.LState
 	ran        int64 // nanoseconds until since
-	since      int64 // when the clock was looked at last; 0 is not since it paused
+	since      int64 // when the clock was looked at last; 0 is not since it began or paused
+	largest    int64 // bytes of the largest value that it was charged for
 	worked     int64 // ran at the end of the last rest
 	rested     int64 // memory at the end of the last rest
 	depth      int   // of the deepest Go stack that has been charged
@@ -102,6 +96,9 @@ func (r *Run) Begin(parent context.Context, lock *Lock, limits *Limits) {
 	owner := r.Owner
 	*r = Run{lock: lock, limits: *limits, parent: parent, Owner: owner}
 	r.left = limits.Instructions
+	if r.slice = lock.slice; r.slice < slice {
+		r.since = nanotime() // even the first instructions may take long
+	}
 	r.arm()
 	r.retire()
 }
@@ -128,10 +125,8 @@ func (r *Run) End() {
 	}
 }
 
-func (r *Run) arm() { r.armFor(slice) }
-
-func (r *Run) armFor(instructions int64) {
-	r.fuse = min(r.left, instructions)
+func (r *Run) arm() {
+	r.fuse = min(r.left, r.slice-1) // one more has burnt it down
 	r.left -= r.fuse
 }
 
@@ -184,10 +179,8 @@ func (r *Run) slow() <-chan struct{} {
 	if !r.inTime(now) {
 		return closed
 	}
-	if r.armFor(slice); took > slowSlice {
-		r.left += r.fuse
-		r.armFor(shortSlice)
-	}
+	r.adapt(took)
+	r.arm()
 	r.share()
 	r.retire()
 	if r.exhausted != nil {
@@ -238,7 +231,7 @@ func (r *Run) share() {
 			r.exhaust(OutOfTime, "too many requests of the tenant run scripts for long")
 			return
 		}
-		r.since = nanotime()
+		r.resume()
 		r.hurry() // to the rest that is due
 	case r.long && (large || r.ran-r.worked > restAfter):
 		rest := r.lock.ledger.pay(r.memory-r.rested, r.since)
@@ -249,10 +242,11 @@ func (r *Run) share() {
 		}
 		rest = max(rest, min(r.ran-r.worked, maxRest))
 		r.lock.pass(func() { time.Sleep(time.Duration(rest)) })
-		r.worked, r.rested, r.since = r.ran, r.memory, nanotime()
+		r.worked, r.rested = r.ran, r.memory
+		r.resume()
 	case r.lock.waiting.Load() > 0:
 		r.lock.pass(runtime.Gosched)
-		r.since = nanotime()
+		r.resume()
 	}
 }
 
@@ -304,7 +298,40 @@ func (r *Run) Fail(L *glua.LState, reason Reason, words string) {
 // Charge counts bytes that a function is about to allocate for the script, and
 // raises an error instead if they are more than the run may have.
 func (r *Run) Charge(L *glua.LState, bytes int) {
-	n := int64(bytes)
+	if n := int64(bytes); n > largeValue && n > r.largest {
+		r.meet(n)
+	}
+	r.charge(L, int64(bytes))
+}
+
+// ChargeString is Charge for a string of so many bytes, which may be too long.
+func (r *Run) ChargeString(L *glua.LState, bytes int) {
+	r.CheckString(L, bytes)
+	r.Charge(L, bytes+stringSize)
+}
+
+// CheckString raises an error if a string of so many bytes would be too long.
+func (r *Run) CheckString(L *glua.LState, bytes int) {
+	if most := r.MaxString(); bytes > most {
+		L.RaiseError("resulting string too large: %d bytes, expected at most %d", bytes, most)
+	}
+}
+
+// MaxString is how many bytes a string may have.
+func (r *Run) MaxString() int {
+	if r.limits.String > 0 {
+		return int(r.limits.String)
+	}
+	return 1 << 30
+}
+
+// stringSize is what a string takes besides its bytes.
+const stringSize = 16
+
+// ChargeItems is Charge for n things of so many bytes each.
+func (r *Run) ChargeItems(L *glua.LState, n, bytes int) { r.charge(L, int64(n)*int64(bytes)) }
+
+func (r *Run) charge(L *glua.LState, n int64) {
 	if r.limits.Memory > 0 && n > r.limits.Memory-r.memory {
 		r.Fail(L, OutOfMemory, fmt.Sprintf("lua.max_memory %s is used up", size(r.limits.Memory)))
 	}
@@ -374,7 +401,7 @@ func (r *Run) Yield(L *glua.LState, f func()) {
 	defer func() {
 		r.lock.Lock()
 		L.G.CurrentThread = L
-		r.since = nanotime() // or what runs until the next look would be free
+		r.resume()
 		r.retire()
 	}()
 	f()
