@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -43,6 +44,7 @@ func hoard(t *testing.T, limit int64) *lua.Scripts {
 	o.Shards = 1
 	o.Config.MaxVMMemory = settings.Size(limit)
 	o.Config.MaxMemoryRate = 0
+	o.Config.Timeout, o.Config.TotalTimeout = settings.Duration(time.Hour), 0
 	scripts, err := lua.Load(o)
 	if err != nil {
 		t.Fatal(err)
