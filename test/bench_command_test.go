@@ -3,13 +3,14 @@ package test
 import (
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/keystone-gateway/keystone-gateway/test/port"
 )
 
 // TestBenchCommand demands the status and the report of keystone-gateway bench.
@@ -22,12 +23,7 @@ func TestBenchCommand(t *testing.T) {
 		_, _ = io.Copy(w, r.Body)
 	}))
 	t.Cleanup(server.Close)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := "http://" + listener.Addr().String()
-	_ = listener.Close()
+	nobody := "http://" + port.Reserve(t)
 	directory := t.TempDir()
 	targets, wrong := filepath.Join(directory, "targets"), filepath.Join(directory, "wrong")
 	for file, text := range map[string]string{targets: "/\nPOST /broken weight=3\n", wrong: "/\n/ wait=1\n"} {

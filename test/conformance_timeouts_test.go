@@ -1,8 +1,10 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -41,18 +43,17 @@ func TestSlowClients(t *testing.T) {
 			t.Parallel()
 			client := dial(t, f.gateway.address)
 			client.send(t, f.expand(sent))
-			begun := time.Now()
 			for {
 				answer, err := readResponse(client.reader, "GET")
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Fatalf("the client isn't cut after %v, want about 1 s", patience)
+				}
 				if answer == nil || err != nil {
 					break
 				}
 				if first := strings.HasPrefix(sent, "GET /first"); answer.status != 408 && answer.status != 400 && (answer.status != 200 || !first) {
 					t.Fatalf("want 408, 400 or the end, got %d", answer.status)
 				}
-			}
-			if waited := time.Since(begun); waited > 8*time.Second {
-				t.Errorf("the client was cut after %v, want about 1 s", waited)
 			}
 		})
 	}
@@ -79,7 +80,7 @@ func TestDrippingHeader(t *testing.T) {
 	}()
 	drip := time.NewTicker(100 * time.Millisecond)
 	defer drip.Stop()
-	for begun := time.Now(); time.Since(begun) < 8*time.Second; {
+	for begun := time.Now(); time.Since(begun) < patience; {
 		select {
 		case <-ended:
 			return
@@ -87,7 +88,7 @@ func TestDrippingHeader(t *testing.T) {
 			_, _ = io.WriteString(client.conn, "X: y\r\n")
 		}
 	}
-	t.Error("a head that drips for 8 s isn't cut by header: 1s")
+	t.Errorf("a head that drips for %v isn't cut by header: 1s", patience)
 }
 
 // TestSlowReader checks that a client which doesn't read its answer is cut, and
@@ -135,7 +136,7 @@ func TestUpstreamTimeouts(t *testing.T) {
 			return reply{parts: []string{"HTTP/1.1 200 OK\r\n\r\nhello"}, end: hang}
 		}
 		return answerOK(r)
-	}, "timeouts:", "  response_header: 1s", "  idle: 1s", "  total: 5s")
+	}, "timeouts:", "  response_header: 4s", "  idle: 4s", "  total: 2m") // time enough for the probes behind
 	for path, want := range map[string]string{
 		"/silent": "504", "/half-line": "504|502", "/half-head": "504|502", "/interim": "504", "/chunk": "cut", "/length": "cut|504", "/endless": "cut",
 	} {

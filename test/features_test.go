@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/test/port"
 )
 
 // exchangeOn sends a raw request on a connection and reads the response.
@@ -64,11 +66,11 @@ func TestTLS(t *testing.T) {
 		}
 	}
 	t.Setenv("SSL_CERT_FILE", filepath.Join(directory, "cert.pem"))
-	port := strings.TrimPrefix(upstream.URL, "https://127.0.0.1:")
+	number := strings.TrimPrefix(upstream.URL, "https://127.0.0.1:")
 	g := startGateway(t, fmt.Sprintf("tls: {enabled: true, cert_file: %q, key_file: %q}\n", directory+"/cert.pem", directory+"/key.pem")+
 		"tenants:\n"+
-		"  - {name: good, path_prefix: /good, services: [{url: \"https://127.0.0.1:"+port+"\"}]}\n"+
-		"  - {name: wrong, path_prefix: /wrong, services: [{url: \"https://localhost:"+port+"\"}]}\n")
+		"  - {name: good, path_prefix: /good, timeouts: {connect: 1m}, services: [{url: \"https://127.0.0.1:"+number+"\"}]}\n"+
+		"  - {name: wrong, path_prefix: /wrong, timeouts: {connect: 1m}, services: [{url: \"https://localhost:"+number+"\"}]}\n")
 	roots := x509.NewCertPool()
 	roots.AddCert(upstream.Certificate())
 	conn, err := tls.Dial("tcp", g.address, &tls.Config{RootCAs: roots, ServerName: "example.com", MinVersion: tls.VersionTLS12})
@@ -103,13 +105,12 @@ func TestUnixSockets(t *testing.T) {
 	server := &http.Server{Handler: http.HandlerFunc(echoFields), ReadHeaderTimeout: patience}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
-	g := &gateway{address: "unix:" + filepath.Join(directory, "gw.sock"), admin: freeAddress(t)}
+	g := &gateway{address: "unix:" + filepath.Join(directory, "gw.sock"), admin: port.Reserve(t)}
 	g.config = filepath.Join(directory, "config.yaml")
 	g.write(t, "server:\n  trusted_proxies: [unix]\ntenants:\n  - {name: a, path_prefix: /, services: [{url: \"unix://"+directory+"/up.sock\"}]}\n")
 	g.launch(t)
-	path := strings.TrimPrefix(g.address, "unix:")
-	eventually(t, patience, "the socket is there", func() bool { _, err := os.Stat(path); return err == nil })
-	conn, err := net.Dial("unix", path)
+	g.awaitReady(t)
+	conn, err := net.Dial("unix", strings.TrimPrefix(g.address, "unix:"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,15 +282,15 @@ func TestUpstreamTroubles(t *testing.T) {
 		arrived <- r.URL.Path
 		<-r.Context().Done()
 	})
-	dead := freeAddress(t)
+	dead := port.Reserve(t)
 	service := func(name, path, url, more string) string {
 		return fmt.Sprintf("  - {name: %s, path_prefix: %s, %s services: [{url: %q}]}\n", name, path, more, url)
 	}
 	g := startGateway(t, "tenants:\n"+
 		service("slow", "/slow", "http://"+hang, "timeouts: {response_header: 200ms},")+
 		service("total", "/total", "http://"+hang, "timeouts: {total: 200ms},")+
-		service("full", "/full", "http://"+hang, "connections: {max_per_target: 1, max_pending: 1, pending_timeout: 200ms}, timeouts: {response_header: 3s},")+
-		service("dead", "/dead", "http://"+dead, "health: {interval: 5s},")+
+		service("full", "/full", "http://"+hang, "connections: {max_per_target: 1, max_pending: 1, pending_timeout: 200ms},")+
+		service("dead", "/dead", "http://"+dead, "health: {interval: 1h},")+
 		service("gone", "/gone", "http://no-such-name.invalid", ""))
 	get := func(path string) (int, string) {
 		answer := exchangeOn(t, connect(t, g.address), "GET "+path+" HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n")

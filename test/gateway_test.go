@@ -10,15 +10,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,16 +24,20 @@ import (
 	// The binary is built from these, so a cached result is stale when they change.
 	_ "github.com/keystone-gateway/keystone-gateway/admin"
 	_ "github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/test/port"
 )
 
 const (
-	// patience bounds every wait of the suite; nothing that works comes near it.
-	patience = 15 * time.Second
+	// patience bounds every wait of the suite. Nothing that works comes near it,
+	// on however slow or busy a machine: what fails may take long.
+	patience = time.Minute
 	// pollPause is how long a poll loop rests between two looks.
 	pollPause = 5 * time.Millisecond
-	// waitingTests is how many parallel tests run at once: most of them wait
-	// for a time-out of the gateway, so their number isn't bound by the cores.
-	waitingTests = 48
+	// waitingTests is how many parallel tests run at once, unless -parallel says
+	// otherwise: many of them wait for a time-out of the gateway, so that their
+	// number isn't bound by the cores, but each has processes of its own, and
+	// more at once take as long on two cores.
+	waitingTests = 12
 	// keptLog is how much of the end of a gateway's output is kept, in bytes.
 	keptLog = 256 << 10
 )
@@ -51,8 +53,10 @@ var binary struct {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
-		if err := parallel.Value.Set(fmt.Sprint(waitingTests)); err != nil {
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		if err := flag.Set("test.parallel", strconv.Itoa(waitingTests)); err != nil {
 			panic(err)
 		}
 	}
@@ -85,7 +89,7 @@ type gateway struct {
 // race or a panic.
 func startGateway(t *testing.T, config string) *gateway {
 	t.Helper()
-	g := &gateway{address: freeAddress(t), admin: freeAddress(t)}
+	g := &gateway{address: port.Reserve(t), admin: port.Reserve(t)}
 	g.config = filepath.Join(t.TempDir(), "config.yaml")
 	g.write(t, config)
 	g.launch(t)
@@ -123,35 +127,19 @@ func (g *gateway) write(t *testing.T, config string) {
 	}
 }
 
-// awaitReady returns when the listeners accept connections: the public one is
-// opened first; a gateway without the admin one has no more than a moment.
+// awaitReady returns when the gateway says that it listens.
 func (g *gateway) awaitReady(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(pollPause) {
-		if accepts(g.address) {
-			for moment := time.Now().Add(time.Second); time.Now().Before(moment) && !accepts(g.admin); time.Sleep(pollPause) {
-				if strings.Contains(g.output.String(), "listening") {
-					break
-				}
-			}
-			return
-		}
+	for deadline := time.Now().Add(patience); !strings.Contains(g.output.String(), `"message":"listening"`); time.Sleep(pollPause) {
 		select {
 		case <-g.exited:
 			t.Fatalf("the gateway ended instead of listening on %s: %v\n%s", g.address, g.command.ProcessState, g.output)
 		default:
 		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the gateway doesn't listen on %s after %v\n%s", g.address, patience, g.output)
+		}
 	}
-	t.Fatalf("the gateway doesn't listen on %s after %v\n%s", g.address, patience, g.output)
-}
-
-// accepts reports whether something listens on an address.
-func accepts(address string) bool {
-	conn, err := net.Dial("tcp", address)
-	if err == nil {
-		_ = conn.Close()
-	}
-	return err == nil
 }
 
 // stop ends the process and checks how it ended. Its output is shown when the
@@ -204,34 +192,6 @@ func gatewayBinary(t *testing.T) string {
 		t.Fatal(binary.err)
 	}
 	return binary.path
-}
-
-// lowestPort and ports are the range from which gateways get their ports. It
-// lies below those that systems choose themselves, for mocks and for outgoing
-// connections, which would otherwise take a port between its choice and its use.
-const (
-	lowestPort = 15_000
-	ports      = 16_000
-)
-
-// handedOut counts the ports tried so far. Runs in other processes begin
-// elsewhere.
-var handedOut atomic.Int64
-
-// freeAddress returns a loopback address whose port was free a moment ago, and
-// each only once.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range ports {
-		port := lowestPort + (int64(os.Getpid())*97+handedOut.Add(1))%ports
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			_ = listener.Close()
-			return listener.Addr().String()
-		}
-	}
-	t.Fatalf("none of the ports from %d on is free", lowestPort)
-	return ""
 }
 
 // missing skips a test for something that this machine lacks; in CI, where

@@ -39,6 +39,7 @@ var importRules = map[string][]string{
 	"bench/plot":      {},
 	"bench/generator": {"bench/load", "bench/plot"},
 	"test":            {"*", "*/*"},
+	"test/port":       {},
 }
 
 // TestImports keeps the package graph of ARCHITECTURE.md true. That it has no

@@ -133,8 +133,8 @@ func TestDrainTimeout(t *testing.T) {
 	<-arrived
 	began := time.Now()
 	g.stop(t)
-	if took := time.Since(began); took > patience/2 {
-		t.Errorf("the end took %v", took)
+	if took := time.Since(began); took >= 30*time.Second {
+		t.Errorf("the end took %v, as by default", took)
 	}
 }
 

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -20,11 +21,20 @@ func attacked(t *testing.T, script, tenant string, upstream string) *gateway {
 		t.Fatal(err)
 	}
 	return startGateway(t, fmt.Sprintf("server:\n  timeouts: {body_idle: 300ms}\nlua_routing: {enabled: true, scripts_dir: %q}\ntenants:\n  - name: a\n    path_prefix: /\n    lua_routes: [a.lua]\n%s    services: [{url: \"http://%s\"}]\n",
-		dir, tenant, upstream))
+		dir, patientIn(tenant), upstream))
 }
 
-// talk sends raw bytes and returns all that comes back within a moment of
-// silence, or until the end.
+// patientIn is patient for the lines of a section.
+func patientIn(tenant string) string {
+	var lines strings.Builder
+	for line := range strings.Lines(patient(strings.TrimSpace(tenant))) {
+		lines.WriteString("    " + strings.TrimSpace(line) + "\n")
+	}
+	return lines.String()
+}
+
+// talk sends raw bytes and returns all that comes back until the gateway ends
+// the connection.
 func talk(t *testing.T, g *gateway, request string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", g.address)
@@ -35,20 +45,17 @@ func talk(t *testing.T, g *gateway, request string) string {
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}
-	var got strings.Builder
-	buf := make([]byte, 64<<10)
-	for {
-		_ = conn.SetReadDeadline(time.Now().Add(time.Second))
-		n, err := conn.Read(buf)
-		got.Write(buf[:n])
-		if err != nil {
-			return got.String()
-		}
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	got, err := io.ReadAll(conn)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%.100q: the connection doesn't end after %q", request, got)
 	}
+	return string(got)
 }
 
 // A body that was never completed must not show what its buffer held before.
 func TestLuaSeesNoOtherRequestsBytes(t *testing.T) {
+	t.Parallel()
 	upstream := serveFunc(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
 	g := attacked(t, `chi_middleware("/", function(q, r, next)
 		next()
@@ -80,7 +87,7 @@ func TestLuaHalfReadResponse(t *testing.T) {
 				w.(http.Flusher).Flush()
 			}
 		})
-		g := attacked(t, `chi_middleware("/", function(q, r, next) next() pcall(function() return r.body end) end)`, "    lua: {max_body: 2000}\n", upstream)
+		g := attacked(t, `chi_middleware("/", function(q, r, next) next() pcall(function() return r.body end) end)`, "lua: {max_body: 2000}", upstream)
 		got := talk(t, g, "GET /x HTTP/1.1\r\nHost: a\r\n\r\nGET /y HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 		whole := strings.Count(got, "AAAA") > 0 && strings.Count(got, "EEEE") > 0
 		if strings.Contains(got, "EEEE") && !whole || strings.Count(got, "HTTP/1.1 ") != 2 {
@@ -93,7 +100,7 @@ func TestLuaHalfReadResponse(t *testing.T) {
 func TestLuaNoContinueWithinAResponse(t *testing.T) {
 	upstream := serveFunc(t, func(http.ResponseWriter, *http.Request) {})
 	g := attacked(t, `chi.post("/x", function(q, r) r:write("hello") r:flush() r:write(tostring(pcall(function() return q.body end))) end)`, "", upstream)
-	got := talk(t, g, "POST /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+	got := talk(t, g, "POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
 	if strings.Contains(got, "100 Continue") || !strings.Contains(got, "5\r\nhello\r\n5\r\nfalse\r\n") {
 		t.Errorf("%q", got)
 	}
@@ -107,8 +114,8 @@ func TestLuaWaitsAreNoWayAroundTheTimeout(t *testing.T) {
 		r:write("x") r:flush()
 		for i = 1, 1000 do r:write("y") r:flush() local b = s == u end
 		r:write("survived")
-	end)`, "", upstream)
-	if got := talk(t, g, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"); strings.Contains(got, "survived") {
+	end)`, "lua: {timeout: 100ms}", upstream)
+	if got := talk(t, g, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); strings.Contains(got, "survived") {
 		t.Error("the script ran to its end")
 	}
 }
@@ -128,14 +135,17 @@ func TestLuaParametersOutliveThePath(t *testing.T) {
 
 // What scripts may take bounds no download that they only let pass.
 func TestLuaTotalTimeoutEndsWithTheScripts(t *testing.T) {
+	t.Parallel()
 	upstream := serveFunc(t, func(w http.ResponseWriter, _ *http.Request) {
-		for range 6 {
+		for i := range 6 {
+			if i == 3 {
+				time.Sleep(4 * time.Second) // longer than total_timeout
+			}
 			_, _ = io.WriteString(w, "part ")
 			w.(http.Flusher).Flush()
-			time.Sleep(100 * time.Millisecond)
 		}
 	})
-	g := attacked(t, `chi_middleware("/", function(q, r, next) next() end)`, "    lua: {total_timeout: 300ms}\n", upstream)
+	g := attacked(t, `chi_middleware("/", function(q, r, next) next() end)`, "lua: {total_timeout: 3s, timeout: 3s}", upstream)
 	if got := talk(t, g, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); strings.Count(got, "part ") != 6 {
 		t.Errorf("%q", got)
 	}

@@ -102,12 +102,28 @@ func (c *luaCase) configure(t *testing.T, config *strings.Builder, directory str
 		t.Fatal(err)
 	}
 	fmt.Fprintf(config, "  - name: %s\n    domains: [%s]\n    lua_routes: [%s.lua]\n", m.name, m.host(), m.name)
-	for line := range strings.Lines(strings.ReplaceAll(c.tenant, "{pool}", m.address)) {
+	for line := range strings.Lines(strings.ReplaceAll(patient(c.tenant), "{pool}", m.address)) {
 		fmt.Fprintf(config, "    %s\n", strings.TrimRight(line, "\n"))
 	}
 	if !c.alone {
 		fmt.Fprintf(config, "    services: [{name: main, url: \"http://%s\"}]\n", m.address)
 	}
+}
+
+// patientLua are settings of a tenant's section lua by which no script runs out
+// of time because the machine is slow or busy.
+const patientLua = "timeout: 20s, total_timeout: 5m, http: {timeout: 1m}"
+
+// patient adds patientLua to the lines of a tenant's section, unless they set a
+// time-out themselves.
+func patient(tenant string) string {
+	switch {
+	case !strings.Contains(tenant, "lua: {"):
+		return "lua: {" + patientLua + "}\n" + tenant
+	case strings.Contains(tenant, "timeout: "):
+		return tenant
+	}
+	return strings.Replace(tenant, "lua: {", "lua: {"+patientLua+", ", 1)
 }
 
 func (c *luaCase) run(t *testing.T, g *gateway, m *mock) {

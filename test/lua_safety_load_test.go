@@ -58,6 +58,17 @@ func (a *assault) start() {
 	})
 }
 
+// volley sends that many at once, and waits for the answers.
+func (a *assault) volley(requests int) {
+	if a.results == nil {
+		a.results = map[string]int{}
+	}
+	for n := range requests {
+		a.ended.Go(func() { a.one(n, time.Now()) })
+	}
+	a.ended.Wait()
+}
+
 // stop sends no more, and waits for the answers.
 func (a *assault) stop() {
 	close(a.quit)
@@ -186,6 +197,20 @@ func (w *watcher) end(t *testing.T) {
 	if w.heap > maxHeap {
 		t.Errorf("the heap had up to %d MiB during %q (%d MiB were resident), expected at most %d", w.heap>>20, w.highest, w.resident>>20, maxHeap>>20)
 	}
+}
+
+// cpuOf returns the processor time that a process has used; what the clock says
+// where the system doesn't tell.
+func cpuOf(pid int) time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := strings.Cut(string(text), ") ") // behind the name of the command
+	fields := strings.Fields(after)
+	if err != nil || len(fields) < 13 {
+		return time.Duration(time.Now().UnixNano())
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * (time.Second / 100) // USER_HZ
 }
 
 // residentOf returns the memory of a process, in bytes; 0 where the system

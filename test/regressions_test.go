@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/test/port"
 )
 
 // Each test here stands for a fault that was once found by attacking.
@@ -44,10 +46,10 @@ func TestPauseAfterUpload(t *testing.T) {
 		_, _ = io.WriteString(w, "begun ")
 		_ = control.Flush()
 		_, _ = io.Copy(io.Discard, r.Body)
-		time.Sleep(2 * time.Second) // longer than response_header, shorter than idle
+		time.Sleep(4 * time.Second) // longer than response_header, shorter than idle
 		_, _ = io.WriteString(w, "ended")
 	})
-	g := startGateway(t, simpleConfig(upstream, "    timeouts: {response_header: 700ms, idle: 10s}"))
+	g := startGateway(t, simpleConfig(upstream, "    timeouts: {response_header: 3s, idle: 1m}"))
 	conn := connect(t, g.address)
 	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
 	reader := bufio.NewReader(conn)
@@ -69,10 +71,13 @@ func TestTotalAfterInterim(t *testing.T) {
 		w.WriteHeader(http.StatusEarlyHints)
 		<-r.Context().Done()
 	})
-	g := startGateway(t, simpleConfig(upstream, "    timeouts: {total: 2s}"))
-	for range 3 {
-		conn := connect(t, g.address)
-		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	g := startGateway(t, simpleConfig(upstream, "    timeouts: {total: 4s}"))
+	conns := make([]net.Conn, 3)
+	for i := range conns {
+		conns[i] = connect(t, g.address)
+		_, _ = io.WriteString(conns[i], "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	}
+	for _, conn := range conns {
 		text, err := io.ReadAll(bufferUntil(conn, "request id"))
 		if err != nil || !strings.Contains(string(text), "HTTP/1.1 103 ") || !strings.Contains(string(text), "HTTP/1.1 504 ") {
 			t.Errorf("%q, %v", text, err)
@@ -183,10 +188,13 @@ func TestTrailerOfOneLength(t *testing.T) {
 	t.Parallel()
 	upstream := serveFunc(t, echoFields)
 	g := startGateway(t, "server:\n  timeouts: {body_idle: 1s}\n"+simpleConfig(upstream))
+	conns := map[int]net.Conn{}
 	for length := 8190; length <= 8196; length++ {
-		conn := connect(t, g.address)
-		_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nX: "+strings.Repeat("a", 5000)+"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "+
+		conns[length] = connect(t, g.address)
+		_, _ = io.WriteString(conns[length], "POST / HTTP/1.1\r\nHost: a\r\nX: "+strings.Repeat("a", 5000)+"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "+
 			strings.Repeat("a", length-3))
+	}
+	for length, conn := range conns {
 		if answer, err := readResponse(bufio.NewReader(conn), "POST"); err != nil || answer.status != 408 && answer.status != 400 {
 			t.Errorf("%d bytes: %v, %v; want 400 or 408", length, answer, err)
 		}
@@ -198,7 +206,7 @@ func TestTrailerOfOneLength(t *testing.T) {
 func TestStuckLog(t *testing.T) {
 	t.Parallel()
 	upstream := serveFunc(t, echoFields)
-	g := &gateway{address: freeAddress(t), admin: freeAddress(t), exited: make(chan struct{}), output: &tail{}}
+	g := &gateway{address: port.Reserve(t), admin: port.Reserve(t), exited: make(chan struct{}), output: &tail{}}
 	g.config = filepath.Join(t.TempDir(), "config.yaml")
 	g.write(t, simpleConfig(upstream))
 	unread, stuck, err := os.Pipe()
@@ -250,7 +258,7 @@ func TestSpoofedSpellings(t *testing.T) {
 func TestStrayLineThenIdle(t *testing.T) {
 	t.Parallel()
 	upstream := serveFunc(t, echoFields)
-	g := startGateway(t, "server:\n  timeouts: {header: 1500ms}\n"+simpleConfig(upstream))
+	g := startGateway(t, "server:\n  timeouts: {header: 4s}\n"+simpleConfig(upstream))
 	conn := connect(t, g.address)
 	reader := bufio.NewReader(conn)
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n")
@@ -265,17 +273,17 @@ func TestStrayLineThenIdle(t *testing.T) {
 // TestLoop: a request that has been here before ends, and takes no connections.
 func TestLoop(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(t)
-	g := &gateway{address: address, admin: freeAddress(t)}
+	address := port.Reserve(t)
+	g := &gateway{address: address, admin: port.Reserve(t)}
 	g.config = filepath.Join(t.TempDir(), "config.yaml")
-	host, port, _ := net.SplitHostPort(address)
+	host, number, _ := net.SplitHostPort(address)
 	// The same address in another spelling, or the configuration would be refused.
-	g.write(t, "server:\n  via: edge\n"+simpleConfig(strings.Replace(host, "127.0.0.1", "127.1.1.1", 1)+":"+port))
+	g.write(t, "server:\n  via: edge\n"+simpleConfig(strings.Replace(host, "127.0.0.1", "127.1.1.1", 1)+":"+number))
 	text, err := os.ReadFile(g.config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(g.config, []byte(strings.Replace(string(text), "address: "+address, "address: 0.0.0.0:"+port, 1)), 0o600); err != nil {
+	if err := os.WriteFile(g.config, []byte(strings.Replace(string(text), "address: "+address, "address: 0.0.0.0:"+number, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	g.launch(t)
