@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
 )
 
 // lab is where measuring takes place: a directory for files, the binaries, and
@@ -130,16 +130,20 @@ func (l *lab) write(name, text string) (string, error) {
 	return file, os.WriteFile(file, []byte(text), 0o600)
 }
 
-// freeAddress finds a port on which nobody listens. Somebody else could take
-// it before it is used; then the process fails to start, which is reported.
+// freeAddress returns an address on which nobody listens, and which the system
+// gives to nobody else while this process lives: a socket has it that doesn't
+// listen itself. Whoever is told of it can, with SO_REUSEADDR, as all servers do.
 func freeAddress() (netip.AddrPort, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}, errors.New("BUG: a TCP listener without a TCP address")
+	loopback := [4]byte{127, 0, 0, 1}
+	err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), unix.Bind(fd, &unix.SockaddrInet4{Addr: loopback}))
+	name, nameErr := unix.Getsockname(fd)
+	address, ok := name.(*unix.SockaddrInet4)
+	if err = errors.Join(err, nameErr); err != nil || !ok {
+		return netip.AddrPort{}, errors.Join(err, unix.Close(fd))
 	}
-	return address.AddrPort(), listener.Close()
+	return netip.AddrPortFrom(netip.AddrFrom4(loopback), uint16(address.Port)), nil // #nosec G115 -- a port
 }

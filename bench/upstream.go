@@ -32,11 +32,9 @@ func (l *lab) startUpstream(ctx context.Context) (*upstream, error) {
 // startUpstreamOn starts it on some processors only.
 func (l *lab) startUpstreamOn(ctx context.Context, cpus []int) (u *upstream, err error) {
 	u = &upstream{}
-	for u.addresses[0] == u.addresses[1] { // the same port may be free twice
-		for i := range u.addresses {
-			if u.addresses[i], err = freeAddress(); err != nil {
-				return nil, err
-			}
+	for i := range u.addresses {
+		if u.addresses[i], err = freeAddress(); err != nil {
+			return nil, err
 		}
 	}
 	self, err := os.Executable()
@@ -47,7 +45,7 @@ func (l *lab) startUpstreamOn(ctx context.Context, cpus []int) (u *upstream, err
 	if err != nil {
 		return nil, err
 	}
-	return u, p.answers(ctx, u.addresses[1], "x", "/", 5*time.Second)
+	return u, p.answers(ctx, u.addresses[1], "x", "/", startPatience)
 }
 
 // runUpstream serves until ctx is done, with one loop for each two processors:

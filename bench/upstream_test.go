@@ -29,11 +29,11 @@ func TestUpstream(t *testing.T) {
 	}
 	echo := "GET /echo HTTP/1.1\r\nHost: x\r\nX-A: b\r\n\r\n"
 	for _, address := range u.addresses {
-		conn, err := net.DialTimeout("tcp4", address.String(), 5*time.Second)
+		conn, err := net.DialTimeout("tcp4", address.String(), patience)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		reader := bufio.NewReader(conn)
 		for _, test := range []struct {
 			pieces []string
@@ -91,7 +91,7 @@ func TestUpstreamWaits(t *testing.T) {
 	if err = errors.Join(err, file.Close()); err != nil {
 		t.Fatal(err)
 	}
-	_ = client.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = client.SetDeadline(time.Now().Add(patience))
 	reader := bufio.NewReader(client)
 	for range 2 {
 		if _, err := io.WriteString(client, "GET /1m HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {

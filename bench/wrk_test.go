@@ -77,6 +77,9 @@ func TestLoaders(t *testing.T) {
 	}
 }
 
+// patience bounds every wait; nothing that works comes near it.
+const patience = time.Minute
+
 // testLab can start processes; they end with the test.
 func testLab(t *testing.T) *lab {
 	t.Helper()

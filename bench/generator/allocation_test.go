@@ -21,7 +21,7 @@ func TestAllocations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			address := answering(t, response)
 			send, stop, err := generator.Sender(generator.Options{
-				Targets: []generator.Target{{URL: parse(t, "http://"+address+"/")}}, Connections: 1, Timeout: 5 * time.Second,
+				Targets: []generator.Target{{URL: parse(t, "http://"+address+"/")}}, Connections: 1, Timeout: time.Minute,
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/bench/generator"
+	"github.com/keystone-gateway/keystone-gateway/test/port"
 )
 
 // TestMisbehaviour demands that servers that break the rules are told apart,
@@ -117,13 +118,7 @@ func TestEarlyAnswer(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
-	r := run(t, options(t, "http://"+address+"/"))
+	r := run(t, options(t, "http://"+port.Reserve(t)+"/"))
 	only(t, r, 0, generator.Connect)
 	if n := r.Requests(); n > 100 {
 		t.Errorf("%d connections were tried within 150 ms, want a pause after each", n)

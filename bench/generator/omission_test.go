@@ -3,7 +3,7 @@ package generator_test
 import (
 	"bufio"
 	"context"
-	"io"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -23,16 +23,12 @@ func TestCoordinatedOmission(t *testing.T) {
 		o := options(t, "http://127.0.0.1:1/")
 		o.Connections, o.Rate, o.Duration = 1, 100, 4*time.Second
 		served := 0
-		o = o.WithNetwork(func(context.Context, string, string) (net.Conn, error) {
-			ours, theirs := net.Pipe()
-			go servePipe(theirs, func() {
-				if served++; served == 50 {
-					time.Sleep(time.Second)
-				}
-			})
-			return ours, nil
-		})
-		r := run(t, o)
+		r := run(t, pretend(o, func() int {
+			if served++; served == 50 {
+				time.Sleep(time.Second)
+			}
+			return http.StatusOK
+		}))
 		only(t, r, 200, 0)
 		if r.Requests() != 400 || r.Unsent != 0 {
 			t.Errorf("%d requests and %d unsent ones, want 400 and 0", r.Requests(), r.Unsent)
@@ -60,44 +56,80 @@ func TestCoordinatedOmission(t *testing.T) {
 	})
 }
 
-// servePipe answers requests one after the other.
-func servePipe(c net.Conn, before func()) {
+// servePipe answers requests one after the other, with what status returns.
+func servePipe(c net.Conn, status func() int) {
 	defer c.Close() //nolint:errcheck // the test is over
 	for r := bufio.NewReader(c); ; {
 		if _, err := http.ReadRequest(r); err != nil {
 			return
 		}
-		before()
-		if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); err != nil {
+		if _, err := fmt.Fprintf(c, "HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n", status()); err != nil {
 			return
 		}
 	}
 }
 
+// pretend has a run's connections served by status, in a time that stands still
+// but for sleeping.
+func pretend(o generator.Options, status func() int) generator.Options {
+	return o.WithNetwork(func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go servePipe(theirs, status)
+		return ours, nil
+	})
+}
+
+// TestWarmup demands that nothing is counted that was due before the window: in
+// 300 ms at 100/s, the first 30 requests on the only connection.
+func TestWarmup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(t, "http://127.0.0.1:1/")
+		o.Connections, o.Rate, o.Duration, o.Warmup = 1, 100, 300*time.Millisecond, 300*time.Millisecond
+		o.Progress = func(p generator.Progress) {
+			if p.Phase == generator.WarmingUp && p.Answered > 0 {
+				t.Error("progress counts requests of the warm-up")
+			}
+		}
+		served := 0
+		r := run(t, pretend(o, func() int {
+			if served++; served <= 30 {
+				return http.StatusInternalServerError
+			}
+			return http.StatusOK
+		}))
+		only(t, r, 200, 0)
+		if r.Requests() != 30 || r.Unsent != 0 || served != 60 {
+			t.Errorf("%d requests and %d unsent ones in the window, %d in all, want 30, 0 and 60", r.Requests(), r.Unsent, served)
+		}
+		time.Sleep(time.Minute) // until fasthttp has noticed that its connections are closed
+	})
+}
+
 // TestUnsent demands that requests that a server kept from being sent until the
 // end are told: it holds the first one until then.
 func TestUnsent(t *testing.T) {
-	t.Parallel()
-	release := make(chan struct{})
-	url := serveHTTP(t, func(http.ResponseWriter, *http.Request) { <-release })
-	o := options(t, url)
-	o.Connections, o.Rate = 2, 1000
-	var once sync.Once
-	o.Progress = func(p generator.Progress) {
-		if p.Phase == generator.Finishing {
-			once.Do(func() { close(release) })
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		o := options(t, "http://127.0.0.1:1/")
+		o.Connections, o.Rate = 2, 1000
+		var once sync.Once
+		o.Progress = func(p generator.Progress) {
+			if p.Phase == generator.Finishing {
+				once.Do(func() { close(release) })
+			}
 		}
-	}
-	r := run(t, o)
-	if r.Statuses[200] != 2 || r.Requests() != 2 {
-		t.Fatalf("got statuses %v and failures %v, want two answers", r.Statuses, r.Failures)
-	}
-	if due := r.Requests() + r.Unsent; due != 150 {
-		t.Errorf("%d requests were due in 150 ms at 1,000/s, want 150", due)
-	}
-	if r.Answered != 0 {
-		t.Errorf("%d answers in the window, want 0: they came after it", r.Answered)
-	}
+		r := run(t, pretend(o, func() int { <-release; return http.StatusOK }))
+		if r.Statuses[200] != 2 || r.Requests() != 2 {
+			t.Fatalf("got statuses %v and failures %v, want two answers", r.Statuses, r.Failures)
+		}
+		if due := r.Requests() + r.Unsent; due != 150 {
+			t.Errorf("%d requests were due in 150 ms at 1,000/s, want 150", due)
+		}
+		if r.Answered != 0 {
+			t.Errorf("%d answers in the window, want 0: they came after it", r.Answered)
+		}
+		time.Sleep(time.Minute) // as above
+	})
 }
 
 // TestOverloadedWarmup demands that what a warm-up has left unsent is dropped:

@@ -60,7 +60,7 @@ func serveHTTP(t *testing.T, handler http.HandlerFunc) (url string) {
 // options are those of a short closed loop.
 func options(t *testing.T, urls ...string) generator.Options {
 	t.Helper()
-	o := generator.Options{Connections: 4, Duration: 150 * time.Millisecond, Timeout: 5 * time.Second}
+	o := generator.Options{Connections: 4, Duration: 150 * time.Millisecond, Timeout: time.Minute}
 	for _, text := range urls {
 		o.Targets = append(o.Targets, generator.Target{URL: parse(t, text)})
 	}

@@ -25,6 +25,21 @@ func serve(t *testing.T, handler http.HandlerFunc) netip.AddrPort {
 
 func get(path string) []byte { return []byte("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n") }
 
+// runUntil runs for longer and longer, until the result has enough in it: a busy
+// machine may have no time for that in a short run.
+func runUntil(t *testing.T, o load.Options, enough func(*load.Result) bool) *load.Result {
+	t.Helper()
+	for ; ; o.Duration *= 2 {
+		result, err := load.Run(context.Background(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if enough(result) || o.Duration > time.Minute {
+			return result
+		}
+	}
+}
+
 // TestRun counts each kind of answer once for each request that was sent.
 func TestRun(t *testing.T) {
 	t.Parallel()
@@ -62,12 +77,9 @@ func TestRun(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			result, err := load.Run(context.Background(), load.Options{
+			result := runUntil(t, load.Options{
 				Address: address, Requests: test.requests, Connections: 4, Duration: 150 * time.Millisecond,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			}, func(r *load.Result) bool { return r.Answered()+r.Failed > 0 })
 			if test.status == 0 {
 				if result.Failed == 0 || result.Answered() != 0 || result.Reason == nil {
 					t.Errorf("got %d failures (%v), %d answers, want failures alone", result.Failed, result.Reason, result.Answered())
@@ -97,7 +109,8 @@ func TestRunRate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := result.Answered() + result.Unsent; n < 480 || n > 501 {
+	// The last one may be in flight.
+	if n := result.Answered() + result.Unsent; n < 499 || n > 500 {
 		t.Errorf("%d requests were due in a second at 500/s", n)
 	}
 	if p90 := result.Latency.Quantile(0.9); p90 < 50*time.Millisecond {
@@ -111,12 +124,9 @@ func TestRunTimeout(t *testing.T) {
 	release := make(chan struct{})
 	address := serve(t, func(http.ResponseWriter, *http.Request) { <-release })
 	t.Cleanup(func() { close(release) })
-	result, err := load.Run(context.Background(), load.Options{
+	result := runUntil(t, load.Options{
 		Address: address, Requests: [][]byte{get("/")}, Connections: 2, Duration: 350 * time.Millisecond, Timeout: 50 * time.Millisecond,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}, func(r *load.Result) bool { return r.Failed >= 2 })
 	if result.Failed < 2 || result.Answered() != 0 {
 		t.Errorf("got %d failures and %d answers, want at least 2 and 0", result.Failed, result.Answered())
 	}
@@ -190,12 +200,10 @@ func TestBody(t *testing.T) {
 	head := func(path string) []byte {
 		return []byte("POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
 	}
-	result, err := load.Run(context.Background(), load.Options{
+	runs := int64(0)
+	result := runUntil(t, load.Options{
 		Address: address, Requests: [][]byte{head("/a"), head("/b")}, Body: []byte(body), Connections: 2, Duration: 200 * time.Millisecond,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}, func(r *load.Result) bool { runs++; return r.Answered() >= 4 })
 	if err := result.Err(); err != nil {
 		t.Error(err)
 	}
@@ -203,7 +211,7 @@ func TestBody(t *testing.T) {
 		t.Errorf("%d requests were answered, expected several on each connection", result.Answered())
 	}
 	// What is on its way at the end is cut off.
-	if n := wrong.Load(); n > 2 {
+	if n := wrong.Load(); n > 2*runs {
 		t.Errorf("%d requests came without the whole body", n)
 	}
 }

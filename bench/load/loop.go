@@ -100,6 +100,7 @@ func (l *loop) run(ctx context.Context) error {
 		if now >= end {
 			call(l.options.End)
 			l.result.Elapsed = l.clock() - begin
+			l.due = int64(end.Seconds() * l.options.Rate) // however late this is
 			l.result.Unsent = max(0, l.due-l.issued)
 			return nil
 		}
