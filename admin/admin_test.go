@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,10 +18,11 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/admin"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/test/port"
 )
 
 // patience bounds every wait; nothing that works comes near it.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // gateway is a data plane with its admin API, both on real sockets.
 type gateway struct {
@@ -211,12 +211,7 @@ func target(t *testing.T) string {
 // closedTarget returns a URL that nothing listens at.
 func closedTarget(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return "http://" + l.Addr().String()
+	return "http://" + port.Reserve(t)
 }
 
 // twoTenants is a configuration with a tenant that works and one that doesn't.

@@ -19,10 +19,10 @@ func TestHealth(t *testing.T) {
 		at(t, document, "tenants", "total") != 2.0 || at(t, document, "tenants", "healthy") != 2.0 {
 		t.Errorf("got %v", document)
 	}
-	if made, err := time.Parse(time.RFC3339Nano, document["timestamp"].(string)); err != nil || time.Since(made).Abs() > time.Minute {
+	if made, err := time.Parse(time.RFC3339Nano, document["timestamp"].(string)); err != nil || time.Since(made).Abs() > 2*patience {
 		t.Errorf("timestamp %v, want now", document["timestamp"])
 	}
-	if up := document["uptime_seconds"].(float64); up < 0 || up > 60 {
+	if up := document["uptime_seconds"].(float64); up < 0 || up > 2*patience.Seconds() {
 		t.Errorf("uptime_seconds %v, want a moment", up)
 	}
 

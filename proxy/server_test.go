@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds the wait for what must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // start runs a server with that configuration, which must not set
 // server.address, until the test ends.

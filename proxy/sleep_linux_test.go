@@ -63,7 +63,7 @@ func TestSleepEnds(t *testing.T) {
 	}{
 		"by the client":    {"75s", func(c net.Conn) { _ = c.Close() }},
 		"by a half close":  {"75s", func(c net.Conn) { _ = c.(*net.TCPConn).CloseWrite() }},
-		"by its idle time": {"1s", func(net.Conn) {}},
+		"by its idle time": {"5s", func(net.Conn) {}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

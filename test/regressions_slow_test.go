@@ -55,8 +55,8 @@ func TestEarlyAnswer(t *testing.T) {
 }
 
 // TestSteadySlowReader: whoever takes something all the time isn't idle, for
-// how much longer than write_idle it may take. How little is something, TestWokenSoon
-// of package socket says.
+// how much longer than write_idle it may take. How little is something,
+// TestSlowButSteady of package socket has.
 func TestSteadySlowReader(t *testing.T) {
 	t.Parallel()
 	const idle = 8 * time.Second

@@ -19,7 +19,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // plainRequest is a request without a body.
 type plainRequest struct {
@@ -206,7 +206,7 @@ func TestSpareConnection(t *testing.T) {
 	config := upstream.PoolConfig{Name: "tenant", Services: services("http://10.0.0.1")}
 	config.Timeouts = upstream.TimeoutsConfig{Connect: settings.Duration(patience)}
 	config.Connections = upstream.ConnectionsConfig{
-		MaxPerTarget: 1, MaxPending: 10, PendingTimeout: settings.Duration(100 * time.Millisecond),
+		MaxPerTarget: 1, MaxPending: 10, PendingTimeout: settings.Duration(time.Second),
 	}
 	p := start(t, r, config).Pools()[0]
 	done := make(chan struct{})
@@ -221,7 +221,7 @@ func TestSpareConnection(t *testing.T) {
 		_, _, _ = do(p, &plainRequest{method: http.MethodGet, path: "/waits"})
 	}()
 	client := p.Targets()[0].Client()
-	eventually(t, patience, "two requests", func() bool { return p.Targets()[0].InFlight.Load() == 2 })
+	eventually(t, "two requests", func() bool { return p.Targets()[0].InFlight.Load() == 2 })
 	close(hold) // the slot is free, and a connection is dialled for the one that waits
 	<-done
 	select {
@@ -231,7 +231,7 @@ func TestSpareConnection(t *testing.T) {
 	}
 	<-waited
 	proceed <- struct{}{}
-	eventually(t, patience, "a spare connection", func() bool { return client.IdleConnsCount() == 1 })
+	eventually(t, "a spare connection", func() bool { return client.IdleConnsCount() == 1 })
 	speak <- struct{}{}
 	<-spoke
 	for range 2 {
@@ -308,7 +308,7 @@ func TestHandedOverConnection(t *testing.T) {
 		}
 		second <- status
 	}()
-	eventually(t, patience, "two requests", func() bool { return p.Targets()[0].InFlight.Load() == 2 })
+	eventually(t, "two requests", func() bool { return p.Targets()[0].InFlight.Load() == 2 })
 	close(proceed)
 	<-handed
 	if status := <-second; status != http.StatusOK {

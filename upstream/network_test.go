@@ -111,12 +111,10 @@ func silent(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 // listen serves each connection of a real port.
 func listen(t *testing.T, address string, serve func(net.Conn)) net.Listener {
 	t.Helper()
-	var server net.Listener
-	eventually(t, 5*time.Second, "the port is free", func() (ok bool) {
-		var err error
-		server, err = net.Listen("tcp", address) //nolint:noctx // a test
-		return err == nil
-	})
+	server, err := net.Listen("tcp", address) //nolint:noctx // a test
+	if err != nil {
+		t.Fatal(err)
+	}
 	go func() {
 		for {
 			c, err := server.Accept()
@@ -181,15 +179,15 @@ func start(t *testing.T, r *upstream.Registry, list ...upstream.PoolConfig) *ups
 }
 
 // eventually waits for a condition on real time.
-func eventually(t *testing.T, within time.Duration, what string, condition func() bool) {
+func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(within)
+	deadline := time.After(patience)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
 		select {
 		case <-deadline:
-			t.Fatalf("not within %v: %s", within, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		case <-tick.C:
 		}
 	}
@@ -200,6 +198,6 @@ func noLeak(t *testing.T) {
 	t.Helper()
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
-		eventually(t, 5*time.Second, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
+		eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
 	})
 }

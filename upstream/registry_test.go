@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/test/port"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -202,7 +203,7 @@ func TestStorm(t *testing.T) {
 	stop.Store(true)
 	group.Wait()
 	pool := current.Load()
-	eventually(t, 5*time.Second, "all targets are back", func() bool { return pool.Healthy() == 3 })
+	eventually(t, "all targets are back", func() bool { return pool.Healthy() == 3 })
 	for _, target := range pool.Targets() {
 		if n := target.InFlight.Load(); n != 0 {
 			t.Errorf("%s: %d requests in flight, expected 0", target.Name(), n)
@@ -216,10 +217,10 @@ func TestKillAndReturn(t *testing.T) {
 	r := upstream.NewRegistry(upstream.Options{})
 	defer r.Close()
 
-	server := listen(t, "127.0.0.1:0", silent)
-	address := server.Addr().String()
+	address := port.Reserve(t)
+	server := listen(t, address, silent)
 	c := upstream.PoolConfig{Name: "tenant", Services: services("http://" + address)}
-	c.Connections.IdleTimeout = settings.Duration(50 * time.Millisecond)
+	c.Connections.IdleTimeout = settings.Duration(2 * time.Second)
 	pool := start(t, r, c).Pools()[0]
 	target := pool.Targets()[0]
 
@@ -242,10 +243,10 @@ func TestKillAndReturn(t *testing.T) {
 	if _, err := pool.Pick(nil); !errors.Is(err, upstream.ErrNoHealthyTarget) {
 		t.Errorf("got %v, expected ErrNoHealthyTarget", err)
 	}
-	eventually(t, 5*time.Second, "revival probes have failed", func() bool { return target.State().ConsecutiveFailures >= 3 })
+	eventually(t, "revival probes have failed", func() bool { return target.State().ConsecutiveFailures >= 3 })
 	server = listen(t, address, silent)
 	defer func() { _ = server.Close() }()
-	eventually(t, time.Second, "the target is back", func() bool {
+	eventually(t, "the target is back", func() bool {
 		got, _ := pool.Pick(nil)
 		return got == target
 	})

@@ -13,7 +13,7 @@ import (
 )
 
 // inTime bounds the wait for what must happen.
-const inTime = 20 * time.Second
+const inTime = time.Minute
 
 // woken is a sleeper that tells when it is woken.
 type woken chan struct{}

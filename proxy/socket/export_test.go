@@ -6,6 +6,9 @@ const MaxPipes = maxPipes
 // PipeIdle is pipeIdle.
 const PipeIdle = pipeIdle
 
+// WriteExpiry is when the current write ends for want of progress (Nanotime).
+func (c *Conn) WriteExpiry() int64 { return c.writeExpiry.Load() }
+
 // SetSplice replaces the system call; before any is made.
 func (s *Sweeper) SetSplice(f func(from, to, n int) int) { s.pipes.splice = f }
 
