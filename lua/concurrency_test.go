@@ -363,7 +363,7 @@ func TestTotalTimeoutEndsWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := options(dir, "a.lua")
-	o.Shards, o.Store, o.Config.TotalTimeout, o.Config.Timeout = 1, &slowStore{values: map[string]any{}}, 50e6, 40e6
+	o.Shards, o.Store, o.Config.TotalTimeout, o.Config.Timeout = 1, &slowStore{values: map[string]any{}}, 2e9, 2e9
 	scripts, err := lua.Load(o)
 	if err != nil {
 		t.Fatal(err)

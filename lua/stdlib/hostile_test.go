@@ -2,6 +2,7 @@ package stdlib_test
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +20,17 @@ const (
 	memory       = "lua.max_memory"
 	budget       = "lua.max_" // whichever comes first
 )
+
+// cpuTime is what this process has used so far: the clock would tell how busy
+// the machine is.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
 
 func TestHostile(t *testing.T) {
 	tests := []struct{ chunk, want string }{
@@ -96,13 +108,13 @@ func TestHostile(t *testing.T) {
 	}
 	for _, test := range tests {
 		thread, _ := begin(t, tight())
-		began := time.Now()
+		began := cpuTime(t)
 		got := eval(thread, test.chunk)
 		if !strings.Contains(got, test.want) {
 			t.Errorf("%s\n got %.300s\nwant %s", test.chunk, got, test.want)
 		}
-		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("%s took %v", test.chunk, took)
+		if took := cpuTime(t) - began; took > 30*time.Second { // the race detector takes ten times as long
+			t.Errorf("%s took %v of processor time", test.chunk, took)
 		} else if testing.Verbose() && took > 300*time.Millisecond {
 			t.Logf("%v: %s", took, test.chunk)
 		}
