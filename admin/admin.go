@@ -89,6 +89,7 @@ func New(o Options) (*API, error) {
 	a.fast = a.newFastServer(routes)
 	a.listener, err = listener.Listen(listener.Options{
 		Address: a.address, MaxConnections: maxConnections, Sweeper: a.sweeper,
+		Own: o.Server.Own(), Purpose: listener.Operator,
 		Full: []byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
 	})
 	if err != nil {

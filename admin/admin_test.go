@@ -129,6 +129,9 @@ func (g *gateway) send(method, url string, fields ...string) answer {
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	if method != http.MethodGet && strings.HasPrefix(url, g.root) {
+		request.Header.Set("X-Gateway-Admin", "1")
+	}
 	for _, f := range fields {
 		name, value, _ := strings.Cut(f, ": ")
 		if name == "Host" {

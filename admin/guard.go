@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
 
@@ -18,13 +19,21 @@ type refusal struct {
 	code, message string
 }
 
-// judge decides who may ask. With a token, whoever presents it. Without one,
-// whoever reaches a loopback address or a Unix socket, except for pages in a
-// browser on that machine: a name of theirs may be made to resolve to
-// 127.0.0.1, and they may send a POST anywhere. nil admits.
+// changeField is what a request that changes something carries where there is
+// no token: a page in a browser can't send it to another origin without asking
+// first, which nobody answers, a form can't at all, and scripts may not.
+const changeField = "X-Gateway-Admin"
+
+// judge decides who may ask. Never a tenant's script, of this gateway or of
+// another. With a token, whoever presents it. Without one, whoever reaches a
+// loopback address or a Unix socket, except for pages in a browser on that
+// machine: a name of theirs may be made to resolve to 127.0.0.1, and they may
+// send a POST anywhere. nil admits.
 func (a *API) judge(ctx *fasthttp.RequestCtx) *refusal {
 	token := a.server.Config().Admin.Token
 	switch {
+	case len(ctx.Request.Header.PeekAll(proxy.HopsField)) > 0:
+		return &refusal{fasthttp.StatusForbidden, "script_refused", "a tenant's script may not ask the admin API"}
 	case token != "" && !presents(ctx, token):
 		return &refusal{fasthttp.StatusUnauthorized, "unauthorized", "expected admin.token as \"Authorization: Bearer TOKEN\""}
 	case token == "" && a.exposed:
@@ -35,6 +44,8 @@ func (a *API) judge(ctx *fasthttp.RequestCtx) *refusal {
 		return &refusal{fasthttp.StatusForbidden, "host_refused", "expected Host to be localhost or a loopback address, since admin.token is not set"}
 	case changes(ctx) && fromElsewhere(ctx):
 		return &refusal{fasthttp.StatusForbidden, "cross_site", "a page of another site may not send this request"}
+	case token == "" && changes(ctx) && string(ctx.Request.Header.Peek(changeField)) != "1":
+		return &refusal{fasthttp.StatusForbidden, "header_missing", "expected the header \"" + changeField + ": 1\", since admin.token is not set"}
 	}
 	return nil
 }

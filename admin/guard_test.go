@@ -27,6 +27,8 @@ func TestToken(t *testing.T) {
 		}
 	}
 	g.ask("POST", "/reload").refused(t, 401, "unauthorized")
+	g.ask("POST", "/reload", "Authorization: Bearer "+token, "X-Gateway-Hops: 1").refused(t, 403, "script_refused")
+	g.ask("POST", "/reload", "Authorization: Bearer "+token, "X-Gateway-Admin: ").json(t, 200) // the token says enough
 	for _, c := range []struct {
 		method, path string
 		status       int
@@ -106,6 +108,14 @@ func TestBrowsers(t *testing.T) {
 		{"POST", "/reload", "Sec-Fetch-Site: same-origin,Origin: " + g.root, ""},
 		{"POST", "/reload", "Sec-Fetch-Site: none", ""},
 		{"GET", "/health", "Sec-Fetch-Site: cross-site", ""},
+		{"POST", "/reload", "X-Gateway-Admin: ", "header_missing"},
+		{"POST", "/reload", "X-Gateway-Admin: 0", "header_missing"},
+		{"DELETE", "/reload", "X-Gateway-Admin: true", "header_missing"},
+		{"PUT", "/nothing", "X-Gateway-Admin: ", "header_missing"},
+		{"POST", "/reload", "X-Gateway-Hops: ", "script_refused"},
+		{"POST", "/reload", "x-gateway-hops: 1", "script_refused"},
+		{"GET", "/health", "X-Gateway-Hops: a-1-b", "script_refused"},
+		{"GET", "//metrics", "X-Gateway-Hops: a", "script_refused"},
 	} {
 		a := g.ask(c.method, c.path, strings.Split(c.fields, ",")...)
 		if c.code != "" {
@@ -129,11 +139,13 @@ func TestUnixSocket(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket's mode is %v (%v), want 0600", info.Mode(), err)
 	}
-	g.base = "http://gateway/admin" // any name will do
+	g.base, g.root = "http://gateway/admin", "http://gateway" // any name will do
 	g.client.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}}
 	g.ask("GET", "/health").json(t, 200)
+	g.ask("POST", "/reload").json(t, 200)
+	g.ask("POST", "/reload", "X-Gateway-Admin: ").refused(t, 403, "header_missing")
 	g.ask("POST", "/reload", "Origin: http://elsewhere").refused(t, 403, "cross_site")
 }
 

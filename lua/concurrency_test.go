@@ -281,6 +281,7 @@ func TestConcurrency(t *testing.T) {
 	o := options(dir, "a.lua")
 	o.Shards, o.Store = 1, &slowStore{values: map[string]any{}}
 	o.Config.QuarantineAfter, o.Config.MaxInstructions, o.Config.MaxMemory = 0, 200_000, 2<<20
+	o.Config.HTTP.Allow = []string{"127.0.0.0/8"}
 	o.Config.MaxMemoryRate = 0 // which would make them wait
 	o.Config.Timeout, o.Config.TotalTimeout = 30e9, 30e9
 	var current atomic.Pointer[lua.Scripts]

@@ -3,7 +3,6 @@ package lua
 import (
 	"cmp"
 	_ "embed" // for Source
-	"net/netip"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -99,12 +98,18 @@ type HTTPConfig struct {
 	// Largest response body. Default: 1MiB.
 	MaxResponse settings.Size `yaml:"max_response"`
 
-	// Networks that may be reached although they are denied by default
-	// (link-local, which has the clouds' metadata services, multicast and
-	// unspecified addresses), such as "169.254.10.0/24". Default: none.
+	// What may be reached although it is denied by default, which are the
+	// addresses of loopback, link-local (which has the clouds' metadata
+	// services), multicast and unspecified ones: networks, addresses or names,
+	// each with or without a port, such as "127.0.0.1:9000", "169.254.10.0/24",
+	// "[::1]:9000" or "localhost:9000". A name opens whatever it resolves to.
+	// What the gateway itself listens on stays closed; "127.0.0.1:8080", an
+	// address with a port, opens the public listener, never the admin API's.
+	// Default: none.
 	Allow []string `yaml:"allow"`
 
-	// Networks that may not be reached, such as "10.0.0.0/8". Default: none.
+	// Networks that may not be reached, such as "10.0.0.0/8": private networks
+	// are open by default. Default: none.
 	Deny []string `yaml:"deny"`
 }
 
@@ -174,22 +179,14 @@ func (c *Config) Check(r settings.Reporter) {
 	if c.HTTP.Timeout.Std() <= 0 {
 		r.Errorf(&c.HTTP.Timeout, "lua.http.timeout is %v, expected more than 0", c.HTTP.Timeout)
 	}
-	for _, list := range [][]string{c.HTTP.Allow, c.HTTP.Deny} {
-		for i := range list {
-			if _, ok := settings.ParseNetwork(list[i]); !ok {
-				r.Errorf(&list[i], "network %q is not one, expected the like of 10.0.0.0/8 or 192.0.2.7", list[i])
-			}
+	for i := range c.HTTP.Deny {
+		if _, ok := settings.ParseNetwork(c.HTTP.Deny[i]); !ok {
+			r.Errorf(&c.HTTP.Deny[i], "network %q is not one, expected the like of 10.0.0.0/8 or 192.0.2.7", c.HTTP.Deny[i])
 		}
 	}
-}
-
-// networks parses a checked list.
-func networks(list []string) []netip.Prefix {
-	var prefixes []netip.Prefix
-	for _, s := range list {
-		if prefix, ok := settings.ParseNetwork(s); ok {
-			prefixes = append(prefixes, prefix)
+	for i := range c.HTTP.Allow {
+		if _, ok := permission(c.HTTP.Allow[i]); !ok {
+			r.Errorf(&c.HTTP.Allow[i], "%q is no network, address or name, expected the like of 10.0.0.0/8, 127.0.0.1:9000, [::1]:9000 or localhost:9000", c.HTTP.Allow[i])
 		}
 	}
-	return prefixes
 }

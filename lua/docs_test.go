@@ -229,7 +229,7 @@ tenants:
   - name: demo
     domains: [localhost]
     lua_routes: [example.lua]
-    lua: { env: [GREETING], expose_errors: true, timeout: 2s }
+    lua: { env: [GREETING], expose_errors: true, timeout: 2s, http: { allow: ["127.0.0.0/8"] } }
     services: [{ name: first, url: %q }, { name: second, url: %q }]
 `, target, strings.Replace(target, "127.0.0.1", "localhost", 1))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {

@@ -20,6 +20,8 @@ func (r *Request) visible(f *http1.Field) bool {
 		return r.Trusted && !f.Dropped
 	case http1.XRequestID:
 		return false // request.id is the one in use
+	case http1.XGatewayHops:
+		return false // scripts that copy headers must not take it for theirs
 	}
 	return !f.Dropped
 }
@@ -120,7 +122,7 @@ const (
 func framing(id http1.ID) bool {
 	switch id {
 	case http1.ContentLength, http1.TransferEncoding, http1.Connection, http1.KeepAlive, http1.TE,
-		http1.Trailer, http1.Upgrade, http1.ProxyAny, http1.HTTP2Settings, http1.Expect, http1.XGatewayError:
+		http1.Trailer, http1.Upgrade, http1.ProxyAny, http1.HTTP2Settings, http1.Expect, http1.XGatewayError, http1.XGatewayHops:
 		return true
 	}
 	return false

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -42,6 +43,12 @@ type Options struct {
 	Waiting func() (end func())
 	// Shards is how many VMs there may be; 0 is one for each processor.
 	Shards int
+	// Own says which addresses this process listens on: scripts can't reach
+	// them. nil is none.
+	Own func(netip.AddrPort) modules.Ownership
+	// Hops is what requests of scripts carry that no client has caused; nil is
+	// nothing.
+	Hops func() string
 	// Cover, if not nil, is called before each statement that runs.
 	Cover func(name string, line int)
 }
@@ -132,7 +139,7 @@ func loadScripts(l *loading) (*Scripts, error) {
 		Name: o.Tenant, Log: o.Log, Clock: o.Clock, Random: o.Random, Store: o.Store, Env: s.env,
 		HTTP: modules.NewClient(modules.ClientConfig{
 			Timeout: c.HTTP.Timeout.Std(), MaxResponse: c.HTTP.MaxResponse.Int64(),
-			Allow: networks(c.HTTP.Allow), Deny: networks(c.HTTP.Deny),
+			Allow: permissions(c.HTTP.Allow), Deny: networks(c.HTTP.Deny), Own: o.Own, Hops: o.Hops,
 		}),
 	}
 	if s.stats = o.Stats; s.stats == nil {

@@ -54,6 +54,7 @@ var (
 	faultNoTarget        = &Fault{Status: 503, Code: "no_healthy_target", Message: "no target is healthy", RetryAfter: 1}
 	faultOverflow        = &Fault{Status: 503, Code: "upstream_overflow", Message: "too many requests wait for a connection", RetryAfter: 1}
 	faultLoop            = &Fault{Status: 508, Code: "loop", Message: "the request has been through this gateway before"}
+	faultHops            = &Fault{Status: 508, Code: "script_loop", Message: "scripts have called this gateway from within each other too often"}
 	faultDrained         = &Fault{Status: 503, Code: "drain_timeout", Message: "the gateway stopped before the request had finished", Close: true}
 	faultWrongMethod     = &Fault{Status: 405, Code: "method_not_allowed", Message: "the path has no route for this method"}
 	faultScript          = &Fault{Status: 500, Code: "script_error", Message: "a script of the tenant failed"}
@@ -72,7 +73,7 @@ func Faults() []*Fault {
 		faultBadRequest, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNotFound, faultNoRoute,
 		faultMethod, faultSlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultExpectation,
 		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
-		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultDrained, faultScripts, faultConnectTimeout, faultResponseTimeout,
+		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultHops, faultDrained, faultScripts, faultConnectTimeout, faultResponseTimeout,
 		faultWrongMethod, faultScript, faultScriptLimit, faultQuarantine, faultScriptsBusy, faultMemory,
 	}
 }

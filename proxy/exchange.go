@@ -32,6 +32,7 @@ type exchange struct {
 	query    []byte     // with its "?"
 	clientIP netip.Addr // of the original client, past trusted proxies
 	trusted  bool       // whether the peer's forwarded fields are believed
+	hopped   bool       // a script has caused the request
 	id       []byte     // request id
 	tenant   *tenant
 	method   []byte // sent on; the client's, unless a script has changed it
@@ -107,7 +108,7 @@ func (x *exchange) reset() {
 	x.req.Reset()
 	x.host, x.path, x.query, x.sendPath, x.id, x.method = nil, nil, nil, nil, nil, nil
 	x.script.reset()
-	x.clientIP, x.trusted = netip.Addr{}, false
+	x.clientIP, x.trusted, x.hopped = netip.Addr{}, false, false
 	x.buffered, x.continued = nil, false
 	x.upload.reset()
 	x.call.Reset()
@@ -204,6 +205,9 @@ func (x *exchange) accept() error {
 	}
 	if x.snap.via != "" && hasPassed(x.req.Header, x.snap.via) {
 		return faultLoop
+	}
+	if err := x.checkHops(); err != nil {
+		return err
 	}
 	return x.locate()
 }

@@ -121,7 +121,7 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 			continue
 		case http1.Host, http1.Connection, http1.TE, http1.KeepAlive, http1.ProxyAny, http1.HTTP2Settings,
 			http1.Expect, http1.XRequestID, http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost,
-			http1.Forwarded, http1.Via:
+			http1.Forwarded, http1.Via, http1.XGatewayHops:
 			continue
 		case http1.XForwardedAny:
 			if !x.trusted || f.Dropped {

@@ -61,7 +61,7 @@ func (x *exchange) appendForwarded(dst []byte) []byte {
 	} else {
 		dst = x.appendAll(dst, http1.Via)
 	}
-	return dst
+	return x.appendHops(dst)
 }
 
 // appendList writes one field with all trusted values of that ID, and one more.

@@ -112,7 +112,7 @@ func (s *Server) newLoad(c *Config, t *tenants.Config, names []string) scriptsLo
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
 		Cache: s.scripts.cache, Store: s.storeOf(t), Env: s.scripts.env,
 		Clock: s.scripts.clock, Random: rand.Reader, Cover: s.scripts.cover, Stats: stats,
-		Lazy: len(c.Tenants) > eagerTenants, Shards: processors(),
+		Lazy: len(c.Tenants) > eagerTenants, Shards: processors(), Own: s.owns, Hops: s.hops.first,
 	}}
 }
 
@@ -233,8 +233,9 @@ func scriptWarnings(c *Config, all, known map[string]*lua.Scripts) []string {
 func CheckScripts(file string, config *Config) (warnings []string, err error) {
 	s := &Server{
 		file: file, dir: filepath.Dir(file), log: zerolog.Nop(), started: config,
-		stores: map[string]*store.Memory{}, scripts: newScriptsOptions(&Options{}),
+		stores: map[string]*store.Memory{}, scripts: newScriptsOptions(&Options{}), hops: newHops(),
 	}
+	s.reserve(config)
 	all, err := s.loadScripts(config)
 	if err != nil {
 		return nil, err

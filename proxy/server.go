@@ -54,6 +54,8 @@ type Server struct {
 	memory   memory.Process // what all requests and connections hold
 	health   atomic.Pointer[HealthAnswer]
 
+	hops    *hops
+	own     listener.Own // where the process listens
 	scripts scriptsOptions
 	stores  map[string]*store.Memory // by tenant; guarded by reloadMu
 
@@ -91,8 +93,9 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config,
 		sweeper: socket.NewSweeper(), access: newAccessLog(), stats: map[string]*Stats{}, stores: map[string]*store.Memory{},
-		scripts: newScriptsOptions(&o), available: o.Memory,
+		scripts: newScriptsOptions(&o), hops: newHops(), available: o.Memory,
 	}
+	s.reserve(o.Config)
 	s.wakeful.Store(wakeShare)
 	s.unrouted.Memory.Open(&s.memory)
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper})
@@ -124,7 +127,7 @@ func (s *Server) listen(c *Config) (*listener.Listener, error) {
 		MaxConnections: c.Server.MaxConnections, MaxPerAddress: c.Server.MaxConnectionsPerAddress,
 		Full:    refusal("503 Service Unavailable", "too_many_connections", "Retry-After: 1\r\n"),
 		Crowded: refusal("429 Too Many Requests", "too_many_connections_from_address", "Retry-After: 1\r\n"),
-		Sweeper: s.sweeper,
+		Sweeper: s.sweeper, Own: &s.own, Purpose: listener.Public,
 		Refused: s.warnRefused,
 	}
 	if c.TLS.Enabled {

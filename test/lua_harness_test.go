@@ -102,7 +102,11 @@ func (c *luaCase) configure(t *testing.T, config *strings.Builder, directory str
 		t.Fatal(err)
 	}
 	fmt.Fprintf(config, "  - name: %s\n    domains: [%s]\n    lua_routes: [%s.lua]\n", m.name, m.host(), m.name)
-	for line := range strings.Lines(strings.ReplaceAll(patient(c.tenant), "{pool}", m.address)) {
+	tenant := c.tenant
+	if strings.Contains(c.script, "http_") && tenant == "" {
+		tenant = "lua: {http: {allow: [\"{pool}\"]}}"
+	}
+	for line := range strings.Lines(strings.ReplaceAll(patient(tenant), "{pool}", m.address)) {
 		fmt.Fprintf(config, "    %s\n", strings.TrimRight(line, "\n"))
 	}
 	if !c.alone {

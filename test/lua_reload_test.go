@@ -54,6 +54,7 @@ func (r *reloading) ask(method, url string) (status int, body, version string, e
 	if err != nil {
 		return 0, "", "", err
 	}
+	request.Header.Set("X-Gateway-Admin", "1")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, "", "", err

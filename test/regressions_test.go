@@ -336,6 +336,7 @@ func TestRestartOnly(t *testing.T) {
 	g := startGateway(t, simpleConfig(upstream))
 	ask := func(method, path string) string {
 		request, _ := http.NewRequestWithContext(t.Context(), method, "http://"+g.admin+path, nil)
+		request.Header.Set("X-Gateway-Admin", "1")
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Fatal(err)

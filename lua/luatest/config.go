@@ -247,8 +247,8 @@ func (p *plan) build(f *file, tenant map[string]any, scripts []string, url func(
 		name = f.tenant()
 	}
 	gateway, _ := tenant[keyGateway].(map[string]any)
+	tenant = reachMocks(tenant)
 	p.environment(tenant)
-	tenant = maps.Clone(tenant)
 	for _, key := range []string{keyTenant, keyGateway, keyEnv} {
 		delete(tenant, key)
 	}
@@ -265,6 +265,19 @@ func (p *plan) build(f *file, tenant map[string]any, scripts []string, url func(
 		p.host = strings.Replace(domains[0], "*", "www", 1)
 	}
 	return nil
+}
+
+// mockNetwork is where mocks are, which scripts can't reach by default.
+const mockNetwork = "127.0.0.0/8"
+
+// reachMocks returns a copy of the settings that lets scripts ask mocks.
+func reachMocks(tenant map[string]any) map[string]any {
+	section, _ := tenant["lua"].(map[string]any)
+	client, _ := section["http"].(map[string]any)
+	allowed, _ := client["allow"].([]any)
+	return merge(tenant, map[string]any{"lua": map[string]any{"http": map[string]any{
+		"allow": append(slices.Clone(allowed), mockNetwork),
+	}}})
 }
 
 // environment makes the names in env those that scripts may read.

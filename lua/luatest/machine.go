@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"path"
 	"strings"
 	"sync"
@@ -55,7 +56,9 @@ func newMachine(c modules.Clock, log io.Writer, cover func(string, int)) *machin
 	m := &machine{
 		main: main, lock: vm.NewLock(main, vm.NewLedger(0, 0), nil), functions: vm.Functions{SetIndex: stdlib.SetIndex, Line: cover},
 		modules: map[string]*glua.LTable{}, loaded: map[string]glua.LValue{},
-		client: modules.NewClient(modules.ClientConfig{}),
+		client: modules.NewClient(modules.ClientConfig{ // tests ask the gateway itself, and mocks
+			Allow: []modules.Permission{{Network: netip.MustParsePrefix(mockNetwork)}},
+		}),
 	}
 	stdlib.Open(main, c.Now)
 	tenant := &modules.Tenant{

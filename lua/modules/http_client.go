@@ -37,12 +37,22 @@ type ClientConfig struct {
 
 	// Allow and Deny decide which addresses may be connected to: the longest
 	// prefix that contains an address decides, and Allow where two are equally
-	// long. Link-local, multicast, broadcast and unspecified addresses and the
-	// metadata services of clouds are denied by default. Loopback and private
-	// networks are allowed by default: Deny them where the authors of scripts
-	// are not trusted with what is there. An IPv6 address that stands for an
-	// IPv4 address (mapped, NAT64, 6to4, Teredo) needs both to be allowed.
-	Allow, Deny []netip.Prefix
+	// long. Loopback, link-local, multicast, broadcast and unspecified addresses
+	// and the metadata services of clouds are denied by default. Private networks
+	// are allowed by default: Deny them where the authors of scripts are not
+	// trusted with what is there. An IPv6 address that stands for an IPv4 address
+	// (mapped, NAT64, 6to4, Teredo) needs both to be allowed.
+	Allow []Permission
+	Deny  []netip.Prefix
+
+	// Own says which addresses this process itself listens on. They are refused
+	// whatever is allowed; one that serves tenants is reached where Allow has
+	// exactly that address with that port. nil is none.
+	Own func(netip.AddrPort) Ownership
+
+	// Hops returns the value of HopsField for requests that no request of a
+	// client has caused; nil sends none there.
+	Hops func() string
 
 	// RootCAs are the authorities that https believes: nil is the system's.
 	RootCAs *x509.CertPool
@@ -75,6 +85,31 @@ type Client struct {
 	transport *http.Transport
 }
 
+// HopsField is the field that all requests of scripts carry, so that one that
+// comes back to the gateway is known. Scripts can neither set nor remove it.
+const HopsField = "X-Gateway-Hops"
+
+// Hopping is what the owner of a run implements for its requests to say how
+// they came about: it returns the value of HopsField.
+type Hopping interface{ Hops() string }
+
+// marked makes round trips with a value of HopsField: whatever a request is,
+// the first or one after a redirect, it has no other.
+type marked struct {
+	next http.RoundTripper
+	hops string
+}
+
+func (m marked) RoundTrip(r *http.Request) (*http.Response, error) {
+	clone := *r
+	if clone.Header = r.Header.Clone(); m.hops != "" {
+		clone.Header[HopsField] = []string{m.hops}
+	} else {
+		delete(clone.Header, HopsField)
+	}
+	return m.next.RoundTrip(&clone)
+}
+
 // NewClient returns a client. It takes no proxies from the environment, speaks
 // http and https (TLS 1.2 or later, verified) and nothing else.
 func NewClient(c ClientConfig) *Client {
@@ -83,13 +118,11 @@ func NewClient(c ClientConfig) *Client {
 	c.MaxConnections = cmp.Or(c.MaxConnections, 64)
 	c.MaxParallel = cmp.Or(c.MaxParallel, 16)
 	c.UserAgent = cmp.Or(c.UserAgent, "keystone-gateway")
-	dialer := &net.Dialer{
-		Timeout:        connectTimeout,
-		Resolver:       c.Resolver,
-		ControlContext: newGuard(c.Allow, c.Deny).control,
-	}
+	guard := newGuard(&c)
+	dialer := &net.Dialer{Timeout: connectTimeout, Resolver: c.Resolver, ControlContext: guard.control}
 	return &Client{config: c, transport: &http.Transport{
-		DialContext:            dialer.DialContext,
+		Proxy:                  nil, // not even the environment's: it would connect in our place
+		DialContext:            guard.dial(dialer.DialContext),
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs},
 		TLSHandshakeTimeout:    connectTimeout,
 		ForceAttemptHTTP2:      true,
@@ -117,6 +150,7 @@ type request struct {
 	redirects   int
 	maxResponse int64
 	decompress  bool
+	hops        string // "" is the client's own
 }
 
 // answer is what came back.
@@ -147,7 +181,11 @@ func (c *Client) exchange(ctx context.Context, r *request, grant func(int) error
 	}
 	// A clone, because a request may be made again and Header is changed below.
 	out.Header, out.Host = r.header.Clone(), cmp.Or(r.host, out.Host)
-	client := &http.Client{Transport: c.transport, CheckRedirect: r.checkRedirect}
+	hops := r.hops
+	if hops == "" && c.config.Hops != nil {
+		hops = c.config.Hops()
+	}
+	client := &http.Client{Transport: marked{c.transport, hops}, CheckRedirect: r.checkRedirect}
 	in, err := client.Do(out)
 	if err != nil {
 		return nil, err

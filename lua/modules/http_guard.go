@@ -3,34 +3,75 @@ package modules
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"syscall"
 )
 
 // guard decides which addresses scripts may connect to. It is asked about
 // every address just before the connection is made, after names have been
-// resolved, so that neither a redirect nor a name that resolves differently
-// the second time gets around it.
+// resolved, so that neither a spelling, nor a redirect, nor a name that
+// resolves differently the second time gets around it.
 //
 // The rule: of all prefixes that contain an address the longest decides;
 // where a denied and an allowed one are equally long, it is allowed. What none
 // contains is allowed. So an allowed 0.0.0.0/0 opens nothing that is denied by
-// default, and an allowed 169.254.169.254/32 opens exactly that.
-type guard struct{ denied, allowed []netip.Prefix }
-
-// newGuard returns a guard that denies what alwaysDenied lists, and deny.
-func newGuard(allow, deny []netip.Prefix) guard {
-	return guard{denied: append(alwaysDenied(), unmapped(deny)...), allowed: unmapped(allow)}
+// default, and an allowed 169.254.169.254/32 opens exactly that. A name that is
+// allowed opens whatever it resolves to.
+//
+// What the gateway itself listens on is refused whatever is allowed, but for
+// one address with one port.
+type guard struct {
+	denied  []netip.Prefix
+	allowed []Permission
+	own     func(netip.AddrPort) Ownership
 }
 
-// alwaysDenied lists what no script needs and what attackers ask for: the
+// Permission is something that scripts may connect to although it is denied: a
+// network, or what a name resolves to.
+type Permission struct {
+	Network netip.Prefix // the zero Prefix: Name says it
+	Name    string       // as URLs have it, in lower case
+	Port    uint16       // 0 is any
+}
+
+// Ownership says whether an address is one that this process listens on.
+type Ownership int
+
+// Of addresses: somebody else's, one that serves tenants, one that serves the
+// operator.
+const (
+	NotOwn Ownership = iota
+	OwnPublic
+	OwnAdmin
+)
+
+// newGuard returns a guard that denies what alwaysDenied lists, and deny.
+func newGuard(c *ClientConfig) guard {
+	g := guard{denied: append(alwaysDenied(), unmapped(c.Deny)...), own: c.Own}
+	for _, p := range c.Allow {
+		if p.Network.IsValid() {
+			p.Network = unmapped([]netip.Prefix{p.Network})[0]
+		}
+		g.allowed = append(g.allowed, p)
+	}
+	if g.own == nil {
+		g.own = func(netip.AddrPort) Ownership { return NotOwn }
+	}
+	return g
+}
+
+// alwaysDenied lists what no script needs and what attackers ask for: this
+// machine, where what listens on loopback often trusts whoever reaches it, the
 // services by which clouds hand out credentials, and addresses that are not
-// those of a host. Loopback and private networks are not among them, because
-// an edge talks to internal services.
+// those of a host. Private networks are not among them, because an edge talks
+// to internal services.
 func alwaysDenied() []netip.Prefix {
 	var list []netip.Prefix
 	for _, text := range []string{
+		"127.0.0.0/8", "::1/128", // loopback
 		"0.0.0.0/8", "::/128", // unspecified: Linux connects to itself
 		"169.254.0.0/16", "fe80::/10", // link-local
 		"224.0.0.0/4", "ff00::/8", // multicast
@@ -72,44 +113,91 @@ func (e *refusedError) Error() string {
 	return fmt.Sprintf("connecting to %s is not allowed", e.address)
 }
 
+// dialedKey is the key of a dial's host in its context.
+type dialedKey struct{}
+
+// dial wraps the dialling function of a dialler whose ControlContext is
+// control, which sees addresses only: it hands on the name.
+func (g *guard) dial(next func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, fmt.Errorf("cannot connect to %q: %w", address, err)
+		}
+		return next(context.WithValue(ctx, dialedKey{}, host), network, address)
+	}
+}
+
 // control is the ControlContext of a net.Dialer.
-func (g guard) control(_ context.Context, _, address string, _ syscall.RawConn) error {
+func (g *guard) control(ctx context.Context, network, address string, _ syscall.RawConn) error {
+	if !strings.HasPrefix(network, "tcp") {
+		return fmt.Errorf("connecting over %s is not allowed", network)
+	}
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return fmt.Errorf("cannot judge the address %q: %w", address, err)
 	}
-	if g.refuses(target.Addr()) {
+	name, _ := ctx.Value(dialedKey{}).(string)
+	if g.refuses(name, target) {
 		return &refusedError{target.Addr().Unmap()}
 	}
 	return nil
 }
 
-// refuses reports whether an address, or one that is embedded in it, is denied.
-func (g guard) refuses(addr netip.Addr) bool {
+// refuses reports whether an address that a name has been resolved to, or one
+// that is embedded in it, may not be connected to.
+func (g *guard) refuses(name string, target netip.AddrPort) bool {
 	// A prefix never contains an address with a zone.
-	addr = addr.Unmap().WithZone("")
-	return g.denies(addr) || slices.ContainsFunc(embedded(addr), g.denies)
-}
-
-func (g guard) denies(addr netip.Addr) bool {
-	return longest(g.denied, addr) > longest(g.allowed, addr)
-}
-
-// longest returns the length of the longest prefix that contains addr, or -1.
-func longest(prefixes []netip.Prefix, addr netip.Addr) int {
-	bits := -1
-	for _, p := range prefixes {
-		if p.Contains(addr) {
-			bits = max(bits, p.Bits())
+	addr := target.Addr().Unmap().WithZone("")
+	for _, a := range append(embedded(addr), addr) {
+		if g.denies(name, netip.AddrPortFrom(a, target.Port())) {
+			return true
 		}
 	}
-	return bits
+	return false
+}
+
+func (g *guard) denies(name string, at netip.AddrPort) bool {
+	switch g.own(at) {
+	case OwnAdmin:
+		return true
+	case OwnPublic:
+		// Another tenant would be reached past its guards: that must be meant.
+		return !slices.ContainsFunc(g.allowed, func(p Permission) bool {
+			return p.Port == at.Port() && p.Network.IsValid() && p.Network.IsSingleIP() && p.Network.Addr() == at.Addr()
+		})
+	}
+	denied, allowed := -1, -1
+	for _, p := range g.denied {
+		if p.Contains(at.Addr()) {
+			denied = max(denied, p.Bits())
+		}
+	}
+	for i := range g.allowed {
+		allowed = max(allowed, g.allowed[i].length(name, at))
+	}
+	return denied > allowed
+}
+
+// length is how exactly a permission fits: the length of its prefix, or -1
+// where it doesn't. A name fits as exactly as one address.
+func (p *Permission) length(name string, at netip.AddrPort) int {
+	switch {
+	case p.Port != 0 && p.Port != at.Port():
+	case p.Network.IsValid():
+		if p.Network.Contains(at.Addr()) {
+			return p.Network.Bits()
+		}
+	case strings.EqualFold(strings.TrimSuffix(name, "."), p.Name):
+		return at.Addr().BitLen()
+	}
+	return -1
 }
 
 // embedded returns the IPv4 addresses that traffic to an IPv6 address may end
 // at: a gateway that translates would take it there past a rule about IPv4.
 func embedded(addr netip.Addr) []netip.Addr {
-	if !addr.Is6() {
+	if !addr.Is6() || addr.IsLoopback() || addr.IsUnspecified() { // ::1 embeds nothing
 		return nil
 	}
 	b := addr.As16()

@@ -23,11 +23,19 @@ func TestHTTPGuard(t *testing.T) {
 		}
 		return out
 	}
-	private := modules.ClientConfig{Deny: prefixes("10.0.0.0/8", "127.0.0.0/8", "::1/128")}
+	loopback := modules.ClientConfig{Allow: permit("127.0.0.0/8", "::1/128")}
+	only := func(p modules.Permission) modules.ClientConfig {
+		return modules.ClientConfig{Allow: []modules.Permission{p}}
+	}
+	port := only(modules.Permission{Network: netip.MustParsePrefix("127.0.0.1/32"), Port: 1})
+	wrongPort := only(modules.Permission{Network: netip.MustParsePrefix("127.0.0.1/32"), Port: 2})
+	name := only(modules.Permission{Name: "localhost", Port: 1})
+	wrongName := only(modules.Permission{Name: "localhost", Port: 2})
+	private := modules.ClientConfig{Deny: prefixes("10.0.0.0/8")}
 	mapped := modules.ClientConfig{Deny: prefixes("::ffff:127.0.0.0/104")}
-	wide := modules.ClientConfig{Allow: prefixes("0.0.0.0/0", "::/0")}
-	nothing := modules.ClientConfig{Deny: prefixes("0.0.0.0/0", "::/0"), Allow: prefixes("127.0.0.0/8")}
-	equal := modules.ClientConfig{Deny: prefixes("127.0.0.1/32"), Allow: prefixes("127.0.0.1/32")}
+	wide := modules.ClientConfig{Allow: permit("0.0.0.0/0", "::/0")}
+	nothing := modules.ClientConfig{Deny: prefixes("0.0.0.0/0", "::/0"), Allow: permit("127.0.0.0/8")}
+	equal := modules.ClientConfig{Deny: prefixes("127.0.0.1/32"), Allow: permit("127.0.0.1/32")}
 	for _, c := range []struct {
 		name    string
 		config  modules.ClientConfig
@@ -54,20 +62,35 @@ func TestHTTPGuard(t *testing.T) {
 		{"6to4", modules.ClientConfig{}, "[2002:a9fe:a9fe::1]", true},
 		{"Teredo", modules.ClientConfig{}, "[2001:0:102:304::5601:5601]", true},
 		{"ISATAP", modules.ClientConfig{}, "[fd00::5efe:a9fe:a9fe]", true},
-		{"loopback", modules.ClientConfig{}, "127.0.0.1", false},
-		{"denied loopback", private, "127.0.0.1", true},
-		{"denied loopback by name", private, "localhost", true},
-		{"denied loopback, mapped", private, "[::ffff:127.0.0.1]", true},
+		{"loopback", modules.ClientConfig{}, "127.0.0.1", true},
+		{"loopback, another", modules.ClientConfig{}, "127.9.9.9", true},
+		{"loopback by name", modules.ClientConfig{}, "localhost", true},
+		{"loopback, IPv6", modules.ClientConfig{}, "[::1]", true},
+		{"loopback, mapped", modules.ClientConfig{}, "[::ffff:127.0.0.1]", true},
+		{"loopback, mapped, in hexadecimal", modules.ClientConfig{}, "[::ffff:7f00:1]", true},
+		{"loopback, NAT64", modules.ClientConfig{}, "[64:ff9b::7f00:1]", true},
+		{"loopback, 6to4", modules.ClientConfig{}, "[2002:7f00:1::]", true},
+		{"allowed loopback", loopback, "127.0.0.1", false},
+		{"allowed loopback by name", loopback, "localhost", false},
+		{"::1 is no IPv4 address", loopback, "[::1]", false},
+		{"allowed loopback opens no other", loopback, "[fe80::1%25lo]", true},
+		{"allowed port", port, "127.0.0.1", false},
+		{"another port", wrongPort, "127.0.0.1", true},
+		{"allowed name", name, "LOCALHOST", false},
+		{"the address of an allowed name", name, "127.0.0.1", true},
+		{"an allowed name with another port", wrongName, "localhost", true},
+		{"denied private network", private, "10.0.0.1", true},
 		{"denied, 6to4", private, "[2002:a00:1::]", true},
 		{"denied in mapped form", mapped, "127.0.0.1", true},
 		{"a wide allow opens no default", wide, "169.254.169.254", true},
+		{"a wide allow opens no loopback", wide, "127.0.0.1", true},
 		{"only what is allowed", nothing, "127.0.0.1", false},
 		{"all else", nothing, "192.0.2.1", true},
 		{"allowed and denied alike", equal, "127.0.0.1", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// Nothing listens on port 1 of what isn't refused.
-			L := netVM(t, netTenant(t, c.config), vmtest.Limits(), map[string]string{"u": "http://" + c.host + ":1/"})
+			L := netVM(t, guardedTenant(t, c.config), vmtest.Limits(), map[string]string{"u": "http://" + c.host + ":1/"})
 			got, err := netEval(L, `local r, m = http.get(u, {timeout = 1}) return r, m`)
 			if err != nil || strings.Contains(got, "is not allowed") != c.refused {
 				t.Errorf("got %q, %v; want refused: %v", got, err, c.refused)

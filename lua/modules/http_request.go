@@ -39,6 +39,9 @@ func (c *Client) readRequest(o options, method, target, body string, hasBody boo
 		maxResponse: o.whole("max_response", 1, c.config.MaxResponse, c.config.MaxResponse),
 		decompress:  o.boolean("decompress"),
 	}
+	if owner, ok := vm.RunOf(o.L).Owner.(Hopping); ok {
+		r.hops = owner.Hops()
+	}
 	r.header.Set("User-Agent", c.config.UserAgent)
 	o.readHeaders(r, false)
 	o.readJSON(r, hasBody)
@@ -72,9 +75,9 @@ func (o options) readHeaders(r *request, lenient bool) {
 			o.fail("header %.60q is not the name of a header", name)
 		}
 		name = textproto.CanonicalMIMEHeaderKey(name)
-		if isConnectionField(name) {
+		if isConnectionField(name) || isGatewayField(name) {
 			if !lenient {
-				o.fail("header %s belongs to the connection and can't be set", name)
+				o.fail("header %s belongs to %s and can't be set", name, ownerOf(name))
 			}
 			return
 		}
@@ -217,4 +220,18 @@ func isConnectionField(name string) bool {
 		"Connection", "Content-Length", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
 		"Te", "Trailer", "Transfer-Encoding", "Upgrade",
 	}, name)
+}
+
+// isGatewayField reports whether a field is one by which gateways know each
+// other and their operators, underscores taken for hyphens.
+func isGatewayField(name string) bool {
+	const prefix = "X-Gateway-"
+	return len(name) >= len(prefix) && strings.EqualFold(strings.ReplaceAll(name[:len(prefix)], "_", "-"), prefix)
+}
+
+func ownerOf(field string) string {
+	if isGatewayField(field) {
+		return "the gateway"
+	}
+	return "the connection"
 }

@@ -53,6 +53,21 @@ func (c *handClock) advance(d time.Duration) {
 // netTenant returns a tenant with an HTTP client.
 func netTenant(tb testing.TB, c modules.ClientConfig) *modules.Tenant {
 	tb.Helper()
+	c.Allow = append(c.Allow, permit("127.0.0.0/8")...)
+	return guardedTenant(tb, c)
+}
+
+// permit makes permissions of networks.
+func permit(networks ...string) (list []modules.Permission) {
+	for _, network := range networks {
+		list = append(list, modules.Permission{Network: netip.MustParsePrefix(network)})
+	}
+	return list
+}
+
+// guardedTenant is a tenant that can't reach the tests' servers by default.
+func guardedTenant(tb testing.TB, c modules.ClientConfig) *modules.Tenant {
+	tb.Helper()
 	client := modules.NewClient(c)
 	tb.Cleanup(client.Close)
 	return &modules.Tenant{
@@ -441,7 +456,7 @@ func FuzzHTTPURL(f *testing.F) {
 	for _, seed := range []string{"http://a/", "https://[::1%25x]:80/?a b", "http://a:b@c/#d", "http:a", "//x", "http://\x00", "http://a/%zz", "http://a\r\n/"} {
 		f.Add(seed, "X-A", "b", "GET")
 	}
-	tenant := netTenant(f, modules.ClientConfig{
+	tenant := guardedTenant(f, modules.ClientConfig{
 		Deny: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
 		Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 			return nil, io.ErrClosedPipe

@@ -41,6 +41,7 @@ const (
 	Vary
 	MaxForwards
 	XGatewayError
+	XGatewayHops
 	idCount
 )
 
@@ -54,7 +55,7 @@ var names = [idCount]string{
 	Forwarded: "forwarded", Via: "via", XRequestID: "x-request-id",
 	ContentEncoding: "content-encoding", ContentType: "content-type",
 	CacheControl: "cache-control", ETag: "etag", Vary: "vary",
-	MaxForwards: "max-forwards", XGatewayError: "x-gateway-error",
+	MaxForwards: "max-forwards", XGatewayError: "x-gateway-error", XGatewayHops: "x-gateway-hops",
 }
 
 // byShape finds the candidates by a name's length and first letter; no two

@@ -36,6 +36,9 @@ type Options struct {
 	Refused func(peer netip.Addr, crowded bool)
 	// Sweeper enforces the expiries of accepted connections.
 	Sweeper *socket.Sweeper
+	// Own, if not nil, is told where the listener is, and that it serves Purpose.
+	Own     *Own
+	Purpose Purpose
 }
 
 // Listener accepts connections.
@@ -82,6 +85,9 @@ func Listen(opts Options) (*Listener, error) {
 	inner, err := config.Listen(context.Background(), network, address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", opts.Address, err)
+	}
+	if opts.Own != nil && network == "tcp" {
+		opts.Own.Add(inner.Addr().String(), opts.Purpose)
 	}
 	return &Listener{opts: opts, inner: inner, perAddress: map[netip.Addr]int{}}, nil
 }

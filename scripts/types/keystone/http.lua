@@ -1,6 +1,6 @@
 ---@meta keystone.http
 
---- Requests to other servers, also as the global http. While a script waits, other requests use its VM. Link-local, metadata, multicast and unspecified addresses are refused unless lua.http.allow names them.
+--- Requests to other servers, also as the global http. While a script waits, other requests use its VM. Loopback, link-local, metadata, multicast and unspecified addresses are refused unless lua.http.allow names them, and always what the gateway itself listens on.
 ---@class keystone.http
 local http = {}
 

@@ -1,0 +1,73 @@
+package lua
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+)
+
+// permission parses an entry of lua.http.allow.
+func permission(s string) (p modules.Permission, ok bool) {
+	if p.Network, ok = settings.ParseNetwork(s); ok {
+		return p, true
+	}
+	host := s
+	if colon := strings.LastIndexByte(s, ':'); colon >= 0 {
+		port, err := strconv.ParseUint(s[colon+1:], 10, 16)
+		if err != nil || port == 0 {
+			return p, false
+		}
+		host, p.Port = s[:colon], uint16(port)
+	}
+	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
+		inner, bracketed = strings.CutSuffix(inner, "]")
+		p.Network, ok = settings.ParseNetwork(inner)
+		return p, ok && bracketed && strings.Contains(inner, ":")
+	}
+	if p.Network, ok = settings.ParseNetwork(host); ok {
+		return p, p.Network.Addr().Is4() // an IPv6 address with a port has brackets
+	}
+	p.Name = strings.ToLower(strings.TrimSuffix(host, "."))
+	return p, isName(p.Name)
+}
+
+// isName reports whether s can be the name of a host, and no spelling of an
+// address: those are judged as what they resolve to.
+func isName(s string) bool {
+	letter := false
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z':
+			letter = true
+		case '0' <= c && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return false
+		}
+	}
+	return letter && len(s) <= 253 && !strings.HasPrefix(s, "0x")
+}
+
+// permissions parses a checked list.
+func permissions(list []string) []modules.Permission {
+	var all []modules.Permission
+	for _, s := range list {
+		if p, ok := permission(s); ok {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// networks parses a checked list.
+func networks(list []string) []netip.Prefix {
+	var prefixes []netip.Prefix
+	for _, s := range list {
+		if prefix, ok := settings.ParseNetwork(s); ok {
+			prefixes = append(prefixes, prefix)
+		}
+	}
+	return prefixes
+}
