@@ -3,7 +3,6 @@ package proxy
 import (
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -203,10 +202,7 @@ func (x *exchange) accept() error {
 	case "CONNECT", "TRACE":
 		return faultMethod
 	}
-	if x.snap.via != "" && hasPassed(x.req.Header, x.snap.via) {
-		return faultLoop
-	}
-	if err := x.checkHops(); err != nil {
+	if err := x.checkLoops(); err != nil {
 		return err
 	}
 	return x.locate()
@@ -396,12 +392,4 @@ func (x *exchange) drainBody() bool {
 		}
 	}
 	return true
-}
-
-// counters of the server that are not a tenant's.
-type serverCounters struct {
-	panics  atomic.Uint64
-	reloads atomic.Uint64
-	failed  atomic.Uint64
-	tunnels atomic.Int64
 }

@@ -101,8 +101,12 @@ func (h *hops) next(header http1.Header) string {
 	return h.element(count+1) + others
 }
 
-// checkHops refuses what has come back to scripts too often.
-func (x *exchange) checkHops() error {
+// checkLoops refuses what has been through this gateway before, or has come
+// back to its scripts too often.
+func (x *exchange) checkLoops() error {
+	if x.snap.via != "" && hasPassed(x.req.Header, x.snap.via) {
+		return faultLoop
+	}
 	if x.hopped = x.req.Header.Has(http1.XGatewayHops); !x.hopped {
 		return nil
 	}

@@ -71,3 +71,11 @@ func (s *Stats) count(x *exchange, elapsed time.Duration) {
 		s.Upstream.observe(x.headerTime)
 	}
 }
+
+// serverCounters are counters of the server that are not a tenant's.
+type serverCounters struct {
+	panics  atomic.Uint64
+	reloads atomic.Uint64
+	failed  atomic.Uint64
+	tunnels atomic.Int64
+}
