@@ -25,6 +25,8 @@ const (
 	keepHead = 8 << 10
 )
 
+var errTooManyInterim = errors.New("too many informational responses")
+
 // Request is what a Call sends.
 type Request interface {
 	// AppendRequest appends the head for target t.
@@ -297,7 +299,7 @@ func (c *Call) readHead(conn *Conn) *Failure {
 			return c.fail(Aborted, err)
 		}
 	}
-	return c.fail(BadResponse, errors.New("too many informational responses"))
+	return c.fail(BadResponse, errTooManyInterim)
 }
 
 // noHead classifies an error before the response head was complete.

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,27 +10,26 @@ import (
 	"sync"
 	"time"
 
-	"github.com/valyala/fasthttp"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 )
 
 const (
-	maxProbes       = 64
-	probeBodyLimit  = 64 << 10
-	probeReadBuffer = 8 << 10 // also the longest header of an answer
+	maxProbes      = 64
+	probeBodyLimit = 64 << 10
 )
 
 // prober probes every target of a registry. Targets that are being revived
 // don't use up the slots of the others: those may be many, and slow to fail.
 type prober struct {
 	regular, reviving chan struct{} // slots: hold as many as there are probes
-	readers           sync.Pool     // of *bufio.Reader
+	readers           sync.Pool     // of *probeReader
 }
 
 func newProber(parallel int) *prober {
 	return &prober{
 		regular:  make(chan struct{}, parallel),
 		reviving: make(chan struct{}, parallel),
-		readers:  sync.Pool{New: func() any { return bufio.NewReaderSize(nil, probeReadBuffer) }},
+		readers:  sync.Pool{New: func() any { return new(probeReader) }},
 	}
 }
 
@@ -156,26 +154,71 @@ func (t *Target) probe(ctx context.Context, tuned *tuning) (err error) {
 }
 
 // ask sends the request of a probe and returns the status of the answer, which
-// must be complete unless it is longer than probeBodyLimit.
+// must be complete unless it is longer than probeBodyLimit. It is read as the
+// answers to requests are, within the same limits: a target that is healthy
+// can be served from.
 func (t *Target) ask(conn net.Conn, path string) (status int, err error) {
 	request := "GET " + path + " HTTP/1.1\r\nHost: " + t.address.Authority +
 		"\r\nUser-Agent: keystone-gateway-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n"
 	if _, err := io.WriteString(conn, request); err != nil {
 		return 0, err
 	}
-	readers := &t.registry.prober.readers
-	reader := readers.Get().(*bufio.Reader) //nolint:forcetypeassert // the pool holds nothing else
-	reader.Reset(conn)
+	p := t.registry.prober.readers.Get().(*probeReader) //nolint:forcetypeassert // the pool holds nothing else
 	defer func() {
-		reader.Reset(nil)
-		readers.Put(reader)
+		p.reader.Reset(nil)
+		t.registry.prober.readers.Put(p)
 	}()
-	answer := fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseResponse(answer)
-	// Reads past interim responses and knows which ones have no body.
-	err = answer.ReadLimitBody(reader, probeBodyLimit)
-	if err != nil && !errors.Is(err, fasthttp.ErrBodyTooLarge) {
+	p.reader.Reset(conn)
+	if err := p.readHead(); err != nil {
 		return 0, err
 	}
-	return answer.StatusCode(), nil
+	return p.answer.Status, p.readBody()
+}
+
+// probeReader reads the answer to a probe.
+type probeReader struct {
+	reader http1.Reader
+	answer http1.Response
+	body   http1.Body
+	head   []byte
+}
+
+// readHead reads responses until the final one.
+func (p *probeReader) readHead() (err error) {
+	for range maxInterim + 1 {
+		p.head, err = p.reader.ReadHead(p.head[:0], maxResponseHead)
+		switch {
+		case errors.As(err, new(*http1.ErrNothing)) && errors.Is(err, io.EOF):
+			return errors.New("the connection was closed without an answer")
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return errors.New("the answer ended within its header section")
+		case err != nil:
+			return err
+		}
+		if err = p.answer.Parse(p.head, false); err != nil {
+			return err
+		}
+		if p.answer.Status >= 200 || p.answer.Status == 101 {
+			return nil
+		}
+	}
+	return errTooManyInterim
+}
+
+func (p *probeReader) readBody() error {
+	if p.answer.ContentLength > probeBodyLimit {
+		return nil
+	}
+	p.body.Reset(&p.reader, &p.answer.Message)
+	for p.body.Read() <= probeBodyLimit {
+		switch _, err := p.body.Next(); {
+		case err == io.EOF:
+			return nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return fmt.Errorf("the answer ended after %d bytes of its body", p.body.Read())
+		case err != nil:
+			return err
+		}
+	}
+	return nil
 }

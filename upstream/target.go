@@ -10,11 +10,6 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-const (
-	clientReadBuffer  = 16 << 10 // also the longest response header
-	clientWriteBuffer = 4 << 10
-)
-
 // Target is one upstream address of one tenant. It outlives reloads, and with
 // it its connections, its health and its counters. All methods may be called concurrently.
 type Target struct {
@@ -108,8 +103,6 @@ func (t *Target) newClient(tuned *tuning) *fasthttp.HostClient {
 		MaxIdleConnDuration:           tuned.idleTimeout,
 		MaxIdemponentCallAttempts:     1,
 		ConnPoolStrategy:              fasthttp.LIFO,
-		ReadBufferSize:                clientReadBuffer,
-		WriteBufferSize:               clientWriteBuffer,
 		NoDefaultUserAgentHeader:      true,
 		DisableHeaderNamesNormalizing: true,
 		DisablePathNormalizing:        true,
