@@ -189,6 +189,7 @@ func (x *exchange) sendBody(to *sink) error {
 		span, err := x.nextBody()
 		if err == io.EOF {
 			x.upload.read.Store(true)
+			x.dropIdentity(x.body.Trailer())
 			return p.end(x.body.Trailer())
 		}
 		if err != nil {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/sha256"
 	_ "embed" // the comments below are the users' documentation
+	"slices"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -77,6 +78,15 @@ type ServerConfig struct {
 	// stands for clients on a Unix socket. From anyone else these fields are
 	// replaced. Default: none.
 	TrustedProxies []string `yaml:"trusted_proxies"`
+
+	// Fields that are removed from requests unless they come from a trusted
+	// proxy, since applications take a proxy's word from them: who the client
+	// is, over what it came, what it has asked for. Underscores are taken for
+	// hyphens. X-Forwarded-* and Forwarded needn't be listed. Default:
+	// X-Real-IP, True-Client-IP, CF-Connecting-IP, X-Scheme, Front-End-Https,
+	// X-Original-URL, Client-Cert and others of their kind, which docs/http.md
+	// lists; a list in the file takes the place of all of them.
+	IdentityFields []string `yaml:"identity_fields"`
 
 	// Whether to send Forwarded (RFC 7239) to targets, besides
 	// X-Forwarded-*. Default: false.
@@ -272,6 +282,7 @@ func DefaultConfig() Config {
 				Header: seconds(10), BodyIdle: seconds(30), WriteIdle: seconds(30),
 				Keepalive: seconds(75), HalfClose: seconds(1),
 			},
+			IdentityFields: slices.Clone(defaultIdentityFields),
 			MaxConnections: 65536,
 			MinRate:        64,
 			DrainTimeout:   seconds(30),

@@ -31,6 +31,7 @@ type exchange struct {
 	query    []byte     // with its "?"
 	clientIP netip.Addr // of the original client, past trusted proxies
 	trusted  bool       // whether the peer's forwarded fields are believed
+	origin   origin     // what Forwarded says of that client
 	hopped   bool       // a script has caused the request
 	id       []byte     // request id
 	tenant   *tenant
@@ -107,7 +108,7 @@ func (x *exchange) reset() {
 	x.req.Reset()
 	x.host, x.path, x.query, x.sendPath, x.id, x.method = nil, nil, nil, nil, nil, nil
 	x.script.reset()
-	x.clientIP, x.trusted, x.hopped = netip.Addr{}, false, false
+	x.clientIP, x.trusted, x.hopped, x.origin = netip.Addr{}, false, false, origin{}
 	x.buffered, x.continued = nil, false
 	x.upload.reset()
 	x.call.Reset()
@@ -197,6 +198,7 @@ func (x *exchange) accept() error {
 	x.continued = !x.req.Continue
 	x.trusted = x.snap.trusts(x.client.Peer)
 	x.adoptForwarded()
+	x.dropIdentity(x.req.Header)
 	x.adoptID()
 	switch string(x.req.Method) {
 	case "CONNECT", "TRACE":

@@ -8,33 +8,6 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 )
 
-// adoptForwarded finds the original client's address: the peer's, or, behind
-// trusted proxies, the last address in X-Forwarded-For that is not theirs.
-func (x *exchange) adoptForwarded() {
-	x.clientIP = x.client.Peer
-	if !x.trusted {
-		return
-	}
-	for i := len(x.req.Header) - 1; i >= 0; i-- {
-		if x.req.Header[i].ID != http1.XForwardedFor {
-			continue
-		}
-		list := x.req.Header[i].Value
-		for len(list) > 0 {
-			cut := bytes.LastIndexByte(list, ',')
-			ip, err := netip.ParseAddr(string(bytes.TrimSpace(list[cut+1:])))
-			if err != nil {
-				return // garbage: what stands before it is not believed
-			}
-			x.clientIP = ip.Unmap()
-			if !x.snap.trusts(x.clientIP) {
-				return
-			}
-			list = list[:max(cut, 0)]
-		}
-	}
-}
-
 // appendForwarded writes who the client is. What came from a trusted proxy is
 // extended; from anyone else it has been dropped, and is made anew.
 func (x *exchange) appendForwarded(dst []byte) []byte {
@@ -42,14 +15,17 @@ func (x *exchange) appendForwarded(dst []byte) []byte {
 		dst = x.appendList(dst, "X-Forwarded-For: ", http1.XForwardedFor, func(dst []byte) []byte {
 			return append(dst, x.client.ip...)
 		})
+	} else if x.origin.known {
+		dst = append(dst, "X-Forwarded-For: "...)
+		dst = append(bytes.TrimSuffix(x.appendNodes(dst), listComma), '\r', '\n')
 	} else if x.trusted { // a Unix socket has no address to add
 		dst = x.appendAll(dst, http1.XForwardedFor)
 	}
 	dst = append(dst, "X-Forwarded-Proto: "...)
-	dst = append(x.appendFirst(dst, http1.XForwardedProto, x.scheme()), '\r', '\n')
+	dst = append(x.appendFirst(dst, http1.XForwardedProto, x.origin.proto, x.scheme()), '\r', '\n')
 	if len(x.req.Authority) > 0 {
 		dst = append(dst, "X-Forwarded-Host: "...)
-		dst = append(x.appendFirst(dst, http1.XForwardedHost, x.req.Authority), '\r', '\n')
+		dst = append(x.appendFirst(dst, http1.XForwardedHost, x.origin.host, x.req.Authority), '\r', '\n')
 	}
 	if x.snap.forwarded {
 		dst = x.appendList(dst, "Forwarded: ", http1.Forwarded, x.appendForwardedElement)
@@ -65,30 +41,97 @@ func (x *exchange) appendForwarded(dst []byte) []byte {
 }
 
 // appendList writes one field with all trusted values of that ID, and one more.
+// Where a trusted proxy has said it in the other field only, X-Forwarded-For or
+// Forwarded, that one's addresses are written, so that both agree.
 func (x *exchange) appendList(dst []byte, name string, id http1.ID, last func([]byte) []byte) []byte {
 	dst = append(dst, name...)
 	if x.trusted {
+		begin := len(dst)
 		dst = appendValues(dst, x.req.Header, id)
+		switch {
+		case id == http1.XForwardedFor && x.origin.known:
+			dst = x.appendNodes(dst[:begin])
+		case id == http1.Forwarded && len(dst) == begin:
+			dst = x.appendAsElements(dst)
+		}
 	}
 	dst = last(dst)
 	return append(dst, '\r', '\n')
 }
 
-func appendValues(dst []byte, h http1.Header, id http1.ID) []byte {
-	for i := range h {
-		if h[i].ID == id && len(h[i].Value) > 0 {
-			dst = append(dst, h[i].Value...)
-			dst = append(dst, ", "...)
+var listComma = []byte(", ")
+
+// appendNodes writes the addresses of Forwarded as X-Forwarded-For has them,
+// each with a comma after it.
+func (x *exchange) appendNodes(dst []byte) []byte {
+	var buf [16]forwardedElement
+	for _, e := range appendElements(buf[:0], x.req.Header) {
+		if ip, ok := parseNode(e.node); ok {
+			dst = ip.AppendTo(dst)
+		} else {
+			dst = append(dst, "unknown"...)
+		}
+		dst = append(dst, listComma...)
+	}
+	return dst
+}
+
+// appendAsElements writes the addresses of X-Forwarded-For as elements of
+// Forwarded (RFC 7239 §7.4), each with a comma after it. The first one is the
+// client's, which X-Forwarded-Proto is about.
+func (x *exchange) appendAsElements(dst []byte) []byte {
+	proto := x.req.Header.Get(http1.XForwardedProto)
+	for i := range x.req.Header {
+		if x.req.Header[i].ID != http1.XForwardedFor {
+			continue
+		}
+		for element, rest := http1.NextToken(x.req.Header[i].Value); element != nil; element, rest = http1.NextToken(rest) {
+			if ip, ok := parseNode(element); ok {
+				dst = appendFor(dst, ip)
+			} else {
+				dst = append(dst, "for=unknown"...)
+			}
+			if http1.IsToken(proto) {
+				dst = append(append(dst, ";proto="...), proto...)
+				proto = nil
+			}
+			dst = append(dst, listComma...)
 		}
 	}
 	return dst
 }
 
-// appendFirst writes a trusted value, or ours.
-func (x *exchange) appendFirst(dst []byte, id http1.ID, ours []byte) []byte {
+func appendFor(dst []byte, ip netip.Addr) []byte {
+	dst = append(dst, "for="...)
+	if ip.Is4() {
+		return ip.AppendTo(dst)
+	}
+	return append(ip.AppendTo(append(dst, "\"["...)), "]\""...)
+}
+
+// appendValues writes the values of that ID, without empty elements at their
+// ends, each with a comma after it.
+func appendValues(dst []byte, h http1.Header, id http1.ID) []byte {
+	for i := range h {
+		if h[i].ID != id {
+			continue
+		}
+		if value := bytes.Trim(h[i].Value, ", \t"); len(value) > 0 {
+			dst = append(dst, value...)
+			dst = append(dst, listComma...)
+		}
+	}
+	return dst
+}
+
+// appendFirst writes a trusted value, else what Forwarded says, or ours.
+func (x *exchange) appendFirst(dst []byte, id http1.ID, forwarded, ours []byte) []byte {
 	if x.trusted {
 		if value := x.req.Header.Get(id); len(value) > 0 {
 			return append(dst, value...)
+		}
+		if len(forwarded) > 0 {
+			return append(dst, forwarded...)
 		}
 	}
 	return append(dst, ours...)
@@ -105,16 +148,10 @@ func (x *exchange) appendAll(dst []byte, id http1.ID) []byte {
 
 // appendForwardedElement writes an element of RFC 7239.
 func (x *exchange) appendForwardedElement(dst []byte) []byte {
-	dst = append(dst, "for="...)
-	switch {
-	case !x.client.Peer.IsValid():
-		dst = append(dst, "unknown"...)
-	case x.client.Peer.Is4():
-		dst = append(dst, x.client.ip...)
-	default:
-		dst = append(dst, "\"["...)
-		dst = append(dst, x.client.ip...)
-		dst = append(dst, "]\""...)
+	if x.client.Peer.IsValid() {
+		dst = appendFor(dst, x.client.Peer)
+	} else {
+		dst = append(dst, "for=unknown"...)
 	}
 	if len(x.req.Authority) > 0 { // CanonicalHost has left no quote in it
 		dst = append(dst, ";host=\""...)

@@ -92,6 +92,9 @@ func (x *exchange) secure() bool {
 			first, _ := http1.NextToken(proto)
 			return http1.EqualFold(first, "https")
 		}
+		if x.origin.proto != nil {
+			return http1.EqualFold(x.origin.proto, "https")
+		}
 	}
 	return x.client.Secure
 }
@@ -439,6 +442,7 @@ func (x *exchange) Restore(because error) error {
 	if err := x.req.Parse(x.client.head, x.snap.maxURL); err != nil {
 		return err
 	}
+	x.dropIdentity(x.req.Header)
 	if err := x.locate(); err != nil {
 		return err
 	}

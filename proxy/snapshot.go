@@ -33,6 +33,7 @@ type snapshot struct {
 	minRate      int64 // bytes a second
 	trusted      []netip.Prefix
 	trustUnix    bool
+	identity     fieldSet
 	forwarded    bool
 	via          string
 	compression  compression
@@ -75,6 +76,7 @@ func (s *Server) build(c *Config) (*snapshot, error) {
 		maxBody: c.RequestLimits.MaxBodySize.Int64(), maxURL: int(c.RequestLimits.MaxURLSize),
 		bodyIdle: int64(c.Server.Timeouts.BodyIdle), bodyIdleTime: c.Server.Timeouts.BodyIdle.Std(),
 		writeIdle: c.Server.Timeouts.WriteIdle.Std(), minRate: c.Server.MinRate.Int64(),
+		identity:  newFieldSet(c.Server.IdentityFields),
 		forwarded: c.Server.Forwarded, via: c.Server.Via,
 		compression: newCompression(&c.Compression),
 		logging:     c.AccessLog.Enabled, sample: c.AccessLog.Sample,

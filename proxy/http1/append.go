@@ -22,7 +22,7 @@ func AppendChunkSize(dst []byte, n int) []byte {
 func AppendLastChunk(dst []byte, trailer Header) []byte {
 	dst = append(dst, "0\r\n"...)
 	for i := range trailer {
-		if trailer[i].ID == Unknown && !isSensitive(trailer[i].Name) {
+		if trailer[i].ID == Unknown && !trailer[i].Dropped && !isSensitive(trailer[i].Name) {
 			dst = AppendField(dst, trailer[i].Name, trailer[i].Value)
 		}
 	}
