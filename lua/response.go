@@ -118,7 +118,7 @@ func (c *call) setResponseHeader(L *glua.LState, name, value string) {
 // ignored reports fields that scripts may name but not change.
 func (c *call) ignored(name string) bool {
 	id := http1.Identify(view(name))
-	return c.resp.Begun || framing(id) || id == http1.XRequestID
+	return c.resp.Begun || framing(id) && id != http1.Upgrade || id == http1.XRequestID // Upgrade is sent with a 426
 }
 
 func responseHeadersAll(L *glua.LState) int {

@@ -74,7 +74,7 @@ func (x *exchange) respondLocally() error {
 		out = append(append(append(out, "Allow: "...), x.local.allow...), '\r', '\n')
 	}
 	out = x.appendRequestID(out)
-	out = x.appendConnection(out)
+	out = x.appendConnection(out, nil)
 	out = append(out, '\r', '\n')
 	if string(x.req.Method) != "HEAD" {
 		out = append(out, x.local.body...)

@@ -39,12 +39,12 @@ func (x *exchange) forward() error {
 	if err := x.holdHead(x.call.HeadSize()); err != nil {
 		return err
 	}
+	if x.call.Response.Status == 101 {
+		return x.checkUpgrade()
+	}
 	if x.call.Streaming {
 		x.upload.answered.Store(true)
 		x.client.Sock.SetReadExpiry(x.call.Expiry)
-	}
-	if x.call.Response.Status == 101 {
-		return x.checkUpgrade()
 	}
 	return nil
 }
@@ -71,9 +71,7 @@ func (x *exchange) AppendRequest(dst []byte, t *upstream.Target) []byte {
 	dst = append(dst, "X-Request-Id: "...)
 	dst = append(dst, x.id...)
 	dst = append(dst, '\r', '\n')
-	if x.upgrading() {
-		dst = append(dst, "Connection: Upgrade\r\n"...)
-	}
+	dst = x.appendConnectionOptions(dst)
 	return append(dst, '\r', '\n')
 }
 
@@ -136,9 +134,10 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 				continue
 			}
 		case http1.Upgrade:
-			if !x.upgrading() {
-				continue
+			if x.upgrading() {
+				dst = appendUpgrade(dst, f)
 			}
+			continue
 		case http1.Trailer:
 			if x.req.Framing != http1.Chunked || f.Dropped || x.script.resized {
 				continue
@@ -203,16 +202,6 @@ func (x *exchange) Interim(r *http1.Response) error {
 	}
 	x.client.pauseAnswer()
 	return nil
-}
-
-// isHopByHop lists the fields that end at each hop (RFC 9110 §7.6.1); how a
-// message is framed is decided apart from them.
-func isHopByHop(id http1.ID) bool {
-	switch id {
-	case http1.Connection, http1.KeepAlive, http1.ProxyAny, http1.TE, http1.TransferEncoding, http1.Upgrade, http1.HTTP2Settings:
-		return true
-	}
-	return false
 }
 
 // write writes something of the gateway's own to the client. The end of the

@@ -53,7 +53,7 @@ func (x *exchange) appendResponseHead(dst []byte, compress bool) []byte {
 	if x.chunkedOut() {
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	}
-	dst = x.appendConnection(dst)
+	dst = x.appendConnection(dst, r.Header)
 	return append(dst, '\r', '\n')
 }
 
@@ -68,6 +68,7 @@ func (x *exchange) appendResponseFields(dst []byte, h http1.Header, compress, le
 			if !length {
 				continue
 			}
+		case f.ID == http1.Upgrade && demandsUpgrade(x.status, h):
 		case f.Dropped, isHopByHop(f.ID), f.ID == http1.XRequestID, f.ID == http1.XGatewayError:
 			continue
 		case f.ID == http1.Via && x.snap.via != "":
@@ -112,18 +113,25 @@ func (x *exchange) appendRequestID(dst []byte) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// appendConnection decides whether the client's connection goes on, and says so.
-func (x *exchange) appendConnection(dst []byte) []byte {
+// appendConnection decides whether the client's connection goes on, and says
+// so; h is the header of the response.
+func (x *exchange) appendConnection(dst []byte, h http1.Header) []byte {
 	r := &x.call.Response
 	unframed := x.begunCall && x.req.Minor == 0 && (r.Framing == http1.Chunked || r.Framing == http1.UntilClose || x.compressing)
 	if unframed || x.upload.running() || !x.upload.complete() || x.upload.done == nil && !x.keepable() || x.server.draining.Load() {
 		x.close = true
 	}
-	if x.close {
+	switch upgrade := demandsUpgrade(x.status, h); {
+	case x.close && upgrade:
+		return append(dst, "Connection: close, Upgrade\r\n"...)
+	case x.close:
 		return append(dst, "Connection: close\r\n"...)
-	}
-	if x.req.Minor == 0 {
+	case x.req.Minor == 0 && upgrade:
+		return append(dst, "Connection: keep-alive, Upgrade\r\n"...)
+	case x.req.Minor == 0:
 		return append(dst, "Connection: keep-alive\r\n"...)
+	case upgrade:
+		return append(dst, "Connection: Upgrade\r\n"...)
 	}
 	return dst
 }

@@ -72,7 +72,7 @@ func (x *exchange) sendScripted() error {
 		out = append(out, "Content-Length: "...)
 		out = append(strconv.AppendInt(out, int64(len(body)), 10), '\r', '\n')
 	}
-	out = x.appendConnection(out)
+	out = x.appendConnection(out, *r.Header)
 	out = append(out, '\r', '\n')
 	if bodiless(x.status) || head {
 		body = nil
@@ -167,7 +167,7 @@ func (x *exchange) beginStream() {
 	default:
 		out = append(out, "Transfer-Encoding: chunked\r\n"...)
 	}
-	out = x.appendConnection(out)
+	out = x.appendConnection(out, *r.Header)
 	x.out = append(out, '\r', '\n')
 	x.client.beginAnswer(socket.Nanotime())
 	x.sink = x.clientSink()

@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -13,49 +13,12 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
-// upgrading reports whether the request asks for another protocol and may
-// (RFC 9110 §7.8). h2c is refused: a target that spoke it would be beyond
-// every rule of the gateway; so is anything with a body.
-func (x *exchange) upgrading() bool {
-	return x.req.UpgradeAsked && x.req.Minor == 1 && x.req.Framing == http1.NoBody && !x.req.Header.Has(http1.HTTP2Settings) &&
-		upgradable(x.req.Header)
-}
-
-func upgradable(h http1.Header) bool {
-	found := false
-	for i := range h {
-		if h[i].ID != http1.Upgrade {
-			continue
-		}
-		for token, rest := http1.NextToken(h[i].Value); token != nil; token, rest = http1.NextToken(rest) {
-			name, _, _ := bytes.Cut(token, []byte{'/'})
-			lower := string(bytes.ToLower(name))
-			if lower == "h2c" || lower == "h2" || lower == "http" || lower == "tls" {
-				return false
-			}
-			found = true
-		}
-	}
-	return found
-}
-
-// checkUpgrade refuses a 101 that nobody asked for, or for a protocol that
-// was not offered.
-func (x *exchange) checkUpgrade() error {
-	chosen := x.call.Response.Header.Get(http1.Upgrade)
-	if x.upgrading() && x.call.Response.UpgradeAsked && len(chosen) > 0 {
-		for i := range x.req.Header {
-			if x.req.Header[i].ID == http1.Upgrade && http1.HasToken(x.req.Header[i].Value, string(bytes.ToLower(chosen))) {
-				return nil
-			}
-		}
-	}
-	return faultBadResponse
-}
-
 // tunnel passes the 101 on and then bytes both ways, until both sides have
 // ended or nothing moves for the tenant's idle time-out.
 func (x *exchange) tunnel() error {
+	if err := x.awaitUpload(); err != nil {
+		return err
+	}
 	if err := x.hold(tunnelSize); err != nil {
 		return err
 	}
@@ -84,6 +47,21 @@ func (x *exchange) tunnel() error {
 	return nil
 }
 
+// awaitUpload waits until the target has had the whole request: what follows
+// it is the other protocol's (RFC 9110 §7.8). The upload's own time-outs bound
+// the wait.
+func (x *exchange) awaitUpload() error {
+	if x.upload.done == nil {
+		return nil
+	}
+	<-x.upload.done
+	if !x.upload.sent {
+		return cmp.Or(x.call.Aborted(), error(faultSend))
+	}
+	x.client.Sock.SetReadExpiry(0)
+	return nil
+}
+
 func (x *exchange) runTunnel() {
 	idle := x.call.Timeouts.Idle
 	var last atomic.Int64 // when something moved
@@ -106,7 +84,7 @@ func (x *exchange) runTunnel() {
 	wait.Go(func() { guarded(&up) })
 	guarded(&down)
 	wait.Wait()
-	x.bytesIn, x.bytesOut = up.moved, down.moved
+	x.bytesIn, x.bytesOut = x.body.Read()+up.moved, down.moved
 	if errors.Is(up.err, socket.ErrTimeout) || errors.Is(down.err, socket.ErrTimeout) {
 		x.code = codeTunnelTimeout
 	}

@@ -69,7 +69,7 @@ func pipelineCases() []clientCase {
 
 func hopCases() (cases []clientCase) {
 	for _, field := range []string{
-		"Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "Proxy-Authorization: Basic eA==", "TE: trailers", "TE: gzip;q=0.5",
+		"Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "Proxy-Authorization: Basic eA==", "TE: gzip;q=0.5", "TE: xtrailers",
 		"Upgrade: foo/1", "Proxy-Authenticate: x", "Connection: keep-alive", "Proxy-Foo: bar",
 	} {
 		name, _, _ := strings.Cut(field, ":")
@@ -79,7 +79,14 @@ func hopCases() (cases []clientCase) {
 		}
 		cases = append(cases, ok("hop-by-hop "+field, get("/p", field, "X-Stay: 1"), wrong, line("X-Stay: 1")))
 	}
+	trailers := []func(request) string{values("TE", "trailers"), values("Connection", "TE")}
 	return append(cases,
+		ok("TE: trailers", get("/p", "Connection: TE", "TE: trailers"), trailers...),
+		ok("TE: trailers, not in Connection", get("/p", "TE: Trailers"), trailers...),
+		ok("TE: trailers among others", get("/p", "Connection: TE, X-Hop", "X-Hop: 1", "TE: deflate;q=0.5, trailers"), append(trailers, without("X-Hop"))...),
+		ok("TE: trailers and an upgrade", get("/p", "Connection: TE, Upgrade", "TE: trailers", "Upgrade: x"), values("TE", "trailers"), values("Connection", "Upgrade, TE")),
+		clientCase{name: "TE: trailers in HTTP/1.0", send: lined("GET /p HTTP/1.0", "Host: {host}", "TE: trailers"), want: "200", closed: true,
+			up: []func(request) string{without("TE", "Connection")}},
 		ok("a field that Connection names", get("/p", "Connection: X-Hop", "X-Hop: 1", "X-Stay: 1"), without("X-Hop"), line("X-Stay: 1")),
 		ok("fields that Connection names in any case", get("/p", "X-HOP: 1", "x-jump: 2", "Connection: x-hop , X-Jump"), without("X-Hop", "X-Jump")),
 		ok("fields that two Connections name", get("/p", "Connection: a", "A: 1", "B: 2", "Connection: b"), without("A", "B")),

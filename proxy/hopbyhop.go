@@ -1,0 +1,127 @@
+package proxy
+
+import (
+	"bytes"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+)
+
+// Fields that end at each hop (RFC 9110 §7.6.1) are never copied. Those that
+// the gateway can honour on its other side too are made anew: Upgrade, the
+// word that the client reads trailers, and what a 426 asks for.
+
+// isHopByHop lists the fields that end at each hop; how a message is framed is
+// decided apart from them.
+func isHopByHop(id http1.ID) bool {
+	switch id {
+	case http1.Connection, http1.KeepAlive, http1.ProxyAny, http1.TE, http1.TransferEncoding, http1.Upgrade, http1.HTTP2Settings:
+		return true
+	}
+	return false
+}
+
+// appendConnectionOptions ends a request's header with the fields of this hop.
+func (x *exchange) appendConnectionOptions(dst []byte) []byte {
+	upgrading, trailers := x.upgrading(), x.readsTrailers()
+	if trailers {
+		dst = append(dst, "TE: trailers\r\n"...)
+	}
+	switch {
+	case upgrading && trailers:
+		return append(dst, "Connection: Upgrade, TE\r\n"...)
+	case upgrading:
+		return append(dst, "Connection: Upgrade\r\n"...)
+	case trailers:
+		return append(dst, "Connection: TE\r\n"...)
+	}
+	return dst
+}
+
+// readsTrailers reports whether the client has said so (RFC 9110 §10.1.4). Of
+// what TE may say, only this can be kept: it holds on both sides.
+func (x *exchange) readsTrailers() bool {
+	for i := range x.req.Header {
+		if x.req.Header[i].ID == http1.TE && x.req.Minor == 1 && http1.HasToken(x.req.Header[i].Value, "trailers") {
+			return true
+		}
+	}
+	return false
+}
+
+// upgrading reports whether the request asks for another protocol that it may
+// have (RFC 9110 §7.8).
+func (x *exchange) upgrading() bool {
+	if !x.req.UpgradeAsked || x.req.Minor == 0 {
+		return false
+	}
+	for i := range x.req.Header {
+		if f := &x.req.Header[i]; f.ID == http1.Upgrade && countUpgradable(f.Value) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// upgradable refuses HTTP itself, with or without TLS: a target that spoke it
+// inside a tunnel would be beyond every rule of the gateway.
+func upgradable(protocol []byte) bool {
+	name, _, _ := bytes.Cut(protocol, []byte{'/'})
+	for _, refused := range [...]string{"h2c", "h2", "http", "tls"} {
+		if http1.EqualFold(name, refused) {
+			return false
+		}
+	}
+	return true
+}
+
+func countUpgradable(list []byte) (n int) {
+	for protocol, rest := http1.NextToken(list); protocol != nil; protocol, rest = http1.NextToken(rest) {
+		if upgradable(protocol) {
+			n++
+		}
+	}
+	return n
+}
+
+// appendUpgrade writes what a request's Upgrade field offers, without the
+// protocols that are refused.
+func appendUpgrade(dst []byte, f *http1.Field) []byte {
+	first := true
+	for protocol, rest := http1.NextToken(f.Value); protocol != nil; protocol, rest = http1.NextToken(rest) {
+		if !upgradable(protocol) {
+			continue
+		}
+		if first {
+			dst = append(append(dst, f.Name...), ": "...)
+		} else {
+			dst = append(dst, listComma...)
+		}
+		dst = append(dst, protocol...)
+		first = false
+	}
+	if first {
+		return dst
+	}
+	return append(dst, crlf...)
+}
+
+// checkUpgrade refuses a 101 that nobody asked for, or for a protocol that
+// was not offered.
+func (x *exchange) checkUpgrade() error {
+	chosen := x.call.Response.Header.Get(http1.Upgrade)
+	if x.upgrading() && x.call.Response.UpgradeAsked && len(chosen) > 0 && upgradable(chosen) {
+		for i := range x.req.Header {
+			if x.req.Header[i].ID == http1.Upgrade && http1.HasToken(x.req.Header[i].Value, string(bytes.ToLower(chosen))) {
+				return nil
+			}
+		}
+	}
+	return faultBadResponse
+}
+
+// demandsUpgrade reports whether a response's Upgrade is kept: a 426 must have
+// one (RFC 9110 §15.5.22). In others it is an offer that nobody needs, and that
+// has broken clients.
+func demandsUpgrade(status int, h http1.Header) bool {
+	return status == 426 && h.Has(http1.Upgrade)
+}
