@@ -31,22 +31,125 @@ func newCompression(c *CompressionConfig) compression {
 // minCompressed is the smallest body that gains from compression.
 const minCompressed = 256
 
-// compressible decides whether the response is compressed: only a whole,
-// plain representation, of a listed type, that may be transformed, for a
-// client that accepts gzip.
+// negotiate finds out what compression makes of a response with that status
+// and header, and with content of that length, or -1 where it isn't known: only
+// a whole, plain representation, of a listed type, that may be transformed, is
+// compressed, for a client that accepts gzip. The fields of HEAD and 304 are
+// those that the 200 to a GET would have (RFC 9110 §9.3.2 and §15.4.5).
+func (x *exchange) negotiate(status int, h http1.Header, length int64) {
+	c := &x.snap.compression
+	x.varies = c.types != nil && c.may(status, h)
+	x.recoded = x.varies && status != 206 && x.req.Minor == 1 && (length < 0 || length >= minCompressed) && acceptsGzip(x.req.Header)
+	if x.recoded && status == 304 && !h.Has(http1.ContentType) {
+		// Whether it is of a listed type isn't known: the tag that the client
+		// has says what it got.
+		x.recoded = !hasStrongOnly(x.req.Header, h.Get(http1.ETag))
+	}
+}
+
+// compressible decides whether the target's response is compressed.
 func (x *exchange) compressible() bool {
 	r := &x.call.Response
-	x.varies = x.snap.compression.may(r.Status, r.Header)
-	x.compressing = x.varies && !x.call.HEAD && x.req.Minor == 1 && r.Framing != http1.NoBody &&
-		(r.Framing != http1.Length || r.ContentLength >= minCompressed) && acceptsGzip(x.req.Header)
+	bodiless := x.call.HEAD || r.Status == 304
+	length := int64(-1)
+	if r.Framing == http1.Length || r.Framing == http1.NoBody && (!bodiless || r.Header.Has(http1.ContentLength)) {
+		length = r.ContentLength
+	}
+	x.negotiate(r.Status, r.Header, length)
+	return x.compresses(bodiless)
+}
+
+// compresses decides whether content is compressed after negotiate, which may
+// take more memory than there is.
+func (x *exchange) compresses(bodiless bool) bool {
+	if !x.recoded || bodiless {
+		return false
+	}
+	x.compressing = x.mayEncode()
+	x.recoded = x.compressing
 	return x.compressing
 }
 
 // may reports whether a response is one that clients get compressed if they
-// accept it.
+// accept it, or is a part of such a one, or its 304.
 func (c *compression) may(status int, h http1.Header) bool {
-	return c.types != nil && status >= 200 && status < 300 && status != 206 && status != 204 &&
-		!h.Has(http1.ContentEncoding) && !forbidsTransform(h) && c.covers(h.Get(http1.ContentType))
+	switch {
+	case status == 304:
+		media := h.Get(http1.ContentType)
+		return !h.Has(http1.ContentEncoding) && !forbidsTransform(h) && (media == nil || c.covers(media))
+	case status < 200 || status > 299 || status == 204:
+		return false
+	}
+	return !h.Has(http1.ContentEncoding) && !forbidsTransform(h) && c.covers(h.Get(http1.ContentType))
+}
+
+// hasStrongOnly reports whether If-None-Match lists that strong tag, and not
+// the weak one that compression makes of it.
+func hasStrongOnly(h http1.Header, tag []byte) bool {
+	strong, weak := false, false
+	for i := range h {
+		if h[i].ID != http1.IfNoneMatch {
+			continue
+		}
+		for member, rest := http1.NextToken(h[i].Value); member != nil; member, rest = http1.NextToken(rest) {
+			bare, isWeak := bytes.CutPrefix(member, weakMark)
+			if bytes.Equal(bare, tag) {
+				strong, weak = strong || !isWeak, weak || isWeak
+			}
+		}
+	}
+	return strong && !weak
+}
+
+var weakMark = []byte("W/")
+
+// appendRecoded writes a field of a response whose content is compressed on
+// the way, or would be. It is false for fields that this doesn't concern.
+func appendRecoded(dst []byte, f *http1.Field) ([]byte, bool) {
+	switch {
+	case f.ID == http1.ETag && len(f.Value) > 0 && f.Value[0] == '"':
+		// The bytes differ, so the tag is no longer a strong one (RFC 9110 §8.8.1).
+		dst = append(append(append(dst, f.Name...), ": "...), weakMark...)
+		return append(append(dst, f.Value...), crlf...), true
+	case f.ID == http1.Unknown && isOfPlainBytes(f.Name):
+		return dst, true
+	}
+	return dst, false
+}
+
+// isOfPlainBytes lists the fields that are about the bytes before compression:
+// ranges and digests of them (RFC 9530, and its predecessors).
+func isOfPlainBytes(name []byte) bool {
+	switch len(name) {
+	case len("digest"):
+		return http1.EqualFold(name, "digest")
+	case len("content-md5"):
+		return http1.EqualFold(name, "content-md5") || http1.EqualFold(name, "repr-digest")
+	case len("accept-ranges"):
+		return http1.EqualFold(name, "accept-ranges")
+	case len("content-digest"):
+		return http1.EqualFold(name, "content-digest")
+	}
+	return false
+}
+
+// appendVary writes all Vary fields of a header as one, which has
+// Accept-Encoding.
+func appendVary(dst []byte, h http1.Header) []byte {
+	dst = append(dst, "Vary: "...)
+	covered := false
+	for i := range h {
+		if f := &h[i]; f.ID == http1.Vary && !f.Dropped {
+			covered = covered || http1.HasToken(f.Value, "accept-encoding") || http1.HasToken(f.Value, "*")
+		}
+	}
+	dst = appendValues(dst, h, http1.Vary)
+	if covered {
+		dst = bytes.TrimSuffix(dst, listComma)
+	} else {
+		dst = append(dst, "Accept-Encoding"...)
+	}
+	return append(dst, crlf...)
 }
 
 // covers reports whether a media type is listed.

@@ -59,7 +59,8 @@ type exchange struct {
 	close       bool // the connection ends with this exchange
 	tunnelled   bool
 	compressing bool  // the response's body is
-	varies      bool  // it would be, for a client that accepts it
+	recoded     bool  // its fields say so; those of HEAD and 304 too
+	varies      bool  // they would, for a client that accepts it
 	bytesIn     int64 // of content
 	bytesOut    int64
 	headerTime  time.Duration
@@ -115,7 +116,8 @@ func (x *exchange) reset() {
 	x.local, x.fault, x.cause, x.code = localResponse{}, nil, nil, ""
 	x.status, x.bytesIn, x.bytesOut, x.headerTime, x.elapsed = 0, 0, 0, 0, 0
 	x.body.Reset(nil, &http1.Message{})
-	x.begunCall, x.begun, x.cut, x.close, x.tunnelled, x.compressing, x.varies = false, false, false, false, false, false, false
+	x.begunCall, x.begun, x.cut, x.close, x.tunnelled = false, false, false, false, false
+	x.compressing, x.recoded, x.varies = false, false, false
 	x.bodyWait = 0
 	x.sink, x.pump = sink{}, pump{}
 	if cap(x.out) > keepScratch {

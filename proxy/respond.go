@@ -29,8 +29,8 @@ func (x *exchange) respond() error {
 	if x.tenant.scripts == nil {
 		x.releaseBuffered() // no target is asked again
 	}
-	compress := x.compressible() && x.mayEncode()
-	x.out = x.appendResponseHead(x.out[:0], compress)
+	compress := x.compressible()
+	x.out = x.appendResponseHead(x.out[:0])
 	x.begun = true
 	if err := x.sendResponseBody(compress); err != nil {
 		x.cut = true
@@ -42,10 +42,10 @@ func (x *exchange) respond() error {
 
 // appendResponseHead writes the target's head as it came, but for what ends
 // at this hop and how the body is framed for this client.
-func (x *exchange) appendResponseHead(dst []byte, compress bool) []byte {
+func (x *exchange) appendResponseHead(dst []byte) []byte {
 	r := &x.call.Response
 	dst = appendStatusLine(dst, r.Status, r.Reason)
-	dst = x.appendResponseFields(dst, r.Header, compress, !compress && r.Status != 204, x.chunkedOut())
+	dst = x.appendResponseFields(dst, r.Header, !x.recoded && r.Status != 204, x.chunkedOut())
 	dst = x.appendRequestID(dst)
 	if x.snap.via != "" {
 		dst = appendVia(dst, r.Header, r.Minor, x.snap.via)
@@ -60,7 +60,7 @@ func (x *exchange) appendResponseHead(dst []byte, compress bool) []byte {
 // appendResponseFields writes what of a response's header is not this hop's
 // business. length and trailer say whether Content-Length and Trailer are
 // still true.
-func (x *exchange) appendResponseFields(dst []byte, h http1.Header, compress, length, trailer bool) []byte {
+func (x *exchange) appendResponseFields(dst []byte, h http1.Header, length, trailer bool) []byte {
 	for i := range h {
 		f := &h[i]
 		switch {
@@ -71,25 +71,23 @@ func (x *exchange) appendResponseFields(dst []byte, h http1.Header, compress, le
 		case f.ID == http1.Upgrade && demandsUpgrade(x.status, h):
 		case f.Dropped, isHopByHop(f.ID), f.ID == http1.XRequestID, f.ID == http1.XGatewayError:
 			continue
-		case f.ID == http1.Via && x.snap.via != "":
+		case f.ID == http1.Via && x.snap.via != "", f.ID == http1.Vary && x.varies:
 			continue
 		case f.ID == http1.Trailer && !trailer:
 			continue
-		case compress && http1.EqualFold(f.Name, "accept-ranges"): // of the bytes before compression
-			continue
-		case compress && f.ID == http1.ETag && len(f.Value) > 0 && f.Value[0] == '"':
-			// The bytes differ, so the tag is no longer a strong one (RFC 9110 §8.8.1).
-			dst = append(append(dst, f.Name...), ": W/"...)
-			dst = append(append(dst, f.Value...), '\r', '\n')
-			continue
+		case x.recoded:
+			var done bool
+			if dst, done = appendRecoded(dst, f); done {
+				continue
+			}
 		}
 		dst = http1.AppendField(dst, f.Name, f.Value)
 	}
-	if compress {
+	if x.recoded && x.status != 304 {
 		dst = append(dst, "Content-Encoding: gzip\r\n"...)
 	}
 	if x.varies {
-		dst = append(dst, "Vary: Accept-Encoding\r\n"...)
+		dst = appendVary(dst, h)
 	}
 	return dst
 }
@@ -210,7 +208,11 @@ func (x *exchange) endBody(encoder *gzipEncoder, p *pump) error {
 			return &clientError{err}
 		}
 	}
-	if err := p.end(x.call.Body.Trailer()); err != nil {
+	trailer := x.call.Body.Trailer()
+	for i := range trailer {
+		trailer[i].Dropped = trailer[i].Dropped || x.recoded && isOfPlainBytes(trailer[i].Name)
+	}
+	if err := p.end(trailer); err != nil {
 		return &clientError{err}
 	}
 	return nil

@@ -60,15 +60,19 @@ func bodiless(status int) bool { return status == 204 || status == 205 || status
 func (x *exchange) sendScripted() error {
 	r := &x.script.response
 	body := r.Body
-	x.varies = x.snap.compression.may(x.status, *r.Header)
-	if x.varies && !bodiless(x.status) && len(body) >= minCompressed && x.req.Minor == 1 && string(x.req.Method) != "HEAD" && acceptsGzip(x.req.Header) && x.mayEncode() {
+	head := string(x.req.Method) == "HEAD"
+	length := int64(len(body))
+	if x.status == 304 || head && length == 0 { // what GET would get is unknown
+		length = -1
+	}
+	x.negotiate(x.status, *r.Header, length)
+	if x.compresses(head || bodiless(x.status)) {
 		return x.sendCompressed(body)
 	}
 	out := x.appendScriptedHead(x.out[:0])
-	head := string(x.req.Method) == "HEAD"
 	if x.status == 205 {
 		out = append(out, "Content-Length: 0\r\n"...)
-	} else if !bodiless(x.status) && (!head || len(body) > 0) { // the length that GET would get is unknown otherwise
+	} else if !bodiless(x.status) && !x.recoded && (!head || len(body) > 0) { // the length that GET would get is unknown otherwise
 		out = append(out, "Content-Length: "...)
 		out = append(strconv.AppendInt(out, int64(len(body)), 10), '\r', '\n')
 	}
@@ -120,7 +124,7 @@ var dateName = []byte("Date")
 func (x *exchange) appendScriptedHead(out []byte) []byte {
 	r := &x.script.response
 	out = appendStatusLine(out, x.status, []byte(http1.StatusText(x.status)))
-	out = x.appendResponseFields(out, *r.Header, x.compressing, false, false)
+	out = x.appendResponseFields(out, *r.Header, false, false)
 	if (len(r.Body) > 0 || r.Begun) && !r.Header.Has(http1.ContentType) {
 		out = append(out, "Content-Type: text/plain; charset=utf-8\r\n"...)
 	}

@@ -42,6 +42,7 @@ const (
 	MaxForwards
 	XGatewayError
 	XGatewayHops
+	IfNoneMatch
 	idCount
 )
 
@@ -56,6 +57,7 @@ var names = [idCount]string{
 	ContentEncoding: "content-encoding", ContentType: "content-type",
 	CacheControl: "cache-control", ETag: "etag", Vary: "vary",
 	MaxForwards: "max-forwards", XGatewayError: "x-gateway-error", XGatewayHops: "x-gateway-hops",
+	IfNoneMatch: "if-none-match",
 }
 
 // byShape finds the candidates by a name's length and first letter; no two
