@@ -40,13 +40,20 @@ type gateway struct {
 // it has one.
 func start(t *testing.T, text string) *gateway {
 	t.Helper()
+	return startWith(t, text, proxy.Options{})
+}
+
+// startWith is start with further options of the data plane.
+func startWith(t *testing.T, text string, o proxy.Options) *gateway {
+	t.Helper()
 	g := &gateway{t: t, file: filepath.Join(t.TempDir(), "config.yaml")}
 	g.write(text)
 	config, err := proxy.Load(g.file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := proxy.New(proxy.Options{File: g.file, Config: config, Log: zerolog.Nop()})
+	o.File, o.Config, o.Log = g.file, config, zerolog.Nop()
+	server, err := proxy.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,13 +1,23 @@
 package admin_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy"
 )
+
+// stillClock is the scripts' time: no quarantine ends by itself.
+type stillClock struct{}
+
+func (stillClock) Now() time.Time                       { return time.Unix(1_800_000_000, 0) }
+func (stillClock) Sleep(context.Context, time.Duration) {}
 
 // TestScripts: what scripts do, and what becomes of them, is seen in tenants,
 // tenants/{name} and the metrics.
@@ -24,11 +34,11 @@ func TestScripts(t *testing.T) {
 		"chi_route('GET', '/raise', function(request)\n  error('no <' .. request:query_param('n'))\nend)\n" +
 		"chi_route('GET', '/loop', function() while true do end end)\n"
 	write(script)
-	g := start(t, fmt.Sprintf(`lua_routing: {enabled: true, scripts_dir: %q}
+	g := startWith(t, fmt.Sprintf(`lua_routing: {enabled: true, scripts_dir: %q}
 tenants:
   - {name: plain, path_prefix: /plain, services: [{url: %q}]}
-  - {name: lua, path_prefix: /, lua_routes: [a.lua], lua: {max_instructions: 10000, quarantine_after: 2}}
-`, dir, target(t)))
+  - {name: lua, path_prefix: /, lua_routes: [a.lua], lua: {max_instructions: 10000, quarantine_after: 2, timeout: 20s}}
+`, dir, target(t)), proxy.Options{Clock: stillClock{}})
 	for _, c := range []struct {
 		path   string
 		status int

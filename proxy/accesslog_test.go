@@ -26,7 +26,7 @@ chi_middleware("/broken", function(request, response, next) error("no key") end)
 	log := filepath.Join(dir, "access.log")
 	target := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	server := start(t, fmt.Sprintf("access_log: {output: %q}\nlua_routing: {enabled: true, scripts_dir: %q}\ntenants:\n"+
-		"  - {name: a, domains: [example.com], lua_routes: [auth.lua], lua: {on_error: continue}, services: [{url: \"http://%s\"}]}\n", log, dir, target))
+		"  - {name: a, domains: [example.com], lua_routes: [auth.lua], lua: {on_error: continue, timeout: 20s}, services: [{url: \"http://%s\"}]}\n", log, dir, target))
 	wants := map[string]string{
 		"/private": `"answered_by":"script","script":"auth.lua:2"`,
 		"/route":   `"answered_by":"script","script":"auth.lua:5"`,
