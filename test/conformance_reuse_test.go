@@ -2,10 +2,12 @@ package test
 
 import (
 	"bufio"
+	encoding "encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -44,7 +46,7 @@ func TestStaleConnections(t *testing.T) {
 			f := startFlow(t, "", nil)
 			for i, method := range []string{"GET", "POST", "HEAD", "PUT", "FROB"} {
 				probe(t, dial(t, f.gateway.address), f.mock.host(), fmt.Sprintf("/again-%d", i))
-				f.spoilIdle(spoil)
+				f.spoilIdle(t, spoil)
 				client := dial(t, f.gateway.address)
 				target := fmt.Sprintf("/%d", i)
 				client.send(t, f.expand(lined(method+" "+target+" HTTP/1.1", "Host: {host}", "Content-Length: 5")+"hello"))
@@ -60,14 +62,37 @@ func TestStaleConnections(t *testing.T) {
 	}
 }
 
-// spoilIdle does something to every connection of the mock, which are idle.
-// What it writes has arrived when it returns, for loopback delivers at once.
-func (f *flow) spoilIdle(spoil func(net.Conn)) {
+// spoilIdle does something to every connection of the mock, which are idle, and
+// returns when it has arrived at the gateway's side.
+func (f *flow) spoilIdle(t *testing.T, spoil func(net.Conn)) {
+	t.Helper()
 	f.mock.mu.Lock()
-	defer f.mock.mu.Unlock()
 	for conn := range f.mock.conns {
 		spoil(conn)
 	}
+	f.mock.mu.Unlock()
+	eventually(t, patience, "it has arrived", func() bool { return !f.mock.hasQuietClient() })
+}
+
+// hasQuietClient reports whether the other side of any connection is open and
+// has nothing to read, as far as the system tells: elsewhere than on Linux it
+// isn't asked, since loopback mostly delivers at once.
+func (m *mock) hasQuietClient() bool {
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		return false
+	}
+	at := netip.MustParseAddrPort(m.address)
+	ip := at.Addr().As4()
+	remote := fmt.Sprintf("%08X:%04X", encoding.NativeEndian.Uint32(ip[:]), at.Port())
+	for line := range strings.Lines(string(table)) {
+		// Number, local and remote address, state (01 is open), queues to send and to read.
+		fields := strings.Fields(line)
+		if len(fields) > 4 && fields[2] == remote && fields[3] == "01" && strings.HasSuffix(fields[4], ":00000000") {
+			return true
+		}
+	}
+	return false
 }
 
 // TestRetries checks who is sent again when a kept connection ends on the very
