@@ -24,7 +24,7 @@ func TestLuaErrors(t *testing.T) {
 		chi_middleware("/index", function(request, response, next) local x = nil; return x.y end)
 		chi_middleware("/loop", function(request, response, next) while true do end end)
 		chi_middleware("/pcallloop", function(request, response, next) while true do pcall(function() while true do end end) end end)
-		chi_middleware("/memory", function(request, response, next) local s = "x" while true do s = s .. s end end)
+		chi_middleware("/memory", function(request, response, next) local t, s = {}, ("x"):rep(1e6) while true do t[#t + 1] = s .. #t end end)
 		chi_middleware("/deep", function(request, response, next) local function f() return 1 + f() end return f() end)
 		chi_middleware("/coroutine", function(request, response, next) coroutine.wrap(function() error("s3cret") end)() end)
 		chi.get("/route", function(request, response) error("s3cret") end)
