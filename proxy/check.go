@@ -104,6 +104,10 @@ func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
 	positive(r, &t.WriteIdle, "write_idle")
 	positive(r, &t.Keepalive, "keepalive")
 	positive(r, &t.HalfClose, "half_close")
+	positive(r, &t.LingerIdle, "linger_idle")
+	if t.Linger < 0 {
+		r.Errorf(&t.Linger, "linger %s is negative, expected a duration, or 0 to close at once", &t.Linger)
+	}
 }
 
 func nonNegative(r settings.Reporter, n *int, key string) {

@@ -17,11 +17,9 @@ import (
 )
 
 const (
-	// lingerTime and lingerBytes bound how long, and for how much, a client
-	// is listened to after an answer that ends its connection: closing at
-	// once would reset the connection and could destroy the answer.
-	lingerTime  = time.Second
-	lingerBytes = 1 << 20
+	// lingerTime bounds what has to end soon once a connection is about to:
+	// a close_notify, the rest of a small body, all lingering in a drain.
+	lingerTime = time.Second
 )
 
 // client is a connection from a client, as fasthttp's server sees it.
@@ -46,6 +44,8 @@ type client struct {
 	number  uint64 // of the connection, since the start
 	given   int    // how much of signal fasthttp has read
 	headAt  int64  // when the head was there, or was given up (socket.Nanotime)
+
+	lingers bool // the client may be sending still, although its last answer is there
 
 	woken bool  // by something that has not become a request yet
 	stay  int64 // how long it doesn't sleep, in nanoseconds; see learn
@@ -204,25 +204,6 @@ func (c *client) endWriting() {
 	if secure, ok := c.Conn.Conn.(*tls.Conn); ok {
 		c.Sock.SetWriteExpiry(socket.Nanotime() + int64(lingerTime))
 		_ = secure.CloseWrite() // the connection ends in any case
-	}
-}
-
-// linger ends the sending side and reads on for a moment, so that a client
-// which is still sending gets to read its answer (RFC 9112 §9.6).
-func (c *client) linger() {
-	c.Sock.ClearAbort()
-	c.Sock.SetReadExpiry(socket.Nanotime() + int64(lingerTime))
-	if err := c.Sock.CloseWrite(); err != nil {
-		return
-	}
-	buf := http1.AcquireBuffer(http1.SmallBuffer)
-	defer http1.ReleaseBuffer(buf)
-	for left := lingerBytes; left > 0; {
-		n, err := c.Sock.Read(buf)
-		if err != nil {
-			return
-		}
-		left -= n
 	}
 }
 

@@ -151,6 +151,16 @@ type ServerTimeoutsConfig struct {
 	// response that has begun), it is taken for gone, and its request is
 	// cancelled. Default: 1s.
 	HalfClose settings.Duration `yaml:"half_close"`
+
+	// How long a client that is still sending, although its answer ends the
+	// connection (an upload that was refused, say), is listened to, what it
+	// sends being dropped: closing at once would destroy the answer before it
+	// has read it (RFC 9112 §9.6). In a drain it is a second. 0 closes at once.
+	// Default: 30s.
+	Linger settings.Duration `yaml:"linger"`
+
+	// Longest pause of such a client. Default: 5s.
+	LingerIdle settings.Duration `yaml:"linger_idle"`
 }
 
 // AdminConfig is the section admin.
@@ -280,7 +290,7 @@ func DefaultConfig() Config {
 			Address: "127.0.0.1:8080",
 			Timeouts: ServerTimeoutsConfig{
 				Header: seconds(10), BodyIdle: seconds(30), WriteIdle: seconds(30),
-				Keepalive: seconds(75), HalfClose: seconds(1),
+				Keepalive: seconds(75), HalfClose: seconds(1), Linger: seconds(30), LingerIdle: seconds(5),
 			},
 			IdentityFields: slices.Clone(defaultIdentityFields),
 			MaxConnections: 65536,

@@ -137,6 +137,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	c := ctx.Conn().(*client) //nolint:forcetypeassert // the acceptor makes no other
 	for s.exchange(c) && c.next() {
 	}
+	c.linger()
 	ctx.SetConnectionClose()
 }
 
@@ -300,7 +301,9 @@ func (s *Server) finish(x *exchange, goesOn *bool) {
 	x.account()
 	x.leave()
 	*goesOn = !x.close // a drain that begins only now closes it once it is idle
-	x.client.rest(x.start + int64(x.elapsed))
+	if !x.client.lingers { // which isn't idle: a drain waits for it
+		x.client.rest(x.start + int64(x.elapsed))
+	}
 	x.release()
 }
 
@@ -338,7 +341,7 @@ func (x *exchange) leave() {
 	switch {
 	case x.tunnelled:
 		x.close = true
-		c.linger() // or what the client still sends would destroy what it has not read
+		c.lingers = true // or what the client still sends would destroy what it has not read
 	case x.cut:
 		x.close = true
 		if !x.delimited() {
@@ -347,13 +350,11 @@ func (x *exchange) leave() {
 	case x.close || x.server.draining.Load():
 		x.close = true
 		c.endWriting()
-		if x.unread() {
-			c.linger()
-		}
+		c.lingers = x.unread()
 	case !x.drainBody():
 		x.close = true
 		c.endWriting()
-		c.linger()
+		c.lingers = true
 	}
 	if x.close {
 		c.reader.Release()

@@ -66,6 +66,7 @@ type tenant struct {
 // durations are in nanoseconds.
 type limits struct {
 	header, keepalive, halfClose int64
+	linger, lingerIdle           int64
 	maxHeader                    int
 }
 
@@ -179,6 +180,7 @@ func newLimits(c *Config) *limits {
 	t := &c.Server.Timeouts
 	return &limits{
 		header: int64(t.Header), keepalive: int64(t.Keepalive), halfClose: int64(t.HalfClose),
+		linger: int64(t.Linger), lingerIdle: int64(t.LingerIdle),
 		maxHeader: int(c.RequestLimits.MaxHeaderSize),
 	}
 }

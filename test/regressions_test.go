@@ -114,16 +114,20 @@ func TestResetWithinUpload(t *testing.T) {
 	}
 }
 
-func inFlight(t *testing.T, g *gateway) int {
+func inFlight(t *testing.T, g *gateway) int { return metric(t, g, "keystone_requests_in_flight") }
+
+func openConnections(t *testing.T, g *gateway) int { return metric(t, g, "keystone_connections") }
+
+// metric reads one that has no labels.
+func metric(t *testing.T, g *gateway, name string) (n int) {
 	t.Helper()
-	var n int
 	response, err := http.Get("http://" + g.admin + "/metrics") // #nosec G107 -- the gateway of this test
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		_, _ = fmt.Sscanf(lines.Text(), "keystone_requests_in_flight %d", &n)
+		_, _ = fmt.Sscanf(lines.Text(), name+" %d", &n)
 	}
 	return n
 }
