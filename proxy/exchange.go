@@ -300,7 +300,7 @@ func (s *Server) finish(x *exchange, goesOn *bool) {
 	x.settle()
 	x.account()
 	x.leave()
-	*goesOn = !x.close // a drain that begins only now closes it once it is idle
+	*goesOn = !x.close     // a drain that begins only now closes it once it is idle
 	if !x.client.lingers { // which isn't idle: a drain waits for it
 		x.client.rest(x.start + int64(x.elapsed))
 	}
