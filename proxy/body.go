@@ -87,18 +87,20 @@ func (x *exchange) nextBody() (span []byte, err error) {
 }
 
 // awaitBody bounds one read of the body: by body_idle, by the end of the
-// request, and, over all reads, by the least rate. Its errors are the
-// client's.
+// request, and by the least rate over the last body_idle of waiting. Its errors
+// are the client's.
 func (x *exchange) awaitBody(read func() error) error {
 	before := socket.Nanotime()
-	x.client.Sock.SetReadExpiry(upstream.Expiry(x.snap.bodyIdleTime, x.call.Expiry))
+	x.client.Sock.SetReadExpiry(upstream.Expiry(x.snap.bodyIdle, x.call.Expiry))
 	if x.upload.answered.Load() { // looked at after the line above, which it undoes
 		x.client.Sock.SetReadExpiry(x.call.Expiry)
 	}
 	err := read()
-	x.bodyWait += socket.Nanotime() - before
+	arrived := x.body.Read() - x.judged
+	x.judged += arrived
+	slow := x.pace.Add(socket.Nanotime()-before, arrived, int64(x.snap.bodyIdle), x.snap.minRate)
 	switch {
-	case err == nil && !x.upload.answered.Load() && x.bodyWait > x.snap.bodyIdle && tooSlow(x.body.Read(), x.bodyWait-x.snap.bodyIdle, x.snap.minRate):
+	case err == nil && slow && !x.upload.answered.Load():
 		return faultSlowBody
 	case err == nil || err == io.EOF:
 		return err
@@ -110,12 +112,6 @@ func (x *exchange) awaitBody(read func() error) error {
 		return err
 	}
 	return errClientGone
-}
-
-// tooSlow compares a number of bytes with what a rate in bytes a second would
-// have brought in that time, in nanoseconds.
-func tooSlow(bytes, elapsed, rate int64) bool {
-	return rate > 0 && float64(bytes) < float64(rate)*float64(elapsed)/1e9
 }
 
 // upload is the sending of a streamed body, on a goroutine of its own, so

@@ -106,10 +106,11 @@ type ServerConfig struct {
 	// with 429 and closed. 0 is no limit. Default: 0.
 	MaxConnectionsPerAddress int `yaml:"max_connections_per_address"`
 
-	// Least average rate, in bytes a second, at which a client must send its
-	// body and take its response, once it has kept the gateway waiting for
-	// longer than body_idle or write_idle in all: time-outs alone let a client
-	// that sends a byte now and then hold a connection to a target for ever.
+	// Least rate, in bytes a second, at which a client must send its body and
+	// take its response, over the last body_idle or write_idle in which it has
+	// kept the gateway waiting, whatever it did before that: time-outs alone let
+	// a client that sends a byte now and then hold what it likes for ever. Time
+	// in which the gateway waits for the target doesn't count.
 	// 0 is no bound, for applications that stream events for hours.
 	// Default: 64B.
 	MinRate settings.Size `yaml:"min_rate"`

@@ -16,30 +16,26 @@ type sink struct {
 	sock  *socket.Conn  // beneath conn
 	idle  time.Duration // longest time without progress
 	total int64         // expiry of the whole request, 0 = none
-	// minRate, in bytes a second, bounds each write besides idle; 0 doesn't.
+	// minRate, in bytes a second, is what the peer must take over idle; 0 is no
+	// bound.
 	minRate int64
 	busy    *atomic.Bool // true during a write; may be nil
 	err     error        // of the first write that failed
 }
 
 func (s *sink) write(p []byte) error {
-	s.begin(len(p))
+	s.begin()
 	_, s.err = s.conn.Write(p)
 	s.end()
 	return s.err
 }
 
-// begin sets the expiry of a write: idle from any progress, and, as a whole,
-// what the least rate allows for so many bytes.
-func (s *sink) begin(n int) {
+// begin bounds a write: by idle from any progress, and by the least rate.
+func (s *sink) begin() {
 	if s.busy != nil {
 		s.busy.Store(true)
 	}
-	allowance := int64(0)
-	if s.minRate > 0 {
-		allowance = int64(s.idle) + int64(float64(n)*1e9/float64(s.minRate))
-	}
-	s.sock.SetWriteLimits(int64(s.idle), allowance, s.total)
+	s.sock.SetWriteLimits(int64(s.idle), s.minRate, s.total)
 }
 
 // writeVec writes three slices, with one system call where there is no TLS.
@@ -54,7 +50,7 @@ func (s *sink) writeVec(a, b, c []byte) error {
 		}
 		return nil
 	}
-	s.begin(len(a) + len(b) + len(c))
+	s.begin()
 	_, s.err = s.sock.WriteVec(a, b, c)
 	s.end()
 	return s.err
@@ -62,7 +58,7 @@ func (s *sink) writeVec(a, b, c []byte) error {
 
 // splice writes what the pipe holds, and takes it back.
 func (s *sink) splice(pipe *socket.Pipe) error {
-	s.begin(pipe.Len())
+	s.begin()
 	_, s.err = s.sock.WritePipe(pipe)
 	s.end()
 	return s.err

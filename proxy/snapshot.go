@@ -25,22 +25,21 @@ type snapshot struct {
 	scripts map[string]*lua.Scripts // by tenant
 	pools   *upstream.Generation
 
-	maxBody      int64
-	maxURL       int
-	bodyIdle     int64 // nanoseconds
-	bodyIdleTime time.Duration
-	writeIdle    time.Duration
-	minRate      int64 // bytes a second
-	trusted      []netip.Prefix
-	trustUnix    bool
-	identity     fieldSet
-	forwarded    bool
-	via          string
-	compression  compression
-	logging      bool
-	sample       float64
-	certificate  *tls.Certificate
-	healthPath   string // under which public health is served; "" is not
+	maxBody     int64
+	maxURL      int
+	bodyIdle    time.Duration
+	writeIdle   time.Duration
+	minRate     int64 // bytes a second
+	trusted     []netip.Prefix
+	trustUnix   bool
+	identity    fieldSet
+	forwarded   bool
+	via         string
+	compression compression
+	logging     bool
+	sample      float64
+	certificate *tls.Certificate
+	healthPath  string // under which public health is served; "" is not
 }
 
 // tenant is one tenant, compiled.
@@ -75,7 +74,7 @@ func (s *Server) build(c *Config) (*snapshot, error) {
 	snap := &snapshot{
 		made: time.Now(), config: c,
 		maxBody: c.RequestLimits.MaxBodySize.Int64(), maxURL: int(c.RequestLimits.MaxURLSize),
-		bodyIdle: int64(c.Server.Timeouts.BodyIdle), bodyIdleTime: c.Server.Timeouts.BodyIdle.Std(),
+		bodyIdle:  c.Server.Timeouts.BodyIdle.Std(),
 		writeIdle: c.Server.Timeouts.WriteIdle.Std(), minRate: c.Server.MinRate.Int64(),
 		identity:  newFieldSet(c.Server.IdentityFields),
 		forwarded: c.Server.Forwarded, via: c.Server.Via,

@@ -9,7 +9,6 @@ package socket
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync/atomic"
@@ -54,29 +53,31 @@ type Conn struct {
 
 	// Operands and results of the preallocated closures below. The read side
 	// belongs to the reading goroutine, the write side to the writing one.
-	rbuf                  []byte
-	rn                    int
-	acquire               func() []byte
-	release               func([]byte)
-	readFn                func(uintptr) bool
-	lazyFn                func(uintptr) bool
-	wbuf                  []byte
-	wvec                  [3][]byte
-	wn                    int
-	wparked               int // wn when the writer was parked last; -1 is not yet
-	werr                  syscall.Errno
-	writeIdle, writeTotal int64 // see SetWriteLimits
-	writeAllowance        int64
-	untuned               bool // see boundUnsent
-	wtotal                int  // bytes written until it was called
-	writeFn               func(uintptr) bool
-	vecFn                 func(uintptr) bool
-	sendFn                func(uintptr) bool
-	sendStep              sendStep
-	quiet                 bool
-	kept                  bool // SendReceive's
-	early                 bool
-	peekFn                func(uintptr)
+	rbuf                 []byte
+	rn                   int
+	acquire              func() []byte
+	release              func([]byte)
+	readFn               func(uintptr) bool
+	lazyFn               func(uintptr) bool
+	wbuf                 []byte
+	wvec                 [3][]byte
+	wn                   int
+	wparked              int // wn when the writer was parked last; -1 is not yet
+	werr                 syscall.Errno
+	writeIdle, writeRate int64 // see SetWriteLimits
+	writeTotal           int64
+	wsent                int64 // bytes that writes have written before the current one
+	wait                 writeWait
+	untuned              bool // see boundUnsent
+	wtotal               int  // bytes written until it was called
+	writeFn              func(uintptr) bool
+	vecFn                func(uintptr) bool
+	sendFn               func(uintptr) bool
+	sendStep             sendStep
+	quiet                bool
+	kept                 bool // SendReceive's
+	early                bool
+	peekFn               func(uintptr)
 
 	// Of ReadPipe and WritePipe, in the same way; the functions are made when
 	// they are used first.
@@ -268,31 +269,7 @@ func (c *Conn) SwapReadExpiry(before, at int64) { c.readExpiry.CompareAndSwap(be
 
 // SetWriteExpiry does the same for writes.
 func (c *Conn) SetWriteExpiry(at int64) {
-	c.writeIdle, c.writeTotal, c.writeAllowance = 0, 0, 0
-	c.writeExpiry.Store(at)
-}
-
-// SetWriteLimits bounds the time in which the peer takes nothing and the time
-// of the next write that has to wait, both in nanoseconds, and the end of all
-// writes (Nanotime); 0 is no bound. Most writes never wait: the clock is looked
-// at when one does. Only the writing goroutine may call it.
-func (c *Conn) SetWriteLimits(idle, allowance, total int64) {
-	c.writeIdle, c.writeTotal, c.writeAllowance = idle, total, allowance
-	c.writeExpiry.Store(total)
-}
-
-// touchWrite renews the write expiry: a write begins to wait, or the peer has
-// taken something.
-func (c *Conn) touchWrite() {
-	now := Nanotime()
-	if c.writeAllowance > 0 {
-		c.writeTotal = earlier(c.writeTotal, now+c.writeAllowance)
-		c.writeAllowance = 0
-	}
-	at := c.writeTotal
-	if c.writeIdle > 0 {
-		at = earlier(at, now+c.writeIdle)
-	}
+	c.writeIdle, c.writeRate, c.writeTotal = 0, 0, 0
 	c.writeExpiry.Store(at)
 }
 
@@ -381,57 +358,4 @@ func expiryOf(t time.Time) int64 {
 		return 0
 	}
 	return Nanotime() + int64(time.Until(t))
-}
-
-// parkReading runs try inside the poller until it is done. A wake-up by the
-// sweeper that came too late for its own read is told from a real one by the
-// expiry, and ignored.
-func (c *Conn) parkReading(try func(uintptr) bool) error {
-	for {
-		err := c.rc.Read(try)
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
-		}
-		_ = c.nc.SetReadDeadline(time.Time{})
-		if cause := c.abort.Load(); cause != nil { // after the line above, or Abort's wake-up is lost
-			return *cause
-		}
-		if at := c.readExpiry.Load(); at != 0 && Nanotime() >= at {
-			return ErrTimeout
-		}
-	}
-}
-
-func (c *Conn) parkWriting(try func(uintptr) bool) error {
-	for {
-		err := c.rc.Write(try)
-		if err == nil {
-			if c.werr != 0 {
-				return os.NewSyscallError("write", c.werr)
-			}
-			return nil
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
-		}
-		_ = c.nc.SetWriteDeadline(time.Time{})
-		if cause := c.abort.Load(); cause != nil { // after the line above, or Abort's wake-up is lost
-			return *cause
-		}
-		if at := c.writeExpiry.Load(); at != 0 && Nanotime() >= at {
-			return ErrTimeout
-		}
-	}
-}
-
-func (c *Conn) readResult(err error) (int, error) {
-	switch {
-	case err != nil:
-		return 0, err
-	case c.rn < 0:
-		return 0, os.NewSyscallError("read", syscall.Errno(-c.rn))
-	case c.rn == 0:
-		return 0, io.EOF
-	}
-	return c.rn, nil
 }

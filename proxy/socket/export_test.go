@@ -24,3 +24,18 @@ func (s *Sweeper) Pipes() (idle, open int) {
 	defer s.pipes.mu.Unlock()
 	return len(s.pipes.idle), s.pipes.open
 }
+
+// WriteWait is writeWait.
+type WriteWait struct{ w writeWait }
+
+// NewWriteWait is a write that waits from the time 1 on, with so many bytes given
+// to the socket.
+func NewWriteWait(idle, rate, given int64) *WriteWait {
+	return &WriteWait{writeWait{waiting: true, since: 1, idle: idle, rate: rate, given: given}}
+}
+
+// Look reports whether the peer has been found too slow.
+func (w *WriteWait) Look(now int64, unsent int) bool {
+	w.w.look(now, unsent)
+	return w.w.slow
+}

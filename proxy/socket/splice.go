@@ -96,7 +96,7 @@ func (c *Conn) trySpliceOut(fd uintptr) bool {
 	for p := c.pipeOut; p.held > 0; {
 		n := p.pool.splice(p.r, int(fd), p.held)
 		if n == errAgain { // of the socket, since the pipe is not empty
-			return c.parkWrite()
+			return c.parkWrite(fd)
 		}
 		if n <= 0 {
 			c.werr = syscall.EIO // the pipe is empty: BUG

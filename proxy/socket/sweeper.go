@@ -104,6 +104,9 @@ func (c *Conn) sweep(now int64) {
 	if at := c.readExpiry.Load(); at != 0 && now >= at {
 		_ = c.nc.SetReadDeadline(longAgo)
 	}
+	if at := c.writeExpiry.Load(); at != 0 {
+		c.sweepWrite(now, at)
+	}
 	if at := c.writeExpiry.Load(); at != 0 && now >= at {
 		_ = c.nc.SetWriteDeadline(longAgo)
 	}

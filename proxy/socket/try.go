@@ -71,7 +71,7 @@ func (c *Conn) tryWrite(fd uintptr) bool {
 	for len(c.wbuf) > 0 {
 		n := rawWrite(fd, c.wbuf)
 		if n == errAgain {
-			return c.parkWrite()
+			return c.parkWrite(fd)
 		}
 		if n < 0 {
 			c.werr = syscall.Errno(-n)
@@ -88,7 +88,7 @@ func (c *Conn) tryWriteVec(fd uintptr) bool {
 	for {
 		n := rawWriteVec(fd, &c.wvec)
 		if n == errAgain {
-			return c.parkWrite()
+			return c.parkWrite(fd)
 		}
 		if n < 0 {
 			c.werr = syscall.Errno(-n)
@@ -99,16 +99,6 @@ func (c *Conn) tryWriteVec(fd uintptr) bool {
 			return true
 		}
 	}
-}
-
-// parkWrite parks the writer, with a new expiry if it is parked for the first
-// time or there was progress since the last one.
-func (c *Conn) parkWrite() bool {
-	if c.wn > c.wparked && (c.writeIdle > 0 || c.writeAllowance > 0) {
-		c.wparked = c.wn
-		c.touchWrite()
-	}
-	return false
 }
 
 // advance drops the first n bytes and reports whether any are left.

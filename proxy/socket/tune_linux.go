@@ -1,6 +1,22 @@
 package socket
 
-import "golang.org/x/sys/unix"
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// rawUnsent is how many bytes the socket has taken that its peer has not
+// (tcp(7), SIOCOUTQ); -1 is not known. It is unix.IoctlGetInt that tells the
+// scheduler nothing and allocates nothing.
+func rawUnsent(fd uintptr) int {
+	var n int32
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_IOCTL, fd, unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n))); errno != 0 { //nolint:gosec // G103: what ioctl takes
+		return -1
+	}
+	return int(n)
+}
 
 // boundUnsent bounds what a socket takes before it has been sent. Without it a
 // send buffer grows to megabytes, and a writer is woken only when a third of it
