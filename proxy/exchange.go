@@ -27,7 +27,8 @@ type exchange struct {
 	// scratch memory below.
 	req      http1.Request
 	host     []byte     // canonical
-	path     []byte     // canonical; what was judged is what is sent
+	path     []byte     // canonical, as it is judged
+	written  []byte     // the target that path was made of; nil where they don't differ
 	query    []byte     // with its "?"
 	clientIP netip.Addr // of the original client, past trusted proxies
 	trusted  bool       // whether the peer's forwarded fields are believed
@@ -36,7 +37,7 @@ type exchange struct {
 	id       []byte     // request id
 	tenant   *tenant
 	method   []byte // sent on; the client's, unless a script has changed it
-	sendPath []byte // path after strip_prefix
+	sendPath []byte // path after strip_prefix, in the spelling that is sent
 	script   scripted
 
 	// The request's body.
@@ -74,6 +75,7 @@ type exchange struct {
 	pump    pump
 	hostBuf [256]byte
 	pathBuf []byte
+	sendBuf []byte
 	idBuf   [40]byte
 }
 
@@ -108,7 +110,7 @@ func (x *exchange) reset() {
 	x.server, x.snap, x.client, x.tenant, x.memory = nil, nil, nil, nil, nil
 	x.start = 0
 	x.req.Reset()
-	x.host, x.path, x.query, x.sendPath, x.id, x.method = nil, nil, nil, nil, nil, nil
+	x.host, x.path, x.query, x.sendPath, x.id, x.method, x.written = nil, nil, nil, nil, nil, nil, nil
 	x.script.reset()
 	x.clientIP, x.trusted, x.hopped, x.origin = netip.Addr{}, false, false, origin{}
 	x.buffered, x.continued = nil, false
@@ -126,6 +128,9 @@ func (x *exchange) reset() {
 	}
 	if cap(x.pathBuf) > keepScratch {
 		x.pathBuf = nil
+	}
+	if cap(x.sendBuf) > keepScratch {
+		x.sendBuf = nil
 	}
 	if cap(x.line.buf) > keepScratch {
 		x.line.buf = nil
@@ -227,17 +232,20 @@ func (x *exchange) locate() error {
 		return faultBadHost
 	}
 	if x.req.Form == http1.AsteriskForm {
-		x.path, x.query = x.req.Resource, nil
+		x.path, x.query, x.written = x.req.Resource, nil, nil
 		return nil
 	}
 	if n := 3 * len(x.req.Resource); cap(x.pathBuf) < n {
 		x.pathBuf = make([]byte, 0, n)
 	}
-	path, query, _, err := tenants.Canonical(x.pathBuf, x.req.Resource)
+	path, query, changed, err := tenants.Canonical(x.pathBuf, x.req.Resource)
 	if err != nil {
 		return err
 	}
-	x.path, x.query = path, query
+	x.path, x.query, x.written = path, query, nil
+	if changed {
+		x.written = x.req.Resource
+	}
 	return nil
 }
 
@@ -265,20 +273,6 @@ func (x *exchange) route() error {
 		return err
 	}
 	return x.strip()
-}
-
-// strip finds the path to send on.
-func (x *exchange) strip() error {
-	t := x.tenant
-	x.sendPath = x.path
-	if t.stripPrefix != "" && x.req.Form != http1.AsteriskForm {
-		rest, err := tenants.Strip(x.path, t.stripPrefix)
-		if err != nil {
-			return err
-		}
-		x.sendPath = rest
-	}
-	return nil
 }
 
 var rootPath = []byte("/")

@@ -5,6 +5,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -84,6 +85,36 @@ func (x *exchange) appendRequestLine(dst []byte, t *upstream.Target) []byte {
 	dst = append(dst, x.sendPath...)
 	dst = append(dst, x.query...)
 	return append(dst, " HTTP/1.1\r\n"...)
+}
+
+// strip finds the path to send on.
+func (x *exchange) strip() error {
+	if err := x.spell(); err != nil {
+		return err
+	}
+	t := x.tenant
+	if t.stripPrefix != "" && x.req.Form != http1.AsteriskForm {
+		rest, err := tenants.Strip(x.sendPath, t.stripPrefix)
+		if err != nil {
+			return err
+		}
+		x.sendPath = rest
+	}
+	return nil
+}
+
+// spell finds the spelling of the path to send on: the client's, as far as it
+// doesn't change what was judged, and as the tenant has it.
+func (x *exchange) spell() (err error) {
+	x.sendPath = x.path
+	if x.written == nil {
+		return nil
+	}
+	if n := 3 * len(x.written); cap(x.sendBuf) < n {
+		x.sendBuf = make([]byte, 0, n)
+	}
+	x.sendPath, err = tenants.Spell(x.sendBuf, x.written, x.tenant.spelling)
+	return err
 }
 
 // appendHost writes the client's Host as it came, or the target's own.

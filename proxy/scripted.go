@@ -166,8 +166,7 @@ func (x *exchange) forwardScripted() error {
 // that has left the tenant's prefix is sent as it is.
 func (x *exchange) stripAgain() error {
 	if t := x.tenant; t.stripPrefix != "" && len(x.script.request.Below) == len(x.script.request.Key) {
-		x.sendPath = x.path
-		return nil
+		return x.spell()
 	}
 	return x.strip()
 }
@@ -213,11 +212,18 @@ func (x *exchange) SetPath(path string) error {
 	if bytes.IndexByte([]byte(path), '?') >= 0 {
 		return fmt.Errorf("path %.100q has a question mark, expected a path (set_query is for the query)", path)
 	}
-	canonical, _, _, err := tenants.Canonical(nil, []byte(path))
+	written := []byte(path)
+	canonical, _, changed, err := tenants.Canonical(nil, written)
+	if err == nil && changed {
+		_, err = tenants.Spell(nil, written, x.tenant.spelling)
+	}
 	if err != nil {
 		return fmt.Errorf("path %.100q: %w", path, err)
 	}
-	x.path, x.req.Form = canonical, http1.OriginForm
+	x.path, x.written, x.req.Form = canonical, nil, http1.OriginForm
+	if changed {
+		x.written = written
+	}
 	x.script.keyBuf = nil // parameters of the route are views into it
 	x.locateForScripts()
 	return nil

@@ -53,6 +53,7 @@ type tenant struct {
 	total        time.Duration
 	stripPrefix  string // canonical; "" strips nothing
 	preserveHost bool
+	spelling     tenants.Spelling
 	prefix       string       // of path_prefix, in its comparison form
 	scripts      *lua.Scripts // nil without
 	scriptsTotal time.Duration
@@ -140,7 +141,7 @@ func (s *Server) buildTenants(snap *snapshot) error {
 
 func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generation) *tenant {
 	t := &tenant{
-		name: c.Name, config: c, stats: s.statsOf(c.Name), preserveHost: c.PreserveHost, total: c.Timeouts.Total.Std(),
+		name: c.Name, config: c, stats: s.statsOf(c.Name), preserveHost: c.PreserveHost, spelling: c.NormalizePath.Spelling(), total: c.Timeouts.Total.Std(),
 		route: c.PathPrefix, scriptsTotal: c.Lua.TotalTimeout.Std(),
 		timeouts: upstream.Timeouts{
 			Connect: c.Timeouts.Connect.Std(), ResponseHeader: c.Timeouts.ResponseHeader.Std(), Idle: c.Timeouts.Idle.Std(),

@@ -174,7 +174,7 @@ func checkSegment(segment []byte) error {
 	return nil
 }
 
-// delimiter looks at the start of s, a part of a rewritten path. It returns
+// delimiter looks at the start of s, a part of an accepted path. It returns
 // '/' for a slash, raw or encoded, or an encoded backslash, ';' for a
 // semicolon, raw or encoded, and 0 for anything else; and its length.
 func delimiter(s []byte) (kind byte, size int) {
@@ -183,9 +183,9 @@ func delimiter(s []byte) (kind byte, size int) {
 		return s[0], 1
 	case s[0] != '%' || len(s) < 3:
 		return 0, 1
-	case s[1] == '2' && s[2] == 'F', s[1] == '5' && s[2] == 'C':
+	case s[1] == '2' && s[2]|0x20 == 'f', s[1] == '5' && s[2]|0x20 == 'c':
 		return '/', 3
-	case s[1] == '3' && s[2] == 'B':
+	case s[1] == '3' && s[2]|0x20 == 'b':
 		return ';', 3
 	}
 	return 0, 1

@@ -79,6 +79,9 @@ type Config struct {
 	// gets /. Default: false, the target gets the whole path.
 	StripPrefix bool `yaml:"strip_prefix"`
 
+	// How paths are spelled that are sent on.
+	NormalizePath NormalizeConfig `yaml:"normalize_path"`
+
 	// Whether the target gets the client's Host field. If false it gets the host
 	// of the service's url, and the client's only as X-Forwarded-Host.
 	// Default: true.
@@ -88,12 +91,37 @@ type Config struct {
 // SetDefaults fills a fresh element of the tenants list.
 func (c *Config) SetDefaults() {
 	*c = Config{
-		Lua:          lua.DefaultConfig(),
-		Timeouts:     upstream.DefaultTimeouts(),
-		Health:       upstream.DefaultHealth(),
-		Connections:  upstream.DefaultConnections(),
-		PreserveHost: true,
+		Lua:           lua.DefaultConfig(),
+		Timeouts:      upstream.DefaultTimeouts(),
+		Health:        upstream.DefaultHealth(),
+		Connections:   upstream.DefaultConnections(),
+		NormalizePath: NormalizeConfig{MergeSlashes: true, DecodeUnreserved: true},
+		PreserveHost:  true,
 	}
+}
+
+// NormalizeConfig is the section normalize_path of a tenant. Paths are always
+// judged in their canonical form, which docs/paths.md explains; this is about
+// what a target gets. Dot segments never reach it, and the case of the digits
+// in escapes stays as it came.
+type NormalizeConfig struct {
+	// Whether repeated slashes within a path become one. If false, the target
+	// gets them as they came, as object stores and image servers need it
+	// (/thumb/https://host//a); a dot segment behind one is refused with 400.
+	// Slashes at the start of the path, or of what strip_prefix leaves of it,
+	// are always one. Default: true.
+	MergeSlashes bool `yaml:"merge_slashes"`
+
+	// Whether escapes of letters, digits, "-", ".", "_" and "~" are decoded. If
+	// false, the target gets them as they came, as signatures over paths need
+	// it; then don't guard paths by comparing them, undecoded, at the target.
+	// Default: true.
+	DecodeUnreserved bool `yaml:"decode_unreserved"`
+}
+
+// Spelling is what the section keeps.
+func (c *NormalizeConfig) Spelling() Spelling {
+	return Spelling{KeepSlashes: !c.MergeSlashes, KeepEscapes: !c.DecodeUnreserved}
 }
 
 // Routing words how the tenant is matched: "host-based" (domains only),

@@ -81,12 +81,12 @@ func CanonicalPrefix(prefix string) (string, error) {
 	return string(key), nil
 }
 
-// Strip cuts prefix, as CanonicalPrefix returned it, off a canonical path
-// which matches it. Segments are cut whole, with their parameters: of
-// /api;v=1/users remains /users, of /api remains /. A path in which the prefix
-// ends at an encoded slash (/api%2Fusers) can't be cut without a change of its
-// meaning: RefusedStrip. The rest aliases path, is canonical, and nothing is
-// allocated.
+// Strip cuts prefix, as CanonicalPrefix returned it, off a path which matches
+// it, as Canonical or Spell returned that. Segments are cut whole, with their
+// parameters: of /api;v=1/users remains /users, of /api remains /. A path in
+// which the prefix ends at an encoded slash (/api%2Fusers) can't be cut without
+// a change of its meaning: RefusedStrip. The rest aliases path, begins with one
+// slash, is canonical where path is, and nothing is allocated.
 func Strip(path []byte, prefix string) (rest []byte, err error) {
 	want := strings.Count(prefix, "/")
 	if want == 0 {
@@ -99,6 +99,9 @@ func Strip(path []byte, prefix string) (rest []byte, err error) {
 		switch {
 		case kind == '/':
 			if parts == want && size == 1 {
+				for i+1 < len(path) && path[i+1] == '/' { // see Spell
+					i++
+				}
 				return path[i:], nil
 			}
 			if parts == want {

@@ -18,6 +18,7 @@ const (
 	RefusedClimb     Refusal = "dot segments in the path climb above the root"
 	RefusedDots      Refusal = "dot segment in the path beside a semicolon or an encoded slash or backslash, expected a plain one"
 	RefusedParameter Refusal = "encoded slash or backslash after a semicolon within one path segment"
+	RefusedEmpty     Refusal = "dot segment behind an empty one in the path, expected a path without dot segments where slashes aren't merged"
 	RefusedStrip     Refusal = "encoded slash where the path prefix ends, expected a plain one"
 )
 
