@@ -97,6 +97,12 @@ type ServerConfig struct {
 	// Default: none, and no Via is added.
 	Via string `yaml:"via"`
 
+	// Whether a response that a target has sent without Date gets one, as RFC
+	// 9110 §6.6.1 asks of who passes it on; caches reckon its age from it. Most
+	// servers send it. Default: false, a response gets nothing that its target
+	// hasn't sent.
+	AddDate bool `yaml:"add_date"`
+
 	// Open connections at most; more are answered with 503 and closed. On Linux
 	// one counts from its first bytes on, or from its second second. 0 is no
 	// limit. Default: 65536.

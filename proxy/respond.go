@@ -46,6 +46,9 @@ func (x *exchange) appendResponseHead(dst []byte) []byte {
 	r := &x.call.Response
 	dst = appendStatusLine(dst, r.Status, r.Reason)
 	dst = x.appendResponseFields(dst, r.Header, !x.recoded && r.Status != 204, x.chunkedOut())
+	if x.snap.addDate && r.Header.Value(dateName) == nil {
+		dst = appendDate(dst)
+	}
 	dst = x.appendRequestID(dst)
 	if x.snap.via != "" {
 		dst = appendVia(dst, r.Header, r.Minor, x.snap.via)

@@ -35,6 +35,7 @@ type snapshot struct {
 	identity    fieldSet
 	forwarded   bool
 	via         string
+	addDate     bool
 	compression compression
 	logging     bool
 	sample      float64
@@ -78,7 +79,7 @@ func (s *Server) build(c *Config) (*snapshot, error) {
 		bodyIdle:  c.Server.Timeouts.BodyIdle.Std(),
 		writeIdle: c.Server.Timeouts.WriteIdle.Std(), minRate: c.Server.MinRate.Int64(),
 		identity:  newFieldSet(c.Server.IdentityFields),
-		forwarded: c.Server.Forwarded, via: c.Server.Via,
+		forwarded: c.Server.Forwarded, via: c.Server.Via, addDate: c.Server.AddDate,
 		compression: newCompression(&c.Compression),
 		logging:     c.AccessLog.Enabled, sample: c.AccessLog.Sample,
 	}

@@ -347,3 +347,27 @@ func TestMaxForwards(t *testing.T) {
 		}
 	}
 }
+
+// TestAddDate: a response without Date gets one where that is asked for, and
+// another one's stays.
+func TestAddDate(t *testing.T) {
+	t.Parallel()
+	for _, add := range []bool{false, true} {
+		f := startFlow(t, fmt.Sprintf("server:\n  add_date: %v\n", add), func(r *request) reply {
+			if r.target == "/dated" {
+				return reply{parts: []string{answer("200 OK", "ok", length2, "date: yesterday")}}
+			}
+			return reply{parts: []string{answer("304 Not Modified", "")}}
+		})
+		client := dial(t, f.gateway.address)
+		client.send(t, f.expand(get("/dated")))
+		if got := client.answer(t, "GET").values("Date"); !slices.Equal(got, []string{"yesterday"}) {
+			t.Errorf("add_date %v: Date %q in the place of the target's", add, got)
+		}
+		client.send(t, f.expand(get("/undated")))
+		got := client.answer(t, "GET").values("Date")
+		if _, err := http.ParseTime(strings.Join(got, "|")); (err == nil) != add || len(got) > 1 {
+			t.Errorf("add_date %v: Date %q", add, got)
+		}
+	}
+}

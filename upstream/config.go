@@ -219,7 +219,9 @@ type ConnectionsConfig struct {
 
 	// Time after which a kept connection that nobody uses is closed.
 	// Default: 30s. Keep it below the target's own keep-alive time, so that
-	// the gateway and not the target is the one that closes.
+	// the gateway and not the target is the one that closes. Where a target says
+	// its time (Keep-Alive: timeout=5), a connection isn't used after that less
+	// a second.
 	IdleTimeout settings.Duration `yaml:"idle_timeout"`
 }
 

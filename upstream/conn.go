@@ -25,6 +25,7 @@ type Conn struct {
 
 	giveBack    func(reusable bool) // back to the HostClient; made once a connection
 	born        int64               // socket.Nanotime
+	until       int64               // when the target is about to close it, unused; 0 is never
 	served      bool                // a request has ended on it
 	used        bool                // it was there before this request
 	dirty       bool                // it must not serve another one
@@ -80,7 +81,7 @@ func (t *Target) acquire(wait time.Duration, unchecked bool, now int64) (*Conn, 
 		// connections that it has dialled for a request which has given up:
 		// those are looked at like any other.
 		c.used = c.served || c.born < now
-		if !c.used || unchecked && c.isPlain() && c.Reader.Buffered() == 0 || c.quiet() {
+		if !c.used || !c.expired(now) && (unchecked && c.isPlain() && c.Reader.Buffered() == 0 || c.quiet()) {
 			return c, nil
 		}
 		c.giveBack(false)
