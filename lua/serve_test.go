@@ -83,7 +83,7 @@ func load(tb testing.TB, source string) *lua.Scripts {
 
 func options(dir string, names ...string) lua.Options {
 	config := lua.DefaultConfig()
-	config.Timeout = 20e9 // which no script uses up on a busy machine
+	config.Timeout, config.LoadTimeout = 20e9, 60e9 // which no script uses up on a busy machine
 	return lua.Options{
 		Tenant: "shop", Dir: dir, Scripts: names, Config: config, Log: zerolog.Nop(),
 		Cache: lua.NewCache(), Clock: systemClock{},

@@ -100,7 +100,7 @@ func BenchmarkRequest(b *testing.B) {
 	services := "services: [{url: \"http://" + target + "\"}]}\n"
 	server := start(b, "access_log: {enabled: false}\nlua_routing: {enabled: true, scripts_dir: \""+dir+"\"}\ntenants:\n"+
 		"  - {name: a, domains: [plain.example.com], "+services+
-		"  - {name: b, domains: [scripted.example.com], lua_routes: [edge.lua], "+services)
+		"  - {name: b, domains: [scripted.example.com], lua_routes: [edge.lua], lua: {timeout: 20s}, "+services)
 	for name, request := range map[string]string{
 		"plain":          "GET /path?q=1 HTTP/1.1\r\nHost: plain.example.com\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n",
 		"Lua middleware": "GET /path?q=1 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n",

@@ -116,7 +116,7 @@ func (c *luaCase) configure(t *testing.T, config *strings.Builder, directory str
 
 // patientLua are settings of a tenant's section lua by which no script runs out
 // of time because the machine is slow or busy.
-const patientLua = "timeout: 20s, total_timeout: 5m, http: {timeout: 1m}"
+const patientLua = "load_timeout: 1m, timeout: 20s, total_timeout: 5m, http: {timeout: 1m}"
 
 // patient adds patientLua to the lines of a tenant's section, unless they set a
 // time-out themselves.
