@@ -46,7 +46,7 @@ func (a *API) getMetrics(ctx *fasthttp.RequestCtx) {
 	m.collect(&view, &counters)
 	m.requests()
 	m.durations()
-	m.memory(&counters)
+	m.memory(a.server.Memory())
 	m.health()
 	m.lua()
 	m.server(&counters)
@@ -127,7 +127,7 @@ func (m *scrape) histogram(h *proxy.Histogram, label string) {
 }
 
 // memory is what requests hold outside of scripts.
-func (m *scrape) memory(c *proxy.Counters) {
+func (m *scrape) memory(v proxy.MemoryView) {
 	m.family("keystone_memory_held_bytes", gauge, "Memory that a tenant's requests hold outside of scripts; tenant=\"\" is that of connections, and of requests that reached no tenant.")
 	for _, t := range m.tenants {
 		m.int(t.stats.Memory.Used(), t.label)
@@ -136,8 +136,16 @@ func (m *scrape) memory(c *proxy.Counters) {
 	for _, t := range m.tenants {
 		m.uint(t.stats.Memory.Refused(), t.label)
 	}
+	m.family("keystone_memory_shedding", gauge, "Whether a tenant is being relieved of memory, because the gateway has too little and it holds most.")
+	for _, t := range m.tenants[1:] {
+		m.bool(t.stats.Memory.Shedding(), t.label)
+	}
+	m.family("keystone_memory_cut_connections_total", counter, "Connections that were cut for the memory that they held.")
+	m.uint(v.Cut)
+	m.family("keystone_memory_scripts_bytes", gauge, "Memory that the VMs of all tenants hold, as counted.")
+	m.int(v.Scripts)
 	m.family("keystone_memory_ceiling_bytes", gauge, "What requests, connections and scripts may hold together (server.max_memory); 0 is no ceiling.")
-	m.int(c.MemoryCeiling)
+	m.int(v.Ceiling)
 }
 
 // health is what there is of each target.

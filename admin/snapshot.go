@@ -51,6 +51,21 @@ type snapshot struct {
 	Targets    int         `json:"targets"`
 	Reloads    reloadCount `json:"reloads"`
 	LastReload reload      `json:"last_reload"`
+	Memory     memory      `json:"memory"`
+}
+
+// memory is what the process holds, in bytes.
+type memory struct {
+	Ceiling  int64    `json:"ceiling"` // server.max_memory, resolved; 0: none
+	Requests int64    `json:"requests"`
+	Scripts  int64    `json:"scripts"`
+	Live     int64    `json:"live"`     // what the last garbage collection found alive
+	Shedding []string `json:"shedding"` // tenants that are relieved of what they hold
+}
+
+func (a *API) memory() memory {
+	v := a.server.Memory()
+	return memory{v.Ceiling, v.Held, v.Scripts, v.Live, orEmpty(v.Shedding)}
 }
 
 type reloadCount struct {
@@ -64,6 +79,7 @@ func (a *API) getSnapshot(ctx *fasthttp.RequestCtx) {
 		Generation: view.Generation, Made: view.Made.UTC(), Tenants: len(view.Tenants),
 		Reloads:    reloadCount{counters.Reloads, counters.ReloadsFailed},
 		LastReload: describeReload(a.server.LastReload()),
+		Memory:     a.memory(),
 	}
 	for i := range view.Tenants {
 		if pool := view.Tenants[i].Pool; pool != nil {

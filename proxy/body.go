@@ -108,7 +108,7 @@ func (x *exchange) awaitBody(read func() error) error {
 		return faultRequestTimeout
 	case errors.Is(err, socket.ErrTimeout):
 		return faultSlowBody
-	case errors.As(err, new(http1.Violation)) || errors.Is(err, errUploadStopped) || errors.Is(err, http1.ErrNoMemory):
+	case errors.As(err, new(*Fault)) || errors.As(err, new(http1.Violation)) || errors.Is(err, errUploadStopped) || errors.Is(err, http1.ErrNoMemory):
 		return err
 	}
 	return errClientGone

@@ -137,6 +137,8 @@ func faultOfScripts(err error) *Fault {
 	}
 	failed, ok := errors.AsType[*lua.Error](err)
 	switch {
+	case ok && failed.Kind == lua.KindShed:
+		return faultMemory
 	case ok && failed.Limited():
 		return faultScriptLimit
 	case ok:

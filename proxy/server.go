@@ -52,6 +52,7 @@ type Server struct {
 	counters serverCounters
 	unrouted Stats
 	memory   memory.Process // what all requests and connections hold
+	pressure *pressure
 	health   atomic.Pointer[HealthAnswer]
 
 	hops    *hops
@@ -97,6 +98,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.reserve(o.Config)
 	s.wakeful.Store(wakeShare)
+	s.pressure = newPressure(s)
 	s.unrouted.Memory.Open(&s.memory)
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper})
 	snap, err := s.build(o.Config)
@@ -190,6 +192,7 @@ func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
 	wait.Go(func() { s.sweeper.Run(background) })
+	wait.Go(func() { s.pressure.run(background) })
 	wait.Go(func() {
 		if err := s.listener.WakeSleepers(background); err != nil {
 			s.log.Warn().Err(err).Msg("idle connections take more memory than they need")
@@ -277,13 +280,19 @@ func (s *Server) drain() {
 type acceptor struct{ s *Server }
 
 func (a acceptor) Accept() (net.Conn, error) {
-	conn, err := a.s.listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		conn, err := a.s.listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if !a.s.mayAccept() {
+			conn.Refuse()
+			continue
+		}
+		c := newClient(a.s, conn)
+		a.s.clients.add(c)
+		return c, nil
 	}
-	c := newClient(a.s, conn)
-	a.s.clients.add(c)
-	return c, nil
 }
 
 func (a acceptor) Close() error   { return a.s.listener.Close() }

@@ -77,7 +77,6 @@ type Counters struct {
 	InFlight, Tunnels, Connections      int64
 	Accepted, Refused, Panics           uint64
 	Reloads, ReloadsFailed, LogsDropped uint64
-	MemoryCeiling                       int64  // server.max_memory, resolved
 	Unrouted                            *Stats // requests that reached no tenant
 }
 
@@ -88,7 +87,7 @@ func (s *Server) Counters() Counters {
 		InFlight: s.inFlight.Load(), Tunnels: s.counters.tunnels.Load(), Connections: open,
 		Accepted: accepted, Refused: refused, Panics: s.counters.panics.Load(),
 		Reloads: s.counters.reloads.Load(), ReloadsFailed: s.counters.failed.Load(),
-		LogsDropped: s.access.dropped.Load(), MemoryCeiling: s.memory.Ceiling(), Unrouted: &s.unrouted,
+		LogsDropped: s.access.dropped.Load(), Unrouted: &s.unrouted,
 	}
 }
 

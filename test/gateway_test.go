@@ -75,6 +75,8 @@ type gateway struct {
 	admin string
 	// config is the path of its configuration file.
 	config string
+	// env is added to the environment, "NAME=value".
+	env []string
 
 	command *exec.Cmd
 	output  *tail
@@ -86,10 +88,10 @@ type gateway struct {
 // server.address and admin.address. In config, a line "server:" may be given;
 // its keys are merged below the address. The process ends with the test, which
 // fails when it doesn't end with code 0 on SIGTERM, or when it reported a data
-// race or a panic.
-func startGateway(t *testing.T, config string) *gateway {
+// race or a panic. env is added to its environment.
+func startGateway(t *testing.T, config string, env ...string) *gateway {
 	t.Helper()
-	g := &gateway{address: port.Reserve(t), admin: port.Reserve(t)}
+	g := &gateway{address: port.Reserve(t), admin: port.Reserve(t), env: env}
 	g.config = filepath.Join(t.TempDir(), "config.yaml")
 	g.write(t, config)
 	g.launch(t)
@@ -103,6 +105,7 @@ func (g *gateway) launch(t *testing.T) {
 	g.exited = make(chan struct{})
 	g.output = &tail{}
 	g.command = exec.Command(gatewayBinary(t), "-config", g.config) // #nosec G204 -- the binary that this test built
+	g.command.Env = append(os.Environ(), g.env...)
 	g.command.Stdout, g.command.Stderr = g.output, g.output
 	if err := g.command.Start(); err != nil {
 		t.Fatalf("cannot start %s: %v", g.command.Path, err)

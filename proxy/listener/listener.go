@@ -227,6 +227,19 @@ func (c *Conn) Close() error {
 	return c.Sock.Close()
 }
 
+// Refuse closes a connection that has just been accepted as one beyond the
+// limit.
+func (c *Conn) Refuse() {
+	c.owner.refused.Add(1)
+	if c.owner.opts.Refused != nil {
+		c.owner.opts.Refused(c.Peer, false)
+	}
+	if !c.Secure {
+		c.Sock.TryWrite(c.owner.opts.Full)
+	}
+	_ = c.Close()
+}
+
 // Reset closes the connection with a TCP reset.
 func (c *Conn) Reset() error {
 	_ = c.Sock.Reset()

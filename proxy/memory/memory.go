@@ -107,24 +107,28 @@ func (a *Account) Release(bytes int64) { a.Hold(-bytes) }
 // connections until that is known. Acquire, Release and Held may be called
 // concurrently, but not with the other methods.
 type Charge struct {
-	account *Account
+	account atomic.Pointer[Account]
 	held    atomic.Int64
 }
 
 // Begin puts the charge, which holds nothing, on an account.
-func (c *Charge) Begin(a *Account) { c.account = a }
+func (c *Charge) Begin(a *Account) { c.account.Store(a) }
+
+// On reports whether the charge is on that account. It may be called at any
+// time.
+func (c *Charge) On(a *Account) bool { return c.account.Load() == a }
 
 // Move puts the charge on another account, with so many bytes more. It reports
 // whether the limits allow it; if not, nothing has changed.
 func (c *Charge) Move(to *Account, more int64) bool {
-	from, held := c.account, c.held.Load()
+	from, held := c.account.Load(), c.held.Load()
 	if !to.acquire(held + more) {
 		return false
 	}
 	if held != 0 {
 		from.Release(held)
 	}
-	c.account = to
+	c.account.Store(to)
 	c.held.Add(more)
 	return true
 }
@@ -132,22 +136,23 @@ func (c *Charge) Move(to *Account, more int64) bool {
 // End releases all but so many bytes, which stay on that account.
 func (c *Charge) End(to *Account, left int64) {
 	if held := c.held.Swap(left); held != 0 {
-		c.account.Release(held)
+		c.account.Load().Release(held)
 	}
 	if left != 0 {
 		to.Hold(left)
 	}
-	c.account = to
+	c.account.Store(to)
 }
 
 // Acquire counts memory that is about to be allocated. It reports whether the
 // limits allow it; if not, nothing is counted.
 func (c *Charge) Acquire(bytes int64) bool {
-	if c.account.shedding.Load() {
-		c.account.refused.Add(1)
+	account := c.account.Load()
+	if account.shedding.Load() {
+		account.refused.Add(1)
 		return false
 	}
-	if !c.account.acquire(bytes) {
+	if !account.acquire(bytes) {
 		return false
 	}
 	c.held.Add(bytes)
@@ -156,7 +161,7 @@ func (c *Charge) Acquire(bytes int64) bool {
 
 // Release says that memory has gone.
 func (c *Charge) Release(bytes int64) {
-	c.account.Release(bytes)
+	c.account.Load().Release(bytes)
 	c.held.Add(-bytes)
 }
 

@@ -1,0 +1,227 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
+
+// pressure watches what the process holds, and relieves the tenants that hold
+// most before it is in danger. It looks as often as the sweeper does.
+//
+// What is held is counted, but that is an estimate: so it also looks at what the
+// garbage collector has found alive. That figure is as old as the last
+// collection; after something was dropped it counts again only from the next.
+type pressure struct {
+	server  *Server
+	shedder shedder
+	samples []metrics.Sample
+	ticks   int
+	holders []holder
+	warned  map[*memory.Account]refusals
+
+	relieving atomic.Bool // a goroutine drops VMs, and collects
+	stale     atomic.Bool // what was found alive is from before that
+	wait      sync.WaitGroup
+	live      atomic.Int64 // for the admin API
+	scripts   atomic.Int64
+	cut       atomic.Uint64 // connections
+}
+
+// refusals are of an account, when they were logged last.
+type refusals struct {
+	count uint64
+	at    int64
+}
+
+func newPressure(s *Server) *pressure {
+	return &pressure{server: s, warned: map[*memory.Account]refusals{}, samples: []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"},
+	}}
+}
+
+func (p *pressure) run(ctx context.Context) {
+	defer p.wait.Wait()
+	ticker := time.NewTicker(socket.SweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			p.look(socket.Nanotime())
+		}
+	}
+}
+
+func (p *pressure) look(now int64) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			p.server.logPanic(cause)
+		}
+	}()
+	metrics.Read(p.samples)
+	live := int64(p.samples[0].Value.Uint64() + p.samples[1].Value.Uint64()) //nolint:gosec // G115: a size
+	p.live.Store(live)
+	ceiling, counted, scripts := p.server.memory.Ceiling(), p.server.memory.Used(), p.scripts.Load()
+	// There may be thousands of tenants.
+	if p.ticks++; p.ticks%unhurried == 0 || max(live, counted+scripts) > ceiling/2 {
+		scripts = p.list()
+		p.warn(now)
+	}
+	held := counted + scripts
+	if !p.stale.Load() {
+		held = max(held, live)
+	}
+	do, who, released := p.shedder.judge(now, ceiling, held, p.holders)
+	for _, account := range released {
+		account.SetShedding(false)
+		p.server.log.Info().Str("tenant", p.nameOf(account)).Msg("memory is there again, the tenant is served as before")
+	}
+	if do == shedNothing {
+		return
+	}
+	p.server.log.Error().Str("tenant", who.name).Int64("requests_hold", who.clients).Int64("scripts_hold", who.vms).
+		Int64("all_hold", held).Int64("max_memory", ceiling).Bool("connections", do == shedConnections).
+		Msg("memory is short, the tenant that holds most is relieved of it")
+	who.account.SetShedding(true)
+	if do == shedConnections {
+		p.server.clients.cutHeaviest(who.account, who.clients/2, now, &p.cut)
+	}
+	p.relieve(who)
+}
+
+// unhurried is at every how many looks tenants are looked at while memory is
+// plenty.
+const unhurried = 10
+
+// list fills in what everybody holds, and returns what scripts do.
+func (p *pressure) list() (scripts int64) {
+	p.holders = append(p.holders[:0], holder{account: &p.server.unrouted.Memory, clients: p.server.unrouted.Memory.Used()})
+	for _, t := range p.server.current.Load().tenants {
+		h := holder{name: t.name, account: &t.stats.Memory, scripts: t.scripts, clients: t.stats.Memory.Used()}
+		if t.scripts != nil {
+			h.vms = t.scripts.Memory()
+			scripts += h.vms
+		}
+		p.holders = append(p.holders, h)
+	}
+	p.scripts.Store(scripts)
+	return scripts
+}
+
+func (p *pressure) nameOf(account *memory.Account) string {
+	i := slices.IndexFunc(p.holders, func(h holder) bool { return h.account == account })
+	if i < 0 {
+		return "" // it has gone with a reload
+	}
+	return p.holders[i].name
+}
+
+// relieve drops a tenant's VMs and collects what has become garbage, on a
+// goroutine: both take a while.
+func (p *pressure) relieve(who *holder) {
+	if !p.relieving.CompareAndSwap(false, true) {
+		return
+	}
+	p.stale.Store(true)
+	scripts := who.scripts
+	if who.vms <= who.total()/8 {
+		scripts = nil // they are not what is heavy
+	}
+	p.wait.Go(func() {
+		defer p.relieving.Store(false)
+		defer p.stale.Store(false)
+		defer func() {
+			if cause := recover(); cause != nil {
+				p.server.logPanic(cause)
+			}
+		}()
+		if scripts != nil {
+			scripts.Shed("the gateway has too little memory, and the tenant's scripts hold most of it")
+		}
+		runtime.GC()
+	})
+}
+
+// warn logs that requests are refused memory, at most every ten seconds for a
+// tenant.
+func (p *pressure) warn(now int64) {
+	const pause = int64(10 * time.Second)
+	for i := range p.holders {
+		h := &p.holders[i]
+		last, count := p.warned[h.account], h.account.Refused()
+		if count == last.count || last.at != 0 && now-last.at < pause {
+			continue
+		}
+		p.warned[h.account] = refusals{count, now}
+		p.server.log.Warn().Str("tenant", h.name).Int64("held", h.clients).Int64("max_client_memory", h.account.Limit()).
+			Uint64("refused", count-last.count).Msg("requests are refused memory, or have to do with less")
+	}
+}
+
+// cutHeaviest cuts connections of an account until so many bytes will have been
+// given back: first those that hold most, for the longest. Who makes progress
+// holds nothing for long.
+func (s *clients) cutHeaviest(account *memory.Account, bytes, now int64, count *atomic.Uint64) {
+	type held struct {
+		client *client
+		bytes  int64
+		weight float64
+	}
+	var list []held
+	s.mu.Lock()
+	for c := range s.open {
+		if n := c.memory.Held(); n > 0 && c.memory.On(account) {
+			list = append(list, held{c, n, float64(n) * float64(now-c.idleSince.Load())})
+		}
+	}
+	s.mu.Unlock()
+	slices.SortFunc(list, func(a, b held) int { return cmp.Compare(b.weight, a.weight) })
+	for _, h := range list {
+		if bytes <= 0 {
+			return
+		}
+		if h.client.memory.On(account) { // still
+			bytes -= h.bytes
+			count.Add(1)
+			h.client.abandon(faultMemory)
+			h.client.Sock.Abort(faultMemory)
+		}
+	}
+}
+
+// MemoryView is what the process holds.
+type MemoryView struct {
+	// Ceiling is server.max_memory, resolved; 0 is none.
+	Ceiling int64
+	// Held is what requests and connections hold, Scripts what VMs do, as
+	// counted; Live is what the garbage collector found alive, stacks included.
+	Held, Scripts, Live int64
+	// Shedding names the tenants that are being relieved.
+	Shedding []string
+	// Cut counts connections that were cut for what they held.
+	Cut uint64
+}
+
+// Memory returns what the process holds.
+func (s *Server) Memory() MemoryView {
+	v := MemoryView{
+		Ceiling: s.memory.Ceiling(), Held: s.memory.Used(), Scripts: s.pressure.scripts.Load(), Live: s.pressure.live.Load(),
+		Cut: s.pressure.cut.Load(),
+	}
+	for _, t := range s.current.Load().tenants {
+		if t.stats.Memory.Shedding() {
+			v.Shedding = append(v.Shedding, t.name)
+		}
+	}
+	return v
+}
