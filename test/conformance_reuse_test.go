@@ -124,6 +124,7 @@ func TestRetries(t *testing.T) {
 				return answerOK(r)
 			})
 			probe(t, dial(t, f.gateway.address), f.mock.host(), "/again-first")
+			eventually(t, patience, "its connection is kept", func() bool { return inFlight(t, f.gateway) == 0 })
 			client := dial(t, f.gateway.address)
 			client.send(t, f.expand(c.send))
 			method, _, _ := strings.Cut(c.send, " ")

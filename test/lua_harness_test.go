@@ -116,7 +116,7 @@ func (c *luaCase) configure(t *testing.T, config *strings.Builder, directory str
 
 // patientLua are settings of a tenant's section lua by which no script runs out
 // of time because the machine is slow or busy.
-const patientLua = "load_timeout: 1m, timeout: 20s, total_timeout: 5m, http: {timeout: 1m}"
+const patientLua = "load_timeout: 1m, timeout: 20s, total_timeout: 5m"
 
 // patient adds patientLua to the lines of a tenant's section, unless they set a
 // time-out themselves.
@@ -127,7 +127,8 @@ func patient(tenant string) string {
 	case strings.Contains(tenant, "timeout: "):
 		return tenant
 	}
-	return strings.Replace(tenant, "lua: {", "lua: {"+patientLua+", ", 1)
+	tenant = strings.Replace(tenant, "lua: {", "lua: {"+patientLua+", ", 1)
+	return strings.Replace(tenant, "http: {", "http: {timeout: 1m, ", 1)
 }
 
 func (c *luaCase) run(t *testing.T, g *gateway, m *mock) {
