@@ -20,6 +20,7 @@ import (
 func runGateway(args []string) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	file := flags.String("config", "config.yaml", "configuration `file`")
+	strict := flags.Bool("strict", false, "refuse to start, and each reload, if any tenant is broken; else it alone is refused, or left as it was")
 	withDemo := flags.Bool("demo", false, "start two small upstreams in the process, which config.yaml points to, and reload when scripts change")
 	if err := parse(flags, args); err != nil {
 		return err
@@ -35,7 +36,7 @@ func runGateway(args []string) error {
 		}
 		defer stop()
 	}
-	return serve(*file, config, *withDemo)
+	return serve(proxy.Options{File: *file, Config: config, Strict: *strict}, *withDemo)
 }
 
 // parseFlags leaves the arguments behind the flags. An error is one line: what
@@ -67,13 +68,13 @@ func parse(flags *flag.FlagSet, args []string) error {
 
 // serve runs the gateway until a signal ends it; demo greets, and watches the
 // scripts.
-func serve(file string, config *proxy.Config, demo bool) error {
+func serve(o proxy.Options, demo bool) error {
 	signalled, hangups := signals() // before anything listens, so that none is missed
 	ctx, stop := context.WithCancel(signalled)
 	defer stop()
-	log := proxy.NewLog(&config.Log, os.Stderr)
-	memory := tuneMemory(log)
-	server, err := proxy.New(proxy.Options{File: file, Config: config, Log: log, Memory: memory})
+	log := proxy.NewLog(&o.Config.Log, os.Stderr)
+	o.Log, o.Memory = log, tuneMemory(log)
+	server, err := proxy.New(o)
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func serve(file string, config *proxy.Config, demo bool) error {
 		server.Watch(ctx, demo)
 	}()
 	log.Info().Str("address", server.Addr().String()).Str("admin", api.Addr()).Str("version", versionText()).
-		Int("tenants", len(config.Tenants)).Msg("listening")
+		Int("tenants", len(o.Config.Tenants)).Msg("listening")
 	for _, warning := range server.Warnings() {
 		log.Warn().Msg(warning)
 	}

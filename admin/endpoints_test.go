@@ -196,6 +196,76 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestBrokenTenants: what is out of date is said everywhere, and the gateway as
+// a whole is up.
+func TestBrokenTenants(t *testing.T) {
+	t.Parallel()
+	tenants := func(a, b string) string {
+		return fmt.Sprintf("tenants:\n  - {name: a, domains: [a.example], %sservices: [{url: %q}]}\n  - {name: b, domains: [b.example], services: [{url: %[2]q}]%s}\n", a, target(t), b)
+	}
+	g := start(t, tenants("lua_rotues: [], ", ""))
+	said := func(what, status, state string, code int) {
+		t.Helper()
+		health := g.ask("GET", "/health").json(t, 200)
+		if health["status"] != status {
+			t.Errorf("%s: health is %v, expected %s", what, health, status)
+		}
+		for _, word := range []string{"misconfigured", "outdated"} {
+			if got := fmt.Sprint(health[word]); (got == "[a]") != (word == state) {
+				t.Errorf("%s: %s is %s", what, word, got)
+			}
+		}
+		if live := g.ask("GET", "/live"); live.status != 200 {
+			t.Errorf("%s: live is %d", what, live.status)
+		}
+		snapshot, one := g.ask("GET", "/snapshot"), g.ask("GET", "/tenants/a/health")
+		if state == "" {
+			if len(snapshot.json(t, 200)["tenants_failed"].([]any)) != 0 || one.json(t, 200)["problem"] != nil || strings.Contains(g.ask("GET", "/metrics").text, "keystone_tenant_broken{") {
+				t.Errorf("%s: %s %s", what, snapshot.text, one.text)
+			}
+			return
+		}
+		failed := at(t, snapshot.json(t, 200), "tenants_failed", 0)
+		for _, p := range []any{failed, one.json(t, code)["problem"], at(t, g.ask("GET", "/tenants").json(t, 200), "tenants", 0, "problem")} {
+			if at(t, p, "tenant") != "a" || at(t, p, "state") != state || !strings.Contains(fmt.Sprint(at(t, p, "errors", 0)), "config.yaml:5:") {
+				t.Errorf("%s: the problem is %v, expected %s", what, p, state)
+			}
+		}
+		metrics := g.ask("GET", "/metrics").text
+		for _, want := range []string{
+			"keystone_tenants_broken{state=\"" + state + "\"} 1\n", "keystone_tenant_broken{tenant=\"a\",state=\"" + state + "\"} 1\n", "keystone_last_reload_successful 0\n",
+		} {
+			if !strings.Contains(metrics, want) {
+				t.Errorf("%s: the metrics have no %s", what, want)
+			}
+		}
+	}
+	said("a start", "degraded", "misconfigured", 503)
+
+	g.write(tenants("", ""))
+	g.ask("POST", "/reload").json(t, 200)
+	said("mended", "healthy", "", 200)
+
+	g.write(tenants("lua_rotues: [], ", ", timeouts: {connect: 1s}"))
+	partial := g.ask("POST", "/reload").json(t, 200)
+	if partial["ok"] != false || partial["applied"] != true || at(t, partial, "tenants_failed", 0, "state") != "outdated" ||
+		fmt.Sprint(partial["changes"]) != `[tenant "b" changed]` || !strings.Contains(fmt.Sprint(partial["errors"]), `did you mean "lua_routes"`) {
+		t.Errorf("got %v", partial)
+	}
+	said("a reload", "degraded", "outdated", 200)
+	if got := at(t, g.ask("GET", "/snapshot").json(t, 200), "reloads"); fmt.Sprint(got) != "map[failed:0 partial:1 total:2]" {
+		t.Errorf("got %v", got)
+	}
+	if !strings.Contains(g.ask("GET", "/metrics").text, "keystone_reloads_total{result=\"partial\"} 1\n") {
+		t.Error("the metrics don't count it")
+	}
+
+	g.write(tenants("lua_rotues: [], ", ", lua_rotues: []"))
+	if refused := g.ask("POST", "/reload").json(t, 422); refused["ok"] != false || refused["applied"] != false {
+		t.Errorf("got %v", refused)
+	}
+}
+
 func TestMethodsAndPaths(t *testing.T) {
 	t.Parallel()
 	g := start(t, twoTenants(t))

@@ -16,6 +16,10 @@ const (
 	unhealthy = "unhealthy"
 	draining  = "draining" // the process is about to stop
 	live      = "live"
+	// degraded: the gateway is well, and not every tenant is served as the
+	// configuration asks for.
+	degraded      = "degraded"
+	misconfigured = "misconfigured" // of a tenant: its requests are refused
 )
 
 // gatewayHealth is the answer to health.
@@ -25,8 +29,12 @@ type gatewayHealth struct {
 	Version       string       `json:"version"`
 	UptimeSeconds float64      `json:"uptime_seconds"`
 	Tenants       tenantCounts `json:"tenants"`
-	// Unhealthy names the tenants without a healthy target; nil for the public.
-	Unhealthy []string `json:"unhealthy,omitzero"`
+	// Unhealthy names the tenants without a healthy target, Misconfigured those
+	// whose requests are refused because they are broken, Outdated those of which
+	// the last good generation is served; nil for the public.
+	Unhealthy     []string `json:"unhealthy,omitzero"`
+	Misconfigured []string `json:"misconfigured,omitzero"`
+	Outdated      []string `json:"outdated,omitzero"`
 }
 
 type tenantCounts struct {
@@ -62,14 +70,22 @@ func (a *API) liveness() liveAnswer {
 func (a *API) health() gatewayHealth {
 	now := time.Now()
 	h := gatewayHealth{
-		Status: healthy, Timestamp: now.UTC(), Version: a.version, UptimeSeconds: wholeMillis(now.Sub(a.started)), Unhealthy: []string{},
+		Status: healthy, Timestamp: now.UTC(), Version: a.version, UptimeSeconds: wholeMillis(now.Sub(a.started)),
+		Unhealthy: []string{}, Misconfigured: []string{}, Outdated: []string{},
 	}
 	for t := range a.server.Tenants() {
 		h.Tenants.Total++
-		if t.Healthy() {
+		switch {
+		case t.Refused():
+			h.Misconfigured = append(h.Misconfigured, t.Name)
+			continue
+		case t.Healthy():
 			h.Tenants.Healthy++
-		} else {
+		default:
 			h.Unhealthy = append(h.Unhealthy, t.Name)
+		}
+		if t.Problem != nil {
+			h.Outdated = append(h.Outdated, t.Name)
 		}
 	}
 	switch {
@@ -77,6 +93,8 @@ func (a *API) health() gatewayHealth {
 		h.Status = draining
 	case len(h.Unhealthy) > 0:
 		h.Status = unhealthy
+	case len(h.Misconfigured)+len(h.Outdated) > 0:
+		h.Status = degraded
 	}
 	return h
 }
@@ -84,7 +102,7 @@ func (a *API) health() gatewayHealth {
 func wholeMillis(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
 
 func statusOf(status string) int {
-	if status == healthy || status == live {
+	if status == healthy || status == live || status == degraded {
 		return fasthttp.StatusOK
 	}
 	return fasthttp.StatusServiceUnavailable
@@ -95,6 +113,7 @@ type tenantHealth struct {
 	Tenant   string   `json:"tenant"`
 	Status   string   `json:"status"`
 	Services []target `json:"services"`
+	Problem  *problem `json:"problem"` // null: it is served as the configuration asks for
 }
 
 func (a *API) getTenantHealth(ctx *fasthttp.RequestCtx) {
@@ -105,8 +124,8 @@ func (a *API) getTenantHealth(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	list := targets(t.Pool)
-	status := overall(list)
-	reply(ctx, statusOf(status), tenantHealth{t.Name, status, list})
+	status := statusOfTenant(&t, list)
+	reply(ctx, statusOf(status), tenantHealth{t.Name, status, list, problemOf(&t)})
 }
 
 func (a *API) tenant(name string) (proxy.TenantView, bool) {
@@ -171,7 +190,7 @@ func (a *API) publicGateway() (status int, body []byte) {
 	defer a.public.mu.Unlock()
 	if time.Since(a.public.made) >= publicHealthAge {
 		h := a.health()
-		h.Unhealthy = nil
+		h.Unhealthy, h.Misconfigured, h.Outdated = nil, nil, nil
 		a.public.made, a.public.status, a.public.body = time.Now(), statusOf(h.Status), encode(h)
 	}
 	return a.public.status, a.public.body
@@ -192,7 +211,7 @@ func (a *API) publicTenant(name string) (status int, body []byte) {
 	for i := range list {
 		shown = append(shown, publicTarget{list[i].Name, list[i].Status})
 	}
-	word := overall(list)
+	word := statusOfTenant(&t, list)
 	return statusOf(word), encode(struct {
 		Tenant   string         `json:"tenant"`
 		Status   string         `json:"status"`

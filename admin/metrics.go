@@ -18,7 +18,17 @@ type scrape struct {
 	tenants []tenantSeries
 	targets []targetSeries
 	scripts []scriptSeries
+	broken  []brokenSeries
+	refused int // tenants whose requests are refused
+	stale   int // tenants of which the last good generation is served
 }
+
+// brokenSeries are the labels of a tenant that isn't served as the configuration
+// asks for.
+type brokenSeries struct{ tenant, state string }
+
+// maxBroken bounds the tenants with a series of their own for that.
+const maxBroken = 100
 
 // scriptSeries are the figures of one tenant's scripts with their label.
 type scriptSeries struct {
@@ -72,6 +82,7 @@ func (m *scrape) collect(view *proxy.SnapshotView, counters *proxy.Counters) {
 		if t.Lua != nil {
 			m.scripts = append(m.scripts, scriptSeries{tenant, t.Lua.Stats(), t.Lua.VMs(), t.Lua.InQuarantine()})
 		}
+		m.collectBroken(t, tenant)
 		if t.Pool == nil {
 			continue
 		}
@@ -81,6 +92,23 @@ func (m *scrape) collect(view *proxy.SnapshotView, counters *proxy.Counters) {
 	}
 	for _, bound := range append(proxy.HistogramBounds[:], math.Inf(1)) {
 		m.bounds = append(m.bounds, label("le", string(appendNumber(nil, bound))))
+	}
+}
+
+func (m *scrape) collectBroken(t *proxy.TenantView, tenant string) {
+	state := ""
+	switch {
+	case t.Refused():
+		state = misconfigured
+		m.refused++
+	case t.Problem != nil:
+		state = t.Problem.State
+		m.stale++
+	default:
+		return
+	}
+	if len(m.broken) < maxBroken {
+		m.broken = append(m.broken, brokenSeries{tenant, label("state", state)})
 	}
 }
 
@@ -186,6 +214,7 @@ func (m *scrape) lua() {
 		{"failures", "Requests whose scripts failed.", func(s *lua.Stats) uint64 { return s.Failures.Load() }},
 		{"exhausted", "Requests whose scripts failed for want of instructions, time or memory.", func(s *lua.Stats) uint64 { return s.Exhausted.Load() }},
 		{"quarantined", "Requests refused because a script was in quarantine.", func(s *lua.Stats) uint64 { return s.Quarantined.Load() }},
+		{"load_failures", "VMs that could not be made of scripts that had been accepted.", func(s *lua.Stats) uint64 { return s.LoadFailures.Load() }},
 		{"recycled", "VMs that were replaced because their globals had grown too large.", func(s *lua.Stats) uint64 { return s.Recycled.Load() }},
 	} {
 		m.family("keystone_lua_"+family.name+"_total", counter, family.help)
@@ -224,14 +253,23 @@ func (m *scrape) server(c *proxy.Counters) {
 func (m *scrape) reloads(view *proxy.SnapshotView, c *proxy.Counters, last proxy.ReloadResult) {
 	m.family("keystone_reloads_total", counter, "Reloads of the configuration.")
 	failed := min(c.ReloadsFailed, c.Reloads) // one may have ended between the two
-	m.uint(c.Reloads-failed, label("result", "success"))
+	partial := min(c.ReloadsPartial, c.Reloads-failed)
+	m.uint(c.Reloads-failed-partial, label("result", "success"))
+	m.uint(partial, label("result", "partial"))
 	m.uint(failed, label("result", "failure"))
-	m.family("keystone_last_reload_successful", gauge, "Whether the last reload, or the start, was good; if not, the configuration before it is in use.")
+	m.family("keystone_last_reload_successful", gauge, "Whether all that the last reload, or the start, asked for is in use; if not, what was before it is, in all or in some tenants.")
 	m.bool(last.OK)
 	m.family("keystone_last_reload_timestamp_seconds", gauge, "When the last reload, or the start, was.")
 	m.float(float64(last.At.UnixMilli()) / 1000)
 	m.family("keystone_config_generation", gauge, "Number of the configuration in use: 1 at the start, one more with every good reload.")
 	m.uint(view.Generation)
+	m.family("keystone_tenants_broken", gauge, "Tenants that are not served as the configuration asks for: refused (misconfigured) or with what they had before (outdated).")
+	m.int(int64(m.refused), label("state", misconfigured))
+	m.int(int64(m.stale), label("state", proxy.Outdated))
+	m.family("keystone_tenant_broken", gauge, "One for each of the first 100 of them; the value is always 1.")
+	for _, b := range m.broken {
+		m.uint(1, b.tenant, b.state)
+	}
 	m.family("keystone_tenants", gauge, "Tenants of the configuration in use.")
 	m.int(int64(len(view.Tenants)))
 }

@@ -18,26 +18,46 @@ func (a *API) getConfig(ctx *fasthttp.RequestCtx) {
 // reload is the outcome of a reload, or of the start. All keys are always
 // present.
 type reload struct {
-	OK         bool      `json:"ok"`
+	OK         bool      `json:"ok"`         // all is in use
+	Applied    bool      `json:"applied"`    // all is, but for tenants_failed; if not, nothing has changed
 	Generation uint64    `json:"generation"` // the one in use after it
 	At         time.Time `json:"at"`
 	Changes    []string  `json:"changes"`
 	Warnings   []string  `json:"warnings"` // what takes effect only at the next start
-	Errors     []string  `json:"errors"`   // "file:line:column: …"; then nothing has changed
+	Errors     []string  `json:"errors"`   // "file:line:column: …"
+	Failed     []problem `json:"tenants_failed"`
+}
+
+// problem says why a tenant isn't served as the configuration asks for. All
+// keys are always present.
+type problem struct {
+	Tenant string    `json:"tenant"`
+	State  string    `json:"state"` // "outdated", "misconfigured", "loading" or "unloadable"
+	Since  time.Time `json:"since"`
+	Errors []string  `json:"errors"`
+}
+
+func describeProblem(p *proxy.Problem) problem {
+	return problem{p.Tenant, p.State, p.Since.UTC(), orEmpty(p.Errors)}
 }
 
 func describeReload(r proxy.ReloadResult) reload {
-	return reload{
-		OK: r.OK, Generation: r.Generation, At: r.At.UTC(),
-		Changes: orEmpty(r.Changes), Warnings: orEmpty(r.Warnings), Errors: orEmpty(r.Errors),
+	d := reload{
+		OK: r.OK, Applied: r.Applied, Generation: r.Generation, At: r.At.UTC(),
+		Changes: orEmpty(r.Changes), Warnings: orEmpty(r.Warnings), Errors: orEmpty(r.Errors), Failed: []problem{},
 	}
+	for _, p := range r.Failed {
+		d.Failed = append(d.Failed, describeProblem(p))
+	}
+	return d
 }
 
-// postReload does what SIGHUP does.
+// postReload does what SIGHUP does. It has succeeded when there is a new
+// generation, although some tenants may be missing in it.
 func (a *API) postReload(ctx *fasthttp.RequestCtx) {
 	result := describeReload(a.server.Reload())
 	status := fasthttp.StatusOK
-	if !result.OK {
+	if !result.Applied {
 		status = fasthttp.StatusUnprocessableEntity
 	}
 	reply(ctx, status, result)
@@ -49,6 +69,7 @@ type snapshot struct {
 	Made       time.Time   `json:"made"`
 	Tenants    int         `json:"tenants"`
 	Targets    int         `json:"targets"`
+	Failed     []problem   `json:"tenants_failed"` // now
 	Reloads    reloadCount `json:"reloads"`
 	LastReload reload      `json:"last_reload"`
 	Memory     memory      `json:"memory"`
@@ -69,19 +90,24 @@ func (a *API) memory() memory {
 }
 
 type reloadCount struct {
-	Total  uint64 `json:"total"`
-	Failed uint64 `json:"failed"`
+	Total   uint64 `json:"total"`
+	Failed  uint64 `json:"failed"`  // nothing has changed
+	Partial uint64 `json:"partial"` // some tenants were missing
 }
 
 func (a *API) getSnapshot(ctx *fasthttp.RequestCtx) {
 	view, counters := a.server.Snapshot(), a.server.Counters()
 	s := snapshot{
 		Generation: view.Generation, Made: view.Made.UTC(), Tenants: len(view.Tenants),
-		Reloads:    reloadCount{counters.Reloads, counters.ReloadsFailed},
+		Failed:     []problem{},
+		Reloads:    reloadCount{counters.Reloads, counters.ReloadsFailed, counters.ReloadsPartial},
 		LastReload: describeReload(a.server.LastReload()),
 		Memory:     a.memory(),
 	}
 	for i := range view.Tenants {
+		if p := view.Tenants[i].Problem; p != nil {
+			s.Failed = append(s.Failed, describeProblem(p))
+		}
 		if pool := view.Tenants[i].Pool; pool != nil {
 			s.Targets += len(pool.Targets())
 		}

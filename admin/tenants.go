@@ -63,6 +63,23 @@ func overall(list []target) string {
 	return unhealthy
 }
 
+// statusOfTenant is misconfigured for one whose requests are refused.
+func statusOfTenant(t *proxy.TenantView, list []target) string {
+	if t.Refused() {
+		return misconfigured
+	}
+	return overall(list)
+}
+
+// problemOf is nil for a tenant that is served as the configuration asks for.
+func problemOf(t *proxy.TenantView) *problem {
+	if t.Problem == nil {
+		return nil
+	}
+	p := describeProblem(t.Problem)
+	return &p
+}
+
 // tenant is one entry of the answer to tenants. Counters live across reloads.
 type tenant struct {
 	Name       string            `json:"name"`
@@ -72,6 +89,7 @@ type tenant struct {
 	PathPrefix string            `json:"path_prefix"`
 	LuaRoutes  []string          `json:"lua_routes"`
 	Lua        *scripts          `json:"lua"` // null: none are loaded
+	Problem    *problem          `json:"problem"`
 	Services   []target          `json:"services"`
 	Requests   uint64            `json:"requests"`
 	Responses  map[string]uint64 `json:"responses"` // by class
@@ -98,7 +116,7 @@ func describe(t *proxy.TenantView, errors int) tenant {
 		Services: targets(t.Pool), Responses: make(map[string]uint64, len(t.Stats.Classes)),
 		BytesIn: t.Stats.BytesIn.Load(), BytesOut: t.Stats.BytesOut.Load(), Retries: t.Stats.Retries.Load(),
 	}
-	d.Status = overall(d.Services)
+	d.Status, d.Problem = statusOfTenant(t, d.Services), problemOf(t)
 	for class := 1; class < len(t.Stats.Classes); class++ {
 		n := t.Stats.Classes[class].Load()
 		d.Requests += n

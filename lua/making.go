@@ -13,11 +13,12 @@ import (
 // pauses, in which requests that have no VM are refused.
 type maker struct {
 	mu       sync.Mutex
-	current  *making // guarded by mu, as are those below; nil: none
-	failures int     // in a row
-	after    int64   // no VM is made before, as of Scripts.now
-	err      error   // why the last one was not made; nil if it was
-	closed   bool    // nobody needs VMs for new requests any more
+	current  *making   // guarded by mu, as are those below; nil: none
+	failures int       // in a row
+	after    int64     // no VM is made before, as of Scripts.now
+	err      error     // why the last one was not made; nil if it was
+	since    time.Time // of the first failure in the row
+	closed   bool      // nobody needs VMs for new requests any more
 }
 
 // making is a VM on its way.
@@ -127,6 +128,9 @@ func (s *Scripts) made(m *making) {
 			}
 		}
 	} else {
+		if s.maker.failures == 0 {
+			s.maker.since = s.options.Clock.Now()
+		}
 		pause := min(firstQuarantine<<min(s.maker.failures, 10), lastQuarantine)
 		s.maker.failures++
 		s.maker.after, s.maker.err = s.now()+int64(pause), m.err
@@ -143,11 +147,11 @@ func (s *Scripts) made(m *making) {
 	}
 }
 
-// LoadError returns why the last VM could not be made, or nil: the scripts were
-// accepted, and fail now when they are loaded. While there is another VM,
-// requests don't notice.
-func (s *Scripts) LoadError() error {
+// LoadError returns why the last VM could not be made, and since when that is so;
+// or nil. The scripts were accepted, and fail now when they are loaded; while
+// there is another VM, requests don't notice.
+func (s *Scripts) LoadError() (since time.Time, err error) {
 	s.maker.mu.Lock()
 	defer s.maker.mu.Unlock()
-	return s.maker.err
+	return s.maker.since, s.maker.err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
@@ -14,11 +13,12 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
 
-// place is where the configuration file names a script.
+// place is where the configuration file names a script or a part of a match.
 type place struct{ line, column int }
 
 // notePlaces remembers where the scripts are named: what is wrong with them is
-// found when they are loaded, and the document is gone by then.
+// found when they are loaded, and the document is gone by then. Likewise, what
+// matches are taken is found when a table is made.
 func (c *Config) notePlaces(file string, document *settings.Document) {
 	c.file, c.places = file, map[*string]place{}
 	note := func(names []string) {
@@ -29,8 +29,20 @@ func (c *Config) notePlaces(file string, document *settings.Document) {
 	}
 	note(c.LuaRouting.GlobalScripts)
 	for i := range c.Tenants {
-		note(c.Tenants[i].LuaRoutes)
+		t := &c.Tenants[i]
+		note(t.LuaRoutes)
+		note(t.Domains)
+		line, column := document.Position(&t.PathPrefix)
+		c.places[&t.PathPrefix] = place{line, column}
 	}
+}
+
+// placeOfMatch finds a domain of a tenant in the file, or its prefix.
+func (c *Config) placeOfMatch(t *tenants.Config, domain int) place {
+	if domain >= 0 && domain < len(t.Domains) {
+		return c.places[&t.Domains[domain]]
+	}
+	return c.places[&t.PathPrefix]
 }
 
 // placeOf finds where a tenant's script is named first; the zero place is
@@ -62,25 +74,18 @@ func (b *brokenScripts) add(t *tenants.Config, err error) {
 	}
 }
 
-// maxBroken bounds the errors that are reported.
-const maxBroken = 1000
-
-// err returns settings.Errors in the order of the file, or nil.
-func (b *brokenScripts) err() error {
+// errors returns them in the order in which they were found.
+func (b *brokenScripts) errors() settings.Errors {
 	list := make(settings.Errors, 0, len(b.found.list))
 	for _, f := range b.found.list {
 		list = append(list, settings.Error{File: b.config.file, Line: f.at.line, Column: f.at.column, Message: f.String()})
 	}
-	slices.SortStableFunc(list, func(x, y settings.Error) int {
-		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
-	})
-	if len(list) > maxBroken {
-		list = append(list[:maxBroken], settings.Error{File: b.config.file, Message: fmt.Sprintf("more than %d errors: only the first are shown", maxBroken)})
-	}
-	if len(list) == 0 {
-		return nil
-	}
 	return list
+}
+
+// compareErrors orders errors as the file does.
+func compareErrors(x, y settings.Error) int {
+	return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
 }
 
 // findings are what was found in the scripts of tenants. What is the same in

@@ -19,9 +19,10 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
-// Check reports everything that can't work. dir is the configuration file's
-// directory, which relative paths start from.
-func (c *Config) Check(dir string, r settings.Reporter, written func(field any) bool) {
+// Check reports everything that can't work, but for tenants that have the same
+// match. dir is the configuration file's directory, which relative paths start
+// from.
+func (c *Config) Check(dir string, r *settings.Document, written func(field any) bool) {
 	if !validBasePath(c.AdminBasePath) {
 		r.Errorf(&c.AdminBasePath, "admin_base_path %q is not a path, expected one like /admin", c.AdminBasePath)
 	}
@@ -38,9 +39,10 @@ func (c *Config) Check(dir string, r settings.Reporter, written func(field any) 
 	if len(c.Tenants) == 0 {
 		r.Errorf(&c.Tenants, "no tenants, expected at least one under \"tenants:\"")
 	}
-	tenants.CheckAll(c.Tenants, r)
+	own := func(index int) settings.Reporter { return r.Within(tenantsKey, index) }
+	tenants.CheckAll(c.Tenants, r, own)
 	c.checkScripts(dir, r)
-	c.checkLoops(r)
+	c.checkLoops(own)
 }
 
 // listenAddress is where the public listener will be.
@@ -55,13 +57,13 @@ func (c *Config) listenAddress() string {
 func sameAddress(a, b string) bool { return a == b && !strings.HasSuffix(a, ":0") }
 
 // checkLoops reports targets that are the gateway itself.
-func (c *Config) checkLoops(r settings.Reporter) {
+func (c *Config) checkLoops(own func(index int) settings.Reporter) {
 	for t := range c.Tenants {
 		for i := range c.Tenants[t].Services {
 			service := &c.Tenants[t].Services[i]
 			address, err := upstream.ParseAddress(service.URL)
 			if err == nil && (sameAddress(address.HostPort(), c.listenAddress()) || address.Network == "unix" && "unix:"+address.Socket == c.listenAddress()) {
-				r.Errorf(&service.URL, "url %q is the gateway's own address, expected that of an application", service.URL)
+				own(t).Errorf(&service.URL, "url %q is the gateway's own address, expected that of an application", service.URL)
 			}
 		}
 	}
@@ -293,24 +295,39 @@ func isDirectory(path string) bool {
 // syntaxTimeout bounds checkSyntax.
 const syntaxTimeout = 5 * time.Second
 
-// checkSyntax reports the scripts that can't be read or compiled.
-func (c *Config) checkSyntax(dir string, r settings.Reporter) {
+// checkSyntax reports the scripts that can't be read or compiled: all of them, or
+// those of some tenants, by index.
+func (c *Config) checkSyntax(dir string, r *settings.Document, only map[int]settings.Errors) {
 	scripts := inDir(dir, c.LuaRouting.ScriptsDir)
 	if !c.LuaRouting.Enabled || !isDirectory(scripts) {
 		return
 	}
 	cache := lua.NewCache()
+	cache.Begin(c.names())
 	ctx, cancel := context.WithTimeout(context.Background(), syntaxTimeout)
 	defer cancel()
-	check := func(names []string) {
+	check := func(names []string, r settings.Reporter) {
 		for i := range names {
 			if err := cache.Check(ctx, scripts, names[i]); err != nil {
 				r.Errorf(&names[i], "%v", err)
 			}
 		}
 	}
-	check(c.LuaRouting.GlobalScripts)
-	for i := range c.Tenants {
-		check(c.Tenants[i].LuaRoutes)
+	if only == nil {
+		check(c.LuaRouting.GlobalScripts, r)
 	}
+	for i := range c.Tenants {
+		if _, wanted := only[i]; wanted || only == nil {
+			check(c.Tenants[i].LuaRoutes, r.Within(tenantsKey, i))
+		}
+	}
+}
+
+// names are those of the tenants.
+func (c *Config) names() []string {
+	names := make([]string, len(c.Tenants))
+	for i := range c.Tenants {
+		names[i] = c.Tenants[i].Name
+	}
+	return names
 }

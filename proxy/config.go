@@ -50,9 +50,13 @@ type Config struct {
 	// The applications behind the gateway; at least one.
 	Tenants []tenants.Config `yaml:"tenants" required:"true"`
 
-	file   string            // as given to Parse
-	sum    [sha256.Size]byte // of its text
-	places map[*string]place // of the scripts' names
+	file   string                  // as given to Parse
+	sum    [sha256.Size]byte       // of its text
+	places map[*string]place       // of the scripts' names and of the tenants' matches
+	faults map[int]settings.Errors // what is wrong with single tenants, by index
+	// unmatched are those of them whose domains can't be read: their prefix alone
+	// would be everybody's.
+	unmatched map[int]bool
 	// pending is what the file asks for and only the next start brings, once
 	// keepUntilRestart has put back what is in use.
 	pending []string

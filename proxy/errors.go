@@ -60,6 +60,7 @@ var (
 	faultScript          = &Fault{Status: 500, Code: "script_error", Message: "a script of the tenant failed"}
 	faultScriptLimit     = &Fault{Status: 500, Code: "script_limit", Message: "a script of the tenant used up what it may have"}
 	faultScripts         = &Fault{Status: 503, Code: "scripts_unavailable", Message: "the tenant has scripts, but lua_routing.enabled is false"}
+	faultMisconfigured   = &Fault{Status: 503, Code: "tenant_misconfigured", Message: "the tenant's configuration or its scripts are broken", RetryAfter: 5}
 	faultQuarantine      = &Fault{Status: 503, Code: "script_quarantined", Message: "a script of the tenant is in quarantine", RetryAfter: 1}
 	faultMemory          = &Fault{Status: 503, Code: "script_memory", Message: "the tenant's requests hold as much memory as they may", RetryAfter: 1}
 	faultScriptsBusy     = &Fault{Status: 503, Code: "scripts_busy", Message: "too many requests wait for the tenant's scripts", RetryAfter: 1}
@@ -74,7 +75,7 @@ func Faults() []*Fault {
 		faultMethod, faultSlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultExpectation,
 		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
 		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultHops, faultDrained, faultScripts, faultConnectTimeout, faultResponseTimeout,
-		faultWrongMethod, faultScript, faultScriptLimit, faultQuarantine, faultScriptsBusy, faultMemory,
+		faultWrongMethod, faultScript, faultScriptLimit, faultMisconfigured, faultQuarantine, faultScriptsBusy, faultMemory,
 	}
 }
 
@@ -133,6 +134,11 @@ func faultOfScripts(err error) *Fault {
 	if quarantine, ok := errors.AsType[*lua.QuarantineError](err); ok {
 		fault := *faultQuarantine
 		fault.RetryAfter = max(1, int((quarantine.Left+time.Second-1)/time.Second))
+		return &fault
+	}
+	if unavailable, ok := errors.AsType[*lua.UnavailableError](err); ok {
+		fault := *faultMisconfigured
+		fault.RetryAfter = max(1, int((unavailable.Left+time.Second-1)/time.Second))
 		return &fault
 	}
 	failed, ok := errors.AsType[*lua.Error](err)

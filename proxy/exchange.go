@@ -263,8 +263,8 @@ func (x *exchange) route() error {
 	if t.total > 0 {
 		x.call.Expiry = x.start + int64(t.total)
 	}
-	if t.closed {
-		return faultScripts
+	if t.refuse != nil {
+		return t.refuse
 	}
 	if t.scripts == nil && t.pool == nil {
 		return faultNoRoute

@@ -9,15 +9,15 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
 
 // maxConfig bounds a configuration file.
 const maxConfig = 16 << 20
 
-// Load reads and checks a configuration file. The error is settings.Errors
-// where the file could be read. Scripts are loaded by New and Reload; here
-// they are only read and compiled, and only if the file has errors, so that
-// those of the scripts are reported with them.
+// Load reads and checks a configuration file. The error is why no tenant can be
+// served by it: settings.Errors where the file could be read. What is wrong with
+// single tenants is in the configuration's Err.
 func Load(file string) (*Config, error) {
 	src, err := readConfig(file)
 	if err != nil {
@@ -27,23 +27,69 @@ func Load(file string) (*Config, error) {
 }
 
 // Parse checks the text of a configuration file. file is named in errors, and
-// relative paths in the text start from its directory.
+// relative paths in the text start from its directory. Scripts are loaded by New
+// and Reload; here they are only read and compiled, and only if there is an
+// error, so that theirs are reported with it.
 func Parse(file string, src []byte) (*Config, error) {
 	config := DefaultConfig()
 	document := settings.Decode(file, src, &config, os.LookupEnv)
 	config.Check(filepath.Dir(file), document, document.Has)
-	if document.Err() != nil { // nothing will be built, so this is where scripts are looked at
-		config.checkSyntax(filepath.Dir(file), document)
+	own, rest := document.Split(tenantsKey)
+	for i := range own {
+		if config.nameless(i) { // nobody can say which tenant it is that would have to be kept
+			rest = append(rest, own[i]...)
+		}
 	}
-	if err := document.Err(); err != nil {
-		return nil, err
+	if len(rest) > 0 || len(own) >= len(config.Tenants) { // nothing will be built, so this is where the others are looked for
+		tenants.CheckMatches(config.Tenants, document)
+		config.checkSyntax(filepath.Dir(file), document, nil)
+		return nil, document.Err()
 	}
 	config.notePlaces(file, document)
+	config.noteFaults(own, document)
 	config.sum = sha256.Sum256(src)
 	if config.Server.Port != "" {
 		config.Server.Address = ":" + config.Server.Port
 	}
 	return &config, nil
+}
+
+// tenantsKey is the key of Config.Tenants.
+const tenantsKey = "tenants"
+
+// nameless reports whether a tenant can't be known by its name.
+func (c *Config) nameless(index int) bool {
+	return index >= len(c.Tenants) || !tenants.ValidName(c.Tenants[index].Name)
+}
+
+// noteFaults remembers what is wrong with single tenants, and looks at the
+// scripts of those, which won't be loaded.
+func (c *Config) noteFaults(own map[int]settings.Errors, document *settings.Document) {
+	if len(own) == 0 {
+		return
+	}
+	c.checkSyntax(filepath.Dir(c.file), document, own)
+	c.faults, _ = document.Split(tenantsKey)
+	c.unmatched = map[int]bool{}
+	for i := range own {
+		if t := &c.Tenants[i]; len(t.Domains) == 0 && document.Has(&t.Domains) {
+			c.unmatched[i] = true
+		}
+	}
+}
+
+// Err returns what is wrong with single tenants, as far as it shows without
+// loading their scripts: settings.Errors, or nil. Each such tenant is left with
+// its last good generation, or refused.
+func (c *Config) Err() error {
+	var all settings.Errors
+	for i := range c.Tenants {
+		all = append(all, c.faults[i]...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all.Bounded(c.file)
 }
 
 func readConfig(file string) ([]byte, error) {

@@ -13,7 +13,10 @@ import (
 
 // ReloadResult is the outcome of reading the configuration.
 type ReloadResult struct {
-	OK         bool      `json:"ok"`
+	OK bool `json:"ok"` // all that it asks for is in use
+	// Applied says that a new generation is in use: all that it asks for, but for
+	// what Failed lists. If not, nothing has changed.
+	Applied    bool      `json:"applied"`
 	Generation uint64    `json:"generation"` // the one in use after it
 	At         time.Time `json:"at"`
 	// Changes says what is different now, a line each.
@@ -21,12 +24,15 @@ type ReloadResult struct {
 	// Warnings says what takes effect only at the next start, and what the
 	// scripts that have changed do in vain.
 	Warnings []string `json:"warnings,omitempty"`
-	// Errors says why nothing has changed: "file:line:column: …".
+	// Errors says why nothing has changed, or why not all: "file:line:column: …".
 	Errors []string `json:"errors,omitempty"`
+	// Failed are the tenants that are not served as the configuration asks for.
+	Failed []*Problem `json:"tenants_failed,omitempty"`
 }
 
-// Reload reads the configuration again. If it is good, it is in use when
-// Reload returns; if not, nothing has changed. Reloads wait for each other.
+// Reload reads the configuration again. When it returns, what is good of it is
+// in use; if its own sections are not, or none of its tenants is, nothing has
+// changed. Reloads wait for each other.
 func (s *Server) Reload() ReloadResult {
 	s.reloadMu.Lock()
 	defer s.reloadMu.Unlock()
@@ -34,18 +40,62 @@ func (s *Server) Reload() ReloadResult {
 	takeSpare()
 	defer returnSpare()
 	result := ReloadResult{At: time.Now()}
-	if err := s.reload(&result); err != nil {
+	s.conclude(s.reload(&result), &result)
+	return result
+}
+
+// conclude counts, logs and keeps the outcome of a reload.
+func (s *Server) conclude(err error, result *ReloadResult) {
+	switch {
+	case err != nil:
 		s.counters.failed.Add(1)
 		result.Errors = errorLines(err)
+		result.Generation = s.current.Load().number
 		s.log.Error().Strs("errors", result.Errors).Msg("reload refused, the last good configuration stays")
-	} else {
-		result.OK = true
-		s.log.Info().Uint64("generation", s.current.Load().number).Strs("changes", result.Changes).
+	default:
+		result.note(s.current.Load())
+		if !result.OK {
+			s.counters.partial.Add(1)
+		}
+		s.log.Info().Uint64("generation", result.Generation).Strs("changes", result.Changes).
 			Strs("warnings", result.Warnings).Msg("reloaded")
+		s.logProblems(result, "reloaded")
 	}
-	result.Generation = s.current.Load().number
-	s.lastLoad.Store(&result)
-	return result
+	s.lastLoad.Store(result)
+}
+
+// note says what has become of the tenants of a snapshot that is in use.
+func (r *ReloadResult) note(snap *snapshot) {
+	r.Applied, r.Generation = true, snap.number
+	for _, t := range snap.tenants {
+		if t.problem != nil {
+			r.Failed = append(r.Failed, t.problem)
+		}
+	}
+	r.OK = len(r.Failed) == 0
+	if snap.wrong != nil {
+		r.Errors = errorLines(snap.wrong)
+	}
+}
+
+// loggedProblems bounds the tenants that are logged with their errors.
+const loggedProblems = 20
+
+// logProblems says loudly, once a generation, who isn't served as asked for.
+func (s *Server) logProblems(result *ReloadResult, what string) {
+	if result.OK {
+		return
+	}
+	counts := map[string]int{}
+	for i, p := range result.Failed {
+		if counts[p.State]++; i < loggedProblems {
+			s.log.Error().Str("tenant", p.Tenant).Str("state", p.State).Time("since", p.Since).Strs("errors", p.Errors).
+				Msg("the tenant is not served as the configuration asks for")
+		}
+	}
+	s.log.Error().Uint64("generation", result.Generation).Int(Outdated, counts[Outdated]).Int(Misconfigured, counts[Misconfigured]).
+		Int(Loading, counts[Loading]).Int("tenants", len(s.current.Load().tenants)).
+		Msg(what + ", but not every tenant is served as the configuration asks for")
 }
 
 // reload does all that can fail before anything changes.
@@ -56,7 +106,7 @@ func (s *Server) reload(result *ReloadResult) error {
 	}
 	// A text that has not changed means what it did: where only scripts have,
 	// reading a thousand tenants would take longer than all the rest.
-	config := s.current.Load().config
+	config := s.current.Load().asked
 	if sha256.Sum256(src) == config.sum {
 		err = s.use(config, result)
 		if _, placed := errors.AsType[settings.Errors](err); err == nil || placed {
@@ -73,21 +123,21 @@ func (s *Server) reload(result *ReloadResult) error {
 
 // use builds a snapshot and puts it into use.
 func (s *Server) use(config *Config, result *ReloadResult) error {
-	snap, err := s.build(config)
+	snap, _, err := s.build(config, 0)
 	if err != nil {
 		return err
 	}
 	out, closer, err := openLog(s.dir, &config.AccessLog, config.Log.Format)
 	if err != nil {
 		s.registry.Discard(snap.pools)
-		s.discardScripts(snap)
+		s.discardSnapshot(snap)
 		return err
 	}
 	s.access.setOutput(out, closer)
 	old := s.current.Load()
 	s.swap(snap)
 	result.Changes = changes(old, snap)
-	result.Warnings = append(slices.Clone(config.pending), scriptWarnings(config, snap.scripts, old.scripts)...)
+	result.Warnings = append(slices.Clone(config.pending), scriptWarnings(snap.config, snap.scripts, old.scripts)...)
 	return nil
 }
 
@@ -120,7 +170,7 @@ func errorLines(err error) []string {
 func changes(from, to *snapshot) []string {
 	before, after := from.config, to.config
 	var list []string
-	if before == after { // Reload has found the same text
+	if from.asked == to.asked && from.wrong == nil && to.wrong == nil { // Reload has found the same text
 		for i := range after.Tenants {
 			if name := after.Tenants[i].Name; from.scripts[name] != to.scripts[name] {
 				list = append(list, fmt.Sprintf("scripts of tenant %q changed", name))
@@ -152,7 +202,7 @@ func changes(from, to *snapshot) []string {
 	}
 	a, b := *before, *after
 	a.Tenants, b.Tenants = nil, nil
-	a.sum, a.places, a.pending = b.sum, b.places, b.pending
+	a.sum, a.places, a.pending, a.faults, a.unmatched = b.sum, b.places, b.pending, b.faults, b.unmatched
 	if !reflect.DeepEqual(a, b) {
 		list = append(list, "settings outside tenants changed")
 	}

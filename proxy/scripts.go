@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -52,41 +51,34 @@ func (systemClock) Sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// loadScripts loads the scripts of all tenants, or takes over those in use
-// where nothing about them has changed. It changes nothing that is in use. The
-// error is settings.Errors: every script that is broken, of every tenant.
-func (s *Server) loadScripts(c *Config) (map[string]*lua.Scripts, error) {
-	all := map[string]*lua.Scripts{}
+// loadScripts loads the scripts of all candidates that are good so far, or takes
+// over those in use where nothing about them has changed. It changes nothing
+// that is in use. With patience, it leaves those that take longer, if there is
+// anybody who needn't wait for them; it returns what has them loaded.
+func (s *Server) loadScripts(c *Config, list []candidate, patience time.Duration) (late []*scriptsLoad) {
 	if !c.LuaRouting.Enabled {
-		return all, nil
+		return nil
 	}
-	loads := make([]scriptsLoad, 0, len(c.Tenants))
-	for i := range c.Tenants {
-		if names := slices.Concat(c.LuaRouting.GlobalScripts, c.Tenants[i].LuaRoutes); len(names) > 0 {
-			loads = append(loads, s.newLoad(c, &c.Tenants[i], names))
+	loads := make([]*scriptsLoad, 0, len(list))
+	for i := range list {
+		names := slices.Concat(c.LuaRouting.GlobalScripts, list[i].asked.LuaRoutes)
+		if list[i].good() && len(names) > 0 {
+			loads = append(loads, s.newLoad(c, &list[i], names))
 		}
 	}
-	names := make([]string, len(c.Tenants))
-	for i := range c.Tenants {
-		names[i] = c.Tenants[i].Name
-	}
-	s.scripts.cache.Begin(names)
-	s.runLoads(loads)
+	s.scripts.cache.Begin(c.names())
+	await(loads, s.runLoads(loads), patience, len(loads) < len(list))
 	s.scripts.cache.Sweep()
-	broken := brokenScripts{config: c}
-	for i := range loads {
-		l := &loads[i]
-		if l.err != nil {
-			broken.add(l.tenant, l.err)
-		} else {
-			all[l.tenant.Name] = l.scripts
+	for _, l := range loads {
+		select {
+		case <-l.done:
+			l.of.scripts, l.of.failure = l.scripts, l.err
+		default:
+			l.of.late = true
+			late = append(late, l)
 		}
 	}
-	if err := broken.err(); err != nil {
-		s.closeFresh(all)
-		return nil, err
-	}
-	return all, nil
+	return late
 }
 
 // eagerTenants is up to how many tenants have a VM before their first request.
@@ -94,20 +86,23 @@ const eagerTenants = 200
 
 // scriptsLoad is the loading of one tenant's scripts.
 type scriptsLoad struct {
-	tenant  *tenants.Config
+	of      *candidate
 	options lua.Options
-	have    *lua.Scripts // in use; nil for none
+	have    *lua.Scripts  // in use; nil for none
+	known   *scriptsLoad  // one that has ended; nil for none
+	done    chan struct{} // closed when scripts or err is there
 	scripts *lua.Scripts
 	err     error
 }
 
-func (s *Server) newLoad(c *Config, t *tenants.Config, names []string) scriptsLoad {
+func (s *Server) newLoad(c *Config, of *candidate, names []string) *scriptsLoad {
+	t := of.asked
 	stats := s.scripts.stats[t.Name]
 	if stats == nil {
 		stats = &lua.Stats{}
 		s.scripts.stats[t.Name] = stats
 	}
-	return scriptsLoad{tenant: t, have: s.scriptsOf(t.Name), options: lua.Options{
+	return &scriptsLoad{of: of, have: s.scriptsOf(t.Name), known: s.late[t.Name], done: make(chan struct{}), options: lua.Options{
 		Tenant: t.Name, Dir: inDir(s.dir, c.LuaRouting.ScriptsDir), Scripts: names, Config: t.Lua,
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
 		Cache: s.scripts.cache, Store: s.storeOf(t), Env: s.scripts.env,
@@ -116,27 +111,35 @@ func (s *Server) newLoad(c *Config, t *tenants.Config, names []string) scriptsLo
 	}}
 }
 
-// runLoads loads on all processors; on half of them while there are requests
-// to serve. Those that wait for something take none.
-func (s *Server) runLoads(loads []scriptsLoad) {
+// runLoads begins to load, on all processors; on half of them while there are
+// requests to serve. Those that wait for something take none. Each load ends
+// when its lua.load_timeout does, and is then sent to the channel.
+func (s *Server) runLoads(loads []*scriptsLoad) <-chan *scriptsLoad {
 	running := processors()
 	if s.current.Load() != nil {
 		running = (running + 1) / 2
 	}
-	free := newSlots(running)
-	var wait sync.WaitGroup
-	for i := range loads {
-		slot := free.acquire()
-		wait.Go(func() {
-			defer slot.release()
-			loads[i].run(slot)
-		})
-	}
-	wait.Wait()
+	free, ended := newSlots(running), make(chan *scriptsLoad, len(loads))
+	go func() {
+		for _, l := range loads {
+			slot := free.acquire()
+			go func() {
+				defer slot.release()
+				l.run(slot)
+				close(l.done)
+				ended <- l
+			}()
+		}
+	}()
+	return ended
 }
 
 // run ends when the tenant's lua.load_timeout does, whatever the scripts do.
 func (l *scriptsLoad) run(slot *slot) {
+	if l.known != nil {
+		l.scripts, l.err = l.known.scripts, l.known.err
+		return
+	}
 	if l.have != nil && l.have.Current(&l.options) {
 		l.scripts = l.have
 		return
@@ -164,12 +167,9 @@ func (s *Server) storeOf(t *tenants.Config) *store.Memory {
 	return have
 }
 
-// discardScripts frees the scripts of a snapshot that will not be used.
-func (s *Server) discardScripts(snap *snapshot) { s.closeFresh(snap.scripts) }
-
-// closeFresh frees scripts that are not in use.
-func (s *Server) closeFresh(all map[string]*lua.Scripts) {
-	for name, scripts := range all {
+// discardSnapshot frees the scripts of one that will not be used.
+func (s *Server) discardSnapshot(snap *snapshot) {
+	for name, scripts := range snap.scripts {
 		if s.scriptsOf(name) != scripts {
 			scripts.Close()
 		}
@@ -179,12 +179,9 @@ func (s *Server) closeFresh(all map[string]*lua.Scripts) {
 // retireScripts frees what only the old snapshot used, and gives those that
 // go on a fresh start.
 func (s *Server) retireScripts(old, fresh *snapshot) {
-	if old == nil || old.config != fresh.config {
-		for i := range fresh.config.Tenants {
-			t := &fresh.config.Tenants[i]
-			if have := s.stores[t.Name]; have != nil {
-				have.SetBudget(t.Lua.SharedMemory.Int64())
-			}
+	for _, t := range fresh.tenants {
+		if have := s.stores[t.name]; have != nil {
+			have.SetBudget(t.config.Lua.SharedMemory.Int64())
 		}
 	}
 	for name := range s.stores {
@@ -228,19 +225,27 @@ func scriptWarnings(c *Config, all, known map[string]*lua.Scripts) []string {
 }
 
 // CheckScripts loads the scripts as New does, and frees them again. The error
-// is settings.Errors; warnings are what a good configuration and its scripts
-// ask for in vain.
+// is settings.Errors: everything that is wrong with any tenant; warnings are what
+// a good configuration and its scripts ask for in vain.
 func CheckScripts(file string, config *Config) (warnings []string, err error) {
 	s := &Server{
 		file: file, dir: filepath.Dir(file), log: zerolog.Nop(), started: config,
 		stores: map[string]*store.Memory{}, scripts: newScriptsOptions(&Options{}), hops: newHops(),
 	}
 	s.reserve(config)
-	all, err := s.loadScripts(config)
-	if err != nil {
+	list := s.candidates(config)
+	s.loadScripts(config, list, 0)
+	defer s.closeUnused(list, nil)
+	arrange(list)
+	if err := config.errorsOf(list); err != nil {
 		return nil, err
 	}
-	defer s.closeFresh(all)
+	all := map[string]*lua.Scripts{}
+	for i := range list {
+		if list[i].scripts != nil {
+			all[list[i].asked.Name] = list[i].scripts
+		}
+	}
 	warnings = append(config.Warnings(), scriptWarnings(config, all, nil)...)
 	return append(warnings, unusedFiles(inDir(s.dir, config.LuaRouting.ScriptsDir), all)...), nil
 }

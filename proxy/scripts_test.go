@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
 )
 
@@ -21,6 +23,9 @@ import (
 type workshop struct {
 	t      *testing.T
 	dir    string
+	strict bool
+	clock  modules.Clock
+	log    io.Writer
 	server *proxy.Server
 }
 
@@ -57,7 +62,7 @@ func (w *workshop) start() error {
 	if err != nil {
 		return err
 	}
-	server, err := proxy.New(proxy.Options{File: file, Config: config, Log: zerolog.Nop()})
+	server, err := proxy.New(proxy.Options{File: file, Config: config, Log: zerolog.New(w.log), Strict: w.strict, Clock: w.clock})
 	if err != nil {
 		return err
 	}
@@ -134,7 +139,9 @@ func TestBrokenScripts(t *testing.T) {
 			}
 		}
 	}
-	compare("start", w.start())
+	w.strict = true
+	compare("a strict start", w.start())
+	w.strict = false
 	config, err := proxy.Load(filepath.Join(w.dir, "c.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +161,7 @@ func TestBrokenScripts(t *testing.T) {
 	w.write("c.yaml", strings.Join(strings.SplitAfter(string(broken), "\n")[4:], ""))
 	result := w.server.Reload()
 	compare("reload", fmt.Errorf("%s", strings.Join(result.Errors, "\n")))
-	if result.OK || result.Generation != 1 {
+	if result.OK || !result.Applied || result.Generation != 2 || len(result.Failed) != 6 {
 		t.Errorf("got %+v", result)
 	}
 }

@@ -65,7 +65,9 @@ type Server struct {
 
 	available int64 // what the process may use, in bytes; 0 is not known
 
+	strict   bool
 	reloadMu sync.Mutex
+	late     map[string]*scriptsLoad // by tenant, while takeLate puts them into use; guarded by reloadMu
 	lastLoad atomic.Pointer[ReloadResult]
 }
 
@@ -75,6 +77,11 @@ type Options struct {
 	File string
 	// Config is that file as Load returned it.
 	Config *Config
+	// Strict refuses a start, and each reload, with which a tenant could not be
+	// served as the configuration asks for. If not, it alone is left with its last
+	// good generation, or refused; and a start waits for no tenant's scripts for
+	// long while there are others to serve.
+	Strict bool
 	// Log receives the gateway's own events.
 	Log zerolog.Logger
 	// Memory is how many bytes the process may use, of which server.max_memory is
@@ -94,15 +101,20 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config,
 		sweeper: socket.NewSweeper(), access: newAccessLog(), stats: map[string]*Stats{}, stores: map[string]*store.Memory{},
-		scripts: newScriptsOptions(&o), hops: newHops(), available: o.Memory,
+		scripts: newScriptsOptions(&o), hops: newHops(), available: o.Memory, strict: o.Strict,
 	}
 	s.reserve(o.Config)
 	s.wakeful.Store(wakeShare)
 	s.pressure = newPressure(s)
 	s.unrouted.Memory.Open(&s.memory)
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper})
-	snap, err := s.build(o.Config)
+	patience := startPatience
+	if s.strict {
+		patience = 0
+	}
+	snap, late, err := s.build(o.Config, patience)
 	if err != nil {
+		go s.discardLate(late)
 		s.registry.Close()
 		return nil, err
 	}
@@ -114,12 +126,19 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		s.registry.Discard(snap.pools)
 		s.registry.Close()
-		s.discardScripts(snap)
+		s.discardSnapshot(snap)
+		go s.discardLate(late)
 		return nil, err
 	}
 	s.swap(snap)
-	s.lastLoad.Store(&ReloadResult{OK: true, Generation: snap.number, At: snap.made})
+	result := &ReloadResult{At: snap.made}
+	result.note(snap)
+	s.logProblems(result, "started")
+	s.lastLoad.Store(result)
 	s.fast = s.newFastServer()
+	if len(late) > 0 {
+		go s.takeLate(o.Config, late)
+	}
 	return s, nil
 }
 

@@ -19,10 +19,12 @@ import (
 type snapshot struct {
 	number  uint64
 	made    time.Time
-	config  *Config
+	asked   *Config // as the file has it
+	config  *Config // in use: that, with what was kept of tenants that are broken there
 	table   *tenants.Table[*tenant]
 	tenants []*tenant
 	scripts map[string]*lua.Scripts // by tenant
+	wrong   error                   // why not all is as asked for: settings.Errors, or nil
 	pools   *upstream.Generation
 
 	maxBody     int64
@@ -58,9 +60,8 @@ type tenant struct {
 	prefix       string       // of path_prefix, in its comparison form
 	scripts      *lua.Scripts // nil without
 	scriptsTotal time.Duration
-	// closed tenants have scripts that may not run: their requests are refused,
-	// since passing them on would skip what a script was to refuse.
-	closed bool
+	refuse       *Fault   // what all its requests are answered with; nil: they are served
+	problem      *Problem // nil: it is as the configuration asks for
 }
 
 // limits are what a client connection needs before a request has a snapshot;
@@ -71,10 +72,11 @@ type limits struct {
 	maxHeader                    int
 }
 
-// build compiles a checked configuration. It changes nothing that is in use.
-func (s *Server) build(c *Config) (*snapshot, error) {
-	snap := &snapshot{
-		made: time.Now(), config: c,
+// build compiles a checked configuration. It changes nothing that is in use. With
+// patience, tenants whose scripts take longer are late: see loadScripts.
+func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late []*scriptsLoad, err error) {
+	snap = &snapshot{
+		made: time.Now(), asked: c, config: c,
 		maxBody: c.RequestLimits.MaxBodySize.Int64(), maxURL: int(c.RequestLimits.MaxURLSize),
 		bodyIdle:  c.Server.Timeouts.BodyIdle.Std(),
 		writeIdle: c.Server.Timeouts.WriteIdle.Std(), minRate: c.Server.MinRate.Int64(),
@@ -96,48 +98,18 @@ func (s *Server) build(c *Config) (*snapshot, error) {
 	if c.TLS.Enabled {
 		certificate, err := loadCertificate(s.dir, &c.TLS)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		snap.certificate = certificate
 	}
-	return snap, s.buildTenants(snap)
-}
-
-func (s *Server) buildTenants(snap *snapshot) error {
-	list := snap.config.Tenants
-	pools := make([]upstream.PoolConfig, 0, len(list))
-	for i := range list {
-		c := &list[i]
-		pools = append(pools, upstream.PoolConfig{
-			Name: c.Name, Services: c.Services, Health: c.Probes(), Timeouts: c.Timeouts, Connections: c.Connections,
-		})
-	}
-	var err error
-	if snap.scripts, err = s.loadScripts(snap.config); err != nil {
-		return err
-	}
-	generation, err := s.registry.Build(pools)
+	list := s.candidates(c)
+	late = s.loadScripts(c, list, patience)
+	err = s.compose(snap, list)
 	if err != nil {
-		s.discardScripts(snap)
-		return err
+		snap = nil
 	}
-	entries := make([]tenants.Entry[*tenant], 0, len(list))
-	for i := range list {
-		t := s.compileTenant(&list[i], generation)
-		t.scripts = snap.scripts[t.name]
-		t.closed = t.scripts == nil && len(list[i].LuaRoutes) > 0
-		snap.tenants = append(snap.tenants, t)
-		entries = append(entries, tenants.Entry[*tenant]{
-			Name: t.name, Domains: list[i].Domains, PathPrefix: list[i].PathPrefix, Value: t,
-		})
-	}
-	if snap.table, err = tenants.Build(entries); err != nil {
-		s.registry.Discard(generation)
-		s.discardScripts(snap)
-		return err
-	}
-	snap.pools = generation
-	return nil
+	s.closeUnused(list, snap)
+	return snap, late, err
 }
 
 func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generation) *tenant {
@@ -151,7 +123,7 @@ func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generatio
 	if t.route == "" {
 		t.route = "/"
 	}
-	if len(c.Services) > 0 {
+	if len(c.Services) > 0 { // of those that are refused there are none
 		t.pool = generation.Pool(c.Name)
 	}
 	if c.PathPrefix != "" {

@@ -77,5 +77,6 @@ type serverCounters struct {
 	panics  atomic.Uint64
 	reloads atomic.Uint64
 	failed  atomic.Uint64
+	partial atomic.Uint64 // reloads after which not every tenant was as asked for
 	tunnels atomic.Int64
 }

@@ -21,10 +21,17 @@ type TenantView struct {
 	Lua     *lua.Scripts   // what is loaded; nil without
 	Pool    *upstream.Pool // nil without services
 	Stats   *Stats
+	Problem *Problem // why it isn't served as the configuration asks for; nil: it is
 }
 
-// Healthy reports whether the tenant can serve requests: at least one of its
-// targets is healthy, or it has none.
+// Refused reports whether all the tenant's requests are refused because it is
+// broken.
+func (t *TenantView) Refused() bool {
+	return t.Problem != nil && (t.Problem.State == Misconfigured || t.Problem.State == Loading)
+}
+
+// Healthy reports whether the tenant can serve requests as far as its targets
+// go: at least one of them is healthy, or it has none.
 func (t *TenantView) Healthy() bool { return t.Pool == nil || t.Pool.Healthy() > 0 }
 
 // SnapshotView is the current snapshot.
@@ -65,8 +72,25 @@ func (s *Server) Tenants() iter.Seq[TenantView] {
 func (t *tenant) view() TenantView {
 	return TenantView{
 		Name: t.name, Routing: t.config.Routing(), Domains: t.config.Domains, Prefix: t.config.PathPrefix,
-		Scripts: t.config.LuaRoutes, Lua: t.scripts, Pool: t.pool, Stats: t.stats,
+		Scripts: t.config.LuaRoutes, Lua: t.scripts, Pool: t.pool, Stats: t.stats, Problem: t.problemNow(),
 	}
+}
+
+// problemNow is that with which the snapshot was made, or else that scripts which
+// were accepted then can't be loaded any more.
+func (t *tenant) problemNow() *Problem {
+	if t.scripts == nil || t.problem != nil {
+		return t.problem
+	}
+	since, err := t.scripts.LoadError()
+	if err == nil {
+		return nil
+	}
+	state := Unloadable
+	if t.scripts.VMs() == 0 {
+		state = Misconfigured
+	}
+	return &Problem{Tenant: t.name, State: state, Since: since, Errors: errorLines(err)}
 }
 
 // LastReload returns the outcome of the last reload, or of the start.
@@ -77,6 +101,7 @@ type Counters struct {
 	InFlight, Tunnels, Connections      int64
 	Accepted, Refused, Panics           uint64
 	Reloads, ReloadsFailed, LogsDropped uint64
+	ReloadsPartial                      uint64 // of Reloads: not every tenant was as asked for
 	Unrouted                            *Stats // requests that reached no tenant
 }
 
@@ -86,7 +111,7 @@ func (s *Server) Counters() Counters {
 	return Counters{
 		InFlight: s.inFlight.Load(), Tunnels: s.counters.tunnels.Load(), Connections: open,
 		Accepted: accepted, Refused: refused, Panics: s.counters.panics.Load(),
-		Reloads: s.counters.reloads.Load(), ReloadsFailed: s.counters.failed.Load(),
+		Reloads: s.counters.reloads.Load(), ReloadsFailed: s.counters.failed.Load(), ReloadsPartial: s.counters.partial.Load(),
 		LogsDropped: s.access.dropped.Load(), Unrouted: &s.unrouted,
 	}
 }

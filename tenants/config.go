@@ -2,6 +2,7 @@ package tenants
 
 import (
 	_ "embed" // for Source
+	"fmt"
 	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
@@ -146,24 +147,40 @@ func (c *Config) Probes() upstream.HealthConfig {
 	return health
 }
 
-// CheckAll checks every tenant, and that no two have the same name or the same
-// match. That there is a tenant at all is left to the owner of the list.
-func CheckAll(list []Config, r settings.Reporter) {
+// CheckAll checks every tenant, and that no two have the same name; own is where
+// what is wrong with one is reported, by index: nil is r for all. That there is a
+// tenant at all is left to the owner of the list, and whether two have the same
+// match to CheckMatches and Arrange.
+func CheckAll(list []Config, r settings.Reporter, own func(index int) settings.Reporter) {
 	names := make(map[string]bool, len(list))
-	owners := make(map[claim]string, len(list))
 	for i := range list {
 		c := &list[i]
-		c.Check(r)
+		if own != nil {
+			c.Check(own(i))
+		} else {
+			c.Check(r)
+		}
 		if c.Name != "" && names[c.Name] {
 			r.Errorf(&c.Name, "tenant name %q is already taken, expected unique names", c.Name)
 		}
 		names[c.Name] = true
-		c.checkOwners(r, owners)
 	}
 }
 
+// CheckMatches reports tenants that have the same match as another before them.
+// What Check has reported is passed over.
+func CheckMatches(list []Config, r settings.Reporter) {
+	owners := make(map[claim]string, len(list))
+	for i := range list {
+		list[i].checkOwners(r, owners)
+	}
+}
+
+// ValidName reports whether a tenant can be known by this name.
+func ValidName(name string) bool { return wrongName(name) == "" }
+
 // Check reports what is wrong with the tenant. It doesn't see its neighbours:
-// CheckAll does.
+// CheckAll and CheckMatches do.
 func (c *Config) Check(r settings.Reporter) {
 	c.checkName(r)
 	c.checkMatch(r)
@@ -187,20 +204,27 @@ func (c *Config) Check(r settings.Reporter) {
 }
 
 func (c *Config) checkName(r settings.Reporter) {
-	switch {
-	case c.Name == "":
-		r.Errorf(&c.Name, "tenant without a name, expected letters, digits, dots, hyphens and underscores")
-	case len(c.Name) > maxName:
-		r.Errorf(&c.Name, "tenant name of %d bytes is too long, expected at most %d", len(c.Name), maxName)
-	case c.Name == "." || c.Name == "..":
-		r.Errorf(&c.Name, "tenant name %q is a dot segment, expected a name that can stand in a path", c.Name)
+	if wrong := wrongName(c.Name); wrong != "" {
+		r.Errorf(&c.Name, "%s", wrong)
 	}
-	for i := range len(c.Name) {
-		if !in(c.Name[i], hostLow, hostHigh) {
-			r.Errorf(&c.Name, "tenant name %q has a character other than letters, digits, dots, hyphens and underscores", c.Name)
-			return
+}
+
+// wrongName says what is wrong with a name, or nothing.
+func wrongName(name string) string {
+	switch {
+	case name == "":
+		return "tenant without a name, expected letters, digits, dots, hyphens and underscores"
+	case len(name) > maxName:
+		return fmt.Sprintf("tenant name of %d bytes is too long, expected at most %d", len(name), maxName)
+	case name == "." || name == "..":
+		return fmt.Sprintf("tenant name %q is a dot segment, expected a name that can stand in a path", name)
+	}
+	for i := range len(name) {
+		if !in(name[i], hostLow, hostHigh) {
+			return fmt.Sprintf("tenant name %q has a character other than letters, digits, dots, hyphens and underscores", name)
 		}
 	}
+	return ""
 }
 
 // checkMatch reports every domain that is wrong, and the prefix.
@@ -213,16 +237,24 @@ func (c *Config) checkMatch(r settings.Reporter) {
 			r.Errorf(&c.Domains[i], "%v", err)
 		}
 	}
-	if strings.Contains(c.PathPrefix, "*") {
-		r.Errorf(&c.PathPrefix, "path_prefix %q has a *, expected a plain path: a prefix matches everything below it anyway", c.PathPrefix)
-	} else if c.PathPrefix != "" {
-		if _, err := CanonicalPrefix(c.PathPrefix); err != nil {
-			r.Errorf(&c.PathPrefix, "%v", err)
-		}
+	if err := checkPrefix(c.PathPrefix); err != nil {
+		r.Errorf(&c.PathPrefix, "%v", err)
 	}
 	if c.StripPrefix && c.PathPrefix == "" {
 		r.Errorf(&c.StripPrefix, "strip_prefix is set without path_prefix, expected a prefix to strip")
 	}
+}
+
+// checkPrefix says what is wrong with a path_prefix; "" is none.
+func checkPrefix(prefix string) error {
+	if strings.Contains(prefix, "*") {
+		return fmt.Errorf("path_prefix %q has a *, expected a plain path: a prefix matches everything below it anyway", prefix)
+	}
+	if prefix == "" {
+		return nil
+	}
+	_, err := CanonicalPrefix(prefix)
+	return err
 }
 
 // checkHealthInterval holds health_interval to the rule of health.interval,

@@ -27,7 +27,8 @@ func check(lines ...string) (section, error) {
 		src += "- {" + line + "}\n"
 	}
 	doc := settings.Decode("c.yaml", []byte(src), &s, func(string) (string, bool) { return "", false })
-	tenants.CheckAll(s.Tenants, doc)
+	tenants.CheckAll(s.Tenants, doc, nil)
+	tenants.CheckMatches(s.Tenants, doc)
 	return s, doc.Err()
 }
 

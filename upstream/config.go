@@ -2,6 +2,7 @@ package upstream
 
 import (
 	_ "embed" // for Source
+	"math"
 	"strings"
 	"time"
 
@@ -78,6 +79,9 @@ func (c *ServiceConfig) Check(r settings.Reporter) {
 // CheckServices checks every service of one tenant, and that no two of them
 // have the same address or the same name.
 func CheckServices(list []ServiceConfig, r settings.Reporter) {
+	if len(list) > math.MaxUint16 {
+		r.Errorf(&list[0].URL, "there are %d services, expected at most %d", len(list), math.MaxUint16)
+	}
 	urls, names := map[string]int{}, map[string]int{}
 	for i := range list {
 		c := &list[i]

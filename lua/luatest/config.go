@@ -316,7 +316,9 @@ func (p *plan) parse(all map[string]any) error {
 	}
 	// What tests write is meant literally.
 	text = []byte(strings.ReplaceAll(string(text), "${", "$${"))
-	p.config, err = proxy.Parse(filepath.Clean(p.file), text)
+	if p.config, err = proxy.Parse(filepath.Clean(p.file), text); err == nil {
+		err = p.config.Err()
+	}
 	list, ok := errors.AsType[settings.Errors](err)
 	if !ok {
 		return err

@@ -34,7 +34,7 @@ type gateway struct {
 func startGateway(p *plan, dir string, clock modules.Clock, cover func(string, int)) (*gateway, error) {
 	g := &gateway{log: &gatewayLog{}, done: make(chan struct{}), host: p.host}
 	server, err := proxy.New(proxy.Options{
-		File: filepath.Join(dir, "config.yaml"), Config: p.config,
+		File: filepath.Join(dir, "config.yaml"), Config: p.config, Strict: true,
 		Log: zerolog.New(g.log).Level(zerolog.DebugLevel), Clock: clock, Cover: cover,
 		Env: func(name string) (string, bool) { value, ok := p.env[name]; return value, ok },
 	})

@@ -21,7 +21,7 @@ import (
 var (
 	// ErrNotRegular is about a pipe, a device, a socket or a directory: reading
 	// it might never end, and even opening some devices does something.
-	ErrNotRegular = errors.New("it is not a regular file")
+	ErrNotRegular = errors.New("not a regular file")
 	// ErrTooLarge is about a file with more bytes than were asked for.
 	ErrTooLarge = errors.New("it is too large")
 	// ErrOutside is about a name or a link that leads out of its directory.
@@ -103,7 +103,7 @@ func openAt(dir int, name string, flags int) (fd int, status unix.Stat_t, err er
 }
 
 // errLink says that a name which was not to be followed is a link.
-var errLink = fmt.Errorf("a symbolic link: %w", ErrNotRegular)
+var errLink = fmt.Errorf("it is a symbolic link: %w", ErrNotRegular)
 
 func regular(status *unix.Stat_t) error {
 	kind := "something unknown"
@@ -121,7 +121,7 @@ func regular(status *unix.Stat_t) error {
 	case unix.S_IFSOCK:
 		kind = "a socket"
 	}
-	return fmt.Errorf("%s: %w", kind, ErrNotRegular)
+	return fmt.Errorf("it is %s: %w", kind, ErrNotRegular)
 }
 
 // readAll reads to the end of the file, wherever that is by then: what stat

@@ -23,14 +23,14 @@ func Decode(file string, src []byte, into any, getenv func(name string) (string,
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		panic(fmt.Sprintf("BUG: settings.Decode into %T: expected a pointer to a struct", into))
 	}
-	doc := &Document{file: file, root: into, marks: map[any]mark{}, seen: map[Error]struct{}{}}
+	doc := &Document{file: file, root: into, marks: map[any]mark{}, seen: map[Error]int{}, counts: map[element]int{}}
 	if getenv == nil {
 		getenv = func(string) (string, bool) { return "", false }
 	}
 	root, problem := parse(src)
 	if problem != nil {
 		doc.broken = true
-		doc.add(problem.at, problem.message)
+		doc.add(element{}, problem.at, problem.message)
 		return doc
 	}
 	if root == nil {
@@ -38,7 +38,7 @@ func Decode(file string, src []byte, into any, getenv func(name string) (string,
 	}
 	found := surveyOf(root)
 	for _, f := range found.faults {
-		doc.add(f.at, f.message)
+		doc.add(element{}, f.at, f.message)
 	}
 	d := &decoder{doc: doc, getenv: getenv, targets: found.targets, shapes: map[reflect.Type]*shape{}}
 	d.budget = 2*found.nodes + maxExpanded // a pointer and what it points to count twice
@@ -121,7 +121,7 @@ func (d *decoder) unknownKey(e entry, keys []string, p *place) {
 	if near := Nearest(e.key, keys); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	d.doc.add(e.keyAt, fmt.Sprintf("unknown key %q%s; %s", clip(e.key), where, hint))
+	d.doc.add(p.within(), e.keyAt, fmt.Sprintf("unknown key %q%s; %s", clip(e.key), where, hint))
 }
 
 // list decodes a sequence into a slice. The elements get their final addresses
@@ -176,7 +176,7 @@ func (d *decoder) fail(v reflect.Value, p *place, format string, args ...any) {
 	if path := p.String(); path != "" {
 		message = path + ": " + message
 	}
-	d.doc.add(p.at, message)
+	d.doc.add(p.within(), p.at, message)
 	d.doc.markFailed(v)
 }
 
@@ -184,7 +184,7 @@ func (d *decoder) fail(v reflect.Value, p *place, format string, args ...any) {
 func (d *decoder) spend(p *place) bool {
 	d.budget--
 	if d.budget == 0 || p.depth > 2*maxDepth {
-		d.doc.add(p.at, fmt.Sprintf("aliases expand to too much: expected at most %d values and %d levels more than the file holds",
+		d.doc.add(p.within(), p.at, fmt.Sprintf("aliases expand to too much: expected at most %d values and %d levels more than the file holds",
 			maxExpanded, maxDepth))
 	}
 	return d.budget > 0 && p.depth <= 2*maxDepth

@@ -18,8 +18,24 @@ type Document struct {
 	regions []region
 	indexed bool // regions are sorted and know their parents
 	broken  bool // nothing was decoded, so that checks would report only noise
-	errors  Errors
-	seen    map[Error]struct{}
+
+	findings []finding
+	seen     map[Error]int   // index into findings
+	counts   map[element]int // findings of each
+}
+
+// element is one element of a list that stands at the top of the document; the
+// zero value is everything else.
+type element struct {
+	key   string
+	index int
+}
+
+// finding is one error and what it is about: an error in a block that aliases
+// repeat is about each element that has the block.
+type finding struct {
+	Error
+	about []element
 }
 
 // mark is what the file says about one field.
@@ -43,10 +59,51 @@ type region struct {
 // struct. It is ignored for a field that could not be decoded, and for all
 // fields when the file isn't YAML at all: one error is enough.
 func (d *Document) Errorf(field any, format string, args ...any) {
+	d.errorf(element{}, field, format, args...)
+}
+
+func (d *Document) errorf(about element, field any, format string, args ...any) {
 	if d.broken || d.marks[key(field)].failed {
 		return
 	}
-	d.add(d.locate(field), fmt.Sprintf(format, args...))
+	d.add(about, d.locate(field), fmt.Sprintf(format, args...))
+}
+
+// Within returns a Reporter of findings about one element of the list that
+// stands at the top of the document under a key.
+func (d *Document) Within(key string, index int) Reporter { return reporter{d, element{key, index}} }
+
+type reporter struct {
+	d     *Document
+	about element
+}
+
+func (w reporter) Errorf(field any, format string, args ...any) {
+	w.d.errorf(w.about, field, format, args...)
+}
+
+// Split returns what was reported about each element of the list under a key at
+// the top of the document, by index, and all the rest. What was found while the
+// document was decoded counts as about the element in which it was found.
+func (d *Document) Split(key string) (own map[int]Errors, rest Errors) {
+	own = map[int]Errors{}
+	for _, f := range d.findings {
+		others := false
+		for _, e := range f.about {
+			if e.key == key {
+				own[e.index] = append(own[e.index], f.Error)
+			} else {
+				others = true
+			}
+		}
+		if others {
+			rest = append(rest, f.Error)
+		}
+	}
+	for i := range own {
+		own[i] = own[i].sorted()
+	}
+	return own, rest.sorted()
 }
 
 // Has tells whether the file gives field, a pointer into the decoded struct, a
@@ -63,24 +120,38 @@ func (d *Document) Position(field any) (line, column int) {
 
 // Err returns nil, or all that was reported so far as Errors.
 func (d *Document) Err() error {
-	if len(d.errors) == 0 {
+	if len(d.findings) == 0 {
 		return nil
 	}
-	return d.errors.sorted()
+	list := make(Errors, 0, len(d.findings))
+	for i := range d.findings {
+		list = append(list, d.findings[i].Error)
+	}
+	return list.Bounded(d.file)
 }
 
 // add keeps one of several equal errors: a block that aliases repeat is decoded
-// as many times.
-func (d *Document) add(at position, message string) {
+// as many times. What there is too much of is kept of each element, so that
+// none passes for good.
+func (d *Document) add(about element, at position, message string) {
 	e := Error{File: d.file, Line: at.line, Column: at.column, Message: message}
-	if _, known := d.seen[e]; known || len(d.errors) > maxErrors {
+	if i, known := d.seen[e]; known {
+		if last := d.findings[i].about; last[len(last)-1] != about {
+			d.findings[i].about = append(last, about)
+			d.counts[about]++
+		}
 		return
 	}
-	if len(d.errors) == maxErrors {
-		e = Error{File: d.file, Message: fmt.Sprintf("more than %d errors: only the first are shown", maxErrors)}
+	most := maxErrors + 1
+	if about != (element{}) {
+		most = maxOwn
 	}
-	d.seen[e] = struct{}{}
-	d.errors = append(d.errors, e)
+	if d.counts[about] >= most {
+		return
+	}
+	d.counts[about]++
+	d.seen[e] = len(d.findings)
+	d.findings = append(d.findings, finding{e, []element{about}})
 }
 
 func (d *Document) locate(field any) position {

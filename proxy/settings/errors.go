@@ -11,6 +11,9 @@ import (
 // another kind given by mistake doesn't fill the screen.
 const maxErrors = 1000
 
+// maxOwn bounds how many are kept of one element of a list.
+const maxOwn = 100
+
 // Reporter takes the findings of a section's Check method. *Document is one.
 type Reporter interface {
 	// Errorf reports that field is wrong. field is a pointer to the offending
@@ -55,6 +58,15 @@ func (e Errors) Unwrap() []error {
 		list[i] = e[i]
 	}
 	return list
+}
+
+// Bounded returns a sorted copy, of which only so many are kept as anybody
+// reads. It is what a whole document's errors are shown by.
+func (e Errors) Bounded(file string) Errors {
+	if len(e) > maxErrors {
+		e = append(slices.Clone(e[:maxErrors]), Error{File: file, Message: fmt.Sprintf("more than %d errors: only the first are shown", maxErrors)})
+	}
+	return e.sorted()
 }
 
 // sorted returns a copy in the order of the file; findings at one position keep

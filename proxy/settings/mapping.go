@@ -49,11 +49,11 @@ func (d *decoder) ownEntries(n ast.Node, p *place) (own []entry, merges []ast.No
 		at := nodePosition(pair.Key)
 		name, ok := d.keyText(pair.Key)
 		if !ok {
-			d.doc.add(at, "expected a plain word as a key")
+			d.doc.add(p.within(), at, "expected a plain word as a key")
 			continue
 		}
 		if first, twice := seen[name]; twice {
-			d.doc.add(at, fmt.Sprintf("duplicate key %q%s: expected it once, it is already on line %d", clip(name), p.within(), first.line))
+			d.doc.add(p.within(), at, fmt.Sprintf("duplicate key %q%s: expected it once, it is already on line %d", clip(name), p.words(), first.line))
 			continue
 		}
 		seen[name] = at
@@ -79,7 +79,7 @@ func (d *decoder) merged(n ast.Node, p *place) []entry {
 	}
 	sequence, ok := resolved.(*ast.SequenceNode)
 	if !ok {
-		d.doc.add(nodePosition(n), "cannot merge this with <<: expected an alias of a mapping, or a list of them")
+		d.doc.add(p.within(), nodePosition(n), "cannot merge this with <<: expected an alias of a mapping, or a list of them")
 		return nil
 	}
 	var list []entry
@@ -185,7 +185,18 @@ func (p *place) nested() *place {
 	return &deeper
 }
 
-func (p *place) within() string {
+// within returns the element of a list at the top of the document that the
+// place is in.
+func (p *place) within() element {
+	for q := p; q.parent != nil; q = q.parent {
+		if list := q.parent; q.key == "" && list.parent != nil && list.parent.parent == nil {
+			return element{list.key, q.index}
+		}
+	}
+	return element{}
+}
+
+func (p *place) words() string {
 	if path := p.String(); path != "" {
 		return " in " + path
 	}

@@ -1,0 +1,249 @@
+package proxy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// candidate is one tenant while a snapshot is made: what the configuration asks
+// for, built by itself, so that what is wrong with it is no other's. What the
+// snapshot holds of it in the end is that, or else its last good generation as a
+// whole (match, scripts, pool), or else a refusal.
+type candidate struct {
+	asked   *tenants.Config
+	last    *tenant      // the one in use, if it is good
+	before  *Problem     // of the one in use
+	scripts *lua.Scripts // for asked; nil without
+
+	faults    settings.Errors // of its section
+	unmatched bool            // its hosts are not known
+	failure   error           // of its scripts
+	late      bool            // its scripts are still being loaded
+	conflict  error           // of its match, with another's
+	wrong     int             // the domain that is meant; -1 is the prefix
+
+	choice  tenants.Choice
+	refused *tenants.Match
+}
+
+// good reports whether what is asked for can be used, as far as it is known.
+func (c *candidate) good() bool {
+	return c.faults == nil && c.failure == nil && !c.late && c.conflict == nil
+}
+
+// candidates are the tenants that a configuration asks for.
+func (s *Server) candidates(c *Config) []candidate {
+	current := map[string]*tenant{}
+	if snap := s.current.Load(); snap != nil {
+		for _, t := range snap.tenants {
+			current[t.name] = t
+		}
+	}
+	list := make([]candidate, len(c.Tenants))
+	for i := range list {
+		asked := &c.Tenants[i]
+		list[i] = candidate{asked: asked, faults: c.faults[i], unmatched: c.unmatched[i]}
+		if t := current[asked.Name]; t != nil {
+			if list[i].before = t.problem; t.refuse == nil {
+				list[i].last = t
+			}
+		}
+	}
+	return list
+}
+
+// arrange decides which tenants are in one table together.
+func arrange(list []candidate) {
+	wanted := make([]tenants.Candidate, len(list))
+	for i := range list {
+		c := &list[i]
+		match := &tenants.Match{Domains: c.asked.Domains, PathPrefix: c.asked.PathPrefix}
+		wanted[i] = tenants.Candidate{Name: c.asked.Name}
+		if c.good() {
+			wanted[i].Fresh = match
+		}
+		if c.last != nil {
+			wanted[i].Last = &tenants.Match{Domains: c.last.config.Domains, PathPrefix: c.last.config.PathPrefix}
+		} else if !c.unmatched {
+			wanted[i].Refused = match
+		}
+	}
+	for i, a := range tenants.Arrange(wanted) {
+		c := &list[i]
+		c.choice, c.refused, c.conflict, c.wrong = a.Choice, a.Refused, a.Conflict, a.Wrong
+	}
+}
+
+// errorsOf collects what is wrong with tenants: settings.Errors, or nil.
+func (c *Config) errorsOf(list []candidate) error {
+	broken := brokenScripts{config: c}
+	var all settings.Errors
+	for i := range list {
+		one := &list[i]
+		all = append(all, one.faults...)
+		if one.failure != nil {
+			broken.add(one.asked, one.failure)
+		}
+		if one.conflict != nil {
+			at := c.placeOfMatch(one.asked, one.wrong)
+			all = append(all, settings.Error{File: c.file, Line: at.line, Column: at.column, Message: one.conflict.Error()})
+		}
+	}
+	all = append(all, broken.errors()...)
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(all, compareErrors) // those of blocks that tenants share stand together
+	return slices.Compact(all).Bounded(c.file)
+}
+
+// compose makes the tenants of a snapshot, and its table. The error is that
+// nothing of it can be used, or, if the server is strict, that not all can.
+func (s *Server) compose(snap *snapshot, list []candidate) error {
+	arrange(list)
+	wrong, taken := 0, 0
+	for i := range list {
+		switch c := &list[i]; {
+		case c.choice == tenants.Fresh:
+			taken++
+		case !c.late:
+			wrong++
+		}
+	}
+	snap.wrong = snap.asked.errorsOf(list)
+	if wrong > 0 && (taken == 0 || s.strict) {
+		return snap.wrong
+	}
+	inUse := *snap.asked
+	inUse.Tenants = make([]tenants.Config, len(list))
+	snap.config, snap.scripts = &inUse, map[string]*lua.Scripts{}
+	var pools []upstream.PoolConfig
+	for i := range list {
+		inUse.Tenants[i] = *list[i].asked
+		if list[i].choice == tenants.Last {
+			inUse.Tenants[i] = *list[i].last.config
+		}
+		if list[i].choice != tenants.Nothing {
+			pools = append(pools, poolConfig(&inUse.Tenants[i]))
+		}
+	}
+	generation, err := s.registry.Build(pools)
+	if err != nil {
+		return err
+	}
+	entries := make([]tenants.Entry[*tenant], 0, len(list))
+	for i := range list {
+		t, match := s.tenantOf(snap, i, &list[i], generation)
+		snap.tenants = append(snap.tenants, t)
+		if match != nil {
+			entries = append(entries, tenants.Entry[*tenant]{Name: t.name, Domains: match.Domains, PathPrefix: match.PathPrefix, Value: t})
+		}
+	}
+	if snap.table, err = tenants.Build(entries); err != nil {
+		s.registry.Discard(generation)
+		return err
+	}
+	snap.pools = generation
+	return nil
+}
+
+// tenantOf compiles what was chosen for a candidate, and returns the match that
+// it is served under; nil is none.
+func (s *Server) tenantOf(snap *snapshot, i int, c *candidate, generation *upstream.Generation) (*tenant, *tenants.Match) {
+	config := &snap.config.Tenants[i]
+	if c.choice == tenants.Nothing {
+		t := s.compileTenant(refusedConfig(config), generation)
+		t.refuse, t.problem = faultMisconfigured, s.problemOf(snap, c)
+		return t, c.refused
+	}
+	t := s.compileTenant(config, generation)
+	if c.choice == tenants.Last {
+		t.problem = s.problemOf(snap, c)
+		if t.scripts = c.last.scripts; !snap.config.LuaRouting.Enabled {
+			t.scripts = nil
+		}
+	} else {
+		t.scripts = c.scripts
+	}
+	if t.scripts != nil {
+		snap.scripts[t.name] = t.scripts
+	} else if len(config.LuaRoutes) > 0 { // passing requests on would skip what a script was to refuse
+		t.refuse = faultScripts
+	}
+	return t, &tenants.Match{Domains: config.Domains, PathPrefix: config.PathPrefix}
+}
+
+// refusedConfig is what there is to know of a tenant that isn't served: nothing
+// that may be broken.
+func refusedConfig(asked *tenants.Config) *tenants.Config {
+	var config tenants.Config
+	config.SetDefaults()
+	config.Name, config.Domains, config.PathPrefix, config.LuaRoutes = asked.Name, asked.Domains, asked.PathPrefix, asked.LuaRoutes
+	return &config
+}
+
+func poolConfig(c *tenants.Config) upstream.PoolConfig {
+	return upstream.PoolConfig{
+		Name: c.Name, Services: c.Services, Health: c.Probes(), Timeouts: c.Timeouts, Connections: c.Connections,
+	}
+}
+
+// closeUnused frees the scripts of candidates that are neither in use nor in a
+// snapshot, which may be nil.
+func (s *Server) closeUnused(list []candidate, snap *snapshot) {
+	for i := range list {
+		scripts := list[i].scripts
+		if scripts == nil || scripts == s.scriptsOf(list[i].asked.Name) || snap != nil && snap.scripts[list[i].asked.Name] == scripts {
+			continue
+		}
+		scripts.Close()
+	}
+}
+
+// problemOf says why a candidate isn't served as asked for, and since when it
+// has been like that.
+func (s *Server) problemOf(snap *snapshot, c *candidate) *Problem {
+	p := &Problem{Tenant: c.asked.Name, State: Misconfigured, Since: snap.made}
+	switch {
+	case c.last != nil:
+		p.State = Outdated
+	case c.late:
+		p.State = Loading
+	}
+	if c.late {
+		p.Errors = []string{"the scripts of the tenant are still being loaded"}
+	} else {
+		p.Errors = errorLines(snap.asked.errorsOf([]candidate{*c}))
+	}
+	if len(p.Errors) > maxProblemErrors {
+		p.Errors = append(p.Errors[:maxProblemErrors], "…")
+	}
+	if before := c.before; before != nil && before.State == p.State {
+		p.Since = before.Since
+	}
+	return p
+}
+
+// maxProblemErrors bounds the errors that are kept of one tenant.
+const maxProblemErrors = 20
+
+// Problem says that a tenant isn't served as the configuration asks for.
+type Problem struct {
+	Tenant string    `json:"tenant"`
+	State  string    `json:"state"`
+	Since  time.Time `json:"since"`
+	Errors []string  `json:"errors"` // "file:line:column: …"
+}
+
+// The states of a tenant that has a problem.
+const (
+	Outdated      = "outdated"      // its last good generation is served
+	Misconfigured = "misconfigured" // it has none: its requests are refused
+	Loading       = "loading"       // likewise, until its scripts are loaded
+	Unloadable    = "unloadable"    // its scripts fail now when another VM is to be made
+)
