@@ -28,13 +28,17 @@ func (x *exchange) admitBody() error {
 		return nil
 	}
 	x.body.Limit(x.snap.maxBody)
+	streamed := x.req.Framing != http1.Length || x.req.ContentLength > maxBuffered
+	if streamed && x.tenant.expects {
+		return nil // the target says whether it wants it: see Upload
+	}
 	if !x.continued {
 		x.continued = true
 		if err := x.write(continueLine); err != nil {
 			return errClientGone
 		}
 	}
-	if x.req.Framing != http1.Length || x.req.ContentLength > maxBuffered {
+	if streamed {
 		return nil
 	}
 	return x.bufferBody()
@@ -124,10 +128,11 @@ type upload struct {
 	answered atomic.Bool
 	stopped  atomic.Bool
 	sent     bool // completely; valid once done is closed
+	withheld bool // until the target wants it
 }
 
 func (u *upload) reset() {
-	u.done, u.sent = nil, false
+	u.done, u.sent, u.withheld = nil, false, false
 	u.read.Store(false)
 	u.answered.Store(false)
 	u.stopped.Store(false)
@@ -136,8 +141,20 @@ func (u *upload) reset() {
 // errUploadStopped ends an upload that the response has overtaken.
 var errUploadStopped = errors.New("the response was complete before the request")
 
-// Upload starts sending the body; it is upstream.Request's.
+// Upload starts sending the body; it is upstream.Request's. A client that waits
+// for 100 Continue is told now.
 func (x *exchange) Upload(conn *upstream.Conn) {
+	x.upload.withheld = false
+	if !x.continued {
+		x.continued = true
+		x.client.beginAnswer(socket.Nanotime())
+		if err := x.write(continueLine); err != nil {
+			x.upload.withheld = true
+			x.call.Abort(errClientGone)
+			return
+		}
+		x.client.pauseAnswer()
+	}
 	x.upload.done = make(chan struct{})
 	go x.runUpload(conn, x.upload.done)
 }
@@ -264,7 +281,7 @@ func (u *upload) stop(x *exchange) {
 
 // complete reports whether the target has had the whole request. The upload
 // must have ended.
-func (u *upload) complete() bool { return u.done == nil || u.sent }
+func (u *upload) complete() bool { return !u.withheld && (u.done == nil || u.sent) }
 
 // running reports whether the upload still goes on.
 func (u *upload) running() bool {

@@ -22,6 +22,8 @@ func (x *exchange) forward() error {
 	x.call.HEAD = string(x.method) == "HEAD"
 	x.call.Idempotent = isIdempotent(x.method)
 	x.call.Streaming = x.req.Framing != http1.NoBody && x.buffered == nil && !x.script.resized
+	x.call.Expecting = x.call.Streaming && !x.continued
+	x.upload.withheld = x.call.Expecting
 	if x.call.Streaming {
 		if err := x.hold(uploadSize); err != nil {
 			return err
@@ -67,6 +69,9 @@ func (x *exchange) AppendRequest(dst []byte, t *upstream.Target) []byte {
 	if x.script.resized && (len(x.call.Payload) > 0 || x.req.Framing != http1.NoBody || string(x.method) == "POST") {
 		dst = append(dst, "Content-Length: "...)
 		dst = append(strconv.AppendInt(dst, int64(len(x.call.Payload)), 10), '\r', '\n')
+	}
+	if x.call.Expecting {
+		dst = append(dst, "Expect: 100-continue\r\n"...)
 	}
 	dst = x.appendForwarded(dst)
 	dst = append(dst, "X-Request-Id: "...)

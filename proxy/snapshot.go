@@ -56,6 +56,7 @@ type tenant struct {
 	total        time.Duration
 	stripPrefix  string // canonical; "" strips nothing
 	preserveHost bool
+	expects      bool // Expect is the target's to answer
 	spelling     tenants.Spelling
 	prefix       string       // of path_prefix, in its comparison form
 	scripts      *lua.Scripts // nil without
@@ -114,7 +115,7 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 
 func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generation) *tenant {
 	t := &tenant{
-		name: c.Name, config: c, stats: s.statsOf(c.Name), preserveHost: c.PreserveHost, spelling: c.NormalizePath.Spelling(), total: c.Timeouts.Total.Std(),
+		name: c.Name, config: c, stats: s.statsOf(c.Name), preserveHost: c.PreserveHost, spelling: c.NormalizePath.Spelling(), expects: c.Expect == tenants.ExpectForward, total: c.Timeouts.Total.Std(),
 		route: c.PathPrefix, scriptsTotal: c.Lua.TotalTimeout.Std(),
 		timeouts: upstream.Timeouts{
 			Connect: c.Timeouts.Connect.Std(), ResponseHeader: c.Timeouts.ResponseHeader.Std(), Idle: c.Timeouts.Idle.Std(),

@@ -80,6 +80,14 @@ type Config struct {
 	// gets /. Default: false, the target gets the whole path.
 	StripPrefix bool `yaml:"strip_prefix"`
 
+	// Who answers "Expect: 100-continue": with "answer" the gateway, once it has
+	// checked the length, so that no upload waits for another hop; with "forward"
+	// the target, which may refuse a body before it is sent. A body of up to
+	// 64 KiB, which is read whole before a target is chosen, doesn't wait for
+	// the target's word, and one for which none has come within a second is
+	// sent. Default: answer.
+	Expect string `yaml:"expect" enum:"answer,forward"`
+
 	// How paths are spelled that are sent on.
 	NormalizePath NormalizeConfig `yaml:"normalize_path"`
 
@@ -96,10 +104,17 @@ func (c *Config) SetDefaults() {
 		Timeouts:      upstream.DefaultTimeouts(),
 		Health:        upstream.DefaultHealth(),
 		Connections:   upstream.DefaultConnections(),
+		Expect:        ExpectAnswer,
 		NormalizePath: NormalizeConfig{MergeSlashes: true, DecodeUnreserved: true},
 		PreserveHost:  true,
 	}
 }
+
+// The values of Config.Expect.
+const (
+	ExpectAnswer  = "answer"
+	ExpectForward = "forward"
+)
 
 // NormalizeConfig is the section normalize_path of a tenant. Paths are always
 // judged in their canonical form, which docs/paths.md explains; this is about
@@ -197,6 +212,9 @@ func (c *Config) Check(r settings.Reporter) {
 	}
 	c.checkHealthInterval(r)
 	upstream.CheckServices(c.Services, r)
+	if c.Expect != ExpectAnswer && c.Expect != ExpectForward {
+		r.Errorf(&c.Expect, "expect %q is unknown, expected answer or forward", c.Expect)
+	}
 	c.Timeouts.Check(r)
 	c.Lua.Check(r)
 	c.Health.Check(r)

@@ -1,10 +1,7 @@
 package upstream
 
 import (
-	"context"
 	"errors"
-	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -56,6 +53,7 @@ type Call struct {
 	Only       *Target         // the one to use, if not nil
 	Allowance  http1.Allowance // of the large buffers that a response is read through; nil grants all
 	Streaming  bool            // the body is streamed by Request.Upload, so it can't be sent twice
+	Expecting  bool            // and only once the target has said 100 Continue
 
 	// Filled in by Do, also when it fails.
 	Target      *Target
@@ -85,7 +83,7 @@ type Timeouts struct {
 // Reset makes c ready for another request and keeps its memory.
 func (c *Call) Reset() {
 	c.Request, c.Payload, c.Timeouts, c.Start, c.Expiry, c.now = nil, nil, Timeouts{}, 0, 0, 0
-	c.HEAD, c.Idempotent, c.Streaming, c.Only, c.Allowance = false, false, false, nil, nil
+	c.HEAD, c.Idempotent, c.Streaming, c.Expecting, c.Only, c.Allowance = false, false, false, false, nil, nil
 	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime, c.HeadAt = nil, 0, 0, 0, 0
 	c.Conn, c.conn, c.aborted = nil, nil, nil
 	c.Response.Reset()
@@ -255,7 +253,7 @@ func (c *Call) exchange(conn *Conn) *Failure {
 	var err error
 	if c.Streaming {
 		conn.Sock.SetReadExpiry(c.Expiry) // Upload sets the rest when it is done
-		if written, err = conn.Write(c.out); err == nil {
+		if written, err = conn.Write(c.out); err == nil && !c.Expecting {
 			c.Request.Upload(conn)
 		}
 	} else {
@@ -276,8 +274,14 @@ func (c *Call) exchange(conn *Conn) *Failure {
 
 // readHead reads responses until the final one, or 101.
 func (c *Call) readHead(conn *Conn) *Failure {
+	withheld := c.Expecting
 	for interim := 0; interim <= maxInterim; interim++ {
 		var err error
+		if withheld {
+			if withheld, err = c.awaitWord(conn); err != nil {
+				return c.noHead(conn, err, interim > 0)
+			}
+		}
 		begun := conn.Reader.Buffered() > 0
 		c.head, err = conn.Reader.ReadHead(c.head[:0], maxResponseHead)
 		if err != nil {
@@ -293,6 +297,10 @@ func (c *Call) readHead(conn *Conn) *Failure {
 			return nil
 		}
 		if c.Response.Status == 100 {
+			if withheld {
+				withheld = false
+				c.upload(conn)
+			}
 			continue
 		}
 		if err = c.Request.Interim(&c.Response); err != nil {
@@ -371,29 +379,6 @@ func (c *Call) detach() {
 	c.mu.Unlock()
 }
 
-// Expiry returns the socket expiry d from now, or total where that is earlier
-// and not 0.
-func Expiry(d time.Duration, total int64) int64 {
-	return expiry(socket.Nanotime(), d, total)
-}
-
-func expiry(now int64, d time.Duration, total int64) int64 {
-	if d <= 0 {
-		return total
-	}
-	at := now + int64(d)
-	if total != 0 && total < at {
-		return total
-	}
-	return at
-}
-
 func (c *Call) fail(reason Reason, err error) *Failure {
 	return &Failure{Reason: reason, Target: c.Target, Err: err}
-}
-
-func isTimeout(err error) bool {
-	var netErr net.Error
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &netErr) && netErr.Timeout()
 }
