@@ -47,6 +47,7 @@ func TestTargetKeepAlive(t *testing.T) {
 				if got := client.answer(t, "POST"); got.status != 200 || got.values("Keep-Alive") != nil {
 					t.Fatalf("%q with %q", got.start, got.fields)
 				}
+				eventually(t, patience, "the connection is given back", func() bool { return inFlight(t, g) == 0 })
 				time.Sleep(c.pause) // longer only helps
 			}
 			if seen := mocks[i].seen(); (seen[0].conn == seen[1].conn) != c.again {

@@ -30,8 +30,8 @@ func TestDripAfterBurst(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(scripts, "slow.lua"), []byte(slowScript), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := startGateway(t, "server:\n  min_rate: 20KB\n  timeouts: {body_idle: 1s, write_idle: 1s}\nlua_routing: {enabled: true, scripts_dir: "+scripts+"}\n"+
-		simpleConfig(upstream, "    lua_routes: [slow.lua]"))
+	g := startGateway(t, "server:\n  min_rate: 20KB\n  timeouts: {body_idle: 3s, write_idle: 3s}\nlua_routing: {enabled: true, scripts_dir: "+scripts+"}\n"+
+		simpleConfig(upstream, "    lua_routes: [slow.lua]", "    lua: {"+patientLua+"}"))
 	for _, prefix := range []string{"", "/lua"} {
 		up, down := connect(t, g.address), connect(t, g.address)
 		_, _ = io.WriteString(up, "POST "+prefix+"/up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfff00\r\n"+strings.Repeat("x", 0xfff00)+"\r\n")
