@@ -137,7 +137,7 @@ func writeTable(b *strings.Builder, t *glua.LTable, depth int) {
 		if i > 1 {
 			b.WriteString(", ")
 		}
-		write(b, t.RawGetInt(i), depth+1)
+		write(b, t.RawGet(glua.LNumber(i)), depth+1)
 	}
 	type pair struct {
 		key   string

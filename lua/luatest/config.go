@@ -117,7 +117,7 @@ func (c *converter) table(t *glua.LTable, depth int) any {
 	if n := t.Len(); n > 0 {
 		list := make([]any, 0, min(n, 100))
 		for i := 1; i <= n; i++ {
-			list = append(list, c.value(t.RawGetInt(i), depth+1))
+			list = append(list, c.value(t.RawGet(glua.LNumber(i)), depth+1))
 		}
 		return list
 	}

@@ -168,7 +168,7 @@ func matchContains(L *glua.LState, v glua.LValue) verdict {
 	case *glua.LTable:
 		t := plain(v)
 		for i := 1; i <= t.Len() && !found.ok; i++ {
-			found.ok = (&comparison{L: L}).equal(part, t.RawGetInt(i))
+			found.ok = (&comparison{L: L}).equal(part, t.RawGet(glua.LNumber(i)))
 		}
 	}
 	return found

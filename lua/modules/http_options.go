@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	glua "github.com/yuin/gopher-lua"
 
@@ -31,8 +30,7 @@ func checkOptions(o options, known []string) options {
 		return o
 	}
 	o.table = plain(o.table)
-	defer o.walked(time.Now())
-	for key, _ := o.table.Next(glua.LNil); key != glua.LNil; key, _ = o.table.Next(key) {
+	for key, _ := vm.Next(o.L, o.table, glua.LNil); key != glua.LNil; key, _ = vm.Next(o.L, o.table, key) {
 		name, ok := key.(glua.LString)
 		if !ok {
 			o.fail("options have names, not %s keys", key.Type().String())
@@ -42,14 +40,6 @@ func checkOptions(o options, known []string) options {
 		}
 	}
 	return o
-}
-
-// walked counts what it took to go through a table since then. LTable.Next goes
-// over the keys that were removed too, and nothing says how many they are.
-func (o options) walked(since time.Time) {
-	if took := time.Since(since); took > 20*time.Microsecond {
-		vm.RunOf(o.L).Spend(o.L, int(took/(20*time.Nanosecond)))
-	}
 }
 
 // plain returns the table to read from: a frozen one's content.
@@ -173,8 +163,7 @@ func (o options) strings(name string, t *glua.LTable, limit int) []string {
 
 // mustBeEmpty tells an empty list from a table with names.
 func (o options) mustBeEmpty(name string, t *glua.LTable) {
-	defer o.walked(time.Now())
-	if key, _ := t.Next(glua.LNil); key != glua.LNil {
+	if key, _ := vm.Next(o.L, t, glua.LNil); key != glua.LNil {
 		o.fail("%s must be a list of strings", name)
 	}
 }
@@ -192,9 +181,8 @@ func (o options) pairs(name string, limit int, each func(key string, values []st
 		return
 	}
 	t = plain(t)
-	defer o.walked(time.Now())
 	n := 0
-	for key, v := t.Next(glua.LNil); key != glua.LNil; key, v = t.Next(key) {
+	for key, v := vm.Next(o.L, t, glua.LNil); key != glua.LNil; key, v = vm.Next(o.L, t, key) {
 		word, ok := key.(glua.LString)
 		if !ok {
 			o.fail("%s must have strings as keys, not a %s", name, key.Type().String())

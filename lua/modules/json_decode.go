@@ -175,10 +175,7 @@ func (d *jsonDecoder) array() (glua.LValue, bool) {
 		}
 	}
 	d.pos++
-	t := d.L.CreateTable(len(d.values)-base, 0)
-	for _, v := range d.values[base:] {
-		t.Append(v)
-	}
+	t := vm.NewList(d.L, d.values[base:])
 	d.values = d.values[:base]
 	t.Metatable = d.state.array
 	return t, true

@@ -173,15 +173,14 @@ func (e *jsonEncoder) table(t *glua.LTable) error {
 	}
 	defer func() { e.depth-- }()
 	t = jsonContent(t)
-	n := t.MaxN()
-	e.run.Spend(e.L, n/64)
-	other, _ := t.Next(jsonIndex(n))
+	n := vm.Length(e.L, t)
+	others := vm.Others(t, n) > 0
 	switch {
 	case t.Metatable == e.state.object:
 		return e.object(t, true)
-	case n > 0 && other != glua.LNil:
+	case n > 0 && others:
 		return &jsonPathError{what: "mixed array and object"}
-	case t.Metatable == e.state.array && other != glua.LNil:
+	case t.Metatable == e.state.array && others:
 		return &jsonPathError{what: "an array has keys that are not indices"}
 	case n > 0 || t.Metatable == e.state.array:
 		return e.array(t, n)
@@ -189,19 +188,14 @@ func (e *jsonEncoder) table(t *glua.LTable) error {
 	return e.object(t, false)
 }
 
-// jsonIndex is the key that LTable.Next continues from after n elements.
-func jsonIndex(n int) glua.LValue {
-	if n == 0 {
-		return glua.LNil
-	}
-	return glua.LNumber(n)
-}
-
 func (e *jsonEncoder) array(t *glua.LTable, n int) error {
 	holes := 0
 	for i := 1; i <= n; i++ {
-		if t.RawGetInt(i) == glua.LNil {
+		if t.RawGet(glua.LNumber(i)) == glua.LNil {
 			holes++
+		}
+		if i&255 == 0 {
+			e.run.Spend(e.L, 256/8)
 		}
 	}
 	if holes > max(8, n-holes) {
@@ -210,7 +204,7 @@ func (e *jsonEncoder) array(t *glua.LTable, n int) error {
 	e.buf = append(e.buf, '[')
 	for i := 1; i <= n; i++ {
 		e.item(i == 1)
-		if err := e.value(t.RawGetInt(i)); err != nil {
+		if err := e.value(t.RawGet(glua.LNumber(i))); err != nil {
 			return jsonAt(err, "["+strconv.Itoa(i)+"]")
 		}
 	}
@@ -224,7 +218,7 @@ func (e *jsonEncoder) object(t *glua.LTable, marked bool) error {
 	}
 	e.buf = append(e.buf, '{')
 	empty := true
-	for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
+	for k, v := vm.Next(e.L, t, glua.LNil); k != glua.LNil; k, v = vm.Next(e.L, t, k) {
 		key, err := jsonKey(t, k, marked)
 		if err != nil {
 			return err
@@ -244,13 +238,13 @@ func (e *jsonEncoder) sortedObject(t *glua.LTable, marked bool) error {
 		value glua.LValue
 	}
 	var members []member
-	for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
+	for k, v := vm.Next(e.L, t, glua.LNil); k != glua.LNil; k, v = vm.Next(e.L, t, k) {
 		key, err := jsonKey(t, k, marked)
 		if err != nil {
 			return err
 		}
 		if len(members) == cap(members) {
-			e.run.Charge(e.L, 64*max(4, len(members)))
+			e.run.ChargeItems(e.L, max(4, len(members)), 64)
 			e.run.Spend(e.L, 32+20*len(members))
 			members = slices.Grow(members, max(4, len(members)))
 		}

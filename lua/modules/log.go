@@ -161,14 +161,14 @@ func logWrite(L *glua.LState, t *Tenant, level zerolog.Level, message string, fi
 		return
 	}
 	if fields != nil {
-		logFields(event, jsonContent(fields))
+		logFields(L, event, jsonContent(fields))
 	}
 	event.Msg(logCut(message, logMaxMessage))
 }
 
-func logFields(event *zerolog.Event, fields *glua.LTable) {
+func logFields(L *glua.LState, event *zerolog.Event, fields *glua.LTable) {
 	n := 0
-	for k, v := fields.Next(glua.LNil); k != glua.LNil && n < logMaxFields; k, v = fields.Next(k) {
+	for k, v := vm.Next(L, fields, glua.LNil); k != glua.LNil && n < logMaxFields; k, v = vm.Next(L, fields, k) {
 		n++
 		name := logName(k)
 		switch v := v.(type) {

@@ -168,11 +168,10 @@ func reSplit(L *glua.LState, s *reSubject, rest int) int {
 		L.ArgError(rest, "0 parts")
 	}
 	s.run.Charge(L, jsonTableBytes)
-	parts := L.CreateTable(4, 0)
+	parts := L.CreateTable(0, 0)
 	count, begin := 0, 0
 	add := func(part string) {
-		s.run.Charge(L, 32)
-		parts.Append(vm.Part(L, s.s, part))
+		vm.Add(L, parts, vm.Part(L, s.s, part))
 		count++
 	}
 	end := -1

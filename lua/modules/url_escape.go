@@ -153,13 +153,10 @@ func urlQuery(L *glua.LState) int {
 		case *glua.LNilType:
 			t.RawSetString(strings.Clone(name), part)
 		case *glua.LTable:
-			before.Append(part)
+			vm.Add(L, before, part)
 		default:
 			run.Charge(L, jsonTableBytes)
-			values := L.CreateTable(4, 0)
-			values.Append(before)
-			values.Append(part)
-			t.RawSetString(name, values)
+			t.RawSetString(name, vm.NewList(L, []glua.LValue{before, part}))
 		}
 	}
 	L.Push(t)
@@ -196,7 +193,7 @@ func urlQueryOf(L *glua.LState, t *glua.LTable) string {
 		size += len(pairs[len(pairs)-1]) + 1
 		run.CheckString(L, size)
 	}
-	for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
+	for k, v := vm.Next(L, t, glua.LNil); k != glua.LNil; k, v = vm.Next(L, t, k) {
 		if k.Type() != glua.LTString && k.Type() != glua.LTNumber {
 			L.RaiseError("the name of a query parameter is a %s", k.Type().String())
 		}
@@ -208,8 +205,8 @@ func urlQueryOf(L *glua.LState, t *glua.LTable) string {
 			continue
 		}
 		values = jsonContent(values)
-		for i := 1; i <= values.MaxN(); i++ {
-			add(name, values.RawGetInt(i))
+		for i := 1; i <= vm.Length(L, values); i++ {
+			add(name, values.RawGet(glua.LNumber(i)))
 		}
 	}
 	run.Spend(L, len(pairs)*8)

@@ -130,7 +130,7 @@ func ipairsStep(L *glua.LState) int {
 }
 
 func baseNext(L *glua.LState) int {
-	key, value := next(L, checkReadable(L, 1), L.Get(2))
+	key, value := vm.Next(L, checkReadable(L, 1), L.Get(2))
 	L.Push(key)
 	if key == glua.LNil {
 		return 1
@@ -285,7 +285,7 @@ func unpack(L *glua.LState) int {
 	from := optInt(L, 2, 1)
 	var to int
 	if L.Get(3) == glua.LNil {
-		to = length(L, t)
+		to = vm.Length(L, t)
 	} else {
 		to = checkInt(L, 3)
 	}

@@ -98,7 +98,7 @@ func (l *lib) date(L *glua.LState) int {
 }
 
 func dateTable(L *glua.LState, t time.Time) *glua.LTable {
-	vm.RunOf(L).Charge(L, hashBytes+9*newKeyBytes)
+	vm.RunOf(L).Charge(L, dateBytes)
 	table := L.CreateTable(0, 9)
 	for name, n := range map[string]int{
 		"year": t.Year(), "month": int(t.Month()), "day": t.Day(), "hour": t.Hour(), "min": t.Minute(),
@@ -151,3 +151,6 @@ func strftime(t time.Time, verb byte) string {
 	}
 	return "%" + string([]byte{verb})
 }
+
+// dateBytes is what a table of nine names takes.
+const dateBytes = 3 << 10

@@ -13,7 +13,7 @@ func openTable(L *glua.LState) {
 	install(L, glua.TabLibName, library(L, map[string]glua.LGFunction{
 		"concat": tableConcat,
 		"getn": func(L *glua.LState) int {
-			L.Push(glua.LNumber(length(L, checkReadable(L, 1))))
+			L.Push(glua.LNumber(vm.Length(L, checkReadable(L, 1))))
 			return 1
 		},
 		"insert": tableInsert,
@@ -32,7 +32,7 @@ func tableConcat(L *glua.LState) int {
 	from := optInt(L, 3, 1)
 	var to int
 	if L.Get(4) == glua.LNil {
-		to = length(L, t)
+		to = vm.Length(L, t)
 	} else {
 		to = checkInt(L, 4)
 	}
@@ -86,7 +86,7 @@ func tableConcat(L *glua.LState) int {
 
 func tableInsert(L *glua.LState) int {
 	t := checkWritable(L, 1)
-	n := length(L, t)
+	n := vm.Length(L, t)
 	switch L.GetTop() {
 	case 2:
 		RawSetIndex(L, t, glua.LNumber(n+1), L.Get(2))
@@ -99,10 +99,7 @@ func tableInsert(L *glua.LState) int {
 			RawSetIndex(L, t, glua.LNumber(at), L.Get(3))
 			break
 		}
-		run := vm.RunOf(L)
-		run.Charge(L, arraySlotBytes)
-		run.Spend(L, (arraySlots(t)-at)/16)
-		t.Insert(at, L.Get(3))
+		vm.InsertAt(L, t, n, at, L.Get(3))
 	default:
 		L.RaiseError("wrong number of arguments to 'insert'")
 	}
@@ -111,13 +108,12 @@ func tableInsert(L *glua.LState) int {
 
 func tableRemove(L *glua.LState) int {
 	t := checkWritable(L, 1)
-	n := length(L, t)
+	n := vm.Length(L, t)
 	at := optInt(L, 2, n)
 	if at < 1 || at > n {
 		return 0
 	}
-	vm.RunOf(L).Spend(L, (arraySlots(t)-at)/16)
-	L.Push(t.Remove(at))
+	L.Push(vm.RemoveAt(L, t, n, at))
 	return 1
 }
 
@@ -126,7 +122,7 @@ func tableMaxN(L *glua.LState) int {
 	t := checkReadable(L, 1)
 	most := glua.LNumber(0)
 	run := vm.RunOf(L)
-	for key, _ := next(L, t, glua.LNil); key != glua.LNil; key, _ = next(L, t, key) {
+	for key, _ := vm.Next(L, t, glua.LNil); key != glua.LNil; key, _ = vm.Next(L, t, key) {
 		run.Spend(L, 2)
 		if n, ok := key.(glua.LNumber); ok && n > most {
 			most = n
@@ -148,17 +144,22 @@ func tableSort(L *glua.LState) int {
 			typeError(L, 2, "function")
 		}
 	}
-	n := length(L, t)
+	n := vm.Length(L, t)
 	run := vm.RunOf(L)
-	run.Charge(L, n*16)
-	run.Spend(L, n/4)
+	run.ChargeItems(L, n, 16)
 	s := sorter{L: L, run: run, less: less, values: make([]glua.LValue, n)}
 	for i := range n {
-		s.values[i] = t.RawGetInt(i + 1)
+		s.values[i] = t.RawGet(glua.LNumber(i + 1))
+		if i&255 == 255 {
+			run.Spend(L, 256/4)
+		}
 	}
 	sort.Sort(&s)
 	for i, v := range s.values {
-		setSlot(L, t, i+1, v)
+		vm.SetRaw(L, t, glua.LNumber(i+1), v)
+		if i&255 == 255 {
+			run.Spend(L, 256/4)
+		}
 	}
 	return 0
 }

@@ -131,8 +131,8 @@ func TestLimits(t *testing.T) {
 		{`local t = {} while true do t[#t + 1] = "abc" .. #t end`, vm.OutOfMemory},
 		{`local t = {} while true do t[#t + 1] = {} end`, vm.OutOfMemory},
 		{`local t = {} while true do t["k" .. #t .. tostring({})] = 1 end`, vm.OutOfMemory},
-		{`local t = {} t[2^25] = 1`, vm.OutOfMemory},
-		{`local t, a = {} a, t[2^25] = 1, 2`, vm.OutOfMemory},
+		{`while true do local t = {} t[2^15 - 1] = 1 end`, vm.OutOfMemory},
+		{`while true do local t, a = {} a, t[2^15 - 1] = 1, 2 end`, vm.OutOfMemory},
 		{`string.rep("x", 1e9)`, vm.OutOfMemory},
 	} {
 		limits := &vm.Limits{Instructions: 3_000_000, Memory: 16 << 20, Coroutines: 10}
