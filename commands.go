@@ -72,8 +72,10 @@ func serve(o proxy.Options, demo bool) error {
 	signalled, hangups := signals() // before anything listens, so that none is missed
 	ctx, stop := context.WithCancel(signalled)
 	defer stop()
-	log := proxy.NewLog(&o.Config.Log, os.Stderr)
-	o.Log, o.Memory = log, tuneMemory(log)
+	output := proxy.NewLogWriter(&o.Config.Log, os.Stderr)
+	defer output.Close()
+	log := proxy.NewLog(&o.Config.Log, output)
+	o.Log, o.LogWriter, o.Memory = log, output, tuneMemory(log)
 	server, err := proxy.New(o)
 	if err != nil {
 		return err

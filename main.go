@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // version is set by the build: -ldflags "-X main.version=1.2.3".
@@ -39,7 +40,7 @@ var errReported = errors.New("reported")
 func main() {
 	if err := dispatch(os.Args[1:]); err != nil {
 		if !reported(err) {
-			fmt.Fprintln(os.Stderr, "keystone-gateway: "+err.Error())
+			say("keystone-gateway: " + err.Error())
 		}
 		if errors.Is(err, flag.ErrHelp) {
 			return
@@ -48,6 +49,19 @@ func main() {
 			os.Exit(int(status))
 		}
 		os.Exit(1)
+	}
+}
+
+// say writes a last line to standard error, unless nothing is taken there.
+func say(line string) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		fmt.Fprintln(os.Stderr, line)
+	}()
+	select {
+	case <-said:
+	case <-time.After(time.Second):
 	}
 }
 
@@ -99,6 +113,7 @@ func signals() (context.Context, <-chan os.Signal) {
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE) // whoever read our log has gone: that ends no gateway
 	go func() {
 		<-stop
 		cancel()

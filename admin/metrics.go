@@ -216,6 +216,7 @@ func (m *scrape) lua() {
 		{"quarantined", "Requests refused because a script was in quarantine.", func(s *lua.Stats) uint64 { return s.Quarantined.Load() }},
 		{"load_failures", "VMs that could not be made of scripts that had been accepted.", func(s *lua.Stats) uint64 { return s.LoadFailures.Load() }},
 		{"recycled", "VMs that were replaced because their globals had grown too large.", func(s *lua.Stats) uint64 { return s.Recycled.Load() }},
+		{"log_dropped", "Lines of scripts and about their failures that were dropped because lua.log_rate was used up.", func(s *lua.Stats) uint64 { return s.LogDropped.Load() }},
 	} {
 		m.family("keystone_lua_"+family.name+"_total", counter, family.help)
 		for i := range m.scripts {
@@ -248,6 +249,8 @@ func (m *scrape) server(c *proxy.Counters) {
 	m.uint(c.Panics)
 	m.family("keystone_access_log_dropped_total", counter, "Lines of the access log that were dropped because writing was too slow.")
 	m.uint(c.LogsDropped)
+	m.family("keystone_log_dropped_total", counter, "Lines of the gateway's own log that were dropped because writing was too slow.")
+	m.uint(c.LogDropped)
 }
 
 func (m *scrape) reloads(view *proxy.SnapshotView, c *proxy.Counters, last proxy.ReloadResult) {

@@ -17,6 +17,7 @@ type scripts struct {
 	Exhausted   uint64        `json:"exhausted"`   // failures for want of instructions, time or memory
 	Quarantined uint64        `json:"quarantined"` // requests refused
 	Recycled    uint64        `json:"recycled"`    // VMs replaced
+	LogDropped  uint64        `json:"log_dropped"` // lines that were not logged for want of lua.log_rate
 	LastErrors  []scriptError `json:"last_errors"` // the newest first
 }
 
@@ -43,7 +44,7 @@ func describeScripts(t *proxy.TenantView, most int) *scripts {
 	v := t.Lua.View()
 	d := &scripts{
 		Scripts: []script{}, VMs: v.VMs, Runs: v.Runs, Failures: v.Failures, Exhausted: v.Exhausted,
-		Quarantined: v.Quarantined, Recycled: v.Recycled, LastErrors: []scriptError{},
+		Quarantined: v.Quarantined, Recycled: v.Recycled, LogDropped: v.LogDropped, LastErrors: []scriptError{},
 	}
 	for _, s := range v.Scripts {
 		d.Scripts = append(d.Scripts, script{s.Name, s.QuarantinedUntil})

@@ -80,6 +80,14 @@ type Config struct {
 	// 0 is never. Default: 5.
 	QuarantineAfter int `yaml:"quarantine_after"`
 
+	// Bytes a second that the tenant may write to the gateway's log: what its
+	// scripts log and print, and reports of their failures. What is beyond is
+	// dropped and counted, and a line says so. 0 is no limit. Default: 256KiB.
+	LogRate settings.Size `yaml:"log_rate"`
+
+	// Bytes of that which may come at once. Default: 1MiB.
+	LogBurst settings.Size `yaml:"log_burst"`
+
 	// Environment variables that scripts may read. Default: none.
 	Env []string `yaml:"env"`
 
@@ -138,6 +146,8 @@ func DefaultConfig() Config {
 		MaxWaiting:      1000,
 		OnError:         OnErrorFail,
 		QuarantineAfter: 5,
+		LogRate:         256 << 10,
+		LogBurst:        1 << 20,
 		SharedMemory:    16 << 20,
 		HTTP:            HTTPConfig{Timeout: settings.Duration(5 * time.Second), MaxResponse: 1 << 20},
 	}
@@ -158,6 +168,8 @@ func (c *Config) Check(r settings.Reporter) {
 		{&c.MaxMemoryRate, "max_memory_rate", c.MaxMemoryRate.Int64(), 0, most},
 		{&c.MaxBody, "max_body", c.MaxBody.Int64(), 0, 1 << 30},
 		{&c.SharedMemory, "shared_memory", c.SharedMemory.Int64(), 0, most},
+		{&c.LogRate, "log_rate", c.LogRate.Int64(), 0, most},
+		{&c.LogBurst, "log_burst", c.LogBurst.Int64(), 1 << 10, most},
 		{&c.MaxCoroutines, "max_coroutines", int64(c.MaxCoroutines), 0, 1_000_000},
 		{&c.MaxWaiting, "max_waiting", int64(c.MaxWaiting), 1, 1_000_000},
 		{&c.QuarantineAfter, "quarantine_after", int64(c.QuarantineAfter), 0, 1_000_000},

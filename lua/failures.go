@@ -2,45 +2,53 @@ package lua
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
-// keptErrors is how many of a tenant's last errors are kept.
-const keptErrors = 20
+// keptErrors is how many of a tenant's last errors are kept, of keptBytes in
+// all.
+const (
+	keptErrors = 20
+	keptBytes  = 32 << 10
+)
 
 // errorLog keeps a tenant's last errors.
 type errorLog struct {
-	mu   sync.Mutex
-	list []*Error
-	next int
+	mu    sync.Mutex
+	list  []*Error // the oldest first
+	bytes int
 }
 
 func (l *errorLog) add(e *Error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.list) < keptErrors {
-		l.list = append(l.list, e)
-		return
+	l.list, l.bytes = append(l.list, e), l.bytes+e.size()
+	for len(l.list) > keptErrors || len(l.list) > 1 && l.bytes > keptBytes {
+		l.bytes -= l.list[0].size()
+		l.list = slices.Delete(l.list, 0, 1)
 	}
-	l.list[l.next] = e
-	l.next = (l.next + 1) % keptErrors
 }
 
 // newest returns the errors, the newest first.
 func (l *errorLog) newest() []*Error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	list := make([]*Error, 0, len(l.list))
-	for i := range l.list {
-		list = append(list, l.list[(l.next+len(l.list)-1-i)%len(l.list)])
-	}
+	list := slices.Clone(l.list)
+	slices.Reverse(list)
 	return list
+}
+
+// size is how many bytes of text an error has.
+func (e *Error) size() int {
+	return len(e.ID) + len(e.Script) + len(e.Kind) + len(e.Message) + len(e.Stack)
 }
 
 // bottom is what gopher-lua calls the function at the end of a stack, which is
@@ -107,9 +115,23 @@ func (s *Scripts) instead(x Exchange, err error, forwarded bool) error {
 	return x.Forward()
 }
 
+// boundLog gives the scripts' log its budget: all that is logged of them goes
+// through it.
+func (s *Scripts) boundLog() zerolog.Logger {
+	o := &s.options
+	if o.LogWriter != nil {
+		s.budget = modules.NewLogBudget(o.Tenant, o.LogWriter, o.Config.LogRate.Int64(), o.Config.LogBurst.Int64(), o.Clock, &s.stats.LogDropped)
+		o.Log = o.Log.Output(s.budget)
+	}
+	return o.Log
+}
+
 // record logs a failure and keeps it for the admin API.
 func (s *Scripts) record(e *Error) {
 	s.errors.add(e)
+	if s.budget.Refuses() {
+		return
+	}
 	s.options.Log.Error().Func(func(event *zerolog.Event) {
 		if e.ID != "" {
 			event.Str("request_id", e.ID)
@@ -154,6 +176,7 @@ type View struct {
 	Exhausted   uint64       `json:"exhausted"`   // failures for want of instructions, time or memory
 	Quarantined uint64       `json:"quarantined"` // requests refused
 	Recycled    uint64       `json:"recycled"`    // VMs replaced
+	LogDropped  uint64       `json:"log_dropped"` // lines that were not logged
 	LastErrors  []*Error     `json:"last_errors"` // the newest first
 }
 
@@ -181,7 +204,7 @@ func (s *Scripts) VMs() (n int) {
 func (s *Scripts) View() View {
 	v := View{
 		Runs: s.stats.Runs.Load(), Failures: s.stats.Failures.Load(), Exhausted: s.stats.Exhausted.Load(),
-		Quarantined: s.stats.Quarantined.Load(), Recycled: s.stats.Recycled.Load(), LastErrors: s.errors.newest(),
+		Quarantined: s.stats.Quarantined.Load(), Recycled: s.stats.Recycled.Load(), LogDropped: s.stats.LogDropped.Load(), LastErrors: s.errors.newest(),
 	}
 	v.VMs = s.VMs()
 	for _, name := range s.names {

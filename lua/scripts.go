@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"path/filepath"
 	"reflect"
@@ -43,6 +44,9 @@ type Options struct {
 	Waiting func() (end func())
 	// Shards is how many VMs there may be; 0 is one for each processor.
 	Shards int
+	// LogWriter is Log's output, of which the scripts get so much as their
+	// configuration says; nil is an output without bounds.
+	LogWriter io.Writer
 	// Own says which addresses this process listens on: scripts can't reach
 	// them. nil is none.
 	Own func(netip.AddrPort) modules.Ownership
@@ -76,12 +80,14 @@ type Scripts struct {
 	warnings warnings
 	errors   errorLog
 	stats    *Stats
+	budget   *modules.LogBudget // of lines in the gateway's log; nil is none
 	leaving  leaving
 }
 
 // Stats counts what became of requests.
 type Stats struct {
 	Runs, Failures, Exhausted, Quarantined, Recycled atomic.Uint64
+	LogDropped                                       atomic.Uint64 // lines
 	// LoadFailures are VMs that could not be made of scripts that had been
 	// accepted.
 	LoadFailures atomic.Uint64
@@ -135,15 +141,15 @@ func loadScripts(l *loading) (*Scripts, error) {
 		String:       max(maxString, c.MaxBody.Int64(), c.HTTP.MaxResponse.Int64()),
 		TotalTimeout: c.TotalTimeout.Std(), Coroutines: c.MaxCoroutines,
 	}
+	if s.stats = o.Stats; s.stats == nil {
+		s.stats = &Stats{}
+	}
 	s.tenant = &modules.Tenant{
-		Name: o.Tenant, Log: o.Log, Clock: o.Clock, Random: o.Random, Store: o.Store, Env: s.env,
+		Name: o.Tenant, Log: s.boundLog(), Budget: s.budget, Clock: o.Clock, Random: o.Random, Store: o.Store, Env: s.env,
 		HTTP: modules.NewClient(modules.ClientConfig{
 			Timeout: c.HTTP.Timeout.Std(), MaxResponse: c.HTTP.MaxResponse.Int64(),
 			Allow: permissions(c.HTTP.Allow), Deny: networks(c.HTTP.Deny), Own: o.Own, Hops: o.Hops,
 		}),
-	}
-	if s.stats = o.Stats; s.stats == nil {
-		s.stats = &Stats{}
 	}
 	if broken := s.read(); broken != nil {
 		return nil, broken

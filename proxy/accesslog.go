@@ -2,13 +2,11 @@ package proxy
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,38 +16,23 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
-const (
-	// logBuffer bounds the lines that wait to be written; more are dropped.
-	logBuffer = 4 << 20
-	// logBatch is how much is worth a write before logPause has passed.
-	logBatch = 32 << 10
-	logPause = 100 * time.Millisecond
-)
-
-// accessLog writes one line for each request, on a goroutine of its own: a
-// slow disk or pipe costs lines, which are counted, but never a request.
+// accessLog writes one line for each request.
 type accessLog struct {
 	// wall is what socket.Nanotime lacks to be nanoseconds since 1970; it is
 	// set anew with every flush, so that lines follow the system's clock.
 	wall atomic.Int64
 
-	mu           sync.Mutex
-	waiting, out []byte
-	dropped      atomic.Uint64
-	wake         chan struct{}
-
-	next atomic.Pointer[logSink] // to be used from the next flush on
-	sink logSink                 // of the running goroutine
+	own *logQueue
+	to  atomic.Pointer[logQueue] // own, or that of the gateway's log where both have one output
 }
 
-// logSink is where lines go; close may be nil.
-type logSink struct {
-	w     io.Writer
-	close io.Closer
-}
-
-func newAccessLog() *accessLog {
-	l := &accessLog{wake: make(chan struct{}, 1), sink: logSink{w: io.Discard}}
+func newAccessLog(log zerolog.Logger) *accessLog {
+	l := &accessLog{own: newLogQueue(io.Discard)}
+	l.own.flushing = l.lookAtClock
+	l.own.tell = func(lines uint64, err error) {
+		log.Warn().Err(err).Uint64("lines", lines).Msg("lines of the access log were lost: its output took them too slowly, or not at all")
+	}
+	l.to.Store(l.own)
 	l.lookAtClock()
 	return l
 }
@@ -57,110 +40,44 @@ func newAccessLog() *accessLog {
 func (l *accessLog) lookAtClock() { l.wall.Store(time.Now().UnixNano() - socket.Nanotime()) }
 
 // add queues a line. It never blocks and never fails.
-func (l *accessLog) add(p []byte) {
-	l.mu.Lock()
-	if len(l.waiting)+len(p) > logBuffer {
-		l.mu.Unlock()
-		l.dropped.Add(1)
-		return
+func (l *accessLog) add(p []byte) { l.to.Load().add(p, false) }
+
+// setOutput changes where lines go.
+func (l *accessLog) setOutput(o accessOutput) {
+	l.own.setOutput(o.sink)
+	if o.queue == nil {
+		o.queue = l.own
 	}
-	l.waiting = append(l.waiting, p...)
-	full := len(l.waiting) >= logBatch
-	l.mu.Unlock()
-	if full {
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
-	}
+	l.to.Store(o.queue)
 }
 
-// run writes until ctx is done, and then what is left.
-func (l *accessLog) run(ctx context.Context) {
-	ticker := time.NewTicker(logPause)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			l.flush()
-			l.change(logSink{w: io.Discard})
-			return
-		case <-ticker.C:
-		case <-l.wake:
-		}
-		l.flush()
-	}
+// accessOutput is what access_log.output names: a queue, or a sink.
+type accessOutput struct {
+	queue *logQueue
+	sink  logSink
 }
 
-func (l *accessLog) flush() {
-	l.lookAtClock()
-	if next := l.next.Swap(nil); next != nil {
-		l.change(*next)
+// openAccessLog opens what access_log.output names.
+func (s *Server) openAccessLog(c *Config) (accessOutput, error) {
+	discarded := accessOutput{sink: logSink{w: io.Discard}}
+	if !c.AccessLog.Enabled {
+		return discarded, nil
 	}
-	l.mu.Lock()
-	batch := l.waiting
-	l.waiting = l.out[:0]
-	l.mu.Unlock()
-	if len(batch) > 0 {
-		if _, err := l.sink.w.Write(batch); err != nil {
-			l.dropped.Add(uint64(bytes.Count(batch, []byte{'\n'}))) //nolint:gosec // G115: a count
-		}
-	}
-	if cap(batch) > 1<<20 {
-		batch = nil
-	}
-	l.out = batch
-}
-
-// setOutput changes where lines go. It doesn't wait for a write that hangs.
-func (l *accessLog) setOutput(w io.Writer, closer io.Closer) {
-	if skipped := l.next.Swap(&logSink{w, closer}); skipped != nil && skipped.close != nil {
-		_ = skipped.close.Close()
-	}
-}
-
-func (l *accessLog) change(to logSink) {
-	if l.sink.close != nil {
-		_ = l.sink.close.Close()
-	}
-	l.sink = to
-}
-
-// openLog opens what access_log.output names.
-func openLog(dir string, c *AccessLogConfig, format string) (io.Writer, io.Closer, error) {
-	if !c.Enabled {
-		return io.Discard, nil, nil
-	}
-	var file *os.File
-	switch c.Output {
+	switch c.AccessLog.Output {
 	case "stdout":
-		file = os.Stdout
+		return accessOutput{sink: logSink{w: formatted(c.Log.Format, os.Stdout)}}, nil
 	case "stderr":
-		file = os.Stderr
-	default:
-		path := filepath.Clean(inDir(dir, c.Output))
-		opened, err := files.OpenLog(path, true)
-		if err != nil {
-			return nil, nil, fmt.Errorf("cannot open access_log.output: %w", err)
+		if s.logWriter != nil { // in order with the gateway's own lines
+			discarded.queue = s.logWriter.queue
+			return discarded, nil
 		}
-		return opened, opened, nil
+		return accessOutput{sink: logSink{w: formatted(c.Log.Format, os.Stderr)}}, nil
 	}
-	if IsConsole(format, file) {
-		return lineWriter{zerolog.ConsoleWriter{Out: file, TimeFormat: time.TimeOnly}}, nil, nil
+	file, err := files.OpenLog(filepath.Clean(inDir(s.dir, c.AccessLog.Output)), true)
+	if err != nil {
+		return accessOutput{}, fmt.Errorf("cannot open access_log.output: %w", err)
 	}
-	return file, nil, nil
-}
-
-// lineWriter passes a batch on line by line, as ConsoleWriter wants it.
-type lineWriter struct{ w io.Writer }
-
-func (l lineWriter) Write(p []byte) (int, error) {
-	for line := range bytes.Lines(p) {
-		if _, err := l.w.Write(line); err != nil {
-			return 0, err
-		}
-	}
-	return len(p), nil
+	return accessOutput{sink: logSink{w: file, close: file}}, nil
 }
 
 // account counts the request and logs it.
@@ -198,13 +115,24 @@ func (x *exchange) account() {
 	case x.code != "":
 		l.text(`,"error":"`, x.code)
 		if x.cause != nil {
-			l.text(`,"cause":"`, x.cause.Error())
+			l.text(`,"cause":"`, clipCause(x.cause))
 		}
 	case x.script.skipped != nil:
 		l.text(`,"error":"`, codeSkipped)
-		l.text(`,"cause":"`, x.script.skipped.Error())
+		l.text(`,"cause":"`, clipCause(x.script.skipped))
 	}
 	x.server.access.add(l.end())
+}
+
+// maxCause bounds what lies beneath a fault: scripts choose what they raise.
+const maxCause = 512
+
+func clipCause(cause error) string {
+	text := cause.Error()
+	if len(text) > maxCause {
+		return text[:maxCause] + "…"
+	}
+	return text
 }
 
 // logTenant logs who the request was for, and who answered it.

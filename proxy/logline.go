@@ -92,6 +92,8 @@ func appendUnusual(dst []byte, s string) []byte {
 			dst = append(dst, '\\', byte(r))
 		case r < ' ' || r == 0x7F:
 			dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+		case r >= 0x80 && r < 0xA0: // terminals obey them
+			dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
 		default:
 			dst = append(dst, s[:n]...)
 		}

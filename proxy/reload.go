@@ -127,13 +127,13 @@ func (s *Server) use(config *Config, result *ReloadResult) error {
 	if err != nil {
 		return err
 	}
-	out, closer, err := openLog(s.dir, &config.AccessLog, config.Log.Format)
+	out, err := s.openAccessLog(config)
 	if err != nil {
 		s.registry.Discard(snap.pools)
 		s.discardSnapshot(snap)
 		return err
 	}
-	s.access.setOutput(out, closer)
+	s.access.setOutput(out)
 	old := s.current.Load()
 	s.swap(snap)
 	result.Changes = changes(old, snap)

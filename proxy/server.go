@@ -39,6 +39,7 @@ type Server struct {
 	listener  *listener.Listener
 	fast      *fasthttp.Server
 	access    *accessLog
+	logWriter *LogWriter // nil: Log has another output
 
 	started  *Config // what the process began with
 	current  atomic.Pointer[snapshot]
@@ -87,6 +88,10 @@ type Options struct {
 	// Memory is how many bytes the process may use, of which server.max_memory is
 	// a share unless it is set; 0 is not known, and then there is no ceiling.
 	Memory int64
+	// LogWriter is Log's output, so that what is logged for a tenant can be
+	// bounded, and an access log on standard error stays in order with Log. nil
+	// is an output that nobody else knows.
+	LogWriter *LogWriter
 	// Clock is the time that scripts see; nil is the system's.
 	Clock modules.Clock
 	// Env returns environment variables for scripts; nil is os.LookupEnv.
@@ -100,7 +105,7 @@ type Options struct {
 func New(o Options) (*Server, error) {
 	s := &Server{
 		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config,
-		sweeper: socket.NewSweeper(), access: newAccessLog(), stats: map[string]*Stats{}, stores: map[string]*store.Memory{},
+		sweeper: socket.NewSweeper(), access: newAccessLog(o.Log), logWriter: o.LogWriter, stats: map[string]*Stats{}, stores: map[string]*store.Memory{},
 		scripts: newScriptsOptions(&o), hops: newHops(), available: o.Memory, strict: o.Strict,
 	}
 	s.reserve(o.Config)
@@ -118,9 +123,9 @@ func New(o Options) (*Server, error) {
 		s.registry.Close()
 		return nil, err
 	}
-	out, closer, err := openLog(s.dir, &o.Config.AccessLog, o.Config.Log.Format)
+	out, err := s.openAccessLog(o.Config)
 	if err == nil {
-		s.access.setOutput(out, closer)
+		s.access.setOutput(out)
 		s.listener, err = s.listen(o.Config)
 	}
 	if err != nil {
@@ -220,7 +225,7 @@ func (s *Server) Run(ctx context.Context) error {
 	logged := make(chan struct{})
 	go func() {
 		defer close(logged)
-		s.access.run(background)
+		s.access.own.run(background)
 	}()
 	served := make(chan error, 1)
 	go func() { served <- s.fast.Serve(acceptor{s}) }()

@@ -102,6 +102,7 @@ type Counters struct {
 	Accepted, Refused, Panics           uint64
 	Reloads, ReloadsFailed, LogsDropped uint64
 	ReloadsPartial                      uint64 // of Reloads: not every tenant was as asked for
+	LogDropped                          uint64 // of the gateway's own log
 	Unrouted                            *Stats // requests that reached no tenant
 }
 
@@ -112,7 +113,7 @@ func (s *Server) Counters() Counters {
 		InFlight: s.inFlight.Load(), Tunnels: s.counters.tunnels.Load(), Connections: open,
 		Accepted: accepted, Refused: refused, Panics: s.counters.panics.Load(),
 		Reloads: s.counters.reloads.Load(), ReloadsFailed: s.counters.failed.Load(), ReloadsPartial: s.counters.partial.Load(),
-		LogsDropped: s.access.dropped.Load(), Unrouted: &s.unrouted,
+		LogsDropped: s.access.own.dropped.Load(), LogDropped: s.logWriter.Dropped(), Unrouted: &s.unrouted,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,11 +103,17 @@ func startGateway(t *testing.T, config string, env ...string) *gateway {
 // launch runs the binary with the gateway's configuration file.
 func (g *gateway) launch(t *testing.T) {
 	t.Helper()
-	g.exited = make(chan struct{})
 	g.output = &tail{}
+	g.launchInto(t, g.output)
+}
+
+// launchInto is launch with standard output and error of the test's.
+func (g *gateway) launchInto(t *testing.T, output io.Writer) {
+	t.Helper()
+	g.exited = make(chan struct{})
 	g.command = exec.Command(gatewayBinary(t), "-config", g.config) // #nosec G204 -- the binary that this test built
 	g.command.Env = append(os.Environ(), g.env...)
-	g.command.Stdout, g.command.Stderr = g.output, g.output
+	g.command.Stdout, g.command.Stderr = output, output
 	if err := g.command.Start(); err != nil {
 		t.Fatalf("cannot start %s: %v", g.command.Path, err)
 	}

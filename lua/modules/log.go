@@ -2,6 +2,7 @@ package modules
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -131,25 +132,48 @@ func logText(L *glua.LState, v glua.LValue) string {
 	return v.Type().String()
 }
 
-// logCut shortens s to n bytes, between characters.
+// logCut shortens s to n bytes, between characters, and says how many are
+// missing.
 func logCut(s string, n int) string {
 	if len(s) <= n {
-		return s
+		return logVisible(s)
 	}
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}
-	return s[:n] + "…"
+	return logVisible(s[:n]) + fmt.Sprintf("… (%d bytes cut)", len(s)-n)
+}
+
+// logVisible writes out what a terminal would obey and JSON leaves as it is.
+func logVisible(s string) string {
+	if strings.IndexFunc(s, logUnseen) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if logUnseen(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// logUnseen reports whether a character is one of the control characters
+// U+0080 to U+009F, or changes the direction of the text around it.
+func logUnseen(r rune) bool {
+	return r >= 0x80 && r < 0xa0 || r >= 0x200e && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
 func logWrite(L *glua.LState, t *Tenant, level zerolog.Level, message string, fields *glua.LTable) {
 	run := vm.RunOf(L)
-	run.Spend(L, 100)
+	run.Spend(L, 100+min(len(message), logMaxMessage)/8)
 	if t.Log.GetLevel() > level || zerolog.GlobalLevel() > level {
 		return
 	}
 	n := logOf(L).count(run)
-	if n > logMaxLines+1 {
+	if n > logMaxLines+1 || t.Budget.Refuses() {
 		return
 	}
 	event := t.Log.WithLevel(level).Bool("by_script", true)
@@ -173,6 +197,7 @@ func logFields(L *glua.LState, event *zerolog.Event, fields *glua.LTable) {
 		name := logName(k)
 		switch v := v.(type) {
 		case glua.LString:
+			vm.RunOf(L).Spend(L, min(len(v), logMaxValue)/8)
 			event.Str(name, logCut(string(v), logMaxValue))
 		case glua.LNumber:
 			event.Float64(name, float64(v))
@@ -190,10 +215,14 @@ func logName(k glua.LValue) string {
 	if k.Type() == glua.LTString || k.Type() == glua.LTNumber || k.Type() == glua.LTBool {
 		name = logCut(k.String(), logMaxName)
 	}
-	switch name {
-	case zerolog.LevelFieldName, zerolog.TimestampFieldName, zerolog.MessageFieldName, zerolog.ErrorFieldName,
-		zerolog.CallerFieldName, "level", "time", "message", "tenant", "request_id", "method", "path", "script", "by_script":
-		return "field_" + name
+	// In any case: many readers of JSON take "Tenant" for "tenant".
+	for _, own := range []string{
+		zerolog.LevelFieldName, zerolog.TimestampFieldName, zerolog.MessageFieldName, zerolog.ErrorFieldName, zerolog.CallerFieldName,
+		"level", "time", "message", "error", "tenant", "request_id", "method", "path", "script", "by_script", "kind", "stack",
+	} {
+		if strings.EqualFold(name, own) {
+			return "field_" + name
+		}
 	}
 	return name
 }

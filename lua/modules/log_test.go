@@ -42,6 +42,11 @@ func TestLog(t *testing.T) {
 		{"nothing printed", `print()`, `{"level":"info",` + `"by_script":true,"request_id":"r1"` + end},
 		{"reserved names", `log.info("m", {level="x", tenant="y", request_id="z", script=false, time=1, message=2, error=3})`,
 			`{"level":"info",` + begin + `"field_level":"x","field_tenant":"y","field_request_id":"z","field_script":false,"field_time":1,"field_message":2,"field_error":3,"message":"m"` + end},
+		{"reserved names, in any case", `log.info("m", {TENANT=1}) log.info("m", {["Request_ID"]=1}) log.info("m", {["\226\132\170ind"]=1}) log.info("m", {Stack=1})`,
+			`{"level":"info",` + begin + `"field_TENANT":1,"message":"m"` + "}\n" + `{"level":"info",` + begin + `"field_Request_ID":1,"message":"m"` + "}\n" +
+				`{"level":"info",` + begin + `"field_Kind":1,"message":"m"` + "}\n" + `{"level":"info",` + begin + `"field_Stack":1,"message":"m"` + end},
+		{"what a terminal obeys", `log.info("a\194\155b\226\128\174c\n", {["\194\155"] = "\194\133"})`,
+			`{"level":"info",` + begin + `"\\u009b":"\\u0085","message":"a\\u009bb\\u202ec\n"` + end},
 		{"values", `local f = {} f.a = {} f.b = print f[1] = true f.c = 0/0 f.d = "\n\0" log.info(nil, f)`,
 			`{"level":"info",` + begin + `"1":true,"a":"table","b":"function","c":"NaN","d":"\n\u0000","message":"nil"` + end},
 		{"evil tostring", `log.info(setmetatable({}, {__tostring = function() return {} end, __name = {}}))`,

@@ -45,6 +45,7 @@ type Store interface {
 type Tenant struct {
 	Name   string
 	Log    zerolog.Logger // names the tenant
+	Budget *LogBudget     // Log's output, where it is bounded; nil is not
 	Clock  Clock
 	Random io.Reader // cryptographically secure
 	Store  Store
