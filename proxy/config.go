@@ -108,12 +108,18 @@ type ServerConfig struct {
 	AddDate bool `yaml:"add_date"`
 
 	// Open connections at most; more are answered with 503 and closed. On Linux
-	// one counts from its first bytes on, or from its second second. 0 is no
-	// limit. Default: 65536.
+	// one counts from its first bytes on, or from its second second. It is lowered
+	// at the start, with a warning, to what the limit on open files (ulimit -n)
+	// leaves besides a quarter for targets, and some for the gateway itself. 0 is
+	// as many as that allows. Default: 65536.
 	MaxConnections int `yaml:"max_connections"`
 
-	// Open connections from one client address at most; more are answered
-	// with 429 and closed. 0 is no limit. Default: 0.
+	// Open connections from one client address at most, so that none can use up
+	// all; more are answered with 429 and closed. The addresses of an IPv6 network
+	// /64 count as one, since one client has them all. Peers in trusted_proxies
+	// and on Unix sockets are not limited: list a load balancer there, whose
+	// address all of its clients have. 0 is no limit. Default: seven eighths of
+	// max_connections.
 	MaxConnectionsPerAddress int `yaml:"max_connections_per_address"`
 
 	// Least rate, in bytes a second, at which a client must send its body and
@@ -304,9 +310,9 @@ func DefaultConfig() Config {
 				Keepalive: seconds(75), HalfClose: seconds(1), Linger: seconds(30), LingerIdle: seconds(5),
 			},
 			IdentityFields: slices.Clone(defaultIdentityFields),
-			MaxConnections: 65536,
-			MinRate:        64,
-			DrainTimeout:   seconds(30),
+			MaxConnections: 65536, MaxConnectionsPerAddress: shareOfOne(65536),
+			MinRate:      64,
+			DrainTimeout: seconds(30),
 		},
 		Admin: AdminConfig{Enabled: true, Address: "127.0.0.1:9090"},
 		RequestLimits: RequestLimitsConfig{

@@ -48,6 +48,9 @@ func Parse(file string, src []byte) (*Config, error) {
 	config.notePlaces(file, document)
 	config.noteFaults(own, document)
 	config.sum = sha256.Sum256(src)
+	if most := config.Server.MaxConnections; most > 0 && !document.Has(&config.Server.MaxConnectionsPerAddress) {
+		config.Server.MaxConnectionsPerAddress = shareOfOne(most)
+	}
 	if config.Server.Port != "" {
 		config.Server.Address = ":" + config.Server.Port
 	}

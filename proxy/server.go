@@ -148,9 +148,11 @@ func New(o Options) (*Server, error) {
 }
 
 func (s *Server) listen(c *Config) (*listener.Listener, error) {
+	most, ofOne := s.connectionLimits(c)
 	options := listener.Options{
 		Address:        c.Server.Address,
-		MaxConnections: c.Server.MaxConnections, MaxPerAddress: c.Server.MaxConnectionsPerAddress,
+		MaxConnections: most, MaxPerAddress: ofOne,
+		Exempt:  func(peer netip.Addr) bool { return s.current.Load().trusts(peer) },
 		Full:    refusal("503 Service Unavailable", "too_many_connections", "Retry-After: 1\r\n"),
 		Crowded: refusal("429 Too Many Requests", "too_many_connections_from_address", "Retry-After: 1\r\n"),
 		Sweeper: s.sweeper, Own: &s.own, Purpose: listener.Public,

@@ -29,6 +29,8 @@ type Options struct {
 	// or Crowded and closed.
 	MaxConnections, MaxPerAddress int
 	Full, Crowded                 []byte
+	// Exempt, if not nil, says which peers MaxPerAddress doesn't bound.
+	Exempt func(peer netip.Addr) bool
 	// TLS returns the TLS configuration for a new connection; a nil function
 	// is plain text.
 	TLS func() *tls.Config
@@ -65,9 +67,10 @@ type Conn struct {
 	// Secure says whether Conn is TLS.
 	Secure bool
 
-	owner  *Listener
-	closed atomic.Bool
-	slept  atomic.Bool // at least once
+	owner   *Listener
+	address netip.Addr // for which it counts; the zero Addr is for none
+	closed  atomic.Bool
+	slept   atomic.Bool // at least once
 }
 
 // Listen opens the listening socket.
@@ -145,18 +148,19 @@ func (l *Listener) admit(nc net.Conn) (*Conn, error) {
 		l.refuse(nc, peer, false)
 		return nil, nil
 	}
-	if !l.join(peer) {
+	address, ok := l.join(peer)
+	if !ok {
 		l.refuse(nc, peer, true)
 		return nil, nil
 	}
 	sock, err := socket.New(nc, l.opts.Sweeper)
 	if err != nil {
-		l.leave(peer)
+		l.leave(address)
 		return nil, err
 	}
 	l.open.Add(1)
 	l.accepted.Add(1)
-	conn := &Conn{Conn: sock, Sock: sock, Peer: peer, owner: l}
+	conn := &Conn{Conn: sock, Sock: sock, Peer: peer, address: address, owner: l}
 	if l.opts.TLS != nil {
 		conn.Conn, conn.Secure = tls.Server(sock, l.opts.TLS()), true
 	}
@@ -181,27 +185,35 @@ func (l *Listener) refuse(nc net.Conn, peer netip.Addr, crowded bool) {
 	_ = nc.Close()
 }
 
-func (l *Listener) join(peer netip.Addr) bool {
-	if l.opts.MaxPerAddress <= 0 || !peer.IsValid() {
-		return true
+// join counts a connection for its address, which it returns for leave.
+func (l *Listener) join(peer netip.Addr) (address netip.Addr, ok bool) {
+	if l.opts.MaxPerAddress <= 0 || !peer.IsValid() || l.opts.Exempt != nil && l.opts.Exempt(peer) {
+		return netip.Addr{}, true
+	}
+	address = peer
+	if peer.Is6() {
+		address = netip.PrefixFrom(peer, sitePrefix).Masked().Addr()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.perAddress[peer] >= l.opts.MaxPerAddress {
-		return false
+	if l.perAddress[address] >= l.opts.MaxPerAddress {
+		return netip.Addr{}, false
 	}
-	l.perAddress[peer]++
-	return true
+	l.perAddress[address]++
+	return address, true
 }
 
-func (l *Listener) leave(peer netip.Addr) {
-	if l.opts.MaxPerAddress <= 0 || !peer.IsValid() {
+// sitePrefix is the length of the networks of IPv6 that one client has whole.
+const sitePrefix = 64
+
+func (l *Listener) leave(address netip.Addr) {
+	if !address.IsValid() {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.perAddress[peer]--; l.perAddress[peer] <= 0 {
-		delete(l.perAddress, peer)
+	if l.perAddress[address]--; l.perAddress[address] <= 0 {
+		delete(l.perAddress, address)
 	}
 }
 
@@ -222,7 +234,7 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	c.owner.open.Add(-1)
-	c.owner.leave(c.Peer)
+	c.owner.leave(c.address)
 	c.wakeNever()
 	return c.Sock.Close()
 }

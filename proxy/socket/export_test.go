@@ -1,8 +1,5 @@
 package socket
 
-// MaxPipes is maxPipes.
-const MaxPipes = maxPipes
-
 // PipeIdle is pipeIdle.
 const PipeIdle = pipeIdle
 

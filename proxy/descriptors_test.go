@@ -1,0 +1,37 @@
+package proxy
+
+import "testing"
+
+// TestClampConnections: clients leave descriptors to targets and to the gateway,
+// and one address leaves connections to others.
+func TestClampConnections(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		wanted, ofOne   int
+		descriptors     uint64
+		places          int
+		most, mostOfOne int
+		leftAtLeast     int // of descriptors
+	}{
+		{wanted: 65536, ofOne: 57344, descriptors: 1 << 20, places: 1024, most: 65536, mostOfOne: 57344},
+		{wanted: 65536, ofOne: 57344, descriptors: 0, places: 1024, most: 65536, mostOfOne: 57344},
+		{wanted: 65536, ofOne: 57344, descriptors: 65536, places: 1024, most: 64192, mostOfOne: 57344, leftAtLeast: 1344},
+		{wanted: 65536, ofOne: 57344, descriptors: 1024, places: 1 << 20, most: 576, mostOfOne: 504, leftAtLeast: 448},
+		{wanted: 65536, ofOne: 57344, descriptors: 1024, places: 10, most: 758, mostOfOne: 664},
+		{wanted: 0, ofOne: 57344, descriptors: 1024, places: 1 << 20, most: 576, mostOfOne: 504},
+		{wanted: 0, ofOne: 0, descriptors: 1024, places: 1 << 20, most: 576, mostOfOne: 0},
+		{wanted: 65536, ofOne: 100, descriptors: 1024, places: 1 << 20, most: 576, mostOfOne: 100},
+		{wanted: 500, ofOne: 500, descriptors: 1024, places: 1 << 20, most: 500, mostOfOne: 500},
+		{wanted: 65536, ofOne: 57344, descriptors: 10, places: 1, most: 8, mostOfOne: 7},
+	} {
+		most, ofOne := clampConnections(test.wanted, test.ofOne, test.descriptors, test.places)
+		if most != test.most || ofOne != test.mostOfOne || test.leftAtLeast > 0 && int(test.descriptors)-most < test.leftAtLeast {
+			t.Errorf("%+v: %d, of one address %d", test, most, ofOne)
+		}
+	}
+	for n := 4; n < 10000; n++ {
+		if share := shareOfOne(n); share >= n || share < n/2 {
+			t.Fatalf("one address may have %d of %d", share, n)
+		}
+	}
+}

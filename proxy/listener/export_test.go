@@ -1,0 +1,12 @@
+package listener
+
+import "net/netip"
+
+// Join counts a connection of that peer, unless its address has too many.
+func (l *Listener) Join(peer netip.Addr) (leave func(), ok bool) {
+	address, ok := l.join(peer)
+	return func() { l.leave(address) }, ok
+}
+
+// Addresses returns how many addresses have connections.
+func (l *Listener) Addresses() int { return len(l.perAddress) }

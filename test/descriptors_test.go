@@ -1,0 +1,58 @@
+package test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/test/port"
+)
+
+// TestFewDescriptors: whoever opens all connections that one address may have
+// leaves some to others, and descriptors to targets, the admin API and files.
+func TestFewDescriptors(t *testing.T) {
+	t.Parallel()
+	upstream := serveFunc(t, echoFields)
+	g := &gateway{address: port.Reserve(t), admin: port.Reserve(t), exited: make(chan struct{}), output: &tail{}}
+	g.config = filepath.Join(t.TempDir(), "config.yaml")
+	g.write(t, simpleConfig(upstream))
+	g.command = exec.Command("sh", "-c", `ulimit -n 128 && exec "$0" "$@"`, gatewayBinary(t), "-config", g.config) // #nosec G204 -- the binary that this test built
+	g.command.Stdout, g.command.Stderr = g.output, g.output
+	if err := g.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = g.command.Wait()
+		close(g.exited)
+	}()
+	t.Cleanup(func() { g.stop(t) })
+	g.awaitReady(t)
+	if !strings.Contains(g.output.String(), `"descriptors":128`) {
+		t.Errorf("the log says nothing of max_connections: %s", g.output.String())
+	}
+	for range 200 {
+		conn := connect(t, g.address)
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") // and then it idles
+	}
+	eventually(t, patience, "one address has all that it may have", func() bool { return strings.Contains(answerOf(t, g), " 429 ") })
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: patience}
+	conn, err := dialer.Dial("tcp", g.address)
+	if err != nil {
+		t.Skip("there is no second loopback address")
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if answer := exchangeOn(t, conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); answer.status != 200 {
+		t.Errorf("another address gets %d", answer.status)
+	}
+	response, err := http.Get("http://" + g.admin + "/admin/live") // #nosec G107 -- the gateway of this test
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+}
