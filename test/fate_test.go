@@ -33,8 +33,8 @@ func TestTenantsFate(t *testing.T) {
 	}
 	config := func(a, b string) string {
 		return fmt.Sprintf("access_log: {enabled: false}\nlua_routing: {enabled: true, scripts_dir: %s}\ntenants:\n"+
-			"  - {name: a, domains: [a.example], lua_routes: [a.lua], lua: {load_timeout: 300ms%s}}\n"+
-			"  - {name: b, domains: [b.example], lua_routes: [b.lua], lua: {load_timeout: 20s%s}}\n", scripts, a, b)
+			"  - {name: a, domains: [a.example], lua_routes: [a.lua], lua: {timeout: 20s%s}}\n"+
+			"  - {name: b, domains: [b.example], lua_routes: [b.lua], lua: {load_timeout: 20s, timeout: 20s%s}}\n", scripts, a, b)
 	}
 	write("a.lua", "oops(")
 	write("b.lua", answer("b1"))
@@ -90,8 +90,8 @@ func TestTenantsFate(t *testing.T) {
 			write("a.lua", "require 'lib'")
 			return errors.Join(os.Remove(path("a/lib.lua")), os.Symlink("../other/secret.lua", path("a/lib.lua")))
 		}, "", ""},
-		{"a wait", func() error { write("a.lua", "require('keystone.time').sleep(100)"); return nil }, "", ""},
-		{"a loop", func() error { write("a.lua", "while true do end"); return nil }, ", max_instructions: 100000000000", ""},
+		{"a wait", func() error { write("a.lua", "require('keystone.time').sleep(100)"); return nil }, ", load_timeout: 300ms", ""},
+		{"a loop", func() error { write("a.lua", "while true do end"); return nil }, ", load_timeout: 300ms, max_instructions: 100000000000", ""},
 		{"an error", func() error { write("a.lua", "error('boom')"); return nil }, "", ""},
 		{"a wrong setting", func() error { write("a.lua", answer("a2")); return nil }, ", max_waiting: none", ", max_waiting: 10"},
 	} {
