@@ -96,7 +96,7 @@ func (m *scrape) collect(view *proxy.SnapshotView, counters *proxy.Counters) {
 }
 
 func (m *scrape) collectBroken(t *proxy.TenantView, tenant string) {
-	state := ""
+	var state string
 	switch {
 	case t.Refused():
 		state = misconfigured

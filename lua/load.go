@@ -23,11 +23,11 @@ type loading struct {
 // knows best where it was.
 const noticing = 500 * time.Millisecond
 
-// load makes something on a goroutine of its own, and gives it up when
+// load builds something on a goroutine of its own, and gives it up when
 // lua.load_timeout is used up: it goes on until it notices, which what hangs in
 // a system call doesn't, and its result is discarded. Nothing that another load
 // needs is held meanwhile. The error is of the type BrokenScripts.
-func load[T any](o *Options, make func(*loading) (T, error), discard func(T)) (made T, err error) {
+func load[T any](o *Options, build func(*loading) (T, error), discard func(T)) (made T, err error) {
 	limit := o.Config.loadTimeout()
 	if !o.Cache.begin(o.Tenant) {
 		return made, BrokenScripts{{Err: fmt.Errorf("%d loads of the tenant's scripts have been given up and have not ended: no other is begun", maxRunning)}}
@@ -39,12 +39,12 @@ func load[T any](o *Options, make func(*loading) (T, error), discard func(T)) (m
 		made T
 		err  error
 	}
-	results, givenUp := newPair[result]()
+	results, givenUp := make(chan result), make(chan struct{})
 	go func() {
 		defer o.Cache.end(o.Tenant)
 		defer cancel()
 		var r result
-		r.made, r.err = guarded(l, make)
+		r.made, r.err = guarded(l, build)
 		select {
 		case results <- r:
 		case <-givenUp:
@@ -69,18 +69,16 @@ func load[T any](o *Options, make func(*loading) (T, error), discard func(T)) (m
 	}
 }
 
-func newPair[T any]() (chan T, chan struct{}) { return make(chan T), make(chan struct{}) }
-
 // guarded turns a panic into an error: one tenant's scripts must not end the
 // process.
-func guarded[T any](l *loading, make func(*loading) (T, error)) (made T, err error) {
+func guarded[T any](l *loading, build func(*loading) (T, error)) (made T, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			l.options.Log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("BUG: loading scripts has panicked")
 			err = BrokenScripts{l.broken(fmt.Errorf("BUG: loading has panicked: %v", cause))}
 		}
 	}()
-	return make(l)
+	return build(l)
 }
 
 // broken is about the script that was being loaded.

@@ -17,7 +17,7 @@ func await(loads []*scriptsLoad, ended <-chan *scriptsLoad, patience time.Durati
 		over = timer.C
 	}
 	served, impatient := others, false
-	for left := len(loads); left > 0 && !(served && impatient); {
+	for left := len(loads); left > 0 && (!served || !impatient); {
 		select {
 		case l := <-ended:
 			left--

@@ -116,8 +116,8 @@ func (a *arranger) place(i int) {
 		if !taken {
 			other, taken = a.incumbents[claim]
 		}
-		if seen[claim] { // its own
-			other, taken = i, true
+		if seen[claim] { // it has it twice
+			other = i
 		} else if seen[claim] = true; !taken || other == i {
 			continue
 		}

@@ -157,7 +157,7 @@ func TestDir(t *testing.T) {
 	} {
 		soon(t, c.name, func() {
 			got, _, err := d.Read(c.name, limit)
-			if string(got) != c.want || (err != nil) != (c.err != nil) || c.err != nil && c.err != anything && !errors.Is(err, c.err) { //nolint:errorlint // a mark
+			if string(got) != c.want || (err != nil) != (c.err != nil) || c.err != nil && c.err != anything && !errors.Is(err, c.err) {
 				t.Errorf("%s: got %q, %v; expected %q, %v", c.name, got, err, c.want, c.err)
 			}
 		})
