@@ -87,7 +87,7 @@ func TestExpectForward(t *testing.T) {
 				t.Errorf("the target saw %d requests: %q", len(found), starts(found))
 			}
 			for _, r := range found {
-				if c.status != 200 && len(f.mock.filtered(func(other *request) bool { return other.conn == r.conn })) > 1 {
+				if c.status != 200 && len(f.mock.filtered(func(other *request) bool { return other.conn == r.conn && other.seq > r.seq })) > 0 {
 					t.Error("a connection on which a body is owed was used again")
 				}
 			}
