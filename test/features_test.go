@@ -245,6 +245,12 @@ func TestLimits(t *testing.T) {
 		if got := answerOf(t, g); !strings.Contains(got, fmt.Sprintf(" %d ", want)) {
 			t.Errorf("%s: beyond the limit: %q, want %d", setting, got, want)
 		}
+		// What it has sent is read, or the answer would be followed by a reset.
+		refused := connect(t, g.address)
+		_, _ = io.WriteString(refused, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n"+strings.Repeat("x", 20_000))
+		if text, err := io.ReadAll(refused); err != nil || !strings.Contains(string(text), fmt.Sprintf(" %d ", want)) {
+			t.Errorf("%s: beyond the limit: %q, %v", setting, text, err)
+		}
 		_ = held[0].Close()
 		eventually(t, patience, "there is room again", func() bool { return strings.Contains(answerOf(t, g), " 200 ") })
 	}

@@ -181,6 +181,7 @@ func (l *Listener) refuse(nc net.Conn, peer netip.Addr, crowded bool) {
 	if l.opts.TLS == nil {
 		_ = nc.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 		_, _ = nc.Write(answer)
+		dropArrived(nc)
 	}
 	_ = nc.Close()
 }
