@@ -45,6 +45,29 @@ func TestRequestAllocates0(t *testing.T) {
 	})
 }
 
+// TestProxiedRequestAllocates0 is the same behind a trusted proxy, with what
+// targets say of their connections and paths that aren't canonical.
+func TestProxiedRequestAllocates0(t *testing.T) {
+	target := answering(t, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nKeep-Alive: timeout=60, max=100\r\nETag: \"1\"\r\nContent-Length: 5\r\n\r\nhello")
+	server := serve(t, "server: {address: \"127.0.0.1:0\", trusted_proxies: [127.0.0.1], add_date: true}\naccess_log: {enabled: false}\ntenants:\n"+
+		"  - {name: a, domains: [example.com], normalize_path: {merge_slashes: false}, services: [{url: \"http://"+target+"\"}]}\n")
+	for name, request := range map[string]string{
+		"X-Forwarded-For": "GET / HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-For: 6.6.6.6, 203.0.113.9:1234\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 203.0.113.9\r\n\r\n",
+		"Forwarded":       "GET / HTTP/1.1\r\nHost: example.com\r\nForwarded: for=203.0.113.9;proto=https;host=x\r\n\r\n",
+		"spelled path":    "GET /%3f//%7e HTTP/1.1\r\nHost: example.com\r\nTE: trailers\r\n\r\n",
+	} {
+		conn, err := net.Dial("tcp", server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		out := []byte(request)
+		if n := allocations(func() { ask(t, conn, out) }); n > 0.5 && !raceEnabled {
+			t.Errorf("a request with %s allocates %.2f times, want 0", name, n)
+		}
+	}
+}
+
 const script = `
 chi_middleware(function(request, response, next)
   local key = request:header("X-Api-Key")

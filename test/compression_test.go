@@ -2,6 +2,8 @@ package test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -157,5 +159,49 @@ func TestRevalidation(t *testing.T) {
 		if wrong := line(c.lines...)(seen[len(seen)-1]); wrong != "" {
 			t.Errorf("%s: %s", c.name, wrong)
 		}
+	}
+}
+
+// TestScriptedRepresentation: the same holds for what scripts answer; and a
+// script's 426 has its Upgrade.
+func TestScriptedRepresentation(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	script := `
+	local function answer(request, response)
+		response:header("Content-Type", "text/plain")
+		response:header("ETag", '"1"')
+		response:header("Vary", "Origin")
+		response:header("Content-Digest", "x")
+		if request:header("If-None-Match") then response:status(304) return end
+		response:write(("compressible "):rep(100))
+	end
+	chi_route("GET", "/text", answer)
+	chi_route("HEAD", "/text", answer)
+	chi_route("GET", "/upgrade", function(request, response)
+		response:status(426) response:header("Upgrade", "HTTP/3.0") response:write("no")
+	end)`
+	if err := os.WriteFile(filepath.Join(dir, "a.lua"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := startGateway(t, compressing+fmt.Sprintf("lua_routing: {enabled: true, scripts_dir: %q}\ntenants:\n  - {name: a, path_prefix: /, lua_routes: [a.lua]}\n", dir))
+	client := dial(t, g.address)
+	for _, request := range []string{
+		lined("GET /text HTTP/1.1", "Host: a", "Accept-Encoding: gzip"),
+		lined("HEAD /text HTTP/1.1", "Host: a", "Accept-Encoding: gzip"),
+		lined("GET /text HTTP/1.1", "Host: a", "Accept-Encoding: gzip", `If-None-Match: W/"1"`),
+	} {
+		client.send(t, request)
+		method, _, _ := strings.Cut(request, " ")
+		got := client.answer(t, method)
+		encoding := strings.Join(got.values("Content-Encoding"), "|")
+		if strings.Join(got.values("ETag"), "|") != `W/"1"` || strings.Join(got.values("Vary"), "|") != "Origin, Accept-Encoding" ||
+			(encoding == "gzip") != (got.status == 200) || got.values("Content-Digest") != nil || got.values("Content-Length") != nil {
+			t.Errorf("%s: %q with %q", method, got.start, got.fields)
+		}
+	}
+	client.send(t, lined("GET /upgrade HTTP/1.1", "Host: a"))
+	if got := client.answer(t, "GET"); got.status != 426 || !got.hasLine("Upgrade: HTTP/3.0") || !got.hasLine("Connection: Upgrade") {
+		t.Errorf("%q with %q", got.start, got.fields)
 	}
 }
