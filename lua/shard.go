@@ -51,7 +51,7 @@ func (s *Scripts) newShard(l *loading) (*shard, error) {
 	sh := &shard{
 		owner: s, main: main, lock: vm.NewLock(main, s.ledger, s.turns),
 		interned: map[string]glua.LValue{}, loaded: map[string]glua.LValue{}, builtin: map[string]*glua.LTable{},
-		functions: vm.Functions{SetIndex: stdlib.SetIndex, Line: s.options.Cover},
+		functions: vm.Functions{SetIndex: stdlib.SetIndex, Number: stdlib.Number, Line: s.options.Cover},
 	}
 	sh.lock.Lock()
 	defer sh.lock.Unlock()
@@ -100,10 +100,7 @@ func (sh *shard) runScript(thread *glua.LState, run *vm.Run, name string) error 
 	if err != nil {
 		return err
 	}
-	main, err := sh.instantiate(f.program)
-	if err != nil {
-		return err
-	}
+	main := sh.instantiate(f.program)
 	sh.declarer.scope, sh.declarer.script = sh.declarer.root, sh.owner.scripts[name]
 	sh.main.G.CurrentThread = thread
 	thread.Push(main)
@@ -263,10 +260,7 @@ func (sh *shard) require(L *glua.LState) int {
 	if err != nil {
 		L.RaiseError("%s", err.Error())
 	}
-	main, err := sh.instantiate(f.program)
-	if err != nil {
-		L.RaiseError("%s", err.Error())
-	}
+	main := sh.instantiate(f.program)
 	sh.loaded[name] = nil
 	L.Push(main)
 	L.Push(glua.LString(name))
@@ -284,12 +278,10 @@ func (sh *shard) require(L *glua.LState) int {
 // maxModuleName bounds the argument of require, in bytes.
 const maxModuleName = 200
 
-// instantiate makes the function of a program while another runs.
-func (sh *shard) instantiate(p *vm.Program) (*glua.LFunction, error) {
+// instantiate makes the function of a program.
+func (sh *shard) instantiate(p *vm.Program) *glua.LFunction {
 	sh.openGlobals(p)
-	thread := sh.main.G.CurrentThread
-	defer func() { sh.main.G.CurrentThread = thread }()
-	return p.Instantiate(sh.main, &sh.functions)
+	return p.Instantiate(sh.lock, &sh.functions)
 }
 
 // intern returns a Lua string. Short ones are kept, so that what every

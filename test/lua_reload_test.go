@@ -265,7 +265,7 @@ func TestLuaWatch(t *testing.T) {
 	awaitVersion("2")
 	r.rewrite(t, "nonsense(\n")
 	eventually(t, patience, "the bad script is logged", func() bool {
-		return strings.Contains(r.output.String(), "a.lua: unexpected end of file") || strings.Contains(r.output.String(), "a.lua:1:")
+		return strings.Contains(r.output.String(), "a.lua:2:1: unexpected symbol near '<eof>'")
 	})
 	awaitVersion("2")
 	if err := os.WriteFile(r.script, []byte(versioned(30)), 0o600); err != nil {

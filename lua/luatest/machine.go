@@ -54,7 +54,7 @@ func newMachine(c modules.Clock, log io.Writer, cover func(string, int)) *machin
 		CallStackSize: 256, MinimizeStackMemory: true,
 	})
 	m := &machine{
-		main: main, lock: vm.NewLock(main, vm.NewLedger(0, 0), nil), functions: vm.Functions{SetIndex: stdlib.SetIndex, Line: cover},
+		main: main, lock: vm.NewLock(main, vm.NewLedger(0, 0), nil), functions: vm.Functions{SetIndex: stdlib.SetIndex, Number: stdlib.Number, Line: cover},
 		modules: map[string]*glua.LTable{}, loaded: map[string]glua.LValue{},
 		client: modules.NewClient(modules.ClientConfig{ // tests ask the gateway itself, and mocks
 			Allow: []modules.Permission{{Network: netip.MustParsePrefix(mockNetwork)}},
@@ -205,9 +205,7 @@ func (m *machine) instantiate(source []byte, name string, cover bool) (*glua.LFu
 	if err != nil {
 		return nil, err
 	}
-	thread := m.main.G.CurrentThread
-	defer func() { m.main.G.CurrentThread = thread }()
-	return program.Instantiate(m.main, &m.functions)
+	return program.Instantiate(m.lock, &m.functions), nil
 }
 
 // require is the global function of that name: the gateway's modules, then

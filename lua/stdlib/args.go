@@ -66,6 +66,9 @@ func digit(c byte) int {
 	return 99
 }
 
+// Number reads a string as a number, as Lua does.
+func Number(L *glua.LState, s string) (glua.LNumber, bool) { return toNumber(L, glua.LString(s)) }
+
 // toNumber converts as Lua does: numbers, and strings that are one.
 func toNumber(L *glua.LState, v glua.LValue) (glua.LNumber, bool) {
 	switch v := v.(type) {
@@ -129,7 +132,7 @@ func checkString(L *glua.LState, i int) string {
 		return string(v)
 	case glua.LNumber:
 		vm.RunOf(L).Charge(L, 32)
-		return v.String()
+		return vm.NumberText(v)
 	}
 	typeError(L, i, "string")
 	return ""

@@ -16,7 +16,7 @@ var operators = map[string]func(a, b float64) float64{
 	"sub": func(a, b float64) float64 { return a - b },
 	"mul": func(a, b float64) float64 { return a * b },
 	"div": func(a, b float64) float64 { return a / b },
-	"mod": func(a, b float64) float64 { return modulo(a, b) },
+	"mod": vm.Modulo,
 	"pow": math.Pow,
 }
 
@@ -28,7 +28,7 @@ func openArithmetic(L *glua.LState, meta *glua.LTable) {
 	meta.RawSetString("__unm", L.NewFunction(func(L *glua.LState) int {
 		n, ok := toNumber(L, L.Get(1))
 		if !ok {
-			L.RaiseError("__unm undefined")
+			L.RaiseError("attempt to perform arithmetic on a string value")
 		}
 		L.Push(-n)
 		return 1
@@ -55,17 +55,11 @@ func arithmetic(L *glua.LState, name string, apply func(a, b float64) float64) i
 			}
 		}
 	}
-	L.RaiseError("cannot perform %s operation between %s and %s", name, left.Type().String(), right.Type().String())
-	return 0
-}
-
-// modulo is Lua's %, whose result has the sign of b.
-func modulo(a, b float64) float64 {
-	r := math.Mod(a, b)
-	if b > 0 && r < 0 || b < 0 && r > 0 {
-		r += b
+	if isA {
+		left = right
 	}
-	return r
+	L.RaiseError("attempt to perform arithmetic on a %s value", left.Type())
+	return 0
 }
 
 // maxNumeral bounds the text of a number, white space around it excluded:

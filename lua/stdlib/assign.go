@@ -20,7 +20,7 @@ func setThroughMeta(L *glua.LState, t, k, v glua.LValue) {
 	for range glua.MaxTableGetLoop {
 		vm.RunOf(L).SpendKey(L, k)
 		table, ok := t.(*glua.LTable)
-		if ok && table.RawGet(k) != glua.LNil {
+		if ok && (table.RawGet(k) != glua.LNil || impossible(k)) {
 			RawSetIndex(L, table, k, v)
 			return
 		}
@@ -44,6 +44,10 @@ func setThroughMeta(L *glua.LState, t, k, v glua.LValue) {
 	}
 	L.RaiseError("loop in settable")
 }
+
+// impossible reports keys that no table can have. Lua 5.1 refuses them before it
+// looks for a __newindex.
+func impossible(k glua.LValue) bool { return k == glua.LNil || k != k } //nolint:staticcheck // SA4000: NaN is not itself
 
 // RawSetIndex is SetIndex without metamethods. It doesn't look whether t is
 // frozen.

@@ -66,7 +66,7 @@ func baseError(L *glua.LState) int {
 	value := L.Get(1)
 	level := optInt(L, 2, 1)
 	if glua.LVCanConvToString(value) && level > 0 {
-		value = positioned(L, level, value.String())
+		value = positioned(L, level, vm.Text(value))
 	}
 	L.Error(value, 0)
 	return 0
@@ -241,7 +241,7 @@ func (l *lib) toString(L *glua.LState, v glua.LValue) string {
 		return string(v)
 	case glua.LNumber:
 		vm.RunOf(L).Charge(L, 32)
-		return v.String()
+		return vm.NumberText(v)
 	case glua.LBool, *glua.LNilType:
 		return v.String()
 	}
@@ -254,7 +254,7 @@ func (l *lib) toString(L *glua.LState, v glua.LValue) string {
 		if !glua.LVCanConvToString(s) {
 			L.RaiseError("'tostring' must return a string to 'print'")
 		}
-		return s.String()
+		return vm.Text(s)
 	}
 	vm.RunOf(L).Charge(L, 32)
 	return l.identity(v)

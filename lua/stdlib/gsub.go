@@ -1,6 +1,7 @@
 package stdlib
 
 import (
+	"strconv"
 	"strings"
 
 	glua "github.com/yuin/gopher-lua"
@@ -46,7 +47,7 @@ func gsub(L *glua.LState) int {
 	replacement := L.Get(3)
 	switch v := replacement.(type) {
 	case glua.LNumber:
-		replacement = glua.LString(v.String())
+		replacement = glua.LString(vm.NumberText(v))
 	case glua.LString, *glua.LTable, *glua.LFunction:
 	default:
 		L.ArgError(3, "string/function/table expected")
@@ -110,7 +111,7 @@ func (m *matcher) replace(b *builder, s, e int, replacement glua.LValue) {
 	case glua.LString:
 		b.add(string(by))
 	case glua.LNumber:
-		b.add(by.String())
+		b.add(vm.NumberText(by))
 	default:
 		if glua.LVAsBool(by) {
 			L.RaiseError("invalid replacement value (a %s)", by.Type().String())
@@ -138,7 +139,7 @@ func (m *matcher) expand(b *builder, s, e int, replacement string) {
 		case isDigit(c):
 			text, position := m.captured(int(c-'1'), s, e)
 			if position > 0 {
-				text = glua.LNumber(position).String()
+				text = strconv.Itoa(position)
 			}
 			b.add(text)
 		default:

@@ -9,9 +9,8 @@
 //     caller's.
 //   - Library tables are read-only. Metatables can be had and set of tables
 //     only; __gc and __mode do nothing.
-//   - Numbers turn into text as in the engine: tostring(2^53) is
-//     9007199254740992. Tables, functions, threads and userdata get an
-//     identity that says nothing of addresses.
+//   - Tables, functions, threads and userdata get an identity that says
+//     nothing of addresses. What isn't a number is nan, whatever its sign.
 //   - string.format's %s takes any value and calls __tostring; pairs honours
 //     __pairs; assert's message may be any value.
 //   - A coroutine can't yield in a pcall, a metamethod, or an iterator of a

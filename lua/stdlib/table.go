@@ -68,7 +68,7 @@ func tableConcat(L *glua.LState) int {
 		default:
 			L.RaiseError("the table has changed during 'concat'")
 		}
-		text := part.String()
+		text := vm.Text(part)
 		if i < to {
 			size -= len(separator)
 		}

@@ -14,52 +14,6 @@ const tableSize = 2 << 10
 // functionSize is what a closure is counted as.
 const functionSize = 256
 
-// countTable is called with each table that a script has just made, and the
-// keys and values of its fields with computed keys.
-func countTable(L *glua.LState, f *Functions) int {
-	t, ok := L.Get(1).(*glua.LTable)
-	if !ok {
-		return 0
-	}
-	RunOf(L).Charge(L, tableSize+16*t.Len())
-	for i, n := 2, L.GetTop(); i < n; i += 2 {
-		f.SetIndex(L, t, L.Get(i), L.Get(i+1))
-	}
-	L.SetTop(1)
-	return 1
-}
-
-// countFunction is called before or with each function that a script makes; it
-// returns the function.
-func countFunction(L *glua.LState) int {
-	RunOf(L).Charge(L, functionSize)
-	return L.GetTop()
-}
-
-// assign is a multiple assignment: its first argument names the kinds of the
-// targets, "i" for t[k] and "x" for others; then come t and k of each "i", and
-// then the values. It assigns to the former and returns those of the latter.
-func assign(L *glua.LState, f *Functions) int {
-	kinds := L.CheckString(1)
-	value := 2 + 2*strings.Count(kinds, "i")
-	target, results := 2, 0
-	for _, kind := range []byte(kinds) {
-		if kind == 'i' {
-			f.SetIndex(L, L.Get(target), L.Get(target+1), L.Get(value))
-			target += 2
-		}
-		value++
-	}
-	value -= len(kinds)
-	for i := range len(kinds) {
-		if kinds[i] == 'x' {
-			L.Push(L.Get(value + i))
-			results++
-		}
-	}
-	return results
-}
-
 // concat is the operator "..", for any number of operands at once.
 func concat(L *glua.LState) int {
 	n, total := L.GetTop(), 0
@@ -88,7 +42,10 @@ func appendValue(to *strings.Builder, v glua.LValue) {
 		Append(to, string(s))
 		return
 	}
-	to.WriteString(glua.LVAsString(v))
+	if n, ok := v.(glua.LNumber); ok {
+		var room [32]byte
+		to.Write(AppendNumber(room[:0], n))
+	}
 }
 
 // concatMeta joins from the right, two by two, as the language has it, where
@@ -98,7 +55,7 @@ func concatMeta(L *glua.LState, n int) int {
 	for i := n - 1; i >= 1; i-- {
 		left := L.Get(i)
 		if glua.LVCanConvToString(left) && glua.LVCanConvToString(right) {
-			a, b := glua.LVAsString(left), glua.LVAsString(right)
+			a, b := Text(left), Text(right)
 			RunOf(L).ChargeString(L, len(a)+len(b))
 			var joined strings.Builder
 			joined.Grow(len(a) + len(b))

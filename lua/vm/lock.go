@@ -22,9 +22,10 @@ type Lock struct {
 	slice   int64 // of its runs, by the largest value
 	largest int64 // bytes of the largest value that it was given since it was measured
 
-	main   *glua.LState
-	ledger *Ledger
-	turns  *Turns
+	main      *glua.LState
+	ledger    *Ledger
+	turns     *Turns
+	functions *Functions // of the programs that are loaded
 }
 
 // NewLock returns the lock of a new VM, whose main thread is main. The ledger

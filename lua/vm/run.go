@@ -91,6 +91,9 @@ func RunOf(L *glua.LState) *Run {
 	return r
 }
 
+// VM returns the lock of the VM that the run uses.
+func (r *Run) VM() *Lock { return r.lock }
+
 // Begin arms the run; the lock is held. The end of parent ends what blocks.
 func (r *Run) Begin(parent context.Context, lock *Lock, limits *Limits) {
 	owner := r.Owner

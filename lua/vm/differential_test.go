@@ -1,0 +1,180 @@
+package vm_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/stdlib"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm/vmtest"
+)
+
+var (
+	programs = flag.Int("programs", 10_000, "how many generated programs TestMeansWhatLuaMeans compares")
+	seed     = flag.Uint64("seed", 1, "of the generated programs")
+)
+
+// prelude is what the programs use.
+const prelude = `
+local function text(v, depth)
+  local kind = type(v)
+  if kind == "table" then
+    if depth > 3 then return "deep" end
+    local names, list = {}, {}
+    for k in pairs(v) do names[#names + 1] = (type(k) == "number" and "1" or "2") .. tostring(k) names[tostring(k)] = k end
+    table.sort(names)
+    for i = 1, #names do
+      local k = names[i]:sub(2)
+      list[i] = k .. "=" .. text(v[names[k]], depth + 1)
+    end
+    return "{" .. table.concat(list, ",") .. "}"
+  elseif kind == "string" then return string.format("%q", v)
+  elseif kind == "number" then return v ~= v and "nan" or v == 0 and "0" or tostring(v) -- the engine's 0 has no sign
+  elseif kind == "function" then return "function" end
+  return tostring(v)
+end
+local lines
+function log(...)
+  see(...)
+  local list = {}
+  for i = 1, select("#", ...) do list[i] = text((select(i, ...)), 0) end
+  lines[#lines + 1] = table.concat(list, " ")
+  return ...
+end
+function count(n) local i = 0 return function() i = i + 1 if i <= n then return i, -i end end end
+local function operation(name, log) return function(x, y)
+  if name == "unm" then y = x end -- which Lua 5.1 gives twice
+  log(name, type(x), type(y)) return name end end
+function meta(log)
+  local mt = {__index = function(t, k) log("index", k) return k end, __newindex = function(t, k, v) log("newindex", k, v) end}
+  for _, name in ipairs{"add", "sub", "mul", "div", "mod", "pow", "unm", "concat", "lt", "le", "eq", "call"} do mt["__" .. name] = operation(name, log) end
+  return mt
+end
+function P(number, f)
+  lines, fs, g = {}, {}, nil
+  local results = {pcall(f, 7, "s", nil, 9)}
+  if results[1] then
+    local n = 0
+    for i in pairs(results) do if i > n then n = i end end
+    log(unpack(results, 2, n))
+  else
+    local message = results[2]
+    log("error", type(message), type(message) == "string" and message:match(":(%d+):"))
+  end
+  for i = 1, #fs do
+    if i < 10 then log(pcall(fs[i])) end
+  end
+  print(number .. "\t" .. (table.concat(lines, "; "):gsub("\n", "\\n")))
+end
+`
+
+// batch is the source of a number of programs.
+func batch(programs []string) string {
+	var b strings.Builder
+	b.WriteString(prelude)
+	for i, p := range programs {
+		fmt.Fprintf(&b, "P(%d, function(...)\n%send)\n", i, p)
+	}
+	return b.String()
+}
+
+// ours runs a source on a VM of ours and returns what it prints.
+func ours(tb testing.TB, source string) string {
+	tb.Helper()
+	p, err := vm.Compile([]byte(source), "in", vm.Options{})
+	if err != nil {
+		tb.Fatalf("%v", err)
+	}
+	thread, r := vmtest.Begin(tb, &vm.Limits{Instructions: 1 << 40, Memory: 1 << 40, Coroutines: 100})
+	main := thread.G.MainThread
+	stdlib.Open(main, time.Now)
+	var out strings.Builder
+	main.SetGlobal("print", main.NewFunction(func(L *glua.LState) int {
+		out.WriteString(L.CheckString(1) + "\n")
+		return 0
+	}))
+	main.SetGlobal("see", main.NewFunction(func(L *glua.LState) int {
+		for i := 1; i <= L.GetTop(); i++ {
+			if L.Get(i) == nil {
+				L.RaiseError("BUG: a Go nil reached the script")
+			}
+		}
+		return 0
+	}))
+	f := p.Instantiate(r.VM(), &vm.Functions{SetIndex: stdlib.SetIndex, Number: stdlib.Number})
+	thread.Push(f)
+	if err := thread.PCall(0, 0, nil); err != nil {
+		tb.Fatalf("%v\nafter %s", err, out.String()[max(0, out.Len()-200):])
+	}
+	return out.String()
+}
+
+// stock runs a source on lua5.1.
+func stock(tb testing.TB, source string) string {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "in")
+	if err := os.WriteFile(file, []byte("function see() end\n"+source), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	var out, wrong bytes.Buffer
+	command := exec.Command("lua5.1", file)
+	command.Stdout, command.Stderr = &out, &wrong
+	if err := command.Run(); err != nil {
+		tb.Fatalf("lua5.1: %v: %s", err, &wrong)
+	}
+	return out.String()
+}
+
+// needStock skips where there is no lua5.1.
+func needStock(tb testing.TB) {
+	tb.Helper()
+	if _, err := exec.LookPath("lua5.1"); err != nil {
+		if os.Getenv("KEYSTONE_CI") != "" {
+			tb.Fatalf("lua5.1 is missing: %v", err)
+		}
+		tb.Skip("lua5.1 is missing")
+	}
+}
+
+// TestMeansWhatLuaMeans runs generated programs on ours and on lua5.1.
+func TestMeansWhatLuaMeans(t *testing.T) {
+	needStock(t)
+	const size = 500
+	for done := 0; done < *programs && !t.Failed(); done += size {
+		list := make([]string, min(size, *programs-done))
+		for i := range list {
+			list[i] = generated(rand.New(rand.NewPCG(*seed, uint64(done+i))))
+		}
+		compare(t, list)
+	}
+}
+
+// compare runs programs on both, and reports the first that differ.
+func compare(t *testing.T, list []string) {
+	t.Helper()
+	source := batch(list)
+	got, want := strings.Split(ours(t, "\n"+source), "\n"), strings.Split(stock(t, source), "\n")
+	reported := 0
+	for i, program := range list {
+		if i >= len(got) || i >= len(want) {
+			t.Fatalf("%d and %d of %d programs have run", len(got), len(want), len(list))
+		}
+		if got[i] == want[i] {
+			continue
+		}
+		if reported++; reported > 3 {
+			t.Fatal("and more")
+		}
+		t.Errorf("this program:\n%s\ngives  %s\nlua5.1 %s", program, got[i], want[i])
+	}
+}
