@@ -5,27 +5,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/bench/load"
 )
-
-// attack is a script that does harm to whoever lets it.
-type attack struct{ name, body string }
-
-var attacks = []attack{
-	{"endless loop", `while true do end`},
-	{"string.rep", `local s = string.rep("x", 2^30) response:write(#s)`},
-	{"doubling", `local s = "x" while true do s = s .. s end`},
-	{"growing table", `local t = {} for i = 1, 1e9 do t[i] = { i } end`},
-	{"many strings", `local t = {} for i = 1, 1e9 do t[i] = "string " .. i end`},
-	{"pattern", `string.find(string.rep("a", 50000), string.rep("a-", 30) .. "b")`},
-	{"recursion", `local function f() return 1 + f() end f()`},
-	{"coroutines", `local t = {} for i = 1, 10000 do t[i] = coroutine.create(function() coroutine.yield() end) coroutine.resume(t[i]) end`},
-	{"table index", `local t = {} t[2^26] = 1 for i = 1, 1e9 do t[2^26 + i * 1000] = i end`},
-	{"errors", `error("no")`},
-}
 
 // Rates of the attacked and of the attacking tenant, a second.
 const (
@@ -51,7 +36,7 @@ const (
 func isolationScenario() *scenario {
 	const on, off = "quarantine on", "quarantine off"
 	s := &scenario{
-		name: "isolation", title: "tenant A attacks at 200 requests/s while tenant B (Lua, upstream) has 1,000/s",
+		name: "isolation", title: "tenant A attacks, at 200 requests/s or with up to 3,000 slow clients, while tenant B (Lua, upstream) has 1,000/s; GOMEMLIMIT=512MiB",
 		metrics: []metric{{metricQuiet, "ms", 2}},
 		subjects: []subject{
 			{name: on, run: func(ctx context.Context, l *lab) (sample, error) { return l.attackAll(ctx, true) }},
@@ -67,7 +52,7 @@ func isolationScenario() *scenario {
 		s.promises = append(s.promises,
 			promise{text: "B's p99 ÷ quiet, " + subject, subject: subject, metric: metricWorst, must: 2},
 			promise{text: "B's failed requests, " + subject, subject: subject, metric: metricLost, must: 0},
-			promise{text: "heap in MB, " + subject, subject: subject, metric: metricHeap, must: 268},
+			promise{text: "memory in MB at GOMEMLIMIT=512MiB, " + subject, subject: subject, metric: metricRSS, must: 600},
 			promise{text: "goroutines left, " + subject, subject: subject, metric: metricLeft, must: 10},
 		)
 	}
@@ -108,6 +93,8 @@ func (l *lab) attackAll(ctx context.Context, quarantine bool) (sample, error) {
 		s[metricAttacked+attacks[i].name] = now
 		s[metricWorst] = max(s[metricWorst], now/p99)
 		s[metricLost] += float64(result.Bad() + result.Unsent)
+		_, peak := memoryOf([]int{g.pid()})
+		l.progress(fmt.Sprintf("isolation: p99 %.1f ms, %.1f × quiet, %d failed, %d unsent, memory so far %.0f MB", now, now/p99, result.Bad(), result.Unsent, peak/1e6))
 		pause(ctx, time.Second)
 	}
 	s[metricHeap] = watch.stop() / 1e6
@@ -122,11 +109,14 @@ func (l *lab) attackAll(ctx context.Context, quarantine bool) (sample, error) {
 // startVictim runs a gateway with both tenants. Each attack is a script of its
 // own, since quarantine is a script's.
 func (l *lab) startVictim(ctx context.Context, u *upstream, quarantine bool) (*gateway, error) {
-	scripts := map[string]string{"victim.lua": gatewayScripts[middlewareWork]}
-	names := make([]string, len(attacks))
+	scripts := map[string]string{"victim.lua": gatewayScripts[middlewareWork], "sieged.lua": sieged}
+	names := []string{"sieged.lua"}
 	for i, a := range attacks {
-		names[i] = fmt.Sprintf("attack%d.lua", i)
-		scripts[names[i]] = fmt.Sprintf("chi_route(\"GET\", \"/attack%d\", function(request, response)\n%s\nend)\n", i, a.body)
+		if a.clients != nil {
+			continue
+		}
+		names = append(names, fmt.Sprintf("attack%d.lua", i))
+		scripts[names[len(names)-1]] = fmt.Sprintf("chi_route(\"GET\", \"/attack%d\", function(request, response)\n%s\nend)\n", i, a.body)
 	}
 	limits := ""
 	if !quarantine {
@@ -143,46 +133,51 @@ func (l *lab) startVictim(ctx context.Context, u *upstream, quarantine bool) (*g
     lua_routes: [%s]
     %s
 `, u.addresses[0], u.addresses[1], strings.Join(names, ", "), limits)
-	return l.startGateway(ctx, gatewayConfig{tenants: tenants, scripts: scripts, host: "shop.example.com"})
+	return l.startGateway(ctx, gatewayConfig{tenants: tenants, scripts: scripts, host: "shop.example.com", env: []string{"GOMEMLIMIT=512MiB"}})
 }
 
 // besiege measures tenant B while tenant A attacks; nil is in peace.
 func (l *lab) besiege(ctx context.Context, g *gateway, a *attack) (*load.Result, error) {
 	warmup, duration := l.warmup(), max(l.options.duration, leastSiege)
-	type ended struct {
-		result *load.Result
-		err    error
+	if a != nil && a.clients != nil {
+		duration = max(duration, siegeTime)
 	}
-	done := make(chan ended, 1)
-	if a != nil {
-		path := ""
-		for i := range attacks {
-			if &attacks[i] == a {
-				path = fmt.Sprintf("/attack%d", i)
-			}
-		}
-		go func() {
-			result, err := load.Run(ctx, load.Options{
-				Address: g.address, Requests: [][]byte{request("attacker.example.com", path)}, Connections: 400, Rate: attackerRate,
-				Warmup: warmup, Duration: duration, Timeout: 5 * time.Second,
-			})
-			done <- ended{result, err}
-		}()
-	} else {
-		done <- ended{}
-	}
+	attackCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	attacker := make(chan error, 1)
+	go func() { attacker <- l.attack(attackCtx, g, a, warmup, duration) }()
 	result, err := load.Run(ctx, load.Options{
 		Address: g.address, Requests: [][]byte{request("shop.example.com", "/users/7")}, Connections: 256, Rate: victimRate,
 		Warmup: warmup, Duration: duration, Timeout: 5 * time.Second,
 	})
-	attacker := <-done
-	if err == nil {
-		err = attacker.err
+	if a == nil || a.clients != nil {
+		stop()
 	}
-	if err == nil && attacker.result != nil && attacker.result.Statuses[2] > 0 {
-		err = fmt.Errorf("%d attacks were answered with 2xx: they are none", attacker.result.Statuses[2])
+	if failed := <-attacker; err == nil {
+		err = failed
 	}
 	return result, err
+}
+
+// attack does harm for that time, or until ctx is done.
+func (l *lab) attack(ctx context.Context, g *gateway, a *attack, warmup, duration time.Duration) error {
+	const host = "attacker.example.com"
+	switch {
+	case a == nil:
+		return nil
+	case a.clients != nil:
+		a.clients.run(ctx, g.address.String(), host)
+		return nil
+	}
+	i := slices.IndexFunc(attacks, func(one attack) bool { return one.name == a.name })
+	result, err := load.Run(ctx, load.Options{
+		Address: g.address, Requests: [][]byte{request(host, fmt.Sprintf("/attack%d", i))}, Connections: 400, Rate: attackerRate,
+		Warmup: warmup, Duration: duration, Timeout: 5 * time.Second,
+	})
+	if err == nil && !a.answered && result.Statuses[2] > 0 {
+		err = fmt.Errorf("%d attacks were answered with 2xx: they are none", result.Statuses[2])
+	}
+	return err
 }
 
 // heapWatch looks at the gateway's heap now and then.

@@ -38,6 +38,7 @@ type gatewayConfig struct {
 	path    string            // instead of "/"
 	cpus    []int             // to which it is bound; none are all
 	cores   int               // how many threads run Go at once; 0 is 2
+	env     []string          // besides GOMAXPROCS
 }
 
 // startGateway runs the gateway with everything at its default but for
@@ -80,7 +81,7 @@ tenants:
 	if cores == 0 {
 		cores = 2
 	}
-	if g.process, err = l.startBound("the gateway", cpus, []string{fmt.Sprintf("GOMAXPROCS=%d", cores)}, l.binary, "run", "-config", g.config); err != nil {
+	if g.process, err = l.startBound("the gateway", cpus, append(c.env, fmt.Sprintf("GOMAXPROCS=%d", cores)), l.binary, "run", "-config", g.config); err != nil {
 		return nil, err
 	}
 	path := c.path
