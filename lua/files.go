@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
@@ -44,6 +45,7 @@ type cacheKey struct {
 // entry is what one generation has found of a file.
 type entry struct {
 	generation uint64
+	asked      bool          // somebody wanted it; guarded by Cache.mu
 	done       chan struct{} // closed when the look has ended; what is below is fixed then
 	stamp      files.Stamp
 	file       *file // nil with err
@@ -56,13 +58,47 @@ func NewCache() *Cache {
 }
 
 // Begin starts a generation: files are looked at again, each once. Its tenants
-// are those whose directories no link may lead into.
+// are those whose directories no link may lead into. Begin finds out which files
+// have certainly not changed, so that nobody has to wait for a look at those.
 func (c *Cache) Begin(tenants []string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.generation++
 	c.owners = files.NewOwners(tenants)
+	known := make(map[cacheKey]*entry, len(c.entries))
+	for key, e := range c.entries {
+		if e.ended() && e.file != nil {
+			known[key] = e
+		}
+	}
+	c.mu.Unlock()
+	unchanged := make(chan map[cacheKey]*entry, 1)
+	go func() { // it ends when the last stat does, which hangs on some file systems
+		for key, e := range known {
+			if !e.stamp.Holds(key.dir, key.name) {
+				delete(known, key)
+			}
+		}
+		unchanged <- known
+	}()
+	timer := time.NewTimer(statPatience)
+	defer timer.Stop()
+	select {
+	case known = <-unchanged:
+	case <-timer.C:
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, e := range known {
+		fresh := *e
+		fresh.generation, fresh.asked = c.generation, false
+		c.entries[key] = &fresh
+	}
 }
+
+// statPatience is how long Begin looks at files. What it has not seen by then is
+// looked at by who needs it.
+const statPatience = time.Second
 
 // Sweep drops the files that nobody has asked for since Begin, and those of
 // which the look has not ended.
@@ -70,7 +106,7 @@ func (c *Cache) Sweep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for key, e := range c.entries {
-		if e.generation != c.generation || !e.ended() {
+		if e.generation != c.generation || !e.asked || !e.ended() {
 			delete(c.entries, key)
 		}
 	}
@@ -105,9 +141,10 @@ func (c *Cache) entry(key cacheKey) *entry {
 	defer c.mu.Unlock()
 	before := c.entries[key]
 	if before != nil && before.generation == c.generation {
+		before.asked = true
 		return before
 	}
-	e := &entry{generation: c.generation, done: make(chan struct{})}
+	e := &entry{generation: c.generation, asked: true, done: make(chan struct{})}
 	c.entries[key] = e
 	if !c.beginLocked(key) {
 		e.err = fmt.Errorf("script %q: it has been read and compiled %d times without an end", key.name, maxRunning)
@@ -129,6 +166,19 @@ func (c *Cache) entry(key cacheKey) *entry {
 		e.look(dir, key)
 	}()
 	return e
+}
+
+// unchanged reports whether this generation knows already that a file is what it
+// was.
+func (c *Cache) unchanged(key cacheKey, was *file) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[key]
+	if e == nil || e.generation != c.generation || !e.ended() || e.file != was {
+		return false
+	}
+	e.asked = true
+	return true
 }
 
 // maxRunning bounds what is given up and goes on all the same, of one tenant

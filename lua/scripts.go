@@ -234,13 +234,31 @@ func (s *Scripts) file(name string) (*file, error) {
 	return f, nil
 }
 
+// Unchanged reports whether it is known already, without a look at any file, that
+// loading with these options again would give the same scripts.
+func (s *Scripts) Unchanged(o *Options) bool {
+	if len(s.missing) > 0 || !s.sameOptions(o) {
+		return false
+	}
+	for name, f := range s.files {
+		if !o.Cache.unchanged(cacheKey{o.Dir, name, o.Cover != nil}, f) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Scripts) sameOptions(o *Options) bool {
+	have := &s.options
+	return have.Tenant == o.Tenant && have.Dir == o.Dir && slices.Equal(have.Scripts, o.Scripts) && reflect.DeepEqual(have.Config, o.Config)
+}
+
 // Current reports whether loading with these options again would give the
 // same scripts.
 func (s *Scripts) Current(o *Options) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), o.Config.loadTimeout())
 	defer cancel()
-	have := &s.options
-	if have.Tenant != o.Tenant || have.Dir != o.Dir || !slices.Equal(have.Scripts, o.Scripts) || !reflect.DeepEqual(have.Config, o.Config) {
+	if !s.sameOptions(o) {
 		return false
 	}
 	for name, f := range s.files {

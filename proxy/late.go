@@ -2,26 +2,27 @@ package proxy
 
 import "time"
 
-// startPatience is how long a start waits for the scripts of all tenants, where
+// startPatience is how long a start waits for the scripts of slow tenants, where
 // others could be served meanwhile.
 const startPatience = time.Second
 
-// await waits for loads that tell of their end. With patience, it leaves those
-// that take longer, as soon as there is somebody to serve: one that has loaded
-// well, or others without scripts.
-func await(loads []*scriptsLoad, ended <-chan *scriptsLoad, patience time.Duration, others bool) {
-	var over <-chan time.Time
-	if patience > 0 {
-		timer := time.NewTimer(patience)
-		defer timer.Stop()
-		over = timer.C
+// await waits for so many loads, which tell of their end. With patience, it
+// leaves those that are under way when all have been begun for so long, as soon
+// as there is somebody to serve: one that has loaded well, or others without
+// scripts. So a start waits for many tenants, and not for a slow one.
+func await(loads int, begun <-chan struct{}, ended <-chan *scriptsLoad, patience time.Duration, others bool) {
+	if patience == 0 {
+		begun = nil
 	}
+	var over <-chan time.Time
 	served, impatient := others, false
-	for left := len(loads); left > 0 && (!served || !impatient); {
+	for left := loads; left > 0 && (!served || !impatient); {
 		select {
 		case l := <-ended:
 			left--
 			served = served || l.err == nil
+		case <-begun:
+			begun, over = nil, time.After(patience)
 		case <-over:
 			impatient = true
 		}

@@ -67,7 +67,8 @@ func (s *Server) loadScripts(c *Config, list []candidate, patience time.Duration
 		}
 	}
 	s.scripts.cache.Begin(c.names())
-	await(loads, s.runLoads(loads), patience, len(loads) < len(list))
+	begun, ended := s.runLoads(loads)
+	await(len(loads), begun, ended, patience, len(loads) < len(list))
 	s.scripts.cache.Sweep()
 	for _, l := range loads {
 		select {
@@ -112,26 +113,34 @@ func (s *Server) newLoad(c *Config, of *candidate, names []string) *scriptsLoad 
 }
 
 // runLoads begins to load, on all processors; on half of them while there are
-// requests to serve. Those that wait for something take none. Each load ends
-// when its lua.load_timeout does, and is then sent to the channel.
-func (s *Server) runLoads(loads []*scriptsLoad) <-chan *scriptsLoad {
+// requests to serve. Those that wait for something take none. begun is closed
+// when all have been begun; each load ends when its lua.load_timeout does, and is
+// then sent to ended.
+func (s *Server) runLoads(loads []*scriptsLoad) (begun <-chan struct{}, ended <-chan *scriptsLoad) {
 	running := processors()
 	if s.current.Load() != nil {
 		running = (running + 1) / 2
 	}
-	free, ended := newSlots(running), make(chan *scriptsLoad, len(loads))
+	free, all, done := newSlots(running), make(chan struct{}), make(chan *scriptsLoad, len(loads))
 	go func() {
+		defer close(all)
 		for _, l := range loads {
+			if l.known == nil && l.have != nil && l.have.Unchanged(&l.options) {
+				l.scripts = l.have
+				close(l.done)
+				done <- l
+				continue
+			}
 			slot := free.acquire()
 			go func() {
 				defer slot.release()
 				l.run(slot)
 				close(l.done)
-				ended <- l
+				done <- l
 			}()
 		}
 	}()
-	return ended
+	return all, done
 }
 
 // run ends when the tenant's lua.load_timeout does, whatever the scripts do.

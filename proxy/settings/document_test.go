@@ -1,6 +1,7 @@
 package settings_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -110,5 +111,38 @@ func TestDocumentErrorfBehindAlias(t *testing.T) {
 	r.Errorf(&c.Tenants[2].Domains, "wrong")
 	if line, column := doc.Position(&c.Tenants[2].Domains); line != 6 || column != 22 {
 		t.Errorf("alias is at %d:%d", line, column)
+	}
+}
+
+// TestSplit: what is about one element of a list at the top is told from the
+// rest, however much of it there is, and in blocks that elements share.
+func TestSplit(t *testing.T) {
+	t.Parallel()
+	type item struct {
+		Name string `yaml:"name"`
+		Size int    `yaml:"size"`
+	}
+	var into struct {
+		Level int    `yaml:"level"`
+		Items []item `yaml:"items"`
+		Other []item `yaml:"other"`
+	}
+	flood := "{name: flood"
+	for i := range 1500 {
+		flood += fmt.Sprintf(", k%d: 1", i)
+	}
+	d := settings.Decode("f.yaml", []byte("level: x\nitems:\n  - "+flood+"}\n  - &bad {name: a, size: b}\n  - *bad\n  - {name: good}\n  - {<<: *bad, name: c}\n  - {name: twice, name: twice}\nother:\n  - {size: y}\n"), &into, nil)
+	d.Within("items", 3).Errorf(&into.Items[3].Size, "own")
+	d.Errorf(&into.Items[3].Size, "everybody's")
+	own, rest := d.Split("items")
+	counts := map[int]int{}
+	for i, list := range own {
+		counts[i] = len(list)
+	}
+	if want := "map[0:100 1:1 2:1 3:1 4:1 5:1]"; fmt.Sprint(counts) != want {
+		t.Errorf("got %v, expected %s", counts, want)
+	}
+	if len(rest) != 3 || rest[0].Line != 1 || rest[1].Message != "everybody's" || rest[2].Line != 10 {
+		t.Errorf("the rest is %v", rest)
 	}
 }
