@@ -136,6 +136,11 @@ func TestConfigurationThatCantWork(t *testing.T) {
 		tenant + "lua_routing: {enabled: true, scripts_dir: nowhere}":                      "nowhere",
 		tenant + "server: {via: \"a b\"}":                                                  "is not a name",
 		tenant + "server: {timeouts: {keepalive: 0}}":                                      "too short",
+		tenant + "server: {timeouts: {linger: -1s}}":                                       "linger",
+		tenant + "server: {timeouts: {linger_idle: 0}}":                                    "linger_idle 0s is too short",
+		tenant + "server: {identity_fields: [\"X Real\"]}":                                 "is not a field's name",
+		tenant + "server: {identity_fields: [x-forwarded-for]}":                            "looks after by itself",
+		tenant + "server: {identity_fields: [Accept]}":                                     "looks after by itself",
 		"tenants: [{name: a, domains: [a.b], services: [{url: \"http://h\", weight: 0}]}]": "weight 0",
 	} {
 		if _, err := proxy.Parse("c.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {

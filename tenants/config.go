@@ -212,9 +212,6 @@ func (c *Config) Check(r settings.Reporter) {
 	}
 	c.checkHealthInterval(r)
 	upstream.CheckServices(c.Services, r)
-	if c.Expect != ExpectAnswer && c.Expect != ExpectForward {
-		r.Errorf(&c.Expect, "expect %q is unknown, expected answer or forward", c.Expect)
-	}
 	c.Timeouts.Check(r)
 	c.Lua.Check(r)
 	c.Health.Check(r)

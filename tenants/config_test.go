@@ -80,6 +80,8 @@ func TestConfigCheck(t *testing.T) {
 		{[]string{"name: x, domains: [a.com], " + good, "name: x, domains: [b.com], " + good}, `3:10: tenant name "x" is already taken`},
 		{[]string{"name: x, domains: [a.com], " + good, "name: y, domains: [b.com, a.com], " + good}, `3:30: tenant "y" has the same match as tenant "x" (host "a.com" and any path)`},
 		{[]string{"name: x, path_prefix: /a, " + good, "name: y, path_prefix: /b/../%61/, " + good}, `3:26: tenant "y" has the same match as tenant "x" (any host and path prefix "/a")`},
+		{[]string{"name: x, domains: [a.com], expect: refuse, " + good}, `2:39: tenants[0].expect: expected one of answer, forward`},
+		{[]string{"name: x, domains: [a.com], normalize_path: {merge: false}, " + good}, `2:48: unknown key "merge"`},
 		{[]string{"name: x, domains: [a.com], domans: [b.com], " + good}, `2:31: unknown key "domans"`},
 	} {
 		_, err := check(c.tenants...)
