@@ -40,8 +40,11 @@ func (x *exchange) appendConnectionOptions(dst []byte) []byte {
 // readsTrailers reports whether the client has said so (RFC 9110 §10.1.4). Of
 // what TE may say, only this can be kept: it holds on both sides.
 func (x *exchange) readsTrailers() bool {
+	if x.req.Minor == 0 || !x.req.Came(http1.TE) {
+		return false
+	}
 	for i := range x.req.Header {
-		if x.req.Header[i].ID == http1.TE && x.req.Minor == 1 && http1.HasToken(x.req.Header[i].Value, "trailers") {
+		if x.req.Header[i].ID == http1.TE && http1.HasToken(x.req.Header[i].Value, "trailers") {
 			return true
 		}
 	}

@@ -26,7 +26,7 @@ const maxFieldName = 63
 // taken for hyphens, as CGI programs do.
 type fieldSet struct {
 	shapes [maxFieldName + 1]uint32 // by length, a bit for each first letter: most names aren't compared at all
-	names  []string
+	names  [maxFieldName + 1][]string
 }
 
 func newFieldSet(names []string) (s fieldSet) {
@@ -36,17 +36,18 @@ func newFieldSet(names []string) (s fieldSet) {
 			continue // which check has refused
 		}
 		s.shapes[len(name)] |= 1 << (name[0] & 31)
-		s.names = append(s.names, name)
+		s.names[len(name)] = append(s.names[len(name)], name)
 	}
 	return s
 }
 
 func (s *fieldSet) has(name []byte) bool {
-	if len(name) > maxFieldName || s.shapes[len(name)]&(1<<(name[0]&31)) == 0 {
-		return false
-	}
-	for _, candidate := range s.names {
-		if len(candidate) == len(name) && sameSpelling(name, candidate) {
+	return len(name) <= maxFieldName && s.shapes[len(name)]&(1<<(name[0]&31)) != 0 && s.find(name)
+}
+
+func (s *fieldSet) find(name []byte) bool {
+	for _, candidate := range s.names[len(name)] {
+		if sameSpelling(name, candidate) {
 			return true
 		}
 	}
@@ -72,8 +73,9 @@ func (x *exchange) dropIdentity(h http1.Header) {
 	if x.trusted {
 		return
 	}
+	set := &x.snap.identity
 	for i := range h {
-		if f := &h[i]; f.ID == http1.Unknown && x.snap.identity.has(f.Name) {
+		if f := &h[i]; f.ID == http1.Unknown && set.has(f.Name) {
 			f.Dropped = true
 		}
 	}

@@ -338,7 +338,7 @@ func (c *Call) End(reusable bool) {
 	// A 204 or 304, or an answer to HEAD, that announces a body is followed by
 	// one where a target is wrong about them (RFC 9112 §6.3), perhaps only later.
 	strange := r.Status == 101 || (r.Status == 204 || r.Status == 304 || c.HEAD) && (r.ContentLength > 0 || r.Header.Has(http1.TransferEncoding))
-	conn.release(reusable && keep && conn.noteKeepAlive(r.Header) && !strange && !conn.dirty && c.Body.Done() &&
+	conn.release(reusable && keep && conn.noteKeepAlive(r) && !strange && !conn.dirty && c.Body.Done() &&
 		r.Framing != http1.UntilClose && conn.Reader.Buffered() == 0 && conn.Sock.Aborted() == nil)
 	c.Target.End()
 }

@@ -46,12 +46,12 @@ func keptFor(h http1.Header) (limit time.Duration, ok bool) {
 
 // noteKeepAlive remembers until when the connection may be used again. It is
 // false where it may not at all.
-func (c *Conn) noteKeepAlive(h http1.Header) bool {
+func (c *Conn) noteKeepAlive(r *http1.Response) bool {
 	c.until = 0
-	if !h.Has(http1.KeepAlive) {
+	if !r.Came(http1.KeepAlive) {
 		return true
 	}
-	limit, ok := keptFor(h)
+	limit, ok := keptFor(r.Header)
 	if limit > 0 {
 		c.until = socket.Nanotime() + int64(limit)
 	}

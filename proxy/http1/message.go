@@ -42,6 +42,7 @@ func (m *Message) parseFields(rest []byte) error {
 			return err
 		}
 		m.Header = append(m.Header, field)
+		m.came |= 1 << field.ID
 	}
 	return m.connection()
 }

@@ -37,7 +37,15 @@ type Message struct {
 
 	// Of the Connection field:
 	Close, KeepAlive, UpgradeAsked bool
+
+	came uint64 // the IDs of its fields, a bit each
 }
+
+var _ [64 - idCount]struct{} // they fit
+
+// Came reports whether a field with that ID was in the header when it was
+// parsed, without looking through it.
+func (m *Message) Came(id ID) bool { return m.came&(1<<id) != 0 }
 
 // Request is a parsed request head.
 type Request struct {
