@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,6 +89,7 @@ func New(o Options) (*API, error) {
 	a.listener, err = listener.Listen(listener.Options{
 		Address: a.address, MaxConnections: maxConnections, Sweeper: a.sweeper,
 		Own: o.Server.Own(), Purpose: listener.Operator,
+		Mode: 0o600, // without a token, a socket's mode is what guards the API
 		Full: []byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
 	})
 	if err != nil {
@@ -97,13 +97,6 @@ func New(o Options) (*API, error) {
 	}
 	tcp, isTCP := a.listener.Addr().(*net.TCPAddr)
 	a.local, a.exposed = !isTCP, isTCP && !tcp.IP.IsLoopback()
-	if a.local {
-		// Without a token, the file's mode is what guards the API.
-		if err := os.Chmod(a.listener.Addr().String(), 0o600); err != nil {
-			a.Close()
-			return nil, fmt.Errorf("cannot guard admin.address %q: %w", a.address, err)
-		}
-	}
 	return a, nil
 }
 

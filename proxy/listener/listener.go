@@ -41,6 +41,9 @@ type Options struct {
 	// Own, if not nil, is told where the listener is, and that it serves Purpose.
 	Own     *Own
 	Purpose Purpose
+	// Mode is that of a Unix socket, from the moment at which it is there; 0 is
+	// what the process's umask leaves.
+	Mode os.FileMode
 }
 
 // Listener accepts connections.
@@ -85,7 +88,12 @@ func Listen(opts Options) (*Listener, error) {
 	// Keep-alive probes would cost four system calls a connection; idle ones
 	// end by their expiry.
 	config := net.ListenConfig{KeepAlive: -1, Control: defers}
-	inner, err := config.Listen(context.Background(), network, address)
+	listen := func() (net.Listener, error) { return config.Listen(context.Background(), network, address) }
+	if network == "unix" && opts.Mode != 0 {
+		config.Control = withMode(opts.Mode)
+		listen = masked(opts.Mode, listen)
+	}
+	inner, err := listen()
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", opts.Address, err)
 	}
