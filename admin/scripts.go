@@ -22,8 +22,10 @@ type scripts struct {
 }
 
 type script struct {
-	Name             string     `json:"name"`
-	QuarantinedUntil *time.Time `json:"quarantined_until"` // null: not in quarantine
+	Name               string     `json:"name"`
+	QuarantinedUntil   *time.Time `json:"quarantined_until"`   // null: not in quarantine
+	QuarantinedForAll  bool       `json:"quarantined_for_all"` // else for some clients
+	QuarantinedClients int        `json:"quarantined_clients"`
 }
 
 type scriptError struct {
@@ -47,7 +49,7 @@ func describeScripts(t *proxy.TenantView, most int) *scripts {
 		Quarantined: v.Quarantined, Recycled: v.Recycled, LogDropped: v.LogDropped, LastErrors: []scriptError{},
 	}
 	for _, s := range v.Scripts {
-		d.Scripts = append(d.Scripts, script{s.Name, s.QuarantinedUntil})
+		d.Scripts = append(d.Scripts, script{s.Name, s.QuarantinedUntil, s.QuarantinedForAll, s.QuarantinedClients})
 	}
 	for _, e := range v.LastErrors[:min(most, len(v.LastErrors))] {
 		d.LastErrors = append(d.LastErrors, scriptError{e.ID, e.At.UTC(), e.Script, e.Kind, e.Message, e.Stack})

@@ -167,7 +167,7 @@ func (c *call) end(whole bool) {
 	for i := range c.frames {
 		f := &c.frames[i]
 		if f.step != nil && whole {
-			f.step.script.succeeded(f.trial)
+			f.step.script.succeeded(c.req.Remote, f.trial, c.shard.owner.now)
 		}
 		*f = frame{}
 	}
@@ -257,7 +257,7 @@ func (c *call) prepare(L *glua.LState, s *step, after position) (arguments int) 
 	if d == len(c.frames) {
 		c.frames = append(c.frames, frame{})
 	}
-	c.frames[d] = frame{step: s, after: after, open: true, trial: s.script.onTrial()}
+	c.frames[d] = frame{step: s, after: after, open: true, trial: s.script.onTrial(c.req.Remote)}
 	c.depth++
 	c.req.Step = s.place
 	o := c.objects
@@ -274,7 +274,7 @@ func (c *call) prepare(L *glua.LState, s *step, after position) (arguments int) 
 
 // quarantined returns why a step must not run, or nil.
 func (c *call) quarantined(s *step) error {
-	left := s.script.quarantined(c.shard.owner.now)
+	left := s.script.quarantined(c.req.Remote, c.shard.owner.now)
 	if left == 0 {
 		return nil
 	}

@@ -74,10 +74,11 @@ type Config struct {
 	// Whether clients are told a failing script's error message. Default: false.
 	ExposeErrors bool `yaml:"expose_errors"`
 
-	// After how many failures in a row for want of instructions, time or memory
-	// a script is quarantined: its requests get 503, at first for one second,
-	// then for twice as long each time, up to a minute. A reload releases it.
-	// 0 is never. Default: 5.
+	// How many requests must use up their instructions, time or memory within
+	// half a minute for their script to be quarantined. If they are more than half
+	// of a client's, that client's requests get 503, at first for one second, then
+	// for twice as long each time, up to a minute; everybody's do where the script
+	// works for nobody. A reload releases it. 0 is never. Default: 5.
 	QuarantineAfter int `yaml:"quarantine_after"`
 
 	// Bytes a second that the tenant may write to the gateway's log: what its

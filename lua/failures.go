@@ -2,6 +2,7 @@ package lua
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -87,7 +88,7 @@ func (s *Scripts) failed(x Exchange, o outcome) error {
 		// Slow clients can use up the others: that is no fault of the script.
 		switch exhausted.Reason {
 		case vm.OutOfInstructions, vm.OutOfTime, vm.OutOfMemory:
-			s.quarantine(o.blamed)
+			s.quarantine(o.blamed, x.Request().Remote)
 		}
 	}
 	return s.instead(x, failed, o.forwarded)
@@ -142,16 +143,20 @@ func (s *Scripts) record(e *Error) {
 	}).Str("script", e.Script).Str("kind", e.Kind).Str("error", e.Message).Msg("a script failed")
 }
 
-func (s *Scripts) quarantine(blamed *step) {
+func (s *Scripts) quarantine(blamed *step, client netip.Addr) {
 	if blamed == nil {
 		return
 	}
-	length := blamed.script.exhausted(s.options.Config.QuarantineAfter, s.now())
+	length, whole := blamed.script.exhausted(s.options.Config.QuarantineAfter, client, s.now())
 	if length == 0 {
 		return
 	}
-	s.options.Log.Warn().Str("script", blamed.script.name).Str("for", length.String()).
-		Msg("the script has used up its limits several times in a row: it is in quarantine")
+	event := s.options.Log.Warn().Str("script", blamed.script.name).Str("for", length.String())
+	if whole {
+		event.Msg("the script uses up its limits, whoever asks: it is in quarantine")
+		return
+	}
+	event.Str("client", client.String()).Msg("the script uses up its limits for most requests of a client: it is in quarantine for that client")
 }
 
 // now is the monotonic clock of quarantines, in nanoseconds.
@@ -160,7 +165,7 @@ func (s *Scripts) now() int64 { return s.options.Clock.Now().UnixNano() }
 // InQuarantine returns how many of the scripts are in quarantine now.
 func (s *Scripts) InQuarantine() (n int) {
 	for _, script := range s.scripts {
-		if script.quarantined(s.now) > 0 {
+		if until, _, _ := script.state(s.now()); until > 0 {
 			n++
 		}
 	}
@@ -185,6 +190,10 @@ type ScriptView struct {
 	Name string `json:"name"`
 	// QuarantinedUntil is the end of its quarantine, if it is in one.
 	QuarantinedUntil *time.Time `json:"quarantined_until,omitempty"`
+	// QuarantinedForAll says that it isn't run for anybody; else it isn't for so
+	// many clients.
+	QuarantinedForAll  bool `json:"quarantined_for_all"`
+	QuarantinedClients int  `json:"quarantined_clients"`
 }
 
 // Stats returns the counters, which go on counting.
@@ -209,9 +218,10 @@ func (s *Scripts) View() View {
 	v.VMs = s.VMs()
 	for _, name := range s.names {
 		view := ScriptView{Name: name}
-		if until := s.scripts[name].until.Load(); until > s.now() {
+		until, whole, clients := s.scripts[name].state(s.now())
+		if until > 0 {
 			at := time.Unix(0, until).UTC()
-			view.QuarantinedUntil = &at
+			view.QuarantinedUntil, view.QuarantinedForAll, view.QuarantinedClients = &at, whole, clients
 		}
 		v.Scripts = append(v.Scripts, view)
 	}
