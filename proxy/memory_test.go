@@ -159,7 +159,7 @@ func TestMemoryLimit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = conn.Close() }()
+		t.Cleanup(func() { _ = conn.Close() })
 		conns = append(conns, conn)
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		go func() {

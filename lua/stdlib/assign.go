@@ -47,7 +47,7 @@ func setThroughMeta(L *glua.LState, t, k, v glua.LValue) {
 
 // impossible reports keys that no table can have. Lua 5.1 refuses them before it
 // looks for a __newindex.
-func impossible(k glua.LValue) bool { return k == glua.LNil || k != k } //nolint:staticcheck // SA4000: NaN is not itself
+func impossible(k glua.LValue) bool { return k == glua.LNil || k != k } // NaN is not itself
 
 // RawSetIndex is SetIndex without metamethods. It doesn't look whether t is
 // frozen.

@@ -45,9 +45,10 @@ func bound() (fd, port int, err error) {
 	if err == nil {
 		name, err = syscall.Getsockname(fd)
 	}
-	if err != nil {
+	at, ok := name.(*syscall.SockaddrInet4)
+	if err != nil || !ok {
 		_ = syscall.Close(fd)
-		return 0, 0, err
+		return 0, 0, fmt.Errorf("a socket on the loopback interface has the name %v: %w", name, err)
 	}
-	return fd, name.(*syscall.SockaddrInet4).Port, nil
+	return fd, at.Port, nil
 }
