@@ -181,11 +181,14 @@ func (c *call) end(whole bool) {
 	clear(c.values)
 	if !whole {
 		c.run.Owner, c.objects = nil, nil
+		vm.Discard(c.L)
 		return
 	}
 	c.L.SetTop(0)
 	if sh := c.shard; len(sh.free) < maxFree && vm.StackSlots(c.L) <= keptStack {
 		sh.free = append(sh.free, c)
+	} else {
+		vm.Discard(c.L)
 	}
 }
 

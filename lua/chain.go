@@ -2,6 +2,7 @@ package lua
 
 import (
 	"fmt"
+	"slices"
 
 	glua "github.com/yuin/gopher-lua"
 
@@ -26,6 +27,8 @@ type step struct {
 	covers *pattern.Pattern // nil covers its whole scope
 	line   int
 	place  string // script:line
+
+	planned uint64 // the last plan that it is in; guarded by the VM's lock
 }
 
 // route is a pattern bound to a handler.
@@ -78,11 +81,17 @@ func newDeclarations() declarations { return declarations{root: &scope{}} }
 // compose makes the chain. The errors name scripts and lines at fault.
 func (d *declarations) compose() (c *chain, conflicts []error) {
 	c = &chain{root: d.root.own, notFound: d.root.notFound, disallow: d.root.disallow, getHead: d.root.getHead}
+	chained := 0
 	for _, s := range d.scopes { // parents come before their children
 		if s.parent != d.root {
-			s.steps = append(s.steps, s.parent.steps...)
+			s.steps = s.parent.steps
 		}
-		s.steps = append(s.steps, s.own...)
+		if len(s.own) > 0 { // or they are the parent's, in the same memory
+			if chained += len(s.steps) + len(s.own); chained > maxChained {
+				return c, []error{fmt.Errorf("%s: too many middlewares in groups within groups, expected at most %d in all their chains together", s.script.name, maxChained)}
+			}
+			s.steps = slices.Concat(s.steps, s.own)
+		}
 		if s.prefix != nil {
 			c.prefixes = append(c.prefixes, s)
 		}

@@ -39,6 +39,7 @@ func (c *call) choose() {
 		notFound = ending{} // it is the pool that knows
 	}
 	c.scratch = c.scratch[:0]
+	c.shard.planned++
 	for _, s := range chain.prefixes {
 		if !c.below(s.prefix) {
 			continue
@@ -131,13 +132,10 @@ func (c *call) getHead() bool {
 func (c *call) addScope(s *scope) { c.addSteps(s.steps) }
 
 func (c *call) addSteps(steps []*step) {
-next:
 	for _, step := range steps {
-		for _, have := range c.scratch {
-			if have == step {
-				continue next
-			}
+		if step.planned != c.shard.planned {
+			step.planned = c.shard.planned
+			c.scratch = append(c.scratch, step)
 		}
-		c.scratch = append(c.scratch, step)
 	}
 }

@@ -17,6 +17,8 @@ type declarer struct {
 	scope   *scope  // the innermost one open
 	script  *script // the one being loaded
 	getHead *glua.LFunction
+	bytes   int64   // what the declarations take
+	steps   int     // middlewares
 	refused []error // declarations that can't be used; loading goes on to find more
 }
 
@@ -27,6 +29,8 @@ var methods = []string{"get", "post", "put", "patch", "delete", "head", "options
 const (
 	maxScopes  = 1000
 	maxRoutes  = 10_000
+	maxSteps   = 2000   // middlewares
+	maxChained = 50_000 // middlewares of groups, with those of the groups around each
 	maxRefused = 20
 )
 
@@ -120,6 +124,8 @@ func (d *declarer) middleware(at *scope) glua.LGFunction {
 			var err error
 			if covers, err = covered(s, string(text)); err != nil {
 				d.refuse(L, err)
+			} else if covers != nil {
+				d.charge(L, covers.Size())
 			}
 			first = 2
 		}
@@ -131,7 +137,7 @@ func (d *declarer) middleware(at *scope) glua.LGFunction {
 				d.covering().getHead = true
 				continue
 			}
-			made := d.step(L, i)
+			made := d.middle(L, i)
 			made.covers = covers
 			s.own = append(s.own, made)
 		}
@@ -149,9 +155,33 @@ func covered(s *scope, text string) (*pattern.Pattern, error) {
 	return pattern.Parse(pattern.Join(s.path, trimmed)[0])
 }
 
+// middle makes a step of the middleware that is the n-th argument.
+func (d *declarer) middle(L *glua.LState, n int) *step {
+	if d.steps++; d.steps > maxSteps {
+		L.RaiseError("too many middlewares, expected at most %d", maxSteps)
+	}
+	return d.step(L, n)
+}
+
+// charge counts what a declaration takes: on the run, and with what the VM
+// holds.
+func (d *declarer) charge(L *glua.LState, bytes int) {
+	vm.RunOf(L).Charge(L, bytes)
+	d.bytes += int64(bytes)
+}
+
+// What declarations take, in bytes: a step, a group, and the table that
+// chi.with returns.
+const (
+	stepBytes  = 300
+	scopeBytes = 500
+	withBytes  = 8 << 10
+)
+
 // step makes a step of the function that is the n-th argument.
 func (d *declarer) step(L *glua.LState, n int) *step {
 	fn := L.CheckFunction(n)
+	d.charge(L, stepBytes)
 	line := 0
 	if fn.Proto != nil {
 		line = fn.Proto.LineDefined
@@ -191,7 +221,7 @@ func (d *declarer) add(L *glua.LState, s *scope, method, text string, handler *s
 			d.refuse(L, err)
 			return
 		}
-		vm.RunOf(L).Charge(L, parsed.Size())
+		d.charge(L, parsed.Size()+stepBytes)
 		d.routes = append(d.routes, declaration{scope: s, method: method, pattern: joined, handler: handler, where: d.where(L)})
 	}
 }
@@ -220,8 +250,9 @@ func (d *declarer) with(at *scope) glua.LGFunction {
 	return func(L *glua.LState) int {
 		s := d.child(L, d.at(at))
 		for i := 1; i <= L.GetTop(); i++ {
-			s.own = append(s.own, d.step(L, i))
+			s.own = append(s.own, d.middle(L, i))
 		}
+		d.charge(L, withBytes)
 		L.Push(d.table(L, s))
 		return 1
 	}
@@ -267,6 +298,7 @@ func (d *declarer) child(L *glua.LState, parent *scope) *scope {
 	if len(d.scopes) >= maxScopes {
 		L.RaiseError("too many groups, expected at most %d", maxScopes)
 	}
+	d.charge(L, scopeBytes)
 	s := &scope{parent: parent, path: parent.path, script: d.script}
 	d.scopes = append(d.scopes, s)
 	return s
@@ -285,6 +317,7 @@ func (d *declarer) prefixed(L *glua.LState, parent *scope, text string) *scope {
 		d.refuse(L, err)
 		return nil
 	}
+	d.charge(L, parsed.Size())
 	s.path, s.prefix = path, parsed
 	return s
 }

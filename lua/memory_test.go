@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,5 +162,35 @@ func TestAcquireMemory(t *testing.T) {
 	scripts.ReleaseMemory(20 * mib)
 	if err := scripts.Serve(newSlow(2, ""), 0); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDeclarationsAreBounded declares little in the source and much in memory.
+func TestDeclarationsAreBounded(t *testing.T) {
+	const f = `local function f(request, response, next) next() end local list = {} for i = 1, 200 do list[i] = f end `
+	for source, want := range map[string]string{
+		f + `chi_group(function() for i = 1, 1000 do chi_middleware(unpack(list)) end for i = 1, 990 do chi_group(function() chi_middleware(f) end) end end)`: "too many middlewares",
+		f + `chi_group(function() for i = 1, 9 do chi_middleware(unpack(list)) end for i = 1, 100 do chi_group(function() chi_middleware(f) end) end end)`:    "in all their chains",
+		f + `local function nest(n) chi_group(function() chi_middleware(f, f, f, f) if n > 0 then nest(n - 1) end end) end for i = 1, 4 do nest(110) end`:     "in all their chains",
+		f + `local with = chi.with for i = 1, 2001 do with(f) end`:                                                                       "too many",
+		f + `for i = 1, 20000 do chi_route("GET", "/" .. i .. "/" .. ("x"):rep(4000), f) end`:                                            "lua.max_memory",
+		f + `chi_group(function() for i = 1, 9 do chi_middleware(unpack(list)) end for i = 1, 900 do chi_group(function() end) end end)`: "", // shared
+	} {
+		before := heap()
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "a.lua"), []byte(source), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		scripts, err := lua.Load(options(dir, "a.lua"))
+		if err == nil {
+			scripts.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\n got %v\nwant %s", source, err, want)
+		}
+		if grown := heap() - before; grown > 16*mib {
+			t.Errorf("%s\n%d bytes are held", source, grown)
+		}
+		runtime.KeepAlive(scripts)
 	}
 }

@@ -22,6 +22,8 @@ type shard struct {
 	main  *glua.LState
 	chain *chain
 
+	planned uint64 // the number of the last plan, which its steps have too
+
 	free     []*call
 	served   handle // the number of the last request
 	interned map[string]glua.LValue
@@ -35,6 +37,7 @@ type shard struct {
 
 	inFlight int          // requests
 	replaced bool         // it takes no new ones
+	pace     int64        // after how many quarters of lua.max_vm_memory it is measured
 	held     atomic.Int64 // bytes, when they were counted last
 }
 

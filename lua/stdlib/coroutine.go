@@ -191,7 +191,7 @@ func (l *lib) resume(L *glua.LState) int {
 	vm.RunOf(L).Rethrow(L)
 	if thread, ok := L.Get(1).(*glua.LState); ok {
 		made := l.threads.find(thread)
-		made.slots = chargeStack(L, thread, made.slots)
+		made.slots = chargeStack(L, vm.StackSlots(thread), made.slots)
 	}
 	if first := L.GetTop() - n + 1; n == 2 && L.Get(first) == glua.LFalse {
 		vm.RunOf(L).Caught(L, L.Get(first+1))

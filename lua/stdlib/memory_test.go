@@ -85,7 +85,7 @@ func TestPartsDoNotShare(t *testing.T) {
 		`return shares(s, s:sub(1, -2))`:                                    "false",
 		`return shares(s, s:sub(1, -1))`:                                    "true",
 		`return shares(s:sub(1, 200), s:sub(1, 200):sub(2))`:                "false",
-		`local short = s:sub(1, 200) return shares(short, short:sub(2))`:    "true",
+		`local short = s:sub(1, 32) return shares(short, short:sub(2))`:     "true",
 		`return shares(s, s:match("x"))`:                                    "false",
 		`return shares(s, s:match("(x)y"))`:                                 "false",
 		`return shares(s, (select(3, s:find("(x)"))))`:                      "false",

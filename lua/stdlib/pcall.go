@@ -117,6 +117,7 @@ type protected struct {
 	state *glua.LState
 	depth int
 	slots int // of its stack, as far as they have been charged
+	peak  int // how many there were when it failed
 	// coroutine is which coroutine the call belongs to; nil is the run's own
 	// thread.
 	coroutine *glua.LState
@@ -179,27 +180,27 @@ func (l *lib) leave(L *glua.LState, thread *protected) {
 	L.G.CurrentThread = L
 	delete(l.threads.active, thread.state)
 	vm.RunOf(L).Rethrow(L)
-	thread.slots = chargeStack(L, thread.state, thread.slots)
+	thread.slots = chargeStack(L, max(vm.StackSlots(thread.state), thread.peak), thread.slots)
 }
 
 // chargeStack charges what a thread's stack has grown by, and returns how
 // large it is.
-func chargeStack(L, thread *glua.LState, charged int) int {
-	size := vm.StackSlots(thread)
+func chargeStack(L *glua.LState, size, charged int) int {
 	if size > charged {
 		vm.RunOf(L).Charge(L, (size-charged)*16)
 	}
 	return size
 }
 
-// release keeps the thread of a call that succeeded for the next. After an
-// error it is dropped: closures may share its registers.
+// release keeps the thread of a call that succeeded for the next.
 func (l *lib) release(thread *protected) {
 	thread.state.RemoveContext()
 	thread.state.SetTop(0)
 	thread.coroutine = nil
 	if len(l.threads.free) < maxFree && vm.StackSlots(thread.state) <= maxSlots {
 		l.threads.free = append(l.threads.free, thread)
+	} else {
+		vm.Discard(thread.state)
 	}
 }
 
@@ -228,6 +229,8 @@ func (p *protected) call(nargs int) (failure glua.LValue) {
 	defer func() {
 		if caught := recover(); caught != nil {
 			failure = errorValue(caught)
+			p.peak = vm.StackSlots(state)
+			vm.Discard(state)
 		}
 	}()
 	fn := state.Get(-nargs - 1)

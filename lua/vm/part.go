@@ -11,7 +11,7 @@ import (
 // memory. A part of a longer one would keep all of that alive, while only the
 // part's length is seen by Live. There is no sharing of large parts either:
 // of halves of halves each is large, and the last is not.
-const MaxShared = 256
+const MaxShared = 32
 
 // Part returns part, which must be a part of whole, a script's string, as a
 // string of its own where whole is long. It charges what that takes.
@@ -28,12 +28,13 @@ func Part(L *glua.LState, whole, part string) glua.LString {
 	return glua.LString(Clone(part))
 }
 
-// Built returns what a builder has built. Where much of the builder's room is
-// left, which Live wouldn't see, it is a copy, which is charged.
+// Built returns what a builder has built. Where more of the builder's room is
+// left than the allocator would leave, which Live wouldn't see, it is a copy,
+// which is charged.
 func Built(L *glua.LState, b *strings.Builder) glua.LString {
 	run := RunOf(L)
 	run.CheckString(L, b.Len())
-	if b.Cap() <= MaxShared || b.Cap() <= 4*b.Len() {
+	if b.Cap() <= b.Len()+b.Len()/4+MaxShared/2 {
 		run.Charge(L, 16)
 		return glua.LString(b.String())
 	}

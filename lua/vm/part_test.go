@@ -36,8 +36,8 @@ func TestPart(t *testing.T) {
 		size, from, to int
 		shares         bool
 	}{
-		{256, 0, 1, true},
-		{257, 0, 1, false},
+		{32, 0, 1, true},
+		{33, 0, 1, false},
 		{1000, 0, 1000, true},
 		{1000, 0, 999, false}, // else parts of parts would keep the first whole
 		{1 << 20, 5, 1 << 19, false},
@@ -68,7 +68,7 @@ func TestBuilt(t *testing.T) {
 	for _, c := range []struct {
 		room, length int
 		shares       bool
-	}{{256, 0, true}, {1 << 16, 0, false}, {1 << 16, 1 << 10, false}, {1 << 16, 1 << 15, true}} {
+	}{{16, 0, true}, {256, 0, false}, {1 << 16, 1 << 15, false}, {1 << 16, 60000, true}} {
 		L, _ := vmtest.Begin(t, vmtest.Limits())
 		var b strings.Builder
 		b.Grow(c.room)

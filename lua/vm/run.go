@@ -113,6 +113,7 @@ func (r *Run) End() {
 		r.cancel, r.ctx = nil, nil
 	}
 	for _, coroutine := range r.coroutines {
+		Discard(coroutine)
 		*coroutine = glua.LState{Dead: true, G: coroutine.G} // its stack goes, whoever still holds it
 	}
 	r.coroutines = nil
