@@ -68,7 +68,7 @@ func startHolders(t *testing.T, settings, tenant string) *proxy.Server {
 	service := "services: [{url: \"http://" + upstream + "\"}]"
 	return start(t, settings+"access_log: {enabled: false}\nlua_routing: {enabled: true, scripts_dir: \""+dir+"\"}\ntenants:\n"+
 		"  - {name: plain, domains: [plain.test], "+tenant+service+"}\n"+
-		"  - {name: scripted, domains: [scripted.test], lua_routes: [holder.lua], "+tenant+service+"}\n")
+		"  - {name: scripted, domains: [scripted.test], lua_routes: [holder.lua], lua: {timeout: 20s}, "+tenant+service+"}\n")
 }
 
 // held is what all accounts hold, or those of one tenant.

@@ -2,6 +2,7 @@ package modules_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/rand"
@@ -68,6 +69,7 @@ func permit(networks ...string) (list []modules.Permission) {
 // guardedTenant is a tenant that can't reach the tests' servers by default.
 func guardedTenant(tb testing.TB, c modules.ClientConfig) *modules.Tenant {
 	tb.Helper()
+	c.Timeout = cmp.Or(c.Timeout, time.Minute)
 	client := modules.NewClient(c)
 	tb.Cleanup(client.Close)
 	return &modules.Tenant{

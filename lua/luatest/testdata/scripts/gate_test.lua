@@ -216,7 +216,7 @@ describe("gateways", function()
 
   test("have limits, and quarantine", function()
     config{lua = {quarantine_after = 1, timeout = "1s", max_instructions = 1000000000}}
-    expect(request("GET", "/loop").status):equals(500)
+    expect(request("GET", "/loop", {timeout = 60}).status):equals(500)
     expect(gateway.errors()[1].kind):equals("timeout")
     expect(request("GET", "/count").headers["X-Gateway-Error"]):equals("script_quarantined")
     clock.advance(2)
