@@ -85,7 +85,7 @@ func TestLuaSafetyHoles(t *testing.T) {
 			d := startDuel(t, "quarantine_after: 0, max_memory_rate: 0", h.attack) // which would only slow them down
 			w := watch(t, d)
 			w.now(h.name)
-			v := assault{duel: d, rate: 50, host: "b.example", victim: true}
+			v := assault{duel: d, rate: 50, host: "b.example", victim: true, most: 4}
 			v.start()
 			h.use(t, d)
 			v.stop()

@@ -2,6 +2,7 @@ package test
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
@@ -20,6 +21,7 @@ type assault struct {
 	host   string
 	path   string
 	victim bool // the requests are askVictim's
+	most   int  // in flight; 0 is mostInFlight
 
 	quit    chan struct{}
 	ended   sync.WaitGroup
@@ -36,7 +38,7 @@ const mostInFlight = 500
 // start begins to send.
 func (a *assault) start() {
 	a.quit, a.results = make(chan struct{}), map[string]int{}
-	free := make(chan struct{}, mostInFlight)
+	free := make(chan struct{}, cmp.Or(a.most, mostInFlight))
 	a.ended.Go(func() {
 		began := time.Now()
 		for n := 0; ; n++ {

@@ -184,7 +184,7 @@ func TestLuaSafety(t *testing.T) {
 			d := startDuel(t, settings, list...)
 			w := watch(t, d)
 			before := goroutines(t, d.gateway)
-			v := assault{duel: d, rate: 200, host: "b.example", victim: true}
+			v := assault{duel: d, rate: 200, host: "b.example", victim: true, most: 4} // as many as the machine can
 			v.start()
 			refused := 0
 			for i := range list {
