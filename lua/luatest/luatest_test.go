@@ -254,7 +254,7 @@ func TestHostile(t *testing.T) {
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, source, want string }{
-		{"syntax", "test('x', function(", "a_test.lua:1:20: <name> expected near '<eof>'"},
+		{"syntax", "test('x', function(", "a_test.lua:1:20: '<name>' expected near '<eof>'"},
 		{"error", "\nerror('oh')", "a_test.lua:2: oh"},
 		{"loop", "while true do end", "took longer than"},
 		{"request", "request('GET', '/')", "a_test.lua:1: there is no gateway while"},

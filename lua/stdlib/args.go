@@ -14,7 +14,7 @@ import (
 const space = " \t\n\v\f\r"
 
 // parseNumber reads a number as Lua 5.1 does: decimal, with an exponent, or a
-// hexadecimal integer, between any white space. The engine's own takes 010 for
+// hexadecimal, between any white space. The engine's own takes 010 for
 // octal, and 1_000.
 func parseNumber(s string) (glua.LNumber, bool) {
 	s = strings.Trim(s, space)
@@ -23,7 +23,7 @@ func parseNumber(s string) (glua.LNumber, bool) {
 		return 0, false
 	}
 	if len(digits) > 2 && digits[0] == '0' && digits[1]|0x20 == 'x' {
-		n, ok := parseDigits(digits[2:], 16)
+		n, ok := parseHex(digits)
 		if s[0] == '-' {
 			n = -n
 		}
@@ -40,6 +40,19 @@ func parseNumber(s string) (glua.LNumber, bool) {
 		return 0, false
 	}
 	return glua.LNumber(n), true
+}
+
+// parseHex reads a hexadecimal number, which may have a fraction and an
+// exponent of two, as C's strtod takes them.
+func parseHex(s string) (glua.LNumber, bool) {
+	if strings.IndexByte(s, '_') >= 0 {
+		return 0, false
+	}
+	if strings.IndexAny(s, "pP") < 0 {
+		s += "p0"
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	return glua.LNumber(n), err == nil || math.IsInf(n, 0)
 }
 
 // parseDigits reads a natural number in a base up to 36.

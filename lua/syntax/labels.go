@@ -33,13 +33,12 @@ func (p *parser) labels() (list []Statement) {
 		p.advance()
 		name := p.name()
 		p.expect(tokenLabel)
-		p.accept(';')
-		for b := p.scope.block; b != nil; b = b.outer {
-			if old := b.labels[name.text]; old != nil {
-				fail(name.Pos, "label '%s' already defined on line %d", clip(name.text), old.Line)
-			}
+		for p.accept(';') { // a statement that does nothing
 		}
 		b := p.scope.block
+		if old := b.labels[name.text]; old != nil {
+			fail(name.Pos, "label '%s' already defined on line %d", clip(name.text), old.Line)
+		}
 		if b.labels == nil {
 			b.labels = map[string]*Label{}
 		}

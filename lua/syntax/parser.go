@@ -119,7 +119,7 @@ func (p *parser) unexpected() {
 // name takes a name.
 func (p *parser) name() token {
 	if p.token.kind != tokenName {
-		fail(p.token.Pos, "<name> expected near '%s'", p.token.near())
+		fail(p.token.Pos, "'<name>' expected near '%s'", p.token.near())
 	}
 	t := p.token
 	p.advance()
@@ -162,6 +162,9 @@ func (p *parser) statements() *Block {
 	for !p.blockEnds() {
 		if p.token.kind == tokenLabel {
 			b.Statements = append(b.Statements, p.labels()...)
+			continue
+		}
+		if p.accept(';') { // Lua 5.1 wants a statement before it
 			continue
 		}
 		s, last := p.statement()

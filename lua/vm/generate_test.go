@@ -90,7 +90,7 @@ func (g *generator) expression(depth int) string {
 	case 8:
 		return g.number() + " " + g.pick("+", "-", "*") + " " + g.number()
 	case 9:
-		return sub() + " .. " + sub() + g.pick("", ` .. "."`)
+		return sub() + " .. " + sub() + ` .. "."` // or C would read "nan" and "inf" as numbers
 	case 10:
 		return "(" + sub() + ")"
 	}
@@ -121,7 +121,7 @@ func (g *generator) atom(depth int) string {
 		}
 		return "a"
 	case 9:
-		return "tostring(" + g.expression(depth-1) + ")"
+		return "str(" + g.expression(depth-1) + ")"
 	case 10:
 		return "#{" + g.pick("", "1", "two()", "1, two()", "two(), 1", "1, 2, id(3, 4)") + "}"
 	case 11:
