@@ -162,6 +162,9 @@ func TestMeansWhatLuaMeans(t *testing.T) {
 			list[i] = generated(rand.New(rand.NewPCG(*seed, uint64(done+i))))
 		}
 		compare(t, list)
+		if testing.Verbose() {
+			t.Logf("%d programs", done+len(list))
+		}
 	}
 }
 

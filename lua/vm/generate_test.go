@@ -82,7 +82,7 @@ func (g *generator) expression(depth int) string {
 	case 4:
 		return sub() + " " + g.pick("==", "~=") + " " + sub()
 	case 5:
-		return g.number() + " " + g.pick("<", ">", "<=", ">=", "==", "~=") + " " + g.number()
+		return "(" + g.number() + " " + g.pick("<", ">", "<=", ">=", "==", "~=") + " " + g.number() + ")" // or text would be compared
 	case 6:
 		return g.pick("not ", "- ", "not not ", "#") + g.atom(depth-1)
 	case 7:
