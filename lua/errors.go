@@ -129,7 +129,7 @@ func failure(err error, exhausted *vm.Exhausted) error {
 func message(v glua.LValue) string {
 	switch v := v.(type) {
 	case glua.LString, glua.LNumber:
-		return v.String()
+		return vm.Text(v)
 	case nil:
 		return "nil"
 	}

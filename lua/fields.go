@@ -75,7 +75,7 @@ func (c *call) all(L *glua.LState, h http1.Header, name string, visible func(*ht
 
 // fieldName checks that an argument is the name of a field.
 func fieldName(L *glua.LState, n int) string {
-	name := L.CheckString(n)
+	name := vm.CheckString(L, n)
 	if len(name) > maxFieldName || !isToken(name) {
 		L.ArgError(n, fmt.Sprintf("%q is not the name of a header field", vm.Clip(name)))
 	}
@@ -84,7 +84,7 @@ func fieldName(L *glua.LState, n int) string {
 
 // fieldValue checks that an argument can stand in a header.
 func fieldValue(L *glua.LState, n int) string {
-	value := L.CheckString(n)
+	value := vm.CheckString(L, n)
 	if len(value) > maxFieldValue {
 		L.ArgError(n, fmt.Sprintf("a header value of %d bytes is too long, expected at most %d", len(value), maxFieldValue))
 	}

@@ -116,7 +116,7 @@ func view(s string) []byte {
 
 func requestQueryParam(L *glua.LState) int {
 	c, n := self(L)
-	want := L.CheckString(n)
+	want := vm.CheckString(L, n)
 	query := bytes.TrimPrefix(c.req.Query, []byte("?"))
 	c.run.Spend(L, len(query)/16)
 	for len(query) > 0 {
@@ -145,7 +145,7 @@ func unescapeQuery(b []byte) string {
 
 func requestCookie(L *glua.LState) int {
 	c, n := self(L)
-	want := L.CheckString(n)
+	want := vm.CheckString(L, n)
 	h := *c.req.Header
 	for i := range h {
 		if !http1.SameName(h[i].Name, view("cookie")) || !c.req.visible(&h[i]) {
@@ -175,7 +175,7 @@ func unquote(value []byte) []byte {
 
 func requestParam(L *glua.LState) int {
 	c, n := self(L)
-	L.Push(c.param(L, L.CheckString(n)))
+	L.Push(c.param(L, vm.CheckString(L, n)))
 	return 1
 }
 
@@ -224,21 +224,21 @@ func (c *call) before(L *glua.LState, what string) {
 func requestSetPath(L *glua.LState) int {
 	c, n := self(L)
 	c.before(L, "request:set_path")
-	c.check(L, c.exchange.SetPath(L.CheckString(n)))
+	c.check(L, c.exchange.SetPath(vm.CheckString(L, n)))
 	return 0
 }
 
 func requestSetQuery(L *glua.LState) int {
 	c, n := self(L)
 	c.before(L, "request:set_query")
-	c.check(L, c.exchange.SetQuery(strings.TrimPrefix(L.CheckString(n), "?")))
+	c.check(L, c.exchange.SetQuery(strings.TrimPrefix(vm.CheckString(L, n), "?")))
 	return 0
 }
 
 func requestSetMethod(L *glua.LState) int {
 	c, n := self(L)
 	c.before(L, "request:set_method")
-	method := L.CheckString(n)
+	method := vm.CheckString(L, n)
 	if !isToken(method) || len(method) > 32 || slices.Contains(unsendable, strings.ToUpper(method)) {
 		L.ArgError(n, fmt.Sprintf("%q is not a method that can be sent on", vm.Clip(method)))
 	}
@@ -252,14 +252,14 @@ var unsendable = []string{"CONNECT", "TRACE", "PRI"}
 func requestSetHost(L *glua.LState) int {
 	c, n := self(L)
 	c.before(L, "request:set_host")
-	c.check(L, c.exchange.SetHost(L.CheckString(n)))
+	c.check(L, c.exchange.SetHost(vm.CheckString(L, n)))
 	return 0
 }
 
 func requestSetBody(L *glua.LState) int {
 	c, n := self(L)
 	c.before(L, "request:set_body")
-	body := L.CheckString(n)
+	body := vm.CheckString(L, n)
 	c.req.Body, c.req.Replaced = view(body), true
 	c.body = glua.LString(body)
 	return 0
@@ -267,7 +267,7 @@ func requestSetBody(L *glua.LState) int {
 
 func requestSet(L *glua.LState) int {
 	c, n := self(L)
-	key := L.CheckString(n)
+	key := vm.CheckString(L, n)
 	if c.values == nil {
 		c.values = map[string]glua.LValue{}
 	}
@@ -283,7 +283,7 @@ func requestSet(L *glua.LState) int {
 
 func requestGet(L *glua.LState) int {
 	c, n := self(L)
-	if value, ok := c.values[L.CheckString(n)]; ok {
+	if value, ok := c.values[vm.CheckString(L, n)]; ok {
 		L.Push(value)
 	} else {
 		L.Push(glua.LNil)
@@ -294,7 +294,7 @@ func requestGet(L *glua.LState) int {
 func requestUpstream(L *glua.LState) int {
 	c, n := self(L)
 	c.before(L, "request:upstream")
-	c.check(L, c.exchange.Choose(L.CheckString(n)))
+	c.check(L, c.exchange.Choose(vm.CheckString(L, n)))
 	return 0
 }
 

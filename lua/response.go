@@ -55,7 +55,7 @@ func setResponseProperty(L *glua.LState) int {
 	case "status_code":
 		c.setStatus(L, 3)
 	case "body":
-		c.replaceBody(L, L.CheckString(3))
+		c.replaceBody(L, vm.CheckString(L, 3))
 	default:
 		L.RaiseError("response.%s can't be assigned to", vm.Clip(L.ToString(2)))
 	}
@@ -176,7 +176,7 @@ func responseWrite(L *glua.LState) int {
 		case glua.LString:
 			c.write(L, string(v))
 		case glua.LNumber:
-			c.write(L, v.String())
+			c.write(L, vm.Text(v))
 		default:
 			L.ArgError(n, fmt.Sprintf("string expected, got %s", v.Type()))
 		}
@@ -237,7 +237,7 @@ func responseCookie(L *glua.LState) int {
 	text := func(key string) string {
 		switch v := L.GetField(t, key).(type) {
 		case glua.LString, glua.LNumber:
-			return v.String()
+			return vm.Text(v)
 		}
 		return ""
 	}
@@ -290,7 +290,7 @@ const maxCookie = 8 << 10
 
 func responseSetBody(L *glua.LState) int {
 	c, n := self(L)
-	c.replaceBody(L, L.CheckString(n))
+	c.replaceBody(L, vm.CheckString(L, n))
 	return 0
 }
 

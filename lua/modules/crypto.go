@@ -73,7 +73,7 @@ func openCrypto(L *glua.LState, t *Tenant) *glua.LTable {
 	for _, name := range []string{"md5", "sha1", "sha256", "sha512"} {
 		create := cryptoHash(name)
 		module.RawSetString(name, L.NewFunction(func(L *glua.LState) int {
-			s, form := L.CheckString(1), cryptoForm(L, 2)
+			s, form := vm.CheckString(L, 1), cryptoForm(L, 2)
 			h := create()
 			cryptoWrite(L, h, s)
 			return cryptoPush(L, h.Sum(nil), form)
@@ -85,11 +85,11 @@ func openCrypto(L *glua.LState, t *Tenant) *glua.LTable {
 // crypto.hmac(algorithm, key, s, form?) -> string: the HMAC (RFC 2104) of s;
 // algorithm is "sha256", "sha512", "sha1" or "md5".
 func cryptoHMAC(L *glua.LState) int {
-	create := cryptoHash(L.CheckString(1))
+	create := cryptoHash(vm.CheckString(L, 1))
 	if create == nil {
 		L.ArgError(1, `"sha256", "sha512", "sha1" or "md5" expected`)
 	}
-	key, s, form := L.CheckString(2), L.CheckString(3), cryptoForm(L, 4)
+	key, s, form := vm.CheckString(L, 2), vm.CheckString(L, 3), cryptoForm(L, 4)
 	run := vm.RunOf(L)
 	run.Charge(L, 1024+len(key))
 	run.Spend(L, 50+len(key)/8)
@@ -150,7 +150,7 @@ func cryptoConvert(L *glua.LState, s string, size int) {
 
 func cryptoEncode(encoding *base64.Encoding) glua.LGFunction {
 	return func(L *glua.LState) int {
-		s := L.CheckString(1)
+		s := vm.CheckString(L, 1)
 		cryptoConvert(L, s, encoding.EncodedLen(len(s)))
 		L.Push(glua.LString(encoding.EncodeToString([]byte(s))))
 		return 1
@@ -160,7 +160,7 @@ func cryptoEncode(encoding *base64.Encoding) glua.LGFunction {
 // cryptoDecode accepts any padding that is complete, and no line breaks.
 func cryptoDecode(raw *base64.Encoding) glua.LGFunction {
 	return func(L *glua.LState) int {
-		s := L.CheckString(1)
+		s := vm.CheckString(L, 1)
 		cryptoConvert(L, s, len(s))
 		if unpadded := strings.TrimRight(s, "="); unpadded != s {
 			if len(s)%4 != 0 || len(s)-len(unpadded) > 2 {
@@ -182,7 +182,7 @@ func cryptoDecode(raw *base64.Encoding) glua.LGFunction {
 
 // crypto.hex_encode(s) -> string: two lower-case digits for each byte.
 func cryptoHexEncode(L *glua.LState) int {
-	s := L.CheckString(1)
+	s := vm.CheckString(L, 1)
 	cryptoConvert(L, s, 2*len(s))
 	L.Push(glua.LString(hex.EncodeToString([]byte(s))))
 	return 1
@@ -191,7 +191,7 @@ func cryptoHexEncode(L *glua.LState) int {
 // crypto.hex_decode(s) -> string | nil, message: the bytes of hexadecimal
 // digits in either case.
 func cryptoHexDecode(L *glua.LState) int {
-	s := L.CheckString(1)
+	s := vm.CheckString(L, 1)
 	cryptoConvert(L, s, len(s)/2)
 	b, err := hex.DecodeString(s)
 	if err != nil {
@@ -210,7 +210,7 @@ func cryptoFail(L *glua.LState, message string) int {
 // crypto.equal(a, b) -> boolean: whether two strings are equal, in a time that
 // tells nothing but their lengths.
 func cryptoEqual(L *glua.LState) int {
-	a, b := L.CheckString(1), L.CheckString(2)
+	a, b := vm.CheckString(L, 1), vm.CheckString(L, 2)
 	run := vm.RunOf(L)
 	run.Charge(L, len(a)+len(b))
 	run.Spend(L, 2+(len(a)+len(b))/16)

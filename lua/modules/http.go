@@ -68,7 +68,7 @@ func (m *httpModule) request(L *glua.LState) int {
 // http.delete.
 func (m *httpModule) without(method string) glua.LGFunction {
 	return func(L *glua.LState) int {
-		target := L.CheckString(1)
+		target := vm.CheckString(L, 1)
 		o := checkOptions(options{L: L, arg: 2, table: L.OptTable(2, nil)}, commonOptions())
 		r, err := m.client(L).readRequest(o, method, target, "", false)
 		if err != nil {
@@ -82,7 +82,7 @@ func (m *httpModule) without(method string) glua.LGFunction {
 // and http.patch. body is a string, or nil where the option json is given.
 func (m *httpModule) with(method string) glua.LGFunction {
 	return func(L *glua.LState) int {
-		target := L.CheckString(1)
+		target := vm.CheckString(L, 1)
 		body := L.OptString(2, "")
 		o := checkOptions(options{L: L, arg: 3, table: L.OptTable(3, nil)}, commonOptions())
 		r, err := m.client(L).readRequest(o, method, target, body, L.Get(2) != glua.LNil)
@@ -199,7 +199,7 @@ func flatFunction(t *Tenant, method string, fields int) glua.LGFunction {
 			L.Remove(fields)
 		}
 		m := newHTTPModule(L, t)
-		target, body := L.CheckString(1), ""
+		target, body := vm.CheckString(L, 1), ""
 		if fields == 3 {
 			body = L.OptString(2, "")
 		}

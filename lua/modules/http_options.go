@@ -68,7 +68,7 @@ func (o options) text(name string) (string, bool) {
 	case glua.LString:
 		return string(v), true
 	case glua.LNumber:
-		return v.String(), true
+		return vm.Text(v), true
 	case *glua.LNilType:
 		return "", false
 	default:
@@ -146,7 +146,7 @@ func (o options) strings(name string, t *glua.LTable, limit int) []string {
 		case glua.LString:
 			list = append(list, string(v))
 		case glua.LNumber:
-			list = append(list, v.String())
+			list = append(list, vm.Text(v))
 		case *glua.LNilType:
 			if len(list) == 0 {
 				o.mustBeEmpty(name, t)
@@ -187,7 +187,7 @@ func (o options) pairs(name string, limit int, each func(key string, values []st
 		if !ok {
 			o.fail("%s must have strings as keys, not a %s", name, key.Type().String())
 		}
-		values := []string{v.String()}
+		values := []string{vm.Text(v)}
 		switch v := v.(type) {
 		case glua.LString, glua.LNumber, glua.LBool:
 		case *glua.LTable:

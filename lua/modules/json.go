@@ -149,7 +149,7 @@ func jsonEncode(L *glua.LState) int {
 // numbers become the nearest float64; too large ones are an error. The message
 // has the offset in bytes, from 0.
 func jsonDecode(L *glua.LState) int {
-	text := L.CheckString(1)
+	text := vm.CheckString(L, 1)
 	d := newJSONDecoder(L, text)
 	if options := L.OptTable(2, nil); options != nil {
 		d.options(L, jsonContent(options))

@@ -65,7 +65,7 @@ func jwtVerify(L *glua.LState, t *Tenant) int {
 	if L.Get(1) == glua.LNil {
 		return failed(L, errNoToken)
 	}
-	parsed, err := parseToken(L, L.CheckString(1))
+	parsed, err := parseToken(L, vm.CheckString(L, 1))
 	if err != nil {
 		return failed(L, err)
 	}
@@ -88,7 +88,7 @@ func jwtDecodeUnverified(L *glua.LState) int {
 	if L.Get(1) == glua.LNil {
 		return failed(L, errNoToken)
 	}
-	parsed, err := parseToken(L, L.CheckString(1))
+	parsed, err := parseToken(L, vm.CheckString(L, 1))
 	if err != nil {
 		return failed(L, err)
 	}

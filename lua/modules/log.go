@@ -116,7 +116,7 @@ func logLevel(t *Tenant, level zerolog.Level, first int) glua.LGFunction {
 func logText(L *glua.LState, v glua.LValue) string {
 	switch v.Type() {
 	case glua.LTString, glua.LTNumber, glua.LTBool, glua.LTNil:
-		return v.String()
+		return vm.Text(v)
 	default:
 	}
 	if f, ok := L.GetMetaField(v, "__tostring").(*glua.LFunction); ok {

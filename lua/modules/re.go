@@ -27,7 +27,7 @@ func newREVM(L *glua.LState) *reVM {
 	methods := L.CreateTable(0, 1)
 	for name, op := range reOps {
 		methods.RawSetString(name, L.NewFunction(func(L *glua.LState) int {
-			return op(L, newRESubject(L, L.CheckString(2), reCompiled(L, 1)), 3)
+			return op(L, newRESubject(L, vm.CheckString(L, 2), reCompiled(L, 1)), 3)
 		}))
 	}
 	state.meta.RawSetString("__index", vm.Freeze(L, "a compiled pattern", methods))
@@ -47,7 +47,7 @@ func openRE(L *glua.LState, _ *Tenant) *glua.LTable {
 	t := L.CreateTable(0, 1)
 	for name, op := range reOps {
 		t.RawSetString(name, L.NewFunction(func(L *glua.LState) int {
-			return op(L, newRESubject(L, L.CheckString(1), rePatternArg(L, 2)), 3)
+			return op(L, newRESubject(L, vm.CheckString(L, 1), rePatternArg(L, 2)), 3)
 		}))
 	}
 	return L.SetFuncs(t, map[string]glua.LGFunction{"compile": reCompile, "escape": reEscape})
@@ -69,7 +69,7 @@ func rePatternArg(L *glua.LState, n int) *rePattern {
 	if L.Get(n).Type() == glua.LTUserData {
 		return reCompiled(L, n)
 	}
-	p, err := reOf(L).cache.get(L, L.CheckString(n))
+	p, err := reOf(L).cache.get(L, vm.CheckString(L, n))
 	if err != nil {
 		L.ArgError(n, err.Error())
 	}
@@ -89,7 +89,7 @@ func reCompile(L *glua.LState) int {
 
 // re.escape(s) -> string: a pattern that matches s itself.
 func reEscape(L *glua.LState) int {
-	s := L.CheckString(1)
+	s := vm.CheckString(L, 1)
 	run := vm.RunOf(L)
 	run.Charge(L, 2*len(s))
 	run.Spend(L, len(s)/8)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
 // re.gsub(s, pattern, replacement, n?) -> string, count: s with its first n
@@ -59,7 +61,7 @@ func (s *reSubject) append(out []byte, piece string) []byte {
 func (s *reSubject) replacement(L *glua.LState, n int) func(out []byte, m []int) []byte {
 	switch repl := L.Get(n).(type) {
 	case glua.LString, glua.LNumber:
-		parts, err := s.p.template(repl.String())
+		parts, err := s.p.template(vm.Text(repl))
 		if err != nil {
 			L.ArgError(n, err.Error())
 		}
@@ -96,7 +98,7 @@ func (s *reSubject) replacement(L *glua.LState, n int) func(out []byte, m []int)
 func (s *reSubject) appendResult(out []byte, m []int, v glua.LValue) []byte {
 	switch v := v.(type) {
 	case glua.LString, glua.LNumber:
-		return s.append(out, v.String())
+		return s.append(out, vm.Text(v))
 	default:
 		if glua.LVAsBool(v) {
 			s.L.RaiseError("invalid replacement value (a %s)", v.Type().String())

@@ -66,7 +66,7 @@ func pushOutcome(L *glua.LState, err error, value glua.LValue) int {
 // sharedKey returns an argument as a key of scripts. Those that begin with NUL
 // are the gateway's own, such as those of limit.
 func sharedKey(L *glua.LState, n int) string {
-	key := L.CheckString(n)
+	key := vm.CheckString(L, n)
 	switch {
 	case len(key) > maxKey:
 		L.ArgError(n, "a key may have at most 65536 bytes")

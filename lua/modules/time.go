@@ -95,7 +95,7 @@ func timeLayout(L *glua.LState) string {
 // is that of 1970-01-01T00:00:00Z. "rfc3339" takes fractions and any offset,
 // "http" the three forms of RFC 9110.
 func timeParse(L *glua.LState) int {
-	text, layout := L.CheckString(1), timeLayout(L)
+	text, layout := vm.CheckString(L, 1), timeLayout(L)
 	var when time.Time
 	var err error
 	if len(text) > 8*timeMaxLayout {

@@ -31,7 +31,7 @@ func urlSpend(L *glua.LState, n, copies int) {
 
 // urlOf parses the argument n.
 func urlOf(L *glua.LState, n int) (*url.URL, error) {
-	s := L.CheckString(n)
+	s := vm.CheckString(L, n)
 	if len(s) > urlMax {
 		return nil, errors.New("longer than 64 KiB")
 	}
@@ -71,7 +71,7 @@ func urlParse(L *glua.LState) int {
 	}
 	vm.RunOf(L).Charge(L, 2000)
 	t := L.CreateTable(0, 8)
-	whole := L.CheckString(1)
+	whole := vm.CheckString(L, 1)
 	put := func(name, value string) { t.RawSetString(name, vm.Part(L, whole, value)) }
 	set := func(name, value string) {
 		if value != "" {
@@ -112,11 +112,11 @@ func urlBuild(L *glua.LState) int {
 		case *glua.LNilType:
 			return ""
 		case glua.LString, glua.LNumber:
-			size += len(v.String())
+			size += len(vm.Text(v))
 			if size > urlMax {
 				L.ArgError(1, "the parts are longer than 64 KiB")
 			}
-			return v.String()
+			return vm.Text(v)
 		default:
 			L.ArgError(1, name+" is not a string")
 			return ""

@@ -67,7 +67,7 @@ func urlEscape(L *glua.LState) int { return urlEscapeAs(L, urlUnreserved) }
 func urlEscapePath(L *glua.LState) int { return urlEscapeAs(L, urlPlainPath) }
 
 func urlEscapeAs(L *glua.LState, class byte) int {
-	s := L.CheckString(1)
+	s := vm.CheckString(L, 1)
 	urlSpend(L, len(s), 6)
 	escaped := urlKeep(s, class)
 	vm.RunOf(L).CheckString(L, len(escaped))
@@ -77,7 +77,7 @@ func urlEscapeAs(L *glua.LState, class byte) int {
 
 // url.unescape(s) -> string | nil, message: %XX become bytes; + stays.
 func urlUnescape(L *glua.LState) int {
-	s := L.CheckString(1)
+	s := vm.CheckString(L, 1)
 	urlSpend(L, len(s), 2)
 	plain, err := urlPlain(s, false)
 	if err != nil {
@@ -129,7 +129,7 @@ func urlDigit(c byte) byte {
 // without its ?. A name that is repeated has an array of its values; one
 // without = has "". + is a space.
 func urlQuery(L *glua.LState) int {
-	whole := L.CheckString(1)
+	whole := vm.CheckString(L, 1)
 	s := strings.TrimPrefix(whole, "?")
 	urlSpend(L, len(s), 3)
 	run := vm.RunOf(L)
@@ -197,8 +197,8 @@ func urlQueryOf(L *glua.LState, t *glua.LTable) string {
 		if k.Type() != glua.LTString && k.Type() != glua.LTNumber {
 			L.RaiseError("the name of a query parameter is a %s", k.Type().String())
 		}
-		run.Charge(L, 4*len(k.String()))
-		name := urlKeep(k.String(), urlUnreserved)
+		run.Charge(L, 4*len(vm.Text(k)))
+		name := urlKeep(vm.Text(k), urlUnreserved)
 		values, ok := v.(*glua.LTable)
 		if !ok {
 			add(name, v)

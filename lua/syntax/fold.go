@@ -3,7 +3,8 @@ package syntax
 import "math"
 
 // fold computes an operation of two numbers as the virtual machine would. A
-// division by zero, and what isn't a number, are left to it.
+// division by zero, what isn't a number and -0, which becomes 0 there, are left
+// to it.
 func fold(left Expression, op Operator, right Expression) (n float64, ok bool) {
 	l, ok := left.(*Number)
 	if !ok {
@@ -28,5 +29,5 @@ func fold(left Expression, op Operator, right Expression) (n float64, ok bool) {
 	default:
 		return 0, false
 	}
-	return n, n == n && (op != Divide || b != 0)
+	return n, n == n && (op != Divide || b != 0) && (n != 0 || !math.Signbit(n))
 }

@@ -169,8 +169,9 @@ func TestMeansWhatLuaMeans(t *testing.T) {
 }
 
 // negative are those that have no sign here: the engine's numbers lose that of
-// 0, and C writes one before what isn't a number, or doesn't.
-var negative = regexp.MustCompile(`-(nan|0)([^.x]|\.[^0-9]|$)`)
+// 0, and so of what is divided by it; C writes one before what isn't a number, or
+// doesn't.
+var negative = regexp.MustCompile(`-(nan|inf|0)([^.x]|\.[^0-9]|$)`)
 
 func unsigned(text string) string { return negative.ReplaceAllString(text, "$1$2") }
 
