@@ -28,7 +28,7 @@ func (f *function) jumpIf(e syntax.Expression, wanted bool) jumps {
 	case *syntax.Binary:
 		last := len(e.Rest) - 1
 		if _, ok := arithmetic[e.Rest[last].Operator]; !ok {
-			left := syntax.Expression(e.First)
+			left := e.First
 			if last > 0 {
 				left = &syntax.Binary{Pos: e.Pos, First: e.First, Rest: e.Rest[:last]}
 			}
@@ -120,7 +120,7 @@ func (f *function) valueIf(e syntax.Expression, to target, wanted bool) jumps {
 		f.patchHere(not)
 		return taken
 	}
-	if name, ok := e.(*syntax.Name); to.fresh && !(ok && f.local(name)) {
+	if name, ok := e.(*syntax.Name); to.fresh && (!ok || !f.local(name)) {
 		f.free = to.register
 		f.next(e)
 		f.abc(glua.OP_TEST, to.register, 0, boolean(wanted))

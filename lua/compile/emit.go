@@ -77,7 +77,7 @@ func (f *function) patch(list jumps, place int) {
 		if distance > maxJump || distance < -maxJump {
 			f.fail("control structure too long: it has more than %d instructions", maxJump)
 		}
-		f.proto.Code[at] = f.proto.Code[at]&^(1<<shiftA-1) | uint32(distance+maxJump) //nolint:gosec // G115: not negative
+		f.proto.Code[at] = f.proto.Code[at]&^(1<<shiftA-1) | uint32(distance+maxJump)
 	}
 }
 

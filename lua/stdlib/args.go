@@ -48,7 +48,7 @@ func parseHex(s string) (glua.LNumber, bool) {
 	if strings.IndexByte(s, '_') >= 0 {
 		return 0, false
 	}
-	if strings.IndexAny(s, "pP") < 0 {
+	if !strings.ContainsAny(s, "pP") {
 		s += "p0"
 	}
 	n, err := strconv.ParseFloat(s, 64)

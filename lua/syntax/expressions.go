@@ -216,7 +216,7 @@ func (p *parser) step() (s Step, ok bool) {
 		p.advance()
 		key := p.name()
 		s.Kind, s.Key = MethodCall, &String{key.Pos, key.text}
-		s.Pos.Line = p.token.Line // an error names the line of the arguments
+		s.Line = p.token.Line // an error names the line of the arguments
 		s.Arguments = p.arguments()
 	case '(', tokenString, '{':
 		s.Kind = Call

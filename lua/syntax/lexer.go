@@ -3,6 +3,7 @@ package syntax
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // lexer cuts a source into tokens.
@@ -145,13 +146,11 @@ func (l *lexer) symbol(c byte) kind {
 
 // character is the first character of a text, for a message.
 func character(text string) string {
-	for _, r := range text {
-		if r < ' ' || r == 0x7f {
-			return "char(" + strconv.Itoa(int(r)) + ")"
-		}
-		return string(r)
+	r, _ := utf8.DecodeRuneInString(text)
+	if r < ' ' || r == 0x7f {
+		return "char(" + strconv.Itoa(int(r)) + ")"
 	}
-	return ""
+	return string(r)
 }
 
 func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' }

@@ -1,6 +1,7 @@
 package syntax_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -25,8 +26,8 @@ func TestErrorsAreThoseOfLua(t *testing.T) {
 			t.Fatalf("%s: %v", quoted, err)
 		}
 		got := "ok"
-		if _, err := syntax.Parse([]byte(source)); err != nil {
-			wrong := err.(*syntax.Error)
+		_, err = syntax.Parse([]byte(source))
+		if wrong, ok := errors.AsType[*syntax.Error](err); ok {
 			message, _, _ := strings.Cut(wrong.Message, " (did you mean")
 			got = fmt.Sprintf("in:%d: %s", wrong.Line, message)
 		}

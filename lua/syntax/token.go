@@ -1,7 +1,7 @@
 package syntax
 
 // kind is a kind of token. Those of one character are that character.
-type kind int
+type kind int32
 
 const (
 	tokenEOF kind = iota + 256

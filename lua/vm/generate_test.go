@@ -149,9 +149,7 @@ func (g *generator) closure(depth int) string {
 	inner := &generator{Rand: g.Rand, budget: g.IntN(4), locals: append([]string{}, g.locals...), names: g.names + 100, vararg: g.chance(50)}
 	inner.indent = g.indent + 1
 	params := g.pick("", "p", "p, q")
-	for _, p := range strings.FieldsFunc(params, func(r rune) bool { return r == ',' || r == ' ' }) {
-		inner.locals = append(inner.locals, p)
-	}
+	inner.locals = append(inner.locals, strings.FieldsFunc(params, func(r rune) bool { return r == ',' || r == ' ' })...)
 	if inner.vararg {
 		params = strings.TrimPrefix(params+", ...", ", ")
 	}
