@@ -113,7 +113,7 @@ func TestQuarantine(t *testing.T) {
 func TestQuarantineOfOneClient(t *testing.T) {
 	t.Parallel()
 	b := startBench(t, 5)
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // G404: a test's
+	random := rand.New(rand.NewPCG(1, 2))
 	evil := func() netip.Addr {
 		return netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", random.Uint32N(1<<16)))
 	}

@@ -136,7 +136,7 @@ func (s *script) exhausted(after int, addr netip.Addr, now int64) (length time.D
 	}
 	if !s.watched.Load() {
 		s.all.roll(now)
-		s.all.good[0] += int(min(s.worked.Load()-s.seen, 1<<30)) //nolint:gosec // G115: bounded
+		s.all.good[0] += int(min(s.worked.Load()-s.seen, 1<<30))
 		s.swept = now / halfWindow
 		s.watched.Store(true)
 	}
