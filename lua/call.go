@@ -17,7 +17,7 @@ type call struct {
 	shard   *shard
 	L       *glua.LState
 	run     vm.Run
-	objects *objects
+	objects *objects // for functions that can't keep them
 
 	// Memory that is kept for the next request, empty.
 	frames  []frame
@@ -33,6 +33,7 @@ type call struct {
 // a whole when that ends.
 type served struct {
 	number   handle
+	fresh    *objects // for functions that may keep them; nil is none yet
 	exchange Exchange
 	req      *Request
 	resp     *Response
@@ -69,7 +70,7 @@ const maxFrames = 100
 
 func (sh *shard) newCall() *call {
 	thread, _ := sh.main.NewThread()
-	c := &call{shard: sh, L: thread, objects: sh.newObjects()}
+	c := &call{shard: sh, L: thread, objects: sh.newObjects(false)}
 	c.run.Owner = c
 	thread.SetContext(&c.run)
 	return c
@@ -263,8 +264,7 @@ func (c *call) prepare(L *glua.LState, s *step, after position) (arguments int) 
 	c.frames[d] = frame{step: s, after: after, open: true, trial: s.script.onTrial(c.req.Remote)}
 	c.depth++
 	c.req.Step = s.place
-	o := c.objects
-	o.of = c.number
+	o := c.objectsFor(s)
 	L.Push(s.fn)
 	L.Push(&o.request)
 	L.Push(&o.response)
@@ -273,6 +273,21 @@ func (c *call) prepare(L *glua.LState, s *step, after position) (arguments int) 
 	}
 	L.Push(o.next(c.shard, d))
 	return 3
+}
+
+// objectsFor returns what a step is given. Fresh objects take time and memory,
+// but used again they would mean the request that runs then, if a script had
+// kept them.
+func (c *call) objectsFor(s *step) *objects {
+	if !s.keeps {
+		c.objects.of = c.number
+		return c.objects
+	}
+	if c.fresh == nil {
+		c.fresh = c.shard.newObjects(true)
+		c.fresh.of = c.number
+	}
+	return c.fresh
 }
 
 // quarantined returns why a step must not run, or nil.

@@ -27,6 +27,7 @@ type step struct {
 	covers *pattern.Pattern // nil covers its whole scope
 	line   int
 	place  string // script:line
+	keeps  bool   // it may keep what it is given: see vm.Keeps
 
 	planned uint64 // the last plan that it is in; guarded by the VM's lock
 }

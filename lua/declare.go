@@ -186,7 +186,10 @@ func (d *declarer) step(L *glua.LState, n int) *step {
 	if fn.Proto != nil {
 		line = fn.Proto.LineDefined
 	}
-	return &step{fn: fn, script: d.script, line: line, place: d.script.name + ":" + strconv.Itoa(line)}
+	return &step{
+		fn: fn, script: d.script, line: line, place: d.script.name + ":" + strconv.Itoa(line),
+		keeps: vm.Keeps(fn, 3, "headers"), // request, response and next; a headers object is got from the first two
+	}
 }
 
 // verb declares (pattern, function) for one method; "" is any.

@@ -32,7 +32,8 @@ func flat(t *modules.Tenant) map[string]glua.LGFunction {
 
 func property(name string) glua.LGFunction {
 	return func(L *glua.LState) int {
-		L.Push(owner(L).requestProperty(L, name))
+		c, o := owner(L)
+		L.Push(c.requestProperty(L, o, name))
 		return 1
 	}
 }

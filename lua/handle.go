@@ -33,19 +33,23 @@ func (h handle) call(L *glua.LState) *call {
 }
 
 // objects are what the functions of a request are given: userdata whose value
-// is their objects, and functions that close over these.
+// is their objects, and functions that close over these. Those that can't be
+// kept are used again, for the next request.
 type objects struct {
 	of                                          handle
 	request, response, headers, responseHeaders glua.LUserData
 	nexts                                       []*glua.LFunction // of the frames
 }
 
-func (sh *shard) newObjects() *objects {
+func (sh *shard) newObjects(kept bool) *objects {
 	o := &objects{}
 	object := func(meta *glua.LTable) glua.LUserData {
 		return glua.LUserData{Value: o, Metatable: meta, Env: sh.main.Env}
 	}
 	o.request, o.response = object(sh.requestMeta), object(sh.responseMeta)
+	if kept {
+		o.request.Metatable, o.response.Metatable = sh.keptRequestMeta, sh.keptResponseMeta
+	}
 	o.headers, o.responseHeaders = object(sh.headersMeta), object(sh.responseHeadersMeta)
 	return o
 }
@@ -59,23 +63,83 @@ func (o *objects) next(sh *shard, d int) *glua.LFunction {
 	return o.nexts[d]
 }
 
-// self returns the call and where the arguments begin: after the object, which
-// scripts of the first style leave out.
-func self(L *glua.LState) (c *call, first int) {
-	object, ok := L.Get(1).(*glua.LUserData)
+// objectsAt returns the objects of which one is the n-th argument, or nil.
+func objectsAt(L *glua.LState, n int) *objects {
+	object, ok := L.Get(n).(*glua.LUserData)
 	if !ok {
-		return current(L), 1
+		return nil
 	}
 	o, ok := object.Value.(*objects)
 	if !ok {
-		L.ArgError(1, "request or response expected")
+		L.ArgError(n, "request or response expected")
+	}
+	return o
+}
+
+// self returns the call and where the arguments begin: after the object, which
+// scripts of the first style leave out.
+func self(L *glua.LState) (c *call, first int) {
+	o := objectsAt(L, 1)
+	if o == nil {
+		return current(L), 1
 	}
 	return o.of.call(L), 2
 }
 
 // owner is self where there must be an object.
-func owner(L *glua.LState) *call {
+func owner(L *glua.LState) (*call, *objects) {
 	L.CheckUserData(1)
-	c, _ := self(L)
-	return c
+	o := objectsAt(L, 1)
+	return o.of.call(L), o
+}
+
+// getter reads a field of an object that is not a method.
+type getter func(c *call, L *glua.LState, o *objects, name string) glua.LValue
+
+// openObjects makes the metatables of what every request has.
+func (sh *shard) openObjects() {
+	L := sh.main
+	sh.requestMeta, sh.keptRequestMeta = sh.objectMeta(requestMethods, (*call).requestProperty, refuseSet("request"))
+	sh.responseMeta, sh.keptResponseMeta = sh.objectMeta(responseMethods, (*call).responseProperty, setResponseProperty)
+	sh.headersMeta = headersMeta(L, false)
+	sh.responseHeadersMeta = headersMeta(L, true)
+	sh.errorMeta = L.CreateTable(0, 1)
+	sh.errorMeta.RawSetString("__tostring", L.NewFunction(errorString))
+	sh.errorMeta.RawSetString("__metatable", glua.LFalse)
+}
+
+// objectMeta makes the metatables of objects that can't be kept, and of those
+// that can. The engine finds a method of the former in a table, which is fast,
+// and doesn't tell a property which object it is of; methods ask themselves.
+func (sh *shard) objectMeta(methods map[string]glua.LGFunction, get getter, set glua.LGFunction) (meta, kept *glua.LTable) {
+	L := sh.main
+	table, properties := L.CreateTable(0, 1), L.CreateTable(0, 1)
+	for name, f := range methods {
+		table.RawSetString(name, L.NewFunction(f))
+	}
+	properties.RawSetString("__index", L.NewFunction(func(L *glua.LState) int {
+		c := current(L)
+		name, _ := L.Get(2).(glua.LString)
+		L.Push(get(c, L, c.objects, string(name)))
+		return 1
+	}))
+	table.Metatable = properties
+	asked := L.NewFunction(func(L *glua.LState) int {
+		c, o := owner(L)
+		name, _ := L.Get(2).(glua.LString)
+		value := table.RawGetString(string(name))
+		if value == glua.LNil {
+			value = get(c, L, o, string(name))
+		}
+		L.Push(value)
+		return 1
+	})
+	with := func(index glua.LValue) *glua.LTable {
+		meta := L.CreateTable(0, 1)
+		meta.RawSetString("__index", index)
+		meta.RawSetString("__newindex", L.NewFunction(set))
+		meta.RawSetString("__metatable", glua.LFalse)
+		return meta
+	}
+	return with(table), with(asked)
 }

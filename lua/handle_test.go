@@ -2,8 +2,6 @@ package lua_test
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -15,100 +13,13 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 )
 
-// keeper keeps all that a script gets of a request, everywhere where a script
-// can, and then ends as the path says.
-const keeper = `
-K = {}
-local upvalues = {}
-local time = require "keystone.time"
-
-local function keep(name, value)
-	if value == nil then return end
-	K[#K + 1] = value                                          -- a table in a global
-	_G["kept " .. name] = value                                -- a global
-	upvalues[#upvalues + 1] = function() return value end      -- an upvalue
-	K[#K + 1] = setmetatable({}, {__index = value, __call = value, __metatable = value})
-	local co = coroutine.create(function(v) local mine = v while true do coroutine.yield(mine) end end)
-	coroutine.resume(co, value)                                -- the stack of a coroutine
-	K[#K + 1] = co
-	K[#K + 1] = coroutine.wrap(function() coroutine.yield(value) end)
-	if value == value then K[value] = name end                 -- a key
-end
-
-local function keepAll(request, response, next)
-	keep("request", request)
-	keep("response", response)
-	keep("next", next)
-	keep("params", request.params)
-	keep("headers", request.headers)
-	keep("fields", response.headers)
-	keep("iterator", (pairs(request.headers)))
-	keep("iterator of the response", (pairs(response.headers)))
-	local begun = pairs(request.headers)
-	begun()
-	keep("iterator under way", begun)
-	for _, name in ipairs{"header", "cookie", "query_param", "set", "get", "json"} do keep(name, request[name]) end
-	for _, name in ipairs{"write", "flush", "cookie", "header"} do keep("response's " .. name, response[name]) end
-	keep("closure", function() return request:header("Authorization") end)
-	keep("path", request.path) keep("query", request.query) keep("id", request.id) keep("url", request.url)
-	keep("method", request.method) keep("host", request.host) keep("body", request.body)
-	keep("field", request:header("Authorization")) keep("all", request:headers_all("Cookie"))
-	keep("cookie", request:cookie("session")) keep("parameter", request:query_param("q"))
-	keep("flat", request_headers(request))
-	for name, value in pairs(request.headers) do keep(name, value) end
-	request:set("request", request)
-	request:set("iterator", (pairs(request.headers)))
-	local co
-	co = coroutine.wrap(function()
-		keep("running", coroutine.running())
-		keep("wrap", co)
-		coroutine.yield()
-		request:header("Authorization")
-	end)
-	co()
-	pcall(function()
-		keep("iterator of a thread that failed", (pairs(request.headers)))
-		keep("closure of a thread that failed", function() return request.path end)
-		error(request)
-	end)
-end
-
-local function finish(path, request, response, next)
-	if path == "/error" then error("keep") end
-	if path == "/value" then error(request) end
-	if path == "/iterator" then error((pairs(request.headers))) end
-	if path == "/budget" then while true do end end
-	if path == "/memory" then local t = {} while true do t[#t + 1] = string.rep("x", 1000) .. #t end end
-	if path == "/stack" then local function f() return 1 + f() end f() end
-	if path == "/coroutine" then coroutine.wrap(function() error(response) end)() end
-	if path == "/sleep" then time.sleep(0.0001) error("late") end
-	if path == "/nested" then pcall(function() pcall(function() while true do end end) end) end
-	if path == "/write" or path == "/flush panics" then response:write("x") response:flush() error("later") end
-	local ok, failure = pcall(next)
-	keep("error", failure)
-	if path == "/again" or path == "/again panics" then error(failure) end
-	if path == "/caught" then pcall(error, request) end
-	if path == "/answer" then keep("answer", response.body) end
-end
-
-chi_middleware(function(request, response, next)
-	keepAll(request, response, next)
-	finish(request.path, request, response, next)
-end)
-chi_middleware(function(request, response, next)
-	keepAll(request, response, next)
-	next()
-	if request.path == "/behind" or request.path == "/again" then error("behind") end
-end)
-`
-
-// endings are the ways in which keeper's requests end, and with what error.
+// endings are the ways in which the requests of testdata/keeper.lua end, and with what error.
 var endings = map[string]string{
 	"/whole": "", "/error": "keep", "/value": "a userdata value", "/iterator": "a function value", "/budget": "lua.max_instructions",
 	"/memory": "lua.max_memory", "/stack": "stack overflow", "/coroutine": "a userdata value", "/sleep": "late",
 	"/nested": "lua.max_instructions", "/write": "later", "/again": "behind", "/caught": "", "/answer": "", "/behind": "",
-	"/gone": "the client went away", "/panic": "", "/again panics": "boom", "/ending": "the body can't be read",
-	"/flush panics": "boom", "/body panics": "boom", "/missing": "",
+	"/gone": "the client went away", "/panic": "", "/panic again": "boom", "/ending": "the body can't be read",
+	"/flush": "boom", "/body panics": "boom", "/missing": "",
 }
 
 // watched is an Exchange whose memory the test sees go.
@@ -118,13 +29,14 @@ type watched struct {
 	path     string
 	target   *http1.Header
 	pool     bool
+	forward  func()
 	memory   map[string]func() bool // whether it is still there
 }
 
 func newWatched(path string) *watched {
 	x := &watched{path: path, pool: path != "/missing", memory: map[string]func() bool{}}
 	header := &http1.Header{}
-	for _, f := range [][2]string{{"Authorization", "Bearer secret"}, {"Cookie", "session=secret; q=1"}, {"X-Id", strings.Repeat("long", 50)}} {
+	for _, f := range [][2]string{{"Authorization", "own of " + path}, {"Cookie", "session=secret; q=1"}, {"X-Id", strings.Repeat("long", 50)}} {
 		*header = append(*header, http1.Field{Name: x.bytes("name of "+f[0], f[0]), Value: x.bytes("value of "+f[0], f[1])})
 	}
 	x.target = &http1.Header{{Name: x.bytes("the target's field", "Server"), Value: x.bytes("the target's value", "app")}}
@@ -159,10 +71,13 @@ func watch[T any](x *watched, what string, p *T) {
 func (x *watched) Request() *lua.Request   { return x.request }
 func (x *watched) Response() *lua.Response { return x.response }
 func (x *watched) Forward() error {
+	if x.forward != nil {
+		x.forward()
+	}
 	switch x.path {
 	case "/gone":
 		return lua.ErrGone
-	case "/panic", "/again panics":
+	case "/panic", "/panic again":
 		panic("boom")
 	}
 	x.response.Target, x.response.Status, x.response.Header = true, 200, x.target
@@ -187,7 +102,7 @@ func (x *watched) ReadResponse(int64) error {
 }
 
 func (x *watched) Flush() error {
-	if x.path == "/flush panics" {
+	if x.path == "/flush" {
 		panic("boom")
 	}
 	x.response.Begun = true
@@ -248,13 +163,9 @@ func serveWatched(scripts *lua.Scripts, path string) (memory map[string]func() b
 
 func loadKeeper(t *testing.T, onError string) *lua.Scripts {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "a.lua"), []byte(keeper), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	o := options(dir, "a.lua")
+	o := options("testdata", "keeper.lua")
 	o.Shards, o.Config.OnError, o.Config.QuarantineAfter = 1, onError, 0
-	o.Config.MaxInstructions, o.Config.MaxMemory, o.Config.MaxMemoryRate, o.Config.MaxCoroutines = 200_000, 8<<20, 0, 1000
+	o.Config.MaxInstructions, o.Config.MaxMemory, o.Config.MaxMemoryRate, o.Config.MaxCoroutines = 1_000_000, 32<<20, 0, 1000
 	o.Config.Timeout, o.Config.TotalTimeout = 30e9, 30e9
 	scripts, err := lua.Load(o)
 	if err != nil {
@@ -262,4 +173,38 @@ func loadKeeper(t *testing.T, onError string) *lua.Scripts {
 	}
 	t.Cleanup(scripts.Close)
 	return scripts
+}
+
+// TestKept uses all that was kept of a request in a later one of the same VM:
+// nothing works.
+func TestKept(t *testing.T) {
+	scripts := loadKeeper(t, lua.OnErrorFail)
+	for ending := range endings {
+		_, _ = serveWatched(scripts, ending)
+		use(t, scripts, ending)
+	}
+}
+
+// TestKeptInFlight uses all that was kept of a request while that waits.
+func TestKeptInFlight(t *testing.T) {
+	scripts := loadKeeper(t, lua.OnErrorFail)
+	x := newWatched("/waits")
+	x.forward = func() { use(t, scripts, "/waits") }
+	if err := scripts.Serve(x, 0); err != nil {
+		t.Error(err)
+	}
+}
+
+func use(t *testing.T, scripts *lua.Scripts, ending string) {
+	t.Helper()
+	x := newWatched("/use")
+	if err := scripts.Serve(x, 0); err != nil {
+		t.Errorf("%s: %v", ending, err)
+	}
+	if len(x.response.Body) > 0 {
+		t.Errorf("%s: what was kept works in another request:\n%s", ending, x.response.Body)
+	}
+	if kept := string(x.response.Local.Value([]byte("X-Kept"))); len(kept) < 3 {
+		t.Errorf("%s: %s things were kept, expected hundreds", ending, kept)
+	}
 }

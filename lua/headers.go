@@ -25,7 +25,8 @@ func headersMeta(L *glua.LState, ofResponse bool) *glua.LTable {
 			return 1
 		},
 		"__len": func(L *glua.LState) int {
-			L.Push(glua.LNumber(len(owner(L).fields(ofResponse))))
+			c, _ := owner(L)
+			L.Push(glua.LNumber(len(c.fields(ofResponse))))
 			return 1
 		},
 	} {
@@ -43,7 +44,7 @@ func (c *call) fields(ofResponse bool) http1.Header {
 }
 
 func headersIndex(L *glua.LState, ofResponse bool) int {
-	c := owner(L)
+	c, _ := owner(L)
 	name, ok := L.Get(2).(glua.LString)
 	var value []byte
 	switch {
@@ -63,7 +64,8 @@ func headersIndex(L *glua.LState, ofResponse bool) int {
 
 // headersPairs makes an iterator, which knows its request by a handle only.
 func headersPairs(L *glua.LState, ofResponse bool) int {
-	of, i := owner(L).number, 0
+	c, _ := owner(L)
+	of, i := c.number, 0
 	L.Push(L.NewFunction(func(L *glua.LState) int {
 		c := of.call(L)
 		for h := c.fields(ofResponse); i < len(h); {

@@ -47,14 +47,7 @@ var requestProperties = []string{
 }
 
 // requestProperty is request.name for what is not a method.
-func requestProperty(L *glua.LState) int {
-	c := current(L)
-	key, _ := L.Get(2).(glua.LString)
-	L.Push(c.requestProperty(L, string(key)))
-	return 1
-}
-
-func (c *call) requestProperty(L *glua.LState, name string) glua.LValue {
+func (c *call) requestProperty(L *glua.LState, o *objects, name string) glua.LValue {
 	r := c.req
 	switch name {
 	case "method":
@@ -83,7 +76,7 @@ func (c *call) requestProperty(L *glua.LState, name string) glua.LValue {
 	case "route":
 		return glua.LString(r.Route)
 	case "headers":
-		return &c.objects.headers
+		return &o.headers
 	case "body":
 		return c.readBody(L)
 	case "params":

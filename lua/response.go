@@ -32,25 +32,21 @@ var responseMethods = map[string]glua.LGFunction{
 var responseProperties = []string{"status_code", "headers", "body"}
 
 // responseProperty is response.name for what is not a method.
-func responseProperty(L *glua.LState) int {
-	c := current(L)
-	key, _ := L.Get(2).(glua.LString)
-	value := glua.LNil
-	switch key {
+func (c *call) responseProperty(L *glua.LState, o *objects, name string) glua.LValue {
+	switch name {
 	case "status_code":
-		value = glua.LNumber(c.resp.status())
+		return glua.LNumber(c.resp.status())
 	case "headers":
-		value = &c.objects.responseHeaders
+		return &o.responseHeaders
 	case "body":
-		value = c.responseBody(L)
+		return c.responseBody(L)
 	}
-	L.Push(value)
-	return 1
+	return glua.LNil
 }
 
 // setResponseProperty is response.status_code = n and response.body = s.
 func setResponseProperty(L *glua.LState) int {
-	c := owner(L)
+	c, _ := owner(L)
 	switch L.ToString(2) {
 	case "status_code":
 		c.setStatus(L, 3)

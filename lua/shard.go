@@ -28,7 +28,8 @@ type shard struct {
 	served   handle // the number of the last request
 	interned map[string]glua.LValue
 
-	requestMeta, responseMeta, headersMeta, responseHeadersMeta, errorMeta *glua.LTable
+	requestMeta, responseMeta, keptRequestMeta, keptResponseMeta *glua.LTable
+	headersMeta, responseHeadersMeta, errorMeta                  *glua.LTable
 
 	functions vm.Functions
 	builtin   map[string]*glua.LTable // the gateway's modules that have been opened
@@ -180,32 +181,6 @@ func (sh *shard) openGlobals(p *vm.Program) {
 
 // globalModules are there without require.
 var globalModules = map[string]bool{"json": true, "log": true, "shared": true, "http": true, "limit": true}
-
-// openObjects makes the metatables of what every request has.
-func (sh *shard) openObjects() {
-	L := sh.main
-	object := func(methods map[string]glua.LGFunction, property glua.LGFunction, set glua.LGFunction) *glua.LTable {
-		table := L.CreateTable(0, 1)
-		for name, f := range methods {
-			table.RawSetString(name, L.NewFunction(f))
-		}
-		properties := L.CreateTable(0, 1)
-		properties.RawSetString("__index", L.NewFunction(property))
-		table.Metatable = properties
-		meta := L.CreateTable(0, 1)
-		meta.RawSetString("__index", table)
-		meta.RawSetString("__newindex", L.NewFunction(set))
-		meta.RawSetString("__metatable", glua.LFalse)
-		return meta
-	}
-	sh.requestMeta = object(requestMethods, requestProperty, refuseSet("request"))
-	sh.responseMeta = object(responseMethods, responseProperty, setResponseProperty)
-	sh.headersMeta = headersMeta(L, false)
-	sh.responseHeadersMeta = headersMeta(L, true)
-	sh.errorMeta = L.CreateTable(0, 1)
-	sh.errorMeta.RawSetString("__tostring", L.NewFunction(errorString))
-	sh.errorMeta.RawSetString("__metatable", glua.LFalse)
-}
 
 // roots are the values that the VM keeps besides its globals.
 func (sh *shard) roots() []glua.LValue {
