@@ -193,7 +193,7 @@ local function useSome(step)
 	for i = 1, #KEPT, step do check(KEPT[i], KEPT[i].value) end
 end
 
-chi.get("/use", function(request, response)
+chi.handle("/use", function(request, response)
 	report = {}
 	local n = useAll()
 	coroutine.wrap(function() useSome(3) end)()
