@@ -1,15 +1,17 @@
 package vm_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	glua "github.com/yuin/gopher-lua"
 
+	"github.com/keystone-gateway/keystone-gateway/lua/stdlib"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm/vmtest"
 )
 
 // keepsNot can't keep q, r or n.
@@ -29,7 +31,6 @@ var keepsNot = []string{
 	`local function f(a) return a end f(q.path) f(q:header("x"), 1)`,
 	`local x = q.headers.foo T[x] = x`,
 	`if q == nil or not r then error("none") end`,
-	`r:write(#q.headers)`,
 	`local q = 1 KEEP = q`,
 	`q = nil KEEP = q`,
 	`T.x = {q.path, q:header("a")}`,
@@ -52,7 +53,7 @@ var keeps = []string{
 	`for i = 1, 2 do KEEP = x x = q end`, `local x for i = 1, 2 do KEEP = x x = q end`,
 	`while T do KEEP = x local x = n KEEP = x end`,
 	`KEEP = q.headers`, `local h = q.headers KEEP = h`, `KEEP = q["head" .. "ers"]`, `local k = T KEEP = q[k]`,
-	`KEEP = q:headers()`, `KEEP = q.headers()`, `T(q:headers())`, `T(q.headers)`,
+	`KEEP = q:headers()`, `KEEP = q.headers()`, `T(q:headers())`, `T(q.headers)`, `r:write(#q.headers)`,
 	`T(q)`, `T(1, r)`, `return T(q)`, `T.x(q)`, `T:x(q)`, `T(T(q))`, `T(1, (function() end)(), n)`, `pcall(n)`, `pairs(q.headers)`,
 	`q:set("k", q)`, `q.set("k", q)`, `q:set("k", n)`, `T.header(q, "x")`,
 	`KEEP = function() return q end`, `local function f() q:header("x") end f()`, `local x KEEP = function() return x end x = q`,
@@ -75,49 +76,40 @@ func TestKeeps(t *testing.T) {
 				"function":       "local UP return function(q, r, n) " + body + "\nend",
 				"with variables": "local UP return function(q, r, n) local a, b, c = 1, 2, 3 do local x = b end " + body + "\nend",
 			} {
-				if got := vm.Keeps(function(t, source), 3, "headers"); got != want {
-					t.Errorf("%s: Keeps(%s) = %v, expected %v", name, body, got, want)
+				if _, fn := function(t, source); vm.Keeps(fn, 3, "headers") != want {
+					t.Errorf("%s: Keeps(%s) is not %v", name, body, want)
 				}
 			}
 		}
 	}
 	for _, source := range []string{
-		"return function(...) KEEP = ... end", "return function(q, ...) KEEP = ... end", "return print",
+		"return function(...) KEEP = ... end", "return function(q, ...) KEEP = ... end", "return tostring",
 		"return coroutine.wrap(function(q) KEEP = q end)", "return function() end, 1",
 	} {
 		want := source != "return function() end, 1"
-		if got := vm.Keeps(function(t, source), 3, "headers"); got != want {
-			t.Errorf("Keeps(%s) = %v, expected %v", source, got, want)
+		if _, fn := function(t, source); vm.Keeps(fn, 3, "headers") != want {
+			t.Errorf("Keeps(%s) is not %v", source, want)
 		}
 	}
 }
 
 // function compiles as scripts are, and returns the function that the source
-// returns.
-func function(t *testing.T, source string) *glua.LFunction {
+// returns, with a thread to call it on.
+func function(t *testing.T, source string) (*glua.LState, *glua.LFunction) {
 	t.Helper()
 	program, err := vm.Compile([]byte(source), "a.lua", vm.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	L := glua.NewState()
-	defer L.Close()
-	main, err := program.Instantiate(L, &vm.Functions{SetIndex: func(L *glua.LState, t, k, v glua.LValue) { L.SetTable(t, k, v) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := &vm.Run{}
-	lock := vm.NewLock(L, vm.NewLedger(0, 0), nil)
-	lock.Lock()
-	run.Begin(t.Context(), lock, &vm.Limits{Instructions: 1000})
-	L.SetContext(run)
-	L.Push(main)
+	L, run := vmtest.Begin(t, &vm.Limits{Instructions: 2000, Coroutines: 10})
+	stdlib.Open(L.G.MainThread, time.Now)
+	L.Push(program.Instantiate(run.VM(), &vm.Functions{SetIndex: stdlib.SetIndex, Number: stdlib.Number}))
 	L.Call(0, 1)
 	fn, ok := L.Get(-1).(*glua.LFunction)
 	if !ok {
 		t.Fatalf("%s returns no function", source)
 	}
-	return fn
+	return L, fn
 }
 
 // FuzzKeeps runs programs that are made at random, and looks whether what they
@@ -127,10 +119,10 @@ func FuzzKeeps(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
-		g := generator{rand.New(rand.NewPCG(seed, 1))}
+		g := sampler{rand.New(rand.NewPCG(seed, 1))}
 		source := "local UP, UP2 return function(q, r, n) local a, b, c = 1, 2, T " + g.block(4) + " end"
-		fn := function(t, source)
-		if !vm.Keeps(fn, 3, "headers") && leaks(fn) {
+		L, fn := function(t, source)
+		if !vm.Keeps(fn, 3, "headers") && leaks(L, fn) {
 			t.Errorf("it keeps what it gets:\n%s", source)
 		}
 	})
@@ -138,10 +130,7 @@ func FuzzKeeps(f *testing.F) {
 
 // leaks calls a function and reports whether an argument can be reached
 // afterwards.
-func leaks(fn *glua.LFunction) bool {
-	L := glua.NewState()
-	defer L.Close()
-	L.SetContext(&vm.Run{})
+func leaks(L *glua.LState, fn *glua.LFunction) bool {
 	kept := map[glua.LValue]bool{}
 	meta := L.NewTable()
 	object := func() *glua.LUserData {
@@ -170,12 +159,6 @@ func leaks(fn *glua.LFunction) bool {
 	T := L.NewTable()
 	L.SetGlobal("T", T)
 	L.SetGlobal("keep", L.NewFunction(func(L *glua.LState) int { T.Append(L.Get(1)); L.SetTop(1); return 1 }))
-	fn.Env = L.G.Global
-	run := &vm.Run{}
-	lock := vm.NewLock(L, vm.NewLedger(0, 0), nil)
-	lock.Lock()
-	run.Begin(context.Background(), lock, &vm.Limits{Instructions: 2000})
-	L.SetContext(run)
 	for _, v := range []glua.LValue{fn, object(), object(), n} {
 		L.Push(v)
 	}
@@ -206,12 +189,12 @@ func reaches(v glua.LValue, values, seen map[glua.LValue]bool) (found bool) {
 	return false
 }
 
-// generator makes programs.
-type generator struct{ *rand.Rand }
+// sampler makes programs.
+type sampler struct{ *rand.Rand }
 
-func (g generator) one(choices ...string) string { return choices[g.IntN(len(choices))] }
+func (g sampler) one(choices ...string) string { return choices[g.IntN(len(choices))] }
 
-func (g generator) block(depth int) string {
+func (g sampler) block(depth int) string {
 	var b strings.Builder
 	for range 1 + g.IntN(4) {
 		b.WriteString(g.statement(depth) + " ")
@@ -219,13 +202,13 @@ func (g generator) block(depth int) string {
 	return b.String()
 }
 
-func (g generator) variable() string { return g.one("q", "r", "n", "a", "b", "c", "a", "b") }
+func (g sampler) variable() string { return g.one("q", "r", "n", "a", "b", "c", "a", "b") }
 
-func (g generator) target() string {
+func (g sampler) target() string {
 	return g.one("a", "b", "c", "q", "r", "UP", "UP2", "G", "T.x", "T[1]", "r.body", "q.headers.x", "c.x")
 }
 
-func (g generator) expr(depth int) string {
+func (g sampler) expr(depth int) string {
 	if depth <= 0 {
 		return g.variable()
 	}
@@ -259,7 +242,7 @@ func (g generator) expr(depth int) string {
 	return "tostring(" + e() + ")"
 }
 
-func (g generator) statement(depth int) string {
+func (g sampler) statement(depth int) string {
 	if depth <= 0 {
 		return g.target() + " = " + g.expr(1)
 	}
