@@ -137,6 +137,9 @@ func message(v glua.LValue) string {
 }
 
 func clip(s string) string {
+	if len(s) > 2*maxMessage { // or what follows would take long
+		s = s[:2*maxMessage]
+	}
 	s = strings.ReplaceAll(s, "\x00", "") // the names of the compiler's own functions
 	if len(s) > maxMessage {
 		return s[:maxMessage] + "…"

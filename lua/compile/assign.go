@@ -89,7 +89,7 @@ func (f *function) locateField(a *syntax.Access) place {
 	f.noteIndex(step, path)
 	named, key := f.key(step.Key)
 	p := place{kind: inField, pos: step.Pos, object: object, key: key, named: named}
-	if counted(step.Key) {
+	if f.compiler.assignedByCall(step.Key) {
 		p.kind = inItem
 	}
 	return p
@@ -119,7 +119,7 @@ func (f *function) protect(places []place, register int) {
 
 // assignOne assigns one value to one target.
 func (f *function) assignOne(target, value syntax.Expression) {
-	if a, ok := target.(*syntax.Access); ok && counted(a.Steps[len(a.Steps)-1].Key) {
+	if a, ok := target.(*syntax.Access); ok && f.compiler.assignedByCall(a.Steps[len(a.Steps)-1].Key) {
 		f.assignItem(a, value)
 		return
 	}

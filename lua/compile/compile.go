@@ -21,7 +21,7 @@ const (
 	SetIndex                    // (t, k, v): t[k] = v, where k may be anything
 	NewTable                    // ([positions, names]): a table with room for so many
 	Filled                      // (t): t has got positions of a number that wasn't known
-	NewClosure                  // (): a function is about to be made
+	NewClosure                  // (n): a function with n variables of others is about to be made
 	LengthOf                    // (v): #v
 	Remainder                   // (a, b): a % b
 	ForBounds                   // (start, limit, step): the three as numbers
@@ -76,6 +76,7 @@ type compiler struct {
 	name    string
 	result  *Result
 	strings map[string]string // without the source behind them
+	names   map[string]bool   // that are assigned without a call
 }
 
 func generate(main *syntax.Function, name string, options Options) (result *Result, err error) {
@@ -89,7 +90,7 @@ func generate(main *syntax.Function, name string, options Options) (result *Resu
 		}
 	}()
 	c := &compiler{
-		options: options, name: name, strings: map[string]string{},
+		options: options, name: name, strings: map[string]string{}, names: map[string]bool{},
 		result: &Result{Calls: Names{}, Indexed: Names{}},
 	}
 	c.result.Proto, _ = c.function(nil, main)

@@ -140,8 +140,10 @@ func (f *function) read(e *syntax.Name) {
 // closure makes a function.
 func (f *function) closure(source *syntax.Function, to int) int {
 	f.at(source)
-	f.call(f.reserve(1), NewClosure, 0, 0)
 	proto, upvalues := f.compiler.function(f, source)
+	base := f.reserve(1)
+	f.abx(glua.OP_LOADK, f.reserve(1), f.number(float64(len(upvalues))))
+	f.call(base, NewClosure, 1, 0)
 	if len(f.proto.FunctionPrototypes) >= maxFunctions {
 		f.tooMany(maxFunctions, "functions")
 	}

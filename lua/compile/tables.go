@@ -113,12 +113,31 @@ func (f *function) set(table int, named bool, key, value int) {
 	f.abc(op, table, key, value)
 }
 
-// maxPosition is the largest constant number by which a table can't grow by
-// more than a little.
-const maxPosition = 64
+// maxPosition is the largest constant number, and maxFree how many names of a
+// source, by which a table can't grow by more than is counted when it is made.
+const (
+	maxPosition = 16
+	maxFree     = 12
+)
 
-// counted reports whether an assignment to a key must be counted: it may be
-// anything. Names can't make a table grow by more than a script has of them.
+// assignedByCall reports whether an assignment to a key must be counted. The
+// names that a source assigns first needn't be.
+func (c *compiler) assignedByCall(key syntax.Expression) bool {
+	name, ok := key.(*syntax.String)
+	if !ok {
+		return counted(key)
+	}
+	if !c.names[name.Value] {
+		if len(c.names) == maxFree {
+			return true
+		}
+		c.names[c.own(name.Value)] = true
+	}
+	return false
+}
+
+// counted reports whether a constructor's field must be counted by itself: its
+// key may be anything. NewTable knows how many names there are.
 func counted(key syntax.Expression) bool {
 	switch key := key.(type) {
 	case *syntax.String:

@@ -162,15 +162,17 @@ func cryptoDecode(raw *base64.Encoding) glua.LGFunction {
 	return func(L *glua.LState) int {
 		s := vm.CheckString(L, 1)
 		cryptoConvert(L, s, len(s))
+		run := vm.RunOf(L)
 		if unpadded := strings.TrimRight(s, "="); unpadded != s {
 			if len(s)%4 != 0 || len(s)-len(unpadded) > 2 {
 				return cryptoFail(L, "invalid base64: wrong padding")
 			}
 			s = unpadded
 		}
-		if strings.ContainsAny(s, "\r\n") {
+		if strings.Contains(s, "\r") || strings.Contains(s, "\n") { // faster than ContainsAny
 			return cryptoFail(L, "invalid base64: a line break")
 		}
+		run.Spend(L, 1+len(s)/64)
 		b, err := raw.DecodeString(s)
 		if err != nil {
 			return cryptoFail(L, "invalid base64: "+strings.TrimPrefix(err.Error(), "illegal base64 data "))

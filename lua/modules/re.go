@@ -91,6 +91,9 @@ func reCompile(L *glua.LState) int {
 func reEscape(L *glua.LState) int {
 	s := vm.CheckString(L, 1)
 	run := vm.RunOf(L)
+	if len(s) > reMaxPattern {
+		L.ArgError(1, "longer than a pattern may be")
+	}
 	run.Charge(L, 2*len(s))
 	run.Spend(L, len(s)/8)
 	L.Push(glua.LString(regexp.QuoteMeta(s)))

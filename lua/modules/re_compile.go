@@ -30,11 +30,11 @@ type rePattern struct {
 	re       *regexp.Regexp
 	after    *regexp.Regexp // see afterCharacter; nil until it is needed
 	text     string
-	cost     int  // of compiling it, in instructions
-	insts    int  // of its program, about
-	bytes    int  // that it takes, about
-	captures int  // without the whole match
-	literal  bool // only a string: searching it needs no program
+	cost     int    // of compiling it, in instructions
+	insts    int    // of its program, about
+	bytes    int    // that it takes, about
+	captures int    // without the whole match
+	literal  string // what it is, if it is only a string: searching it needs no program
 	// looksBack says that what precedes a match matters: ^, \b.
 	looksBack bool
 }
@@ -97,8 +97,10 @@ func reParse(L *glua.LState, text string) (*rePattern, error) {
 	text = strings.Clone(text) // it is kept, and may be a part of a long string
 	p := &rePattern{
 		text: text, cost: cost, insts: size.insts + 2, bytes: 1000 + len(text) + 100*size.insts + 8*size.runes,
-		captures: parsed.MaxCap(), literal: parsed.Op == syntax.OpLiteral && parsed.Flags&syntax.FoldCase == 0,
-		looksBack: size.looksBack,
+		captures: parsed.MaxCap(), looksBack: size.looksBack,
+	}
+	if parsed.Op == syntax.OpLiteral && parsed.Flags&syntax.FoldCase == 0 {
+		p.literal = string(parsed.Rune)
 	}
 	run.Charge(L, p.bytes)
 	run.Spend(L, 20*p.insts+size.runes/8)

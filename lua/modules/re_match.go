@@ -1,6 +1,9 @@
 package modules
 
 import (
+	"io"
+	"regexp"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -21,6 +24,8 @@ type reSubject struct {
 	run *vm.Run
 	s   string
 	p   *rePattern
+
+	slowly bool // by a reader
 }
 
 func newRESubject(L *glua.LState, s string, p *rePattern) *reSubject {
@@ -34,7 +39,10 @@ func newRESubject(L *glua.LState, s string, p *rePattern) *reSubject {
 // is what searching costs at most that can't be exceeded.
 func (s *reSubject) search(pos int) []int {
 	steps := (len(s.s) - pos + 1) * s.p.insts
-	if steps > reMaxSteps && !s.p.literal {
+	if s.p.literal != "" && steps > 1024 {
+		return s.findLiteral(pos)
+	}
+	if steps > reMaxSteps {
 		s.L.RaiseError("the string of %d bytes is too long for so large a pattern", len(s.s)-pos)
 	}
 	s.run.Charge(s.L, 64+16*s.p.captures)
@@ -44,6 +52,9 @@ func (s *reSubject) search(pos int) []int {
 		s.run.Spend(s.L, 5+steps/16)
 		return m
 	}
+	if steps > reLongSteps {
+		return s.findSlowly(pos)
+	}
 	start := time.Now()
 	m := s.find(pos)
 	took := int(time.Since(start) / (20 * time.Nanosecond))
@@ -51,9 +62,66 @@ func (s *reSubject) search(pos int) []int {
 	return m
 }
 
+// reLongSteps is from how many steps on a search must be interruptible: at 6 ns
+// a step, 9 ms.
+const reLongSteps = 3 << 19
+
+// findLiteral finds a string, a part of the subject at a time.
+func (s *reSubject) findLiteral(pos int) []int {
+	const part = 16 << 10
+	s.run.Charge(s.L, 64)
+	for ; pos+len(s.p.literal) <= len(s.s); pos += part {
+		s.run.Spend(s.L, part/16)
+		if i := strings.Index(s.s[pos:min(len(s.s), pos+part+len(s.p.literal)-1)], s.p.literal); i >= 0 {
+			return []int{pos + i, pos + i + len(s.p.literal)}
+		}
+	}
+	return nil
+}
+
+// findSlowly is find by a reader, which can end the run between any two
+// characters.
+func (s *reSubject) findSlowly(pos int) []int {
+	s.slowly = true
+	defer func() { s.slowly = false }()
+	return s.find(pos)
+}
+
+// match runs the matcher.
+func (s *reSubject) match(re *regexp.Regexp, text string) []int {
+	if !s.slowly {
+		return re.FindStringSubmatchIndex(text)
+	}
+	return re.FindReaderSubmatchIndex(&reReader{subject: s, text: text})
+}
+
+// reReader reads a text, a character at a time, and counts each as all the steps
+// that the matcher may take for it.
+type reReader struct {
+	subject *reSubject
+	text    string
+	pos     int
+	owed    int
+}
+
+func (r *reReader) ReadRune() (c rune, size int, err error) {
+	if r.pos == len(r.text) {
+		return 0, 0, io.EOF
+	}
+	if c, size = rune(r.text[r.pos]), 1; c >= utf8.RuneSelf {
+		c, size = utf8.DecodeRuneInString(r.text[r.pos:])
+	}
+	r.pos += size
+	if r.owed += 2; r.owed >= 1024 {
+		r.subject.run.Spend(r.subject.L, r.owed)
+		r.owed = 0
+	}
+	return c, size, nil
+}
+
 func (s *reSubject) find(pos int) []int {
 	if pos == 0 {
-		return s.p.re.FindStringSubmatchIndex(s.s)
+		return s.match(s.p.re, s.s)
 	}
 	re, from, group := s.p.re, pos, 0
 	if s.p.looksBack {
@@ -61,7 +129,7 @@ func (s *reSubject) find(pos int) []int {
 		_, size := utf8.DecodeLastRuneInString(s.s[:pos])
 		re, from, group = s.p.afterCharacter(s.L), pos-size, 1
 	}
-	m := re.FindStringSubmatchIndex(s.s[from:])
+	m := s.match(re, s.s[from:])
 	if m == nil {
 		return nil
 	}

@@ -140,3 +140,25 @@ func BenchmarkRE(b *testing.B) {
 		})
 	}
 }
+
+// Long texts are searched in other ways than short ones: they find the same.
+func TestRELongTexts(t *testing.T) {
+	t.Parallel()
+	v := newTextVM(t, &vm.Limits{Instructions: 1 << 40, Memory: 1 << 40})
+	for code, want := range map[string]string{
+		`return re.find(("x"):rep(1e6) .. "needle" .. ("y"):rep(9), "needle")`:                   "1000001 1000006",
+		`return re.find(("x"):rep(16384 * 3 - 2) .. "needle", "needle")`:                         "49151 49156",
+		`return re.find(("needle"):rep(20000), "needle", 8)`:                                     "13 18",
+		`return re.find(("1"):rep(1e5) .. "2", "12")`:                                            "100000 100001",
+		`return re.test(("x"):rep(1e6), "needle")`:                                               "false",
+		`return re.find(("x"):rep(1e6) .. "é12", "(é)([0-9]+)$")`:                                "1000001 1000004 é 12",
+		`return re.find(("ab "):rep(3e5), "\\bb|\\bab $")`:                                       "899998 900000",
+		`return re.find(("ab "):rep(3e5), "^ab", 4)`:                                             "nil",
+		`return (select(2, re.gsub(("a1"):rep(2e5), "[0-9]+a?", "")))`:                           "200000",
+		`local t = re.split(("x"):rep(5e5) .. "1y2" .. ("z"):rep(5e5), "[0-9][a-z]?") return #t`: "3",
+	} {
+		if got := v.eval(code); strings.ReplaceAll(got, `"`, "") != want {
+			t.Errorf("%s\n got %.200s\nwant %s", code, got, want)
+		}
+	}
+}

@@ -131,12 +131,12 @@ func urlBuild(L *glua.LState) int {
 	if query, ok := parts.RawGetString("query").(*glua.LTable); ok {
 		u.RawQuery = urlQueryOf(L, query)
 	} else {
-		u.RawQuery = urlKeep(field("query"), urlInQuery)
+		u.RawQuery = urlKeep(L, field("query"), urlInQuery)
 	}
 	// Each may grow threefold.
 	path, fragment := field("path"), field("fragment")
 	urlSpend(L, 3*size+len(u.RawQuery), 4)
-	u.RawPath, u.RawFragment = urlKeep(path, urlInPath), urlKeep(fragment, urlInQuery)
+	u.RawPath, u.RawFragment = urlKeep(L, path, urlInPath), urlKeep(L, fragment, urlInQuery)
 	var err1, err2 error
 	u.Path, err1 = url.PathUnescape(u.RawPath)
 	u.Fragment, err2 = url.PathUnescape(u.RawFragment)

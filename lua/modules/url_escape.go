@@ -35,14 +35,22 @@ var urlClass = func() (class [256]byte) {
 	return class
 }()
 
+// urlStep is how many bytes are looked at between two looks at the budget.
+const urlStep = 8 << 10
+
 // urlKeep escapes all bytes that aren't of a class.
-func urlKeep(s string, class byte) string {
+func urlKeep(L *glua.LState, s string, class byte) string {
+	run := vm.RunOf(L)
 	n := 0
 	for i := range len(s) {
 		if urlClass[s[i]]&class == 0 {
 			n++
 		}
+		if i%urlStep == urlStep-1 {
+			run.Spend(L, urlStep/16)
+		}
 	}
+	run.CheckString(L, len(s)+2*n)
 	if n == 0 {
 		return s
 	}
@@ -53,6 +61,9 @@ func urlKeep(s string, class byte) string {
 			b = append(b, c)
 		} else {
 			b = append(b, '%', digits[c>>4], digits[c&15])
+		}
+		if i%urlStep == urlStep-1 {
+			run.Spend(L, urlStep/8)
 		}
 	}
 	return string(b)
@@ -69,8 +80,7 @@ func urlEscapePath(L *glua.LState) int { return urlEscapeAs(L, urlPlainPath) }
 func urlEscapeAs(L *glua.LState, class byte) int {
 	s := vm.CheckString(L, 1)
 	urlSpend(L, len(s), 6)
-	escaped := urlKeep(s, class)
-	vm.RunOf(L).CheckString(L, len(escaped))
+	escaped := urlKeep(L, s, class)
 	L.Push(glua.LString(escaped))
 	return 1
 }
@@ -189,7 +199,7 @@ func urlQueryOf(L *glua.LState, t *glua.LTable) string {
 		}
 		run.Charge(L, 6*(len(name)+len(value))+100)
 		run.Spend(L, 20+(len(name)+len(value))/4)
-		pairs = append(pairs, name+"="+urlKeep(value, urlUnreserved))
+		pairs = append(pairs, name+"="+urlKeep(L, value, urlUnreserved))
 		size += len(pairs[len(pairs)-1]) + 1
 		run.CheckString(L, size)
 	}
@@ -198,7 +208,7 @@ func urlQueryOf(L *glua.LState, t *glua.LTable) string {
 			L.RaiseError("the name of a query parameter is a %s", k.Type().String())
 		}
 		run.Charge(L, 4*len(vm.Text(k)))
-		name := urlKeep(vm.Text(k), urlUnreserved)
+		name := urlKeep(L, vm.Text(k), urlUnreserved)
 		values, ok := v.(*glua.LTable)
 		if !ok {
 			add(name, v)

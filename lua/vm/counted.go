@@ -6,13 +6,16 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// tableSize is what a table is counted as: the memory of one that has a named
-// field. Fields with constant names are not counted again: a script has only
-// so many of them.
-const tableSize = 2 << 10
+// tableSize is what a table is counted as: the memory of one with 14 names and 16
+// positions, which is as many as can be assigned without a call that counts.
+const tableSize = 2400
 
-// functionSize is what a closure is counted as.
-const functionSize = 256
+// What a closure is counted as, with each variable of other functions that it
+// uses: the engine makes one for each.
+const (
+	functionSize = 128
+	variableSize = 80
+)
 
 // concat is the operator "..", for any number of operands at once.
 func concat(L *glua.LState) int {

@@ -78,6 +78,7 @@ const (
 	userdataBytes = 64
 	threadBytes   = 3 << 10 // without its stack
 	numberBytes   = 8
+	emptyHash     = 64
 	smallHash     = 1000 // of a table of up to 8 keys
 	keyBytes      = 200  // of each in a larger one
 	sharedString  = 64   // up to this length a string is counted wherever it is
@@ -210,29 +211,48 @@ func (w *walker) table(p *tableParts) {
 			return
 		}
 	}
+	count := w.slot
+	if len(p.keys) > fewKeys { // most numbers have been set by SetRaw
+		count = w.single
+	}
 	for i := range p.keys { // those that were deleted too
-		if w.slot(&p.keys[i]); w.bytes > w.limit {
+		if count(&p.keys[i]); w.bytes > w.limit {
 			return
 		}
 	}
 	for _, v := range p.strdict {
-		if w.slot(&v); w.bytes > w.limit {
+		if count(&v); w.bytes > w.limit {
 			return
 		}
 	}
 	for _, v := range p.dict {
-		if w.slot(&v); w.bytes > w.limit {
+		if count(&v); w.bytes > w.limit {
 			return
 		}
 	}
+}
+
+// fewKeys is more than can have been set without SetRaw.
+const fewKeys = 64
+
+// single is slot where numbers have memory of their own.
+func (w *walker) single(v *glua.LValue) {
+	if _, ok := (*v).(glua.LNumber); ok {
+		w.rest()
+		w.bytes += 2 * numberBytes
+		return
+	}
+	w.slot(v)
 }
 
 func hashSize(p *tableParts) int64 {
 	switch n := len(p.keys); {
 	case n > 8:
 		return keyBytes * int64(n)
-	case n > 0 || p.strdict != nil:
+	case n > 0:
 		return smallHash
+	case p.strdict != nil:
+		return emptyHash
 	}
 	return 0
 }

@@ -1,6 +1,7 @@
 package vm_test
 
 import (
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -32,6 +33,9 @@ func TestLiveCountsWhatGoHolds(t *testing.T) {
 		{"keys that were deleted", `local t = {} K[#K+1] = t for i = 1, 100 do t["k" .. i] = i end for i = 1, 100 do t["k" .. i] = nil end`, 200, 2},
 		{"long keys that were deleted", `local t, k = {}, string.rep("k", 50000 + #K) t[k] = 1 t[k] = nil K[#K+1] = t`, 100, 1.5},
 		{"positions far away", `local t = {} t[30000] = 1 K[#K+1] = t`, 20, 1.5},
+		{"constant names", `local t = {} K[#K+1] = t ` + assignments(100), 300, 2},
+		{"a constructor's names", `K[#K+1] = {` + strings.ReplaceAll(assignments(40), " t.", ",")[1:] + `}`, 500, 2},
+		{"functions of many variables", variables(100), 300, 2},
 		{"functions", `local a, b = {}, #K K[#K+1] = function() return a, b end`, 2000, 3},
 		{"variables beside", `local a, b = string.rep("x", 10000 + #K), #K local f = function() return a end K[#K+1] = function() return b end`, 300, 2},
 		{"parts of strings", `K[#K+1] = string.rep("x", 200 + #K % 50):sub(1, 1)`, 5000, 4},
@@ -39,12 +43,15 @@ func TestLiveCountsWhatGoHolds(t *testing.T) {
 			K[#K+1] = function() return big end big = nil K[#K+1] = function() return K end error("failed")`, 100, 8},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			main, one, end := keeper(t, test.source)
-			defer end()
+			main, lock, one := keeper(t, test.source)
+			defer lock.Unlock()
 			one(1)
-			heapBefore, liveBefore := heap(), vm.Live(main, 1<<40, nil)
+			heapBefore, liveBefore, chargedBefore := heap(), vm.Live(main, 1<<40, nil), lock.Total()
 			one(test.n)
-			grown, counted := heap()-heapBefore, vm.Live(main, 1<<40, nil)-liveBefore
+			grown, counted, charged := heap()-heapBefore, vm.Live(main, 1<<40, nil)-liveBefore, lock.Total()-chargedBefore
+			if float64(charged) < 0.8*float64(grown) {
+				t.Errorf("%d bytes are charged, %d are held", charged, grown)
+			}
 			runtime.KeepAlive(main)
 			if float64(counted) < 0.95*float64(grown) {
 				t.Errorf("%d bytes are counted, %d are held", counted, grown)
@@ -61,14 +68,14 @@ func TestLiveCountsWhatGoHolds(t *testing.T) {
 
 // keeper makes a VM with a program in which K is a table that lives on. one
 // runs it, each time in a run and on a thread of its own.
-func keeper(t *testing.T, source string) (main *glua.LState, one func(times int), end func()) {
+func keeper(t *testing.T, source string) (main *glua.LState, lock *vm.Lock, one func(times int)) {
 	t.Helper()
 	program, err := vm.Compile([]byte(source), "test.lua", vm.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	main = glua.NewState(glua.Options{SkipOpenLibs: true, RegistrySize: 128, RegistryMaxSize: 64 << 10, RegistryGrowStep: 1024, CallStackSize: 256, MinimizeStackMemory: true})
-	lock := vm.NewLock(main, vm.NewLedger(0, 0), nil)
+	lock = vm.NewLock(main, vm.NewLedger(0, 0), nil)
 	lock.Lock()
 	stdlib.Open(main, time.Now)
 	main.SetGlobal("K", main.CreateTable(0, 1))
@@ -86,9 +93,28 @@ func keeper(t *testing.T, source string) (main *glua.LState, one func(times int)
 		}
 		vm.Discard(thread)
 	}
-	return main, func(times int) {
+	return main, lock, func(times int) {
 		for range times {
 			once()
 		}
-	}, lock.Unlock
+	}
+}
+
+// assignments sets n fields of t.
+func assignments(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, " t.name%d = %d", i, i)
+	}
+	return b.String()
+}
+
+// variables makes a function that uses n variables of the one around it.
+func variables(n int) string {
+	var declared, used strings.Builder
+	for i := range n {
+		fmt.Fprintf(&declared, "local v%d = #K ", i)
+		fmt.Fprintf(&used, ", v%d", i)
+	}
+	return declared.String() + "K[#K+1] = function() return " + used.String()[2:] + " end"
 }

@@ -56,7 +56,7 @@ func newTable(L *glua.LState) int {
 	}
 	RunOf(L).Charge(L, tableSize+nameSize*max(0, names-freeNames))
 	chargeList(L, n)
-	L.Push(L.CreateTable(min(n, maxRoom), min(names, maxRoom)))
+	L.Push(L.CreateTable(min(n, maxRoom), max(1, min(names, maxRoom)))) // without names the engine would make room for 32
 	return 1
 }
 
@@ -71,7 +71,7 @@ func chargeList(L *glua.LState, n int) {
 // tableSize.
 const (
 	nameSize  = 150
-	freeNames = 8
+	freeNames = 2 // besides those that are assigned without a call
 )
 
 // filled is called with a table that has got positions of a number that wasn't
@@ -84,7 +84,7 @@ func filled(L *glua.LState) int {
 }
 
 func newClosure(L *glua.LState) int {
-	RunOf(L).Charge(L, functionSize)
+	RunOf(L).ChargeItems(L, 1, functionSize+variableSize*L.CheckInt(1))
 	return 0
 }
 

@@ -211,63 +211,6 @@ func (r *Run) inTime(now int64) bool {
 	return r.exhausted == nil
 }
 
-// A run that goes on for longer than longRun needs a turn, and rests for a
-// while now and then: goroutines that are always ready keep the scheduler from
-// looking at the network, so that everybody else's requests would wait.
-const (
-	longRun   = 500e3 // nanoseconds of running
-	restAfter = 500e3 // nanoseconds of running; the rest is as long
-	maxRest   = 20e6
-	patience  = 1e9 // nanoseconds that a run waits at most, for its turn and for each rest
-
-	// A run that has been charged so many bytes since its last rest is long
-	// too, and rests for as long as the tenant is ahead of its rate.
-	largeRun = 1 << 20
-)
-
-// share lets others run: those who wait for the VM and, from long runs,
-// everybody else.
-func (r *Run) share() {
-	large := r.large()
-	switch {
-	case (large || r.ran > longRun) && !r.long && r.lock.turns != nil:
-		if r.long = r.lock.takeTurn(); !r.long {
-			r.exhaust(OutOfTime, "too many requests of the tenant run scripts for long")
-			return
-		}
-		r.resume()
-		r.hurry() // to the rest that is due
-	case r.long && (large || r.ran-r.worked > restAfter):
-		rest := r.lock.ledger.pay(r.memory-r.rested, r.since)
-		if rest > patience {
-			r.rested = r.memory
-			r.exhaust(OutOfMemoryRate, fmt.Sprintf("lua.max_memory_rate %s is used up by the tenant's requests", size(r.lock.ledger.rate)))
-			return
-		}
-		rest = max(rest, min(r.ran-r.worked, maxRest))
-		r.lock.pass(func() { time.Sleep(time.Duration(rest)) })
-		r.worked, r.rested = r.ran, r.memory
-		r.resume()
-	case r.lock.waiting.Load() > 0:
-		r.lock.pass(runtime.Gosched)
-		r.resume()
-	}
-}
-
-// large reports whether the run has been charged so much since its last rest
-// that it must rest for that.
-func (r *Run) large() bool {
-	return r.memory-r.rested > largeRun && r.lock.ledger.rate > 0 && r.lock.turns != nil
-}
-
-// hurry has slow called at the next instruction.
-func (r *Run) hurry() {
-	if r.fuse > 0 {
-		r.left += r.fuse
-		r.fuse = 0
-	}
-}
-
 func (r *Run) exhaust(reason Reason, words string) {
 	if r.exhausted == nil {
 		r.exhausted = &Exhausted{Reason: reason, Limit: words}
@@ -297,62 +240,6 @@ func (r *Run) Rethrow(L *glua.LState) {
 func (r *Run) Fail(L *glua.LState, reason Reason, words string) {
 	r.exhaust(reason, words)
 	L.RaiseError("%s", words)
-}
-
-// Charge counts bytes that a function is about to allocate for the script, and
-// raises an error instead if they are more than the run may have.
-func (r *Run) Charge(L *glua.LState, bytes int) {
-	if n := int64(bytes); n > largeValue && n > r.largest {
-		r.meet(n)
-	}
-	r.charge(L, int64(bytes))
-}
-
-// ChargeString is Charge for a string of so many bytes, which may be too long.
-func (r *Run) ChargeString(L *glua.LState, bytes int) {
-	r.CheckString(L, bytes)
-	r.Charge(L, bytes+stringSize)
-}
-
-// CheckString raises an error if a string of so many bytes would be too long.
-func (r *Run) CheckString(L *glua.LState, bytes int) {
-	if most := r.MaxString(); bytes > most {
-		L.RaiseError("resulting string too large: %d bytes, expected at most %d", bytes, most)
-	}
-}
-
-// MaxString is how many bytes a string may have.
-func (r *Run) MaxString() int {
-	if r.limits.String > 0 {
-		return int(r.limits.String)
-	}
-	return 1 << 30
-}
-
-// stringSize is what a string takes besides its bytes.
-const stringSize = 16
-
-// ChargeItems is Charge for n things of so many bytes each.
-func (r *Run) ChargeItems(L *glua.LState, n, bytes int) { r.charge(L, int64(n)*int64(bytes)) }
-
-func (r *Run) charge(L *glua.LState, n int64) {
-	if r.limits.Memory > 0 && n > r.limits.Memory-r.memory {
-		r.Fail(L, OutOfMemory, fmt.Sprintf("lua.max_memory %s is used up", size(r.limits.Memory)))
-	}
-	if r.memory += n; r.large() {
-		r.hurry()
-	}
-	if l := r.lock.ledger; l.used.Add(n) > l.limit && l.limit > 0 {
-		r.Fail(L, OutOfVMMemory, fmt.Sprintf("lua.max_vm_memory %s is used up by the requests in flight", size(l.limit)))
-	}
-}
-
-// Spend counts work of a Go function as instructions: about 20 ns each. It
-// raises an error when they are used up, and lets others have the lock.
-func (r *Run) Spend(L *glua.LState, instructions int) {
-	if r.fuse -= int64(instructions); r.fuse < 0 && r.slow() != nil {
-		r.Rethrow(L)
-	}
 }
 
 // AddCoroutine takes a coroutine into the run, whose end it will not survive,

@@ -85,6 +85,7 @@ const (
 // SetRaw is t[k] = v without metamethods, counted on the run. It doesn't look
 // whether t is frozen.
 func SetRaw(L *glua.LState, t *glua.LTable, k, v glua.LValue) {
+	v = alone(L, v)
 	if i, ok := position(k); ok {
 		setPosition(L, partsOf(t), i, v)
 		return
@@ -94,12 +95,23 @@ func SetRaw(L *glua.LState, t *glua.LTable, k, v glua.LValue) {
 		if key != key {
 			L.RaiseError("table index is NaN")
 		}
+		k = alone(L, k)
 	case glua.LString:
 		RunOf(L).SpendKey(L, key)
 	case *glua.LNilType:
 		L.RaiseError("table index is nil")
 	}
 	setKey(L, t, k, v)
+}
+
+// alone returns a number in memory of its own: the engine makes 32 at once, and
+// one that is kept keeps them all. Those up to 255 are there always.
+func alone(L *glua.LState, v glua.LValue) glua.LValue {
+	if n, ok := v.(glua.LNumber); ok && !(n >= 0 && n < 256) {
+		RunOf(L).charge(L, 2*numberBytes)
+		return n
+	}
+	return v
 }
 
 // setPosition is t[i] = v, where i is one of the array.

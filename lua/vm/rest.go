@@ -1,0 +1,64 @@
+package vm
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// A run that goes on for longer than longRun needs a turn, and rests for a
+// while now and then: goroutines that are always ready keep the scheduler from
+// looking at the network, so that everybody else's requests would wait.
+const (
+	longRun   = 500e3 // nanoseconds of running
+	restAfter = 500e3 // nanoseconds of running; the rest is as long
+	maxRest   = 20e6
+	patience  = 1e9 // nanoseconds that a run waits at most, for its turn and for each rest
+
+	// A run that has been charged so many bytes since its last rest is long
+	// too, and rests for as long as the tenant is ahead of its rate.
+	largeRun = 1 << 20
+)
+
+// share lets others run: those who wait for the VM and, from long runs,
+// everybody else.
+func (r *Run) share() {
+	large := r.large()
+	switch {
+	case (large || r.ran > longRun) && !r.long && r.lock.turns != nil:
+		if r.long = r.lock.takeTurn(); !r.long {
+			r.exhaust(OutOfTime, "too many requests of the tenant run scripts for long")
+			return
+		}
+		r.resume()
+		r.hurry() // to the rest that is due
+	case r.long && (large || r.ran-r.worked > restAfter):
+		rest := r.lock.ledger.pay(r.memory-r.rested, r.since)
+		if rest > patience {
+			r.rested = r.memory
+			r.exhaust(OutOfMemoryRate, fmt.Sprintf("lua.max_memory_rate %s is used up by the tenant's requests", size(r.lock.ledger.rate)))
+			return
+		}
+		rest = max(rest, min(r.ran-r.worked, maxRest))
+		r.lock.pass(func() { time.Sleep(time.Duration(rest)) })
+		r.worked, r.rested = r.ran, r.memory
+		r.resume()
+	case r.lock.waiting.Load() > 0:
+		r.lock.pass(runtime.Gosched)
+		r.resume()
+	}
+}
+
+// large reports whether the run has been charged so much since its last rest
+// that it must rest for that.
+func (r *Run) large() bool {
+	return r.memory-r.rested > largeRun && r.lock.ledger.rate > 0 && r.lock.turns != nil
+}
+
+// hurry has slow called at the next instruction.
+func (r *Run) hurry() {
+	if r.fuse > 0 {
+		r.left += r.fuse
+		r.fuse = 0
+	}
+}
