@@ -165,14 +165,8 @@ func (c *call) serve() error {
 // end forgets the request, whatever became of it. A thread that failed is
 // thrown away: closures may share its registers.
 func (c *call) end(whole bool) {
-	for i := range c.frames {
-		f := &c.frames[i]
-		if f.step != nil && whole {
-			f.step.script.succeeded(c.req.Remote, f.trial, c.shard.owner.now)
-		}
-		*f = frame{}
-	}
-	c.served = served{}
+	was := c.served
+	c.served = served{} // before anything that could panic
 	c.scratch = c.scratch[:0]
 	c.params.Reset()
 	c.scope.Reset()
@@ -180,8 +174,18 @@ func (c *call) end(whole bool) {
 		c.values = nil // a map keeps the memory of what it once had
 	}
 	clear(c.values)
+	if was.fresh != nil {
+		c.shard.lock.Count(int64(was.fresh.Size()))
+	}
+	for i := range c.frames {
+		f := c.frames[i]
+		c.frames[i] = frame{}
+		if f.step != nil && whole {
+			f.step.script.succeeded(was.req.Remote, f.trial, c.shard.owner.now)
+		}
+	}
 	if !whole {
-		c.run.Owner, c.objects = nil, nil
+		c.run.Owner, c.objects, c.values = nil, nil, nil
 		vm.Discard(c.L)
 		return
 	}

@@ -58,10 +58,14 @@ func (sh *shard) newObjects(kept bool) *objects {
 func (o *objects) next(sh *shard, d int) *glua.LFunction {
 	for len(o.nexts) <= d {
 		frame := len(o.nexts)
-		o.nexts = append(o.nexts, sh.main.NewFunction(func(L *glua.LState) int { return o.of.call(L).next(L, frame) }))
+		next := func(L *glua.LState) int { return o.of.call(L).next(L, frame) }
+		o.nexts = append(o.nexts, sh.main.NewClosure(next, &o.request)) // the upvalue is for vm.Live to see o
 	}
 	return o.nexts[d]
 }
+
+// Size is vm.Sized's.
+func (o *objects) Size() int { return 320 + 256*len(o.nexts) }
 
 // objectsAt returns the objects of which one is the n-th argument, or nil.
 func objectsAt(L *glua.LState, n int) *objects {

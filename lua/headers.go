@@ -65,6 +65,7 @@ func headersIndex(L *glua.LState, ofResponse bool) int {
 // headersPairs makes an iterator, which knows its request by a handle only.
 func headersPairs(L *glua.LState, ofResponse bool) int {
 	c, _ := owner(L)
+	c.run.Charge(L, 256)
 	of, i := c.number, 0
 	L.Push(L.NewFunction(func(L *glua.LState) int {
 		c := of.call(L)

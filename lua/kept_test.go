@@ -60,13 +60,19 @@ end
 chi_middleware(function(request, response, next)
 	local id, called, mine = request.id, false, {}
 	local function once() if not called then called = true next() end end
-	for op, at in request:header("X-Program"):gmatch("(%a)(%d)") do
+	local at
+	local function try()
+		local v = slots[at] -- another request may change it at any time
+		use(v, id, rawequal(v, mine[at]))
+	end
+	for op, slot in request:header("X-Program"):gmatch("(%a)(%d)") do
+		at = slot
 		if makers[op] then
 			local v = makers[op](request, response, once)
 			slots[at], mine[at] = v, v
 			if at == "0" then SHARED = v end
-		elseif op == "u" then use(slots[at], id, rawequal(slots[at], mine[at]))
-		elseif op == "v" then coroutine.wrap(function() use(slots[at], id, rawequal(slots[at], mine[at])) end)()
+		elseif op == "u" then try()
+		elseif op == "v" then coroutine.wrap(try)()
 		elseif op == "w" then pcall(function() use(SHARED, id, true) error() end)
 		elseif op == "s" then time.sleep(0.0001)
 		elseif op == "t" then error("on purpose", 0)

@@ -52,6 +52,13 @@ func (l *Lock) Allocated() int64 { return l.allocated.Load() }
 // The lock need not be held.
 func (l *Lock) Total() int64 { return l.total.Load() }
 
+// Count counts bytes that were allocated for scripts, who may keep them, and
+// that no run was charged.
+func (l *Lock) Count(bytes int64) {
+	l.allocated.Add(bytes)
+	l.total.Add(bytes)
+}
+
 // Measured says that what the VM holds has just been counted, and how large,
 // in bytes, the largest value is. The lock is held.
 func (l *Lock) Measured(largest int64) {
