@@ -126,11 +126,11 @@ func setPosition(L *glua.LState, p *tableParts, i int, v glua.LValue) {
 		p.array[i-1] = glua.LNil
 		p.cut()
 	case v != glua.LNil:
-		p.reach(L, i)
-		for len(p.array) < i-1 {
+		p.reach(L, i) // which may let others change the table
+		for len(p.array) < i {
 			p.array = append(p.array, glua.LNil)
 		}
-		p.array = append(p.array, v)
+		p.array[i-1] = v
 	}
 }
 
@@ -242,6 +242,11 @@ func (p *tableParts) renew() {
 	p.strdict, p.dict, p.keys, p.k2i = strdict, dict, keys, k2i
 }
 
+// maxLength bounds the length of a table, whose keys are exact up to there, and
+// how often it is doubled: numbers as large as scripts may have wrap around to
+// negative ones and to 0, which could go on for ever.
+const maxLength = 1 << 53
+
 // Length is #t without metamethods: the last position of the array, or, where
 // that is full, a border behind it, found by doubling and halving as in Lua 5.1.
 func Length(L *glua.LState, t *glua.LTable) int {
@@ -261,7 +266,9 @@ func Length(L *glua.LState, t *glua.LTable) int {
 	}
 	low, high := n+1, 2*n
 	for is(high) {
-		low, high = high, 2*high
+		if low, high = high, 2*high; high > maxLength {
+			return low
+		}
 	}
 	for high-low > 1 {
 		if middle := (low + high) / 2; is(middle) {

@@ -303,3 +303,58 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// A table may have any numbers as keys, so also those by which looking for its
+// length once went round for ever.
+func TestLengthEnds(t *testing.T) {
+	L, _ := vmtest.Begin(t, vmtest.Limits())
+	table := L.CreateTable(0, 0)
+	const array = 1<<15 - 1
+	for i := 1; i <= array+1; i++ {
+		vm.SetRaw(L, table, glua.LNumber(i), glua.LTrue)
+	}
+	for i, n := 0, glua.LNumber(array); i < 1000; i, n = i+1, 2*n {
+		vm.SetRaw(L, table, n, glua.LTrue)
+		vm.SetRaw(L, table, -n, glua.LTrue)
+	}
+	for i, n := 0, glua.LNumber(1); i < 1000; i, n = i+1, 2*n {
+		vm.SetRaw(L, table, -n, glua.LTrue)
+	}
+	vm.SetRaw(L, table, glua.LNumber(0), glua.LTrue)
+	if n := vm.Length(L, table); table.RawGet(glua.LNumber(n)) != glua.LTrue || n < array {
+		t.Fatalf("a length of %d", n)
+	}
+}
+
+// Two runs that share a table make it larger at once: making room for a
+// position lets others have the VM.
+func TestPositionsOfTwoRuns(t *testing.T) {
+	L, run := vmtest.Begin(t, vmtest.Limits())
+	lock := run.VM()
+	for range 20 {
+		table := L.CreateTable(0, 0)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			lock.Lock()
+			defer lock.Unlock()
+			other := glua.NewState(glua.Options{SkipOpenLibs: true})
+			defer other.Close()
+			second := &vm.Run{}
+			second.Begin(t.Context(), lock, vmtest.Limits())
+			defer second.End()
+			other.SetContext(second)
+			vm.SetRaw(other, table, glua.LNumber(32000), glua.LTrue)
+		}()
+		for lock.Waiting() == 0 {
+			runtime.Gosched()
+		}
+		vm.SetRaw(L, table, glua.LNumber(30000), glua.LTrue)
+		lock.Unlock()
+		<-done
+		lock.Lock()
+		if table.RawGetInt(30000) != glua.LTrue || table.RawGetInt(32000) != glua.LTrue || vm.Length(L, table) != 32000 {
+			t.Fatalf("%v %v, a length of %d", table.RawGetInt(30000), table.RawGetInt(32000), vm.Length(L, table))
+		}
+	}
+}
