@@ -125,7 +125,7 @@ func keepAndUse(t *testing.T, scripts *lua.Scripts, random *rand.Rand, n int) {
 	x := newSlow(n, "keep")
 	x.header[0].Name, x.header[0].Value = []byte("X-Program"), []byte(program.String())
 	if random.IntN(8) == 0 {
-		x.forward = func(x *slow) error { panic("boom") }
+		x.forward = func(*slow) error { panic("boom") }
 	}
 	err := scripts.Serve(x, uint64(n))
 	if err != nil && strings.Contains(err.Error(), "MIXED UP") {

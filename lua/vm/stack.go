@@ -44,7 +44,7 @@ func fieldOf(t reflect.Type, name string) reflect.StructField {
 // field is a field of a struct of gopher-lua's, at an offset that has been
 // checked.
 func field[T any](p unsafe.Pointer, offset uintptr) *T {
-	return (*T)(unsafe.Add(p, offset)) //nolint:gosec // G103: see above
+	return (*T)(unsafe.Add(p, offset))
 }
 
 // slotsOf are the slots of a stack, of which only those up to its top matter.

@@ -23,7 +23,6 @@ type program struct {
 	L     *glua.LState
 	table *glua.LTable
 	model map[glua.LValue]glua.LValue
-	list  bool // it has been made a list, and is to stay one
 	data  []byte
 	value int
 }
