@@ -133,17 +133,36 @@ func TestNothingLeadsToTheExchange(t *testing.T) {
 			if onError == "fail" && (err == nil && failure != "" || err != nil && (failure == "" || !strings.Contains(err.Error(), failure))) {
 				t.Errorf("%s: error %v, expected %q", ending, err, failure)
 			}
-			// Conservative stacks may show what is no longer used for a moment.
-			for range 3 {
-				runtime.GC()
-			}
-			for what, there := range left {
-				if there() {
-					t.Errorf("%s, on_error %s: after the request, the VM still leads to its %s", ending, onError, what)
-				}
-			}
+			unreached(t, ending+", on_error "+onError, left)
 		}
 		runtime.KeepAlive(scripts)
+	}
+}
+
+// TestNoScriptLeadsToTheExchange is for requests that run no Lua.
+func TestNoScriptLeadsToTheExchange(t *testing.T) {
+	scripts := load(t, `chi_route("GET", "/a/{id}", function() end)`)
+	for _, path := range []string{"/other", "/missing", "/a"} {
+		left, err := serveWatched(scripts, path)
+		if err != nil {
+			t.Error(err)
+		}
+		unreached(t, path, left)
+	}
+	runtime.KeepAlive(scripts)
+}
+
+// unreached asks the garbage collector, more than once: stacks may show for a
+// moment what is no longer used.
+func unreached(t *testing.T, request string, left map[string]func() bool) {
+	t.Helper()
+	for range 3 {
+		runtime.GC()
+	}
+	for what, there := range left {
+		if there() {
+			t.Errorf("%s: after the request, the VM still leads to its %s", request, what)
+		}
 	}
 }
 
