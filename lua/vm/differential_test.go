@@ -56,7 +56,7 @@ function log(...)
   lines[#lines + 1] = table.concat(list, " ")
   return ...
 end
-function str(v) return tostring(v) .. "." end -- which C reads as no number
+function str(v) return (v == 0 and "0" or tostring(v)) .. "." end -- which C reads as no number
 function count(n) local i = 0 return function() i = i + 1 if i <= n then return i, -i end end end
 local function operation(name, log) return function(x, y)
   if name == "unm" then y = x end -- which Lua 5.1 gives twice

@@ -35,7 +35,7 @@ func generated(r *rand.Rand) string {
 	g := &generator{Rand: r, budget: 3 + r.IntN(14), vararg: true}
 	g.line("local a, b, c = %s, %s, %s", g.constant(), g.constant(), g.constant())
 	g.line("local t = {x = %s, y = {z = %s}, %s, %s, %s}", g.constant(), g.constant(), g.constant(), g.constant(), g.constant())
-	g.line("local u, i, n = %s, %d, 0", g.constant(), 1+g.IntN(3))
+	g.line("local u, i, n = %s, %d, 1", g.constant(), 1+g.IntN(3))
 	g.line("g = %s", g.constant())
 	g.line("local function id(...) return ... end")
 	g.line("local function two() return %s, %s end", g.pick("1", "true", `"a"`, "0.1", `"10"`), g.pick("2", "false", `"b"`))
@@ -86,11 +86,11 @@ func (g *generator) expression(depth int) string {
 	case 6:
 		return g.pick("not ", "- ", "not not ", "#") + g.atom(depth-1)
 	case 7:
-		return sub() + " " + g.pick("+", "-", "*", "/", "%", "^") + " " + sub()
+		return sub() + " " + g.pick("+", "-", "*", "/", "%") + " " + sub()
 	case 8:
-		return g.number() + " " + g.pick("+", "-", "*") + " " + g.number()
+		return g.number() + " " + g.pick("+ i", "- n", "* 3", "^ 2", "^ 3", "^ 0.5") // whose last digit C and Go agree on
 	case 9:
-		return sub() + " .. " + sub() + ` .. "."` // or C would read "nan" and "inf" as numbers
+		return sub() + ` .. ":" .. ` + sub() + ` .. "."` // or C would read "nan" and "inf" as numbers
 	case 10:
 		return "(" + sub() + ")"
 	}
@@ -133,7 +133,7 @@ func (g *generator) atom(depth int) string {
 	case 14:
 		return "up(" + sub() + ")"
 	case 15:
-		return "tonumber(" + sub() + ")"
+		return "tonumber((" + sub() + "))"
 	case 16:
 		return "type(" + sub() + ")"
 	case 17:
