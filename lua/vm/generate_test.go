@@ -86,7 +86,10 @@ func (g *generator) expression(depth int) string {
 	case 6:
 		return g.pick("not ", "- ", "not not ", "#") + g.atom(depth-1)
 	case 7:
-		return sub() + " " + g.pick("+", "-", "*", "/", "%") + " " + sub()
+		if g.chance(30) { // by what isn't 0: not a number has a sign in C
+			return sub() + " " + g.pick("/", "%") + " " + g.pick("3", "-2", "0.1", "100", "#list", `"7"`)
+		}
+		return sub() + " " + g.pick("+", "-", "*") + " " + sub()
 	case 8:
 		return g.number() + " " + g.pick("+ i", "- n", "* 3", "^ 2", "^ 3", "^ 0.5") // whose last digit C and Go agree on
 	case 9:
