@@ -219,6 +219,7 @@ func (l *lib) prepare(L, thread *glua.LState) string {
 	if made.depth > maxDepth {
 		L.RaiseError("stack overflow")
 	}
+	l.chargeWaiting(L)
 	run.Spend(L, 5)
 	return ""
 }

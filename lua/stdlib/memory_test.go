@@ -166,3 +166,22 @@ func TestIteratorsAreSeen(t *testing.T) {
 		}
 	}
 }
+
+// TestWaitingStacksAreCounted has threads with large stacks wait for each other,
+// of which none must get to wait for something else.
+func TestWaitingStacksAreCounted(t *testing.T) {
+	variables := "local a" + strings.Repeat(", a", 190)
+	for _, enter := range []string{`pcall(grow, 150, go, n)`, `xpcall(function() grow(150, go, n) end, type)`, `coroutine.wrap(grow)(150, go, n)`} {
+		thread, _ := begin(t, &vm.Limits{Instructions: 1 << 40, Memory: 6 << 20, Coroutines: 1000})
+		thread.SetGlobal("wait", thread.NewFunction(func(*glua.LState) int {
+			t.Errorf("%s: 20 large stacks aren't counted", enter)
+			return 0
+		}))
+		got := eval(thread, `
+		local function grow(d, f, ...) `+variables+` if d == 0 then f(...) return 1 end local v = grow(d - 1, f, ...) return v end
+		local function go(n) if n == 0 then return wait() end n = n - 1 `+enter+` end go(20)`)
+		if !strings.Contains(got, memory) {
+			t.Errorf("%s: got %.300s", enter, got)
+		}
+	}
+}

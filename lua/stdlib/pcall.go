@@ -140,7 +140,7 @@ const (
 	// maxSlots is how many values a thread's stack may take that is kept.
 	maxSlots = 1024
 	// threadSlots bounds the stack of a thread: 512 KiB. What it has grown by is
-	// charged when the thread stops.
+	// charged when the thread stops, or waits for another one.
 	threadSlots = 32 << 10
 )
 
@@ -158,6 +158,7 @@ func (l *lib) enter(L *glua.LState) *protected {
 	if depth > maxDepth {
 		L.RaiseError("stack overflow")
 	}
+	l.chargeWaiting(L)
 	var thread *protected
 	if n := len(l.threads.free); n > 0 {
 		thread = l.threads.free[n-1]
@@ -190,6 +191,22 @@ func chargeStack(L *glua.LState, size, charged int) int {
 		vm.RunOf(L).Charge(L, (size-charged)*16)
 	}
 	return size
+}
+
+// chargeWaiting charges what the stack of L, which is about to wait for another
+// thread, has grown by. Each of many threads may have a large one.
+func (l *lib) chargeWaiting(L *glua.LState) {
+	slots := vm.StackSlots(L)
+	if slots <= maxSlots {
+		return
+	}
+	if p := l.threads.active[L]; p != nil {
+		p.slots = chargeStack(L, slots, p.slots)
+	} else if c := l.threads.find(L); c != nil {
+		c.slots = chargeStack(L, slots, c.slots)
+	} else {
+		vm.RunOf(L).ChargeSlots(L, slots)
+	}
 }
 
 // release keeps the thread of a call that succeeded for the next.

@@ -281,11 +281,7 @@ type Watcher interface {
 
 // Yield is Block without a context, for what bounds its wait itself.
 func (r *Run) Yield(L *glua.LState, f func()) {
-	if slots := StackSlots(L); slots > max(r.stack, freeStack) {
-		grown := slots - max(r.stack, freeStack)
-		r.stack = slots
-		r.Charge(L, 16*grown)
-	}
+	r.ChargeSlots(L, StackSlots(L))
 	r.chargeDepth(L)
 	r.pause()
 	r.lock.Unlock()
@@ -296,6 +292,14 @@ func (r *Run) Yield(L *glua.LState, f func()) {
 		r.retire()
 	}()
 	f()
+}
+
+// ChargeSlots counts the slots of a stack, if it is the run's largest so far.
+func (r *Run) ChargeSlots(L *glua.LState, slots int) {
+	if grown := slots - max(r.stack, freeStack); grown > 0 {
+		r.stack = slots
+		r.Charge(L, 16*grown)
+	}
 }
 
 // chargeDepth counts the Go stack of a run that is about to wait: metamethods
