@@ -71,3 +71,11 @@ func networks(list []string) []netip.Prefix {
 	}
 	return prefixes
 }
+
+// place is Places for the tenant.
+func (o *Options) place() func() (func(), error) {
+	if o.Places == nil {
+		return nil
+	}
+	return func() (func(), error) { return o.Places(o.Tenant) }
+}

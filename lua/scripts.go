@@ -50,6 +50,9 @@ type Options struct {
 	// Own says which addresses this process listens on: scripts can't reach
 	// them. nil is none.
 	Own func(netip.AddrPort) modules.Ownership
+	// Places takes a place for a connection of the tenant's scripts; nil is no
+	// bound.
+	Places func(tenant string) (giveBack func(), err error)
 	// Hops is what requests of scripts carry that no client has caused; nil is
 	// nothing.
 	Hops func() string
@@ -148,7 +151,7 @@ func loadScripts(l *loading) (*Scripts, error) {
 		Name: o.Tenant, Log: s.boundLog(), Budget: s.budget, Clock: o.Clock, Random: o.Random, Store: o.Store, Env: s.env,
 		HTTP: modules.NewClient(modules.ClientConfig{
 			Timeout: c.HTTP.Timeout.Std(), MaxResponse: c.HTTP.MaxResponse.Int64(),
-			Allow: permissions(c.HTTP.Allow), Deny: networks(c.HTTP.Deny), Own: o.Own, Hops: o.Hops,
+			Allow: permissions(c.HTTP.Allow), Deny: networks(c.HTTP.Deny), Own: o.Own, Hops: o.Hops, Place: o.place(),
 		}),
 	}
 	if broken := s.read(); broken != nil {

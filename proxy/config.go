@@ -110,8 +110,11 @@ type ServerConfig struct {
 	// Open connections at most; more are answered with 503 and closed. On Linux
 	// one counts from its first bytes on, or from its second second. It is lowered
 	// at the start, with a warning, to what the limit on open files (ulimit -n)
-	// leaves besides a quarter for targets, and some for the gateway itself. 0 is
-	// as many as that allows. Default: 65536.
+	// leaves besides a quarter for targets and scripts, and some for the gateway
+	// itself. 0 is as many as that allows. What it leaves besides clients bounds
+	// the connections to all targets and of all scripts together, and three
+	// quarters of that those of one tenant; a request that needs another one gets
+	// 503. Default: 65536.
 	MaxConnections int `yaml:"max_connections"`
 
 	// Open connections from one client address at most, so that none can use up

@@ -5,12 +5,15 @@ import (
 	"syscall"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // Descriptors that clients must leave to others.
 const (
 	// ownDescriptors are for the admin API, logs, scripts, probes and the like.
 	ownDescriptors = 64
+	// leastDescriptors are what the process needs by itself.
+	leastDescriptors = 24
 	// leastConnections are served however few descriptors there are.
 	leastConnections = 8
 )
@@ -25,16 +28,15 @@ func descriptors() uint64 {
 }
 
 // clampConnections returns how many connections of clients may be open, so that
-// descriptors are left for targets, which have so many places, and for the
-// gateway itself, and how many of one address. wanted and ofOne are what the
-// configuration says, 0 for no limit.
-func clampConnections(wanted, ofOne int, descriptors uint64, places int) (most, mostOfOne int) {
+// descriptors are left for targets and scripts, and for the gateway itself, and
+// how many of one address. wanted and ofOne are what the configuration says, 0
+// for no limit. Which targets there are, a reload changes.
+func clampConnections(wanted, ofOne int, descriptors uint64) (most, mostOfOne int) {
 	if descriptors == 0 || descriptors > math.MaxInt32 {
 		return wanted, ofOne
 	}
-	all := int(descriptors)
-	all -= min(ownDescriptors+2*socket.MaxPipes, all/4)
-	most = max(all-min(places, all/4), leastConnections)
+	all := forConnections(int(descriptors))
+	most = max(all-all/4, leastConnections)
 	if wanted > 0 && wanted <= most {
 		return wanted, ofOne
 	}
@@ -42,6 +44,21 @@ func clampConnections(wanted, ofOne int, descriptors uint64, places int) (most, 
 		ofOne = shareOfOne(most)
 	}
 	return most, ofOne
+}
+
+// forConnections is how many of so many descriptors are for connections.
+func forConnections(descriptors int) int {
+	return max(0, descriptors-min(ownDescriptors+2*socket.MaxPipes, max(descriptors/4, leastDescriptors)))
+}
+
+// placesBeside are those for connections to targets and of scripts beside so
+// many clients: without a bound of their own, one tenant whose targets are slow
+// takes all descriptors, and then nobody is accepted any more.
+func placesBeside(clients int, descriptors uint64) *upstream.Places {
+	if descriptors == 0 || descriptors > math.MaxInt32 {
+		return nil
+	}
+	return upstream.NewPlaces(max(leastConnections, forConnections(int(descriptors))-clients))
 }
 
 // shareOfOne is what one address may have of so many connections by default: not
@@ -53,20 +70,11 @@ func shareOfOne(connections int) int {
 	return connections - max(1, connections/8)
 }
 
-// targetConnections is how many connections to targets the configuration allows.
-func (c *Config) targetConnections() int {
-	n := 0
-	for i := range c.Tenants {
-		n = min(n+c.Tenants[i].Connections.MaxPerTarget*len(c.Tenants[i].Services), math.MaxInt32)
-	}
-	return n
-}
-
 // connectionLimits are those of the listener; what they have been lowered to is
 // logged.
 func (s *Server) connectionLimits(c *Config) (most, ofOne int) {
 	limit := descriptors()
-	most, ofOne = clampConnections(c.Server.MaxConnections, c.Server.MaxConnectionsPerAddress, limit, c.targetConnections())
+	most, ofOne = clampConnections(c.Server.MaxConnections, c.Server.MaxConnectionsPerAddress, limit)
 	if most != c.Server.MaxConnections {
 		s.log.Warn().Int("max_connections", c.Server.MaxConnections).Int("used", most).Int("per_address", ofOne).Uint64("descriptors", limit).
 			Msg("the process may have too few open files (ulimit -n) for server.max_connections, which is lowered")

@@ -9,22 +9,21 @@ func TestClampConnections(t *testing.T) {
 	for _, test := range []struct {
 		wanted, ofOne   int
 		descriptors     uint64
-		places          int
 		most, mostOfOne int
 		leftAtLeast     int // of descriptors
 	}{
-		{wanted: 65536, ofOne: 57344, descriptors: 1 << 20, places: 1024, most: 65536, mostOfOne: 57344},
-		{wanted: 65536, ofOne: 57344, descriptors: 0, places: 1024, most: 65536, mostOfOne: 57344},
-		{wanted: 65536, ofOne: 57344, descriptors: 65536, places: 1024, most: 64192, mostOfOne: 57344, leftAtLeast: 1344},
-		{wanted: 65536, ofOne: 57344, descriptors: 1024, places: 1 << 20, most: 576, mostOfOne: 504, leftAtLeast: 448},
-		{wanted: 65536, ofOne: 57344, descriptors: 1024, places: 10, most: 758, mostOfOne: 664},
-		{wanted: 0, ofOne: 57344, descriptors: 1024, places: 1 << 20, most: 576, mostOfOne: 504},
-		{wanted: 0, ofOne: 0, descriptors: 1024, places: 1 << 20, most: 576, mostOfOne: 0},
-		{wanted: 65536, ofOne: 100, descriptors: 1024, places: 1 << 20, most: 576, mostOfOne: 100},
-		{wanted: 500, ofOne: 500, descriptors: 1024, places: 1 << 20, most: 500, mostOfOne: 500},
-		{wanted: 65536, ofOne: 57344, descriptors: 10, places: 1, most: 8, mostOfOne: 7},
+		{wanted: 65536, ofOne: 57344, descriptors: 1 << 20, most: 65536, mostOfOne: 57344},
+		{wanted: 65536, ofOne: 57344, descriptors: 0, most: 65536, mostOfOne: 57344},
+		{wanted: 65536, ofOne: 57344, descriptors: 65536, most: 48912, mostOfOne: 42798, leftAtLeast: 16384},
+		{wanted: 65536, ofOne: 57344, descriptors: 1024, most: 576, mostOfOne: 504, leftAtLeast: 448},
+		{wanted: 65536, ofOne: 57344, descriptors: 32, most: 8, mostOfOne: 7, leftAtLeast: 24},
+		{wanted: 0, ofOne: 57344, descriptors: 1024, most: 576, mostOfOne: 504},
+		{wanted: 0, ofOne: 0, descriptors: 1024, most: 576, mostOfOne: 0},
+		{wanted: 65536, ofOne: 100, descriptors: 1024, most: 576, mostOfOne: 100},
+		{wanted: 500, ofOne: 500, descriptors: 1024, most: 500, mostOfOne: 500},
+		{wanted: 65536, ofOne: 57344, descriptors: 10, most: 8, mostOfOne: 7},
 	} {
-		most, ofOne := clampConnections(test.wanted, test.ofOne, test.descriptors, test.places)
+		most, ofOne := clampConnections(test.wanted, test.ofOne, test.descriptors)
 		if most != test.most || ofOne != test.mostOfOne || test.leftAtLeast > 0 && int(test.descriptors)-most < test.leftAtLeast {
 			t.Errorf("%+v: %d, of one address %d", test, most, ofOne)
 		}

@@ -108,7 +108,7 @@ func (s *Server) newLoad(c *Config, of *candidate, names []string) *scriptsLoad 
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
 		Cache: s.scripts.cache, Store: s.storeOf(t), Env: s.scripts.env,
 		Clock: s.scripts.clock, Random: rand.Reader, Cover: s.scripts.cover, Stats: stats,
-		Lazy: len(c.Tenants) > eagerTenants, Shards: processors(), Own: s.owns, LogWriter: s.scriptLog(), Hops: s.hops.first,
+		Lazy: len(c.Tenants) > eagerTenants, Shards: processors(), Own: s.owns, Places: s.places.Take, LogWriter: s.scriptLog(), Hops: s.hops.first,
 	}}
 }
 

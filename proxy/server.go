@@ -36,6 +36,7 @@ type Server struct {
 	log       zerolog.Logger
 	sweeper   *socket.Sweeper
 	registry  *upstream.Registry
+	places    *upstream.Places // of connections besides clients
 	listener  *listener.Listener
 	fast      *fasthttp.Server
 	access    *accessLog
@@ -112,7 +113,9 @@ func New(o Options) (*Server, error) {
 	s.wakeful.Store(wakeShare)
 	s.pressure = newPressure(s)
 	s.unrouted.Memory.Open(&s.memory)
-	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper})
+	most, ofOne := s.connectionLimits(o.Config)
+	s.places = placesBeside(most, descriptors())
+	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper, Places: s.places})
 	patience := startPatience
 	if s.strict {
 		patience = 0
@@ -126,7 +129,7 @@ func New(o Options) (*Server, error) {
 	out, err := s.openAccessLog(o.Config)
 	if err == nil {
 		s.access.setOutput(out)
-		s.listener, err = s.listen(o.Config)
+		s.listener, err = s.listen(o.Config, most, ofOne)
 	}
 	if err != nil {
 		s.registry.Discard(snap.pools)
@@ -147,8 +150,7 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) listen(c *Config) (*listener.Listener, error) {
-	most, ofOne := s.connectionLimits(c)
+func (s *Server) listen(c *Config, most, ofOne int) (*listener.Listener, error) {
 	options := listener.Options{
 		Address:        c.Server.Address,
 		MaxConnections: most, MaxPerAddress: ofOne,

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,10 +18,56 @@ import (
 // leaves some to others, and descriptors to targets, the admin API and files.
 func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
-	upstream := serveFunc(t, echoFields)
+	g := startWithFew(t, simpleConfig(serveFunc(t, echoFields)))
+	if !strings.Contains(g.output.String(), `"descriptors":128`) {
+		t.Errorf("the log says nothing of max_connections: %s", g.output.String())
+	}
+	for range 200 {
+		conn := connect(t, g.address)
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") // and then it idles
+	}
+	eventually(t, patience, "one address has all that it may have", func() bool { return strings.Contains(answerOf(t, g), " 429 ") })
+	checkOthers(t, g)
+}
+
+// TestSlowTargetHasFewDescriptors: requests that wait for one tenant's target
+// take no descriptors from other tenants, the admin API and the listeners.
+func TestSlowTargetHasFewDescriptors(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	defer close(release)
+	var waiting atomic.Int32
+	slow := serveFunc(t, func(http.ResponseWriter, *http.Request) {
+		waiting.Add(1)
+		<-release
+	})
+	g := startWithFew(t, simpleConfig(serveFunc(t, echoFields))+`  - name: slow
+    domains: [slow.example]
+    services: [{ url: "http://`+slow+`" }]
+`)
+	refused := 0
+	for range 50 {
+		conn, before := connect(t, g.address), waiting.Load()
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: slow.example\r\n\r\n")
+		eventually(t, patience, "the request waits for its target, or is refused", func() bool {
+			_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+			n, _ := conn.Read(make([]byte, 1))
+			refused += n
+			return n > 0 || waiting.Load() > before
+		})
+	}
+	if n := int(waiting.Load()); n != 18 || refused != 50-n { // three quarters of what is left besides 72 clients
+		t.Errorf("%d requests wait, %d were refused", n, refused)
+	}
+	checkOthers(t, g)
+}
+
+// startWithFew starts a gateway that may have 128 files open.
+func startWithFew(t *testing.T, config string) *gateway {
+	t.Helper()
 	g := &gateway{address: port.Reserve(t), admin: port.Reserve(t), exited: make(chan struct{}), output: &tail{}}
 	g.config = filepath.Join(t.TempDir(), "config.yaml")
-	g.write(t, simpleConfig(upstream))
+	g.write(t, config)
 	g.command = exec.Command("sh", "-c", `ulimit -n 128 && exec "$0" "$@"`, gatewayBinary(t), "-config", g.config) // #nosec G204 -- the binary that this test built
 	g.command.Stdout, g.command.Stderr = g.output, g.output
 	if err := g.command.Start(); err != nil {
@@ -32,14 +79,12 @@ func TestFewDescriptors(t *testing.T) {
 	}()
 	t.Cleanup(func() { g.stop(t) })
 	g.awaitReady(t)
-	if !strings.Contains(g.output.String(), `"descriptors":128`) {
-		t.Errorf("the log says nothing of max_connections: %s", g.output.String())
-	}
-	for range 200 {
-		conn := connect(t, g.address)
-		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") // and then it idles
-	}
-	eventually(t, patience, "one address has all that it may have", func() bool { return strings.Contains(answerOf(t, g), " 429 ") })
+	return g
+}
+
+// checkOthers demands that another address and the admin API are answered.
+func checkOthers(t *testing.T, g *gateway) {
+	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: patience}
 	conn, err := dialer.Dial("tcp", g.address)
 	if err != nil {

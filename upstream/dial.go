@@ -83,15 +83,22 @@ func (t *Target) connectAside(ctx context.Context) (net.Conn, error) {
 // openSocket opens what requests use. Probes do with less: a net.Conn whose
 // deadlines need no sweeper.
 func (t *Target) openSocket(ctx context.Context, network, address string) (net.Conn, error) {
+	giveBack, err := t.registry.options.Places.Take(t.tenant)
+	if err != nil {
+		return nil, err
+	}
 	plain, err := t.registry.options.Dial(ctx, network, address)
 	if err != nil {
+		giveBack()
 		return nil, err
 	}
 	sock, err := socket.New(plain, t.registry.options.Sweeper)
 	if err != nil {
 		_ = plain.Close()
+		giveBack()
 		return nil, err
 	}
+	sock.OnClose = giveBack
 	return sock, nil
 }
 

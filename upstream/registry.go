@@ -42,6 +42,8 @@ type Options struct {
 	// Sweeper enforces the expiries of connections; the caller runs it.
 	// Default: one that nobody runs.
 	Sweeper *socket.Sweeper
+	// Places are what the connections of requests take. Default: no bound.
+	Places *Places
 	// MaxProbes bounds the probes that run at the same time, and apart from
 	// them the probes of targets that could not be connected to. Default: 64.
 	MaxProbes int

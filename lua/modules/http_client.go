@@ -54,6 +54,10 @@ type ClientConfig struct {
 	// client has caused; nil sends none there.
 	Hops func() string
 
+	// Place takes a place for a connection, which is given back when it is closed;
+	// nil is no bound.
+	Place func() (giveBack func(), err error)
+
 	// RootCAs are the authorities that https believes: nil is the system's.
 	RootCAs *x509.CertPool
 	// Resolver resolves names: nil is the system's.
@@ -122,7 +126,7 @@ func NewClient(c ClientConfig) *Client {
 	dialer := &net.Dialer{Timeout: connectTimeout, Resolver: c.Resolver, ControlContext: guard.control}
 	return &Client{config: c, transport: &http.Transport{
 		Proxy:                  nil, // not even the environment's: it would connect in our place
-		DialContext:            guard.dial(dialer.DialContext),
+		DialContext:            c.placed(guard.dial(dialer.DialContext)),
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs},
 		TLSHandshakeTimeout:    connectTimeout,
 		ForceAttemptHTTP2:      true,

@@ -1,0 +1,96 @@
+package upstream_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"testing"
+
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// TestPlaces: a tenant leaves places to others, all together have so many, and
+// what is given back can be taken.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	p := upstream.NewPlaces(8)
+	take := func(tenant string, wanted int) (givenBack []func()) {
+		t.Helper()
+		for range 20 {
+			giveBack, err := p.Take(tenant)
+			if err != nil {
+				if !errors.Is(err, syscall.EMFILE) {
+					t.Fatal(err)
+				}
+				break
+			}
+			givenBack = append(givenBack, giveBack)
+		}
+		if len(givenBack) != wanted {
+			t.Fatalf("%s has taken %d, want %d", tenant, len(givenBack), wanted)
+		}
+		return givenBack
+	}
+	held := take("a", 6)
+	take("b", 2)
+	take("c", 0)
+	for _, giveBack := range held[:3] {
+		giveBack()
+	}
+	take("c", 3)
+	var none *upstream.Places
+	if _, err := none.Take("a"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestConnectionsTakePlaces: a connection has a place from before it is dialled
+// until it is closed; one that fails has none.
+func TestConnectionsTakePlaces(t *testing.T) {
+	t.Parallel()
+	server := listen(t, "127.0.0.1:0", func(conn net.Conn) {
+		reader := bufio.NewReader(conn)
+		for {
+			if _, err := http.ReadRequest(reader); err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
+		}
+	})
+	defer func() { _ = server.Close() }()
+	o := upstream.Options{Places: upstream.NewPlaces(1)}
+	fail := true
+	dial := (&net.Dialer{}).DialContext
+	o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if _, err := o.Places.Take("other"); !errors.Is(err, syscall.EMFILE) {
+			t.Errorf("while it is dialled, another one gets a place: %v", err)
+		}
+		if fail {
+			return nil, syscall.EADDRNOTAVAIL
+		}
+		return dial(ctx, network, address)
+	}
+	r := upstream.NewRegistry(o)
+	defer r.Close()
+	p := start(t, r, upstream.PoolConfig{Name: "a", Services: services("http://" + server.Addr().String())}).Pools()[0]
+	if _, _, err := do(p, &plainRequest{method: "GET", path: "/"}); err == nil {
+		t.Error("a connection that can't be made answers")
+	}
+	fail = false
+	for range 2 { // the second uses the first's
+		if _, _, err := do(p, &plainRequest{method: "GET", path: "/"}); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := o.Places.Take("other"); err == nil {
+		t.Error("a kept connection has no place")
+	}
+	p.Targets()[0].Client().CloseIdleConnections()
+	if _, err := o.Places.Take("other"); err != nil {
+		t.Errorf("a closed connection has its place still: %v", err)
+	}
+}
