@@ -162,16 +162,18 @@ func (c *call) setHeader(L *glua.LState, name, value string) {
 		return
 	}
 	if c.changing(L, name) {
-		c.room(L, *c.req.Header)
+		c.room(L, *c.req.Header, name, value)
 		c.req.Header.Set(view(name), view(value))
 	}
 }
 
-// room bounds the number of fields.
-func (c *call) room(L *glua.LState, h http1.Header) {
+// room bounds the number of fields, and charges what one takes in the head that
+// is sent: in a script, all may have the same value.
+func (c *call) room(L *glua.LState, h http1.Header, name, value string) {
 	if len(h) >= maxFields {
 		L.RaiseError("too many header fields, expected at most %d", maxFields)
 	}
+	c.run.Charge(L, 2*(len(name)+len(value))) // its buffer grows
 }
 
 func requestAddHeader(L *glua.LState) int {
@@ -180,7 +182,7 @@ func requestAddHeader(L *glua.LState) int {
 	if http1.Identify(view(name)) == http1.Host {
 		c.setHeader(L, name, value)
 	} else if c.changing(L, name) {
-		c.room(L, *c.req.Header)
+		c.room(L, *c.req.Header, name, value)
 		c.req.Header.Add(view(name), view(value))
 	}
 	return 0

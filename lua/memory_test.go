@@ -194,3 +194,30 @@ func TestDeclarationsAreBounded(t *testing.T) {
 		runtime.KeepAlive(scripts)
 	}
 }
+
+// TestFieldsAreCharged demands that fields with one value count each: heads are
+// made of them.
+func TestFieldsAreCharged(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.lua"), []byte(`
+local value = ("x"):rep(16000)
+chi_middleware(function(request, response, next)
+  local message = request:header("X-Kind") == "wait" and request or response
+  for i = 1, 150 do message:add_header("X-" .. i, value) end
+end)`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := options(dir, "a.lua")
+	o.Config.MaxMemory = 2 << 20
+	scripts, err := lua.Load(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(scripts.Close)
+	for _, kind := range []string{"wait", "none"} {
+		var failed *lua.Error
+		if err := scripts.Serve(newSlow(1, kind), 0); !errors.As(err, &failed) || failed.Kind != "memory" {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}

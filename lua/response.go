@@ -107,7 +107,7 @@ func (c *call) setResponseHeader(L *glua.LState, name, value string) {
 	if c.ignored(name) {
 		return
 	}
-	c.room(L, *c.resp.Header)
+	c.room(L, *c.resp.Header, name, value)
 	c.resp.Header.Set(view(name), view(value))
 }
 
@@ -133,7 +133,7 @@ func (c *call) addResponseHeader(L *glua.LState, name, value string) {
 	if c.ignored(name) {
 		return
 	}
-	c.room(L, *c.resp.Header)
+	c.room(L, *c.resp.Header, name, value)
 	c.resp.Header.Add(view(name), view(value))
 }
 

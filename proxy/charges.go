@@ -96,6 +96,19 @@ func (x *exchange) holdScripted() error {
 	return x.hold(size - charged)
 }
 
+// holdFields charges the head of the response that scripts have left, which is
+// made in a buffer that grows: until now it was charged to their run.
+func (x *exchange) holdFields() error {
+	h, length := *x.script.response.Header, 0
+	for i := range h {
+		length += len(h[i].Name) + len(h[i].Value)
+	}
+	if length <= largeHead {
+		return nil
+	}
+	return x.hold(int64(2 * length))
+}
+
 // dropBody forgets the request's body, once nobody can ask for it any more.
 func (x *exchange) dropBody() {
 	s := &x.script

@@ -19,6 +19,8 @@ import (
 const holderScript = `
 chi_route("POST", "/echo", function(request, response) response:write(request.body) end)
 chi_route("GET", "/big", function(request, response) response:write(string.rep("x", 1000000)) end)
+local function long(message) for i = 1, 150 do message:add_header("X-" .. i, string.rep("x", 6000)) end end
+chi_route("GET", "/fields", function(_, response) long(response) end)
 chi_route("GET", "/drip", function(request, response)
   for i = 1, 100 do response:write(string.rep("x", 50000)) response:flush() end
 end)
@@ -109,6 +111,7 @@ func TestMemoryIsCharged(t *testing.T) {
 		"a script's body, in chunks": {"POST /echo HTTP/1.1\r\nHost: scripted.test\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n" + body, 900_000, 1_700_000},
 		"a response read by scripts": {"GET /read HTTP/1.1\r\nHost: scripted.test\r\n\r\n", 500_000, 1_700_000},
 		"a script's response":        {"GET /big HTTP/1.1\r\nHost: scripted.test\r\n\r\n", 1_000_000, 1_200_000},
+		"a script's long header":     {"GET /fields HTTP/1.1\r\nHost: scripted.test\r\n\r\n", 1_800_000, 2_000_000},
 		"a response not taken":       {"GET /chunks HTTP/1.1\r\nHost: plain.test\r\n\r\n", 64 << 10, 120 << 10},
 		"a compressed response":      {"GET /chunks HTTP/1.1\r\nHost: plain.test\r\nAccept-Encoding: gzip\r\n\r\n", 1 << 20, 2 << 20},
 		"a target's large head":      {"GET /head HTTP/1.1\r\nHost: plain.test\r\n\r\n", 200_000, 400_000},

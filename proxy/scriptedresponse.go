@@ -17,6 +17,9 @@ func (x *exchange) respondScripted() error {
 	if err := x.holdScripted(); err != nil {
 		return err // or, of a response that has begun, cuts it
 	}
+	if err := x.holdFields(); err != nil {
+		return err
+	}
 	switch {
 	case r.Begun:
 		return x.endStream()
