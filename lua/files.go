@@ -22,6 +22,7 @@ type file struct {
 	name    string // below the scripts directory, with slashes
 	sum     [sha256.Size]byte
 	program *vm.Program
+	counted bool // see uncounted
 }
 
 // Cache keeps scripts as they were read and compiled, so that VMs, tenants and
@@ -40,7 +41,12 @@ type Cache struct {
 type cacheKey struct {
 	dir, name string
 	cover     bool
+	counted   bool
 }
+
+// uncounted is how many files of a tenant may assign to some constant names
+// without that being counted: by what all of them name, a table can grow.
+const uncounted = 8
 
 // entry is what one generation has found of a file.
 type entry struct {
@@ -119,19 +125,19 @@ func (c *Cache) Check(ctx context.Context, dir, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.load(ctx, dir, name, false)
+	_, err = c.load(ctx, cacheKey{dir: dir, name: name})
 	return err
 }
 
 // load returns a script of the directory, read and compiled. It returns when
 // ctx is done, whatever becomes of the look.
-func (c *Cache) load(ctx context.Context, dir, name string, cover bool) (*file, error) {
-	e := c.entry(cacheKey{dir, name, cover})
+func (c *Cache) load(ctx context.Context, key cacheKey) (*file, error) {
+	e := c.entry(key)
 	select {
 	case <-e.done:
 		return e.file, e.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("script %q: reading and compiling it took too long: %w", name, context.Cause(ctx))
+		return nil, fmt.Errorf("script %q: reading and compiling it took too long: %w", key.name, context.Cause(ctx))
 	}
 }
 
@@ -228,11 +234,11 @@ func (e *entry) look(dir files.Dir, key cacheKey) {
 		return
 	}
 	e.stamp = stamp
-	f := &file{name: key.name, sum: sha256.Sum256(source)}
+	f := &file{name: key.name, sum: sha256.Sum256(source), counted: key.counted}
 	if e.file != nil && e.file.sum == f.sum {
 		return
 	}
-	if f.program, err = vm.Compile(source, key.name, vm.Options{Cover: key.cover}); err != nil {
+	if f.program, err = vm.Compile(source, key.name, vm.Options{Cover: key.cover, CountNames: key.counted}); err != nil {
 		f = nil
 	}
 	e.file, e.err = f, err

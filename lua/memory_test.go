@@ -2,6 +2,7 @@ package lua_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -219,5 +220,43 @@ end)`), 0o600); err != nil {
 		if err := scripts.Serve(newSlow(1, kind), 0); !errors.As(err, &failed) || failed.Kind != "memory" {
 			t.Errorf("%s: %v", kind, err)
 		}
+	}
+}
+
+// TestNamesOfManyFiles demands that a table can't grow uncounted by what each of
+// many modules assigns to it.
+func TestNamesOfManyFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := options(dir, "a.lua")
+	if err := os.Mkdir(filepath.Join(dir, o.Tenant), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const modules = 100
+	for i := range modules {
+		write(fmt.Sprintf("%s/m%d.lua", o.Tenant, i), fmt.Sprintf("return function(t) t.a%[1]d, t.b%[1]d, t.c%[1]d, t.d%[1]d = 1, 1, 1, 1 end", i))
+	}
+	write("a.lua", fmt.Sprintf(`
+local fill = {} for i = 1, %d do fill[i] = require("m" .. i - 1) end
+chi_middleware(function()
+  local all = {}
+  for i = 1, 20 do all[i] = {} for k = 1, #fill do fill[k](all[i]) end end
+end)`, modules))
+	o.Config.MaxMemory = 1 << 20 // they take 1.4 MB
+	scripts, err := lua.Load(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(scripts.Close)
+	if !scripts.Current(&o) {
+		t.Error("scripts that haven't changed aren't current")
+	}
+	var failed *lua.Error
+	if err := scripts.Serve(newSlow(1, ""), 0); !errors.As(err, &failed) || failed.Kind != "memory" {
+		t.Errorf("%v", err)
 	}
 }

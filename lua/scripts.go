@@ -228,7 +228,7 @@ func (s *Scripts) file(name string) (*file, error) {
 	if s.sealed {
 		return nil, fmt.Errorf("file %q was not there when the scripts were accepted", name)
 	}
-	f, err := s.options.Cache.load(s.loading.ctx, s.options.Dir, name, s.options.Cover != nil)
+	f, err := s.options.Cache.load(s.loading.ctx, s.options.key(name, len(s.files) >= uncounted))
 	if err != nil {
 		s.missing = append(s.missing, name)
 		return nil, err
@@ -244,11 +244,15 @@ func (s *Scripts) Unchanged(o *Options) bool {
 		return false
 	}
 	for name, f := range s.files {
-		if !o.Cache.unchanged(cacheKey{o.Dir, name, o.Cover != nil}, f) {
+		if !o.Cache.unchanged(o.key(name, f.counted), f) {
 			return false
 		}
 	}
 	return true
+}
+
+func (o *Options) key(name string, counted bool) cacheKey {
+	return cacheKey{o.Dir, name, o.Cover != nil, counted}
 }
 
 func (s *Scripts) sameOptions(o *Options) bool {
@@ -265,13 +269,13 @@ func (s *Scripts) Current(o *Options) bool {
 		return false
 	}
 	for name, f := range s.files {
-		fresh, err := o.Cache.load(ctx, o.Dir, name, o.Cover != nil)
+		fresh, err := o.Cache.load(ctx, o.key(name, f.counted))
 		if err != nil || fresh.sum != f.sum {
 			return false
 		}
 	}
 	for _, name := range s.missing {
-		if _, err := o.Cache.load(ctx, o.Dir, name, o.Cover != nil); err == nil {
+		if _, err := o.Cache.load(ctx, o.key(name, false)); err == nil {
 			return false
 		}
 	}

@@ -35,6 +35,9 @@ const (
 type Options struct {
 	// Cover makes the code call CoverLine before each statement.
 	Cover bool
+	// CountNames makes the code count assignments to all constant names. Otherwise
+	// the first few names of a source aren't counted.
+	CountNames bool
 	// Operations are the functions for them. They become part of the code and
 	// so are shared by all that run it.
 	Operations *[Operations]*glua.LFunction

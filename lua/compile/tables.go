@@ -128,7 +128,7 @@ func (c *compiler) assignedByCall(key syntax.Expression) bool {
 		return counted(key)
 	}
 	if !c.names[name.Value] {
-		if len(c.names) == maxFree {
+		if c.options.CountNames || len(c.names) == maxFree {
 			return true
 		}
 		c.names[c.own(name.Value)] = true

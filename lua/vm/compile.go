@@ -33,6 +33,10 @@ type Global = compile.Global
 type Options struct {
 	// Cover makes the script call Functions.Line before each statement.
 	Cover bool
+	// CountNames makes the script count assignments to all constant names, which
+	// is slower. Otherwise a table can grow uncounted by a few names of each
+	// script that runs on a VM.
+	CountNames bool
 }
 
 // Compile compiles a script; name stands in error messages. What a script does
@@ -46,7 +50,7 @@ func Compile(source []byte, name string, options Options) (*Program, error) {
 	if bytes.HasPrefix(source, []byte("\x1bLua")) {
 		return nil, fmt.Errorf("%s: expected Lua source, not bytecode", name)
 	}
-	r, err := compile.Compile(source, name, compile.Options{Cover: options.Cover, Operations: operations})
+	r, err := compile.Compile(source, name, compile.Options{Cover: options.Cover, CountNames: options.CountNames, Operations: operations})
 	if err != nil {
 		return nil, err
 	}
