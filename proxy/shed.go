@@ -58,7 +58,9 @@ type shedState struct {
 
 // judge says whom to relieve at that time, and how, and who no longer has to
 // be. pressure is what is held of the ceiling. Holders that are light are left
-// alone until the process itself is in danger.
+// alone unless the process is in danger by what all of them hold together: of
+// what nobody in the list holds, such as scripts that are being loaded, they
+// couldn't relieve it.
 func (d *shedder) judge(now, ceiling, pressure int64, holders []holder) (do shedding, who *holder, released []*memory.Account) {
 	for account, state := range d.states {
 		switch past := now - state.since - state.length; {
@@ -73,7 +75,7 @@ func (d *shedder) judge(now, ceiling, pressure int64, holders []holder) (do shed
 		return shedNothing, nil, released
 	}
 	least := ceiling / memory.LightShare
-	if pressure > ceiling+ceiling/4 {
+	if pressure > ceiling+ceiling/4 && sum(holders) > ceiling/2 {
 		least = 0
 	}
 	for i := range holders {
@@ -87,6 +89,13 @@ func (d *shedder) judge(now, ceiling, pressure int64, holders []holder) (do shed
 	}
 	d.acted = now
 	return d.begin(now, who.account), who, released
+}
+
+func sum(holders []holder) (bytes int64) {
+	for i := range holders {
+		bytes += holders[i].total()
+	}
+	return bytes
 }
 
 // begin relieves a holder, or goes further where it is being relieved already.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -100,7 +101,7 @@ func (l *loop) run(ctx context.Context) error {
 		if now >= end {
 			call(l.options.End)
 			l.result.Elapsed = l.clock() - begin
-			l.due = int64(end.Seconds() * l.options.Rate) // however late this is
+			l.due = int64(math.Ceil(end.Seconds() * l.options.Rate)) // however late this is
 			l.result.Unsent = max(0, l.due-l.issued)
 			return nil
 		}
@@ -142,7 +143,7 @@ func (l *loop) handle(event unix.EpollEvent) {
 // offer sends what is due, or opens connections of a closed loop.
 func (l *loop) offer(now time.Duration) {
 	if l.options.Rate > 0 {
-		l.due = int64(now.Seconds() * l.options.Rate)
+		l.due = int64(now.Seconds()*l.options.Rate) + 1 // the first is due at 0
 		for l.issued < l.due {
 			intended := time.Duration(float64(l.issued) / l.options.Rate * float64(time.Second))
 			c := l.take()
