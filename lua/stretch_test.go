@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && !race
 
 package lua_test
 
@@ -87,8 +87,10 @@ func (noWait) Sleep(context.Context, time.Duration) {}
 // TestNothingTakesLong calls every function that scripts have, and every
 // operator, with the largest values there are (in every combination of two with
 // KEYSTONE_LONG), and demands that the run is ended within 10 ms of processor
-// time after its limit, or within 20 on a machine whose caches others use, in the
-// best of several tries.
+// time after its limit, or within 20 on a machine whose caches others use, or,
+// where the machine is slow, three times what its engine takes for comparing the
+// longest strings; in the best of several tries. The race detector would look at
+// every byte that is copied, and at no second thread.
 func TestNothingTakesLong(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -113,7 +115,12 @@ func TestNothingTakesLong(t *testing.T) {
 	for _, operator := range strings.Fields("add sub mul div mod pow concat concat3 eq ne lt le gt ge index newindex call len unm not and or count each table closure vararg ipairs pairs") {
 		names = append(names, "operator."+operator)
 	}
-	const values, most = 23, 21 * time.Millisecond
+	const values = 23
+	compare := time.Hour
+	for range 5 {
+		compare = min(compare, processorTime(func() { _ = scripts.Serve(call("operator.lt", 1, 2), 0) }))
+	}
+	most := time.Millisecond + max(20*time.Millisecond, 3*compare)
 	for _, name := range names {
 		if strings.HasPrefix(name, "chi") || name == "V" {
 			continue
