@@ -1,13 +1,9 @@
 package vm_test
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -20,9 +16,14 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/vm/vmtest"
 )
 
+const (
+	defaultPrograms = 10_000
+	defaultSeed     = 1
+)
+
 var (
-	programs = flag.Int("programs", 10_000, "how many generated programs TestMeansWhatLuaMeans compares")
-	seed     = flag.Uint64("seed", 1, "of the generated programs")
+	programs = flag.Int("programs", defaultPrograms, "how many generated programs TestMeansWhatLuaMeans compares")
+	seed     = flag.Uint64("seed", defaultSeed, "of the generated programs")
 )
 
 // prelude is what the programs use.
@@ -125,43 +126,25 @@ func ours(tb testing.TB, source string) string {
 	return out.String()
 }
 
-// stock runs a source on lua5.1.
-func stock(tb testing.TB, source string) string {
+// kept are lua5.1's results of the programs that the tests make without flags.
+func kept(tb testing.TB, file string) *vmtest.Kept {
 	tb.Helper()
-	file := filepath.Join(tb.TempDir(), "in")
-	if err := os.WriteFile(file, []byte("function see() end\n"+source), 0o600); err != nil {
-		tb.Fatal(err)
+	if *programs != defaultPrograms || *seed != defaultSeed {
+		file = ""
 	}
-	var out, wrong bytes.Buffer
-	command := exec.Command("lua5.1", file)
-	command.Stdout, command.Stderr = &out, &wrong
-	if err := command.Run(); err != nil {
-		tb.Fatalf("lua5.1: %v: %s", err, &wrong)
-	}
-	return out.String()
-}
-
-// needStock skips where there is no lua5.1.
-func needStock(tb testing.TB) {
-	tb.Helper()
-	if _, err := exec.LookPath("lua5.1"); err != nil {
-		if os.Getenv("KEYSTONE_CI") != "" {
-			tb.Fatalf("lua5.1 is missing: %v", err)
-		}
-		tb.Skip("lua5.1 is missing")
-	}
+	return vmtest.Keep(tb, file)
 }
 
 // TestMeansWhatLuaMeans runs generated programs on ours and on lua5.1.
 func TestMeansWhatLuaMeans(t *testing.T) {
-	needStock(t)
+	k := kept(t, "testdata/lua51-programs.txt")
 	const size = 500
 	for done := 0; done < *programs && !t.Failed(); done += size {
 		list := make([]string, min(size, *programs-done))
 		for i := range list {
 			list[i] = generated(rand.New(rand.NewPCG(*seed, uint64(done+i))))
 		}
-		compare(t, list)
+		compare(t, k, done/size, list)
 		if testing.Verbose() {
 			t.Logf("%d programs", done+len(list))
 		}
@@ -175,22 +158,9 @@ var negative = regexp.MustCompile(`-(nan|inf)|-(0)([^.x]|\.[^0-9]|$)`)
 
 func unsigned(text string) string { return negative.ReplaceAllString(text, "$1$2$3") }
 
-// compare runs programs on both, and reports the first that differ.
-func compare(t *testing.T, list []string) {
+// compare runs a batch of programs on both, and reports the first that differ.
+func compare(t *testing.T, k *vmtest.Kept, number int, list []string) {
 	t.Helper()
 	source := batch(list)
-	got, want := strings.Split(unsigned(ours(t, "\n"+source)), "\n"), strings.Split(unsigned(stock(t, source)), "\n")
-	reported := 0
-	for i, program := range list {
-		if i >= len(got) || i >= len(want) {
-			t.Fatalf("%d and %d of %d programs have run", len(got), len(want), len(list))
-		}
-		if got[i] == want[i] {
-			continue
-		}
-		if reported++; reported > 3 {
-			t.Fatal("and more")
-		}
-		t.Errorf("this program:\n%s\ngives  %s\nlua5.1 %s", program, got[i], want[i])
-	}
+	k.Compare(t, number, "function see() end\n"+source, list, strings.Split(ours(t, "\n"+source), "\n"), unsigned)
 }
