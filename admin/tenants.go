@@ -15,6 +15,7 @@ type target struct {
 	Name                string     `json:"name"`
 	URL                 string     `json:"url"`
 	Status              string     `json:"status"` // "healthy" or "unhealthy"
+	Weight              int        `json:"weight"` // 0: it gets no new requests
 	Probe               string     `json:"probe"`  // "http", "tcp" or "none"
 	LastCheck           *time.Time `json:"last_check"`
 	LatencyMS           float64    `json:"latency_ms"`
@@ -36,7 +37,7 @@ func targets(p *upstream.Pool) []target {
 	for _, t := range p.Targets() {
 		s := t.State()
 		one := target{
-			Name: s.Name, URL: s.URL, Status: s.Status, Probe: s.Probe, LatencyMS: s.LatencyMS, LastError: s.LastError,
+			Name: s.Name, URL: s.URL, Status: s.Status, Weight: s.Weight, Probe: s.Probe, LatencyMS: s.LatencyMS, LastError: s.LastError,
 			InFlight: s.InFlight, Requests: s.Requests, Failures: s.Failures, Retries: s.Retries,
 			Transitions: s.Transitions, ConsecutiveFailures: s.ConsecutiveFailures,
 		}
@@ -49,11 +50,11 @@ func targets(p *upstream.Pool) []target {
 	return list
 }
 
-// overall is the status of a tenant: healthy while one of its targets is, or
-// if it has none.
+// overall is the status of a tenant: healthy while one of its targets is that
+// requests are shared among, or if it has none.
 func overall(list []target) string {
 	for i := range list {
-		if list[i].Status == healthy {
+		if list[i].Status == healthy && list[i].Weight > 0 {
 			return healthy
 		}
 	}

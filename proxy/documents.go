@@ -25,6 +25,7 @@ func (c *Config) Warnings() []string {
 		if !c.LuaRouting.Enabled && len(c.Tenants[i].LuaRoutes) > 0 {
 			list = append(list, "tenant \""+c.Tenants[i].Name+"\" has scripts, but lua_routing.enabled is false: its requests are answered with 503")
 		}
+		list = append(list, upstream.Warnings(c.Tenants[i].Name, c.Tenants[i].Services)...)
 	}
 	return list
 }

@@ -52,6 +52,7 @@ var (
 	faultSend            = &Fault{Status: 502, Code: "upstream_closed", Message: "the target closed the connection without an answer"}
 	faultBadResponse     = &Fault{Status: 502, Code: "upstream_bad_response", Message: "the target's answer is malformed"}
 	faultNoTarget        = &Fault{Status: 503, Code: "no_healthy_target", Message: "no target is healthy", RetryAfter: 1}
+	faultNoWeight        = &Fault{Status: 503, Code: faultNoTarget.Code, Message: "every target of the tenant has weight 0", RetryAfter: 1}
 	faultOverflow        = &Fault{Status: 503, Code: "upstream_overflow", Message: "too many requests wait for a connection", RetryAfter: 1}
 	faultLoop            = &Fault{Status: 508, Code: "loop", Message: "the request has been through this gateway before"}
 	faultHops            = &Fault{Status: 508, Code: "script_loop", Message: "scripts have called this gateway from within each other too often"}
@@ -162,6 +163,9 @@ func faultOfScripts(err error) *Fault {
 func faultOfCall(f *upstream.Failure) *Fault {
 	switch f.Reason {
 	case upstream.NoTarget:
+		if errors.Is(f.Err, upstream.ErrDrained) {
+			return faultNoWeight
+		}
 		return faultNoTarget
 	case upstream.Overflow:
 		return faultOverflow

@@ -110,6 +110,9 @@ func (c *Call) Do(p *Pool) error {
 	for c.Attempts < maxAttempts {
 		t, err := c.pick(p, failure)
 		if err != nil {
+			if failure == nil && errors.Is(err, ErrDrained) {
+				failure = &Failure{Reason: NoTarget, Err: err}
+			}
 			break
 		}
 		if err := c.Aborted(); err != nil {

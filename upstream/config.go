@@ -52,7 +52,10 @@ type ServiceConfig struct {
 	Health string `yaml:"health"`
 
 	// Share of the requests that this target gets, relative to the weights of
-	// the tenant's other targets: 1 to 1000. Default: 1.
+	// the tenant's other targets: 0 to 1000. A target of weight 0 gets no new
+	// requests, but those that a script sends to it by its name; those in progress
+	// go on, and it is probed on, so that a reload can drain it and bring it back.
+	// Where all have weight 0, requests get 503 no_healthy_target. Default: 1.
 	Weight int `yaml:"weight"`
 }
 
@@ -71,9 +74,7 @@ func (c *ServiceConfig) Check(r settings.Reporter) {
 	if c.Health != "" {
 		checkPath(r, &c.Health, "health")
 	}
-	if c.Weight < 1 || c.Weight > maxWeight {
-		r.Errorf(&c.Weight, "weight %d is out of range, expected 1 to %d", c.Weight, maxWeight)
-	}
+	checkCount(r, &c.Weight, "weight", 0, maxWeight)
 }
 
 // CheckServices checks every service of one tenant, and that no two of them
@@ -132,6 +133,15 @@ type HealthConfig struct {
 	// Status codes of a healthy answer: codes and ranges, separated by commas,
 	// such as "200-299,404". Default: "200-399".
 	ExpectStatus StatusSet `yaml:"expect_status"`
+
+	// Host field of the probes, for targets that serve several hosts, such as
+	// "shop.example.com". Default: the host of the service's url.
+	Host string `yaml:"host"`
+
+	// Further fields of the probes, such as an Authorization or a User-Agent that
+	// takes the place of "keystone-gateway-probe": at most 32. What they hold is
+	// shown nowhere. Default: none.
+	Headers map[string]string `yaml:"headers" secret:"true"`
 }
 
 // DefaultHealth returns the documented defaults. Interval stays zero, which
@@ -162,6 +172,7 @@ func (c *HealthConfig) Check(r settings.Reporter) {
 	if c.ExpectStatus.IsZero() {
 		r.Errorf(&c.ExpectStatus, `expect_status is empty, expected codes and ranges like "200-299,404"`)
 	}
+	checkProbeFields(r, c)
 }
 
 // TimeoutsConfig bounds the exchange with a target: tenants[].timeouts.

@@ -179,7 +179,7 @@ func TestCheckReports(t *testing.T) {
 		{&list[1].URL, "already services[0]"},
 		{&list[2].URL, "expected http, https or unix"},
 		{&list[3].Health, "starts with /"},
-		{&list[3].Weight, "expected 1 to 1000"},
+		{&list[3].Weight, "expected 0 to 1000"},
 		{&list[3].Name, "already the name of services[0]"},
 		{&list[4].Name, "expected printable"},
 		{&list[4].Health, "percent-encoded"},

@@ -42,6 +42,8 @@ type Failure struct {
 
 func (f *Failure) Error() string {
 	switch {
+	case f.Target == nil && f.Err != nil:
+		return f.Err.Error()
 	case f.Target == nil:
 		return f.Reason.String()
 	case f.Err == nil:

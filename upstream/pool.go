@@ -9,6 +9,8 @@ import (
 var (
 	// ErrNoHealthyTarget says that every target of a pool is down.
 	ErrNoHealthyTarget = errors.New("no target of the pool is healthy")
+	// ErrDrained says that every target of a pool has weight 0.
+	ErrDrained = errors.New("every target of the pool has weight 0")
 	// ErrNoOther says that the excluded target is the only healthy one, or that
 	// none is.
 	ErrNoOther = errors.New("no other target of the pool is healthy")
@@ -23,6 +25,7 @@ type Pool struct {
 	timeouts TimeoutsConfig
 	members  []*Target // never changed
 	weights  []int     // of members
+	drained  bool      // all of them are 0
 
 	drawn   atomic.Uint64            // numbers drawn by first picks
 	retries atomic.Uint64            // drawn by picks that exclude a target: they don't disturb the others' shares
@@ -41,19 +44,23 @@ func (p *Pool) Timeouts() TimeoutsConfig { return p.timeouts }
 // must not change the slice.
 func (p *Pool) Targets() []*Target { return p.members }
 
-// Healthy returns the number of healthy targets.
+// Drained reports whether every target has weight 0.
+func (p *Pool) Drained() bool { return p.drained }
+
+// Healthy returns the number of healthy targets that requests are shared among:
+// those of weight 0 don't count.
 func (p *Pool) Healthy() int {
 	n := 0
-	for _, t := range p.members {
-		if t.Healthy() {
+	for i, t := range p.members {
+		if p.weights[i] > 0 && t.Healthy() {
 			n++
 		}
 	}
 	return n
 }
 
-// Pick returns the target for the next request, or ErrNoHealthyTarget. With
-// exclude set, as for a retry, it returns another one or ErrNoOther. It doesn't
+// Pick returns the target for the next request, or ErrNoHealthyTarget, or
+// ErrDrained. With exclude set, as for a retry, it returns another one or ErrNoOther. It doesn't
 // allocate.
 func (p *Pool) Pick(exclude *Target) (*Target, error) {
 	order := *p.order.Load()
@@ -64,6 +71,9 @@ func (p *Pool) Pick(exclude *Target) (*Target, error) {
 		return nil, ErrNoOther
 	}
 	if len(order) == 0 {
+		if p.drained {
+			return nil, ErrDrained
+		}
 		return nil, ErrNoHealthyTarget
 	}
 	n := p.drawn.Add(1) - 1 // so that the first pick is the first target

@@ -141,7 +141,7 @@ func (t *Target) probe(ctx context.Context, tuned *tuning) (err error) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = plain.Close() })
 	defer stop()
-	status, err := t.ask(conn, tuned.path)
+	status, err := t.ask(conn, tuned.request)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("probe of %s: no complete answer within %v", tuned.path, tuned.timeout)
@@ -157,9 +157,7 @@ func (t *Target) probe(ctx context.Context, tuned *tuning) (err error) {
 // must be complete unless it is longer than probeBodyLimit. It is read as the
 // answers to requests are, within the same limits: a target that is healthy
 // can be served from.
-func (t *Target) ask(conn net.Conn, path string) (status int, err error) {
-	request := "GET " + path + " HTTP/1.1\r\nHost: " + t.address.Authority +
-		"\r\nUser-Agent: keystone-gateway-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+func (t *Target) ask(conn net.Conn, request string) (status int, err error) {
 	if _, err := io.WriteString(conn, request); err != nil {
 		return 0, err
 	}

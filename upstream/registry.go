@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -185,8 +186,9 @@ func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
 		}
 		seen[t] = true
 		p.members = append(p.members, t)
-		p.weights = append(p.weights, min(max(service.Weight, 1), maxWeight))
+		p.weights = append(p.weights, tuned.weight)
 	}
+	p.drained = len(p.members) > 0 && slices.Max(p.weights) == 0
 	for _, t := range p.members { // from here on the pool is complete
 		t.watch(p)
 	}

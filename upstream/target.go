@@ -49,6 +49,7 @@ type TargetState struct {
 	Name                string    `json:"name"`
 	URL                 string    `json:"url"`
 	Status              string    `json:"status"`               // "healthy" or "unhealthy"
+	Weight              int       `json:"weight"`               // its share; 0: it gets no new requests
 	Probe               string    `json:"probe"`                // "http", "tcp" or "none"
 	LastCheck           time.Time `json:"last_check,omitzero"`  // end of the last probe; absent before it
 	LatencyMS           float64   `json:"latency_ms"`           // of the last probe
@@ -148,6 +149,7 @@ func (t *Target) State() TargetState {
 		Name:        tuned.name,
 		URL:         t.address.String(),
 		Probe:       string(tuned.kind),
+		Weight:      tuned.weight,
 		InFlight:    t.InFlight.Load(),
 		Requests:    t.Requests.Load(),
 		Failures:    t.Failures.Load(),

@@ -18,6 +18,8 @@ type tuning struct {
 	name           string
 	kind           probeKind
 	path           string // of the HTTP probe, with the base path
+	request        string // its head
+	weight         int
 	expect         StatusSet
 	interval       time.Duration
 	timeout        time.Duration
@@ -36,6 +38,7 @@ func newTuning(pool *PoolConfig, service *ServiceConfig, address Address) *tunin
 	health, conns := pool.Health, pool.Connections
 	t := &tuning{
 		name:           service.displayName(address),
+		weight:         min(max(service.Weight, 0), maxWeight),
 		kind:           probeNone,
 		expect:         health.ExpectStatus,
 		interval:       positive(health.Interval.Std(), defaultInterval),
@@ -58,6 +61,7 @@ func newTuning(pool *PoolConfig, service *ServiceConfig, address Address) *tunin
 	switch {
 	case path != "":
 		t.kind, t.path = probeHTTP, address.BasePath+path
+		t.request = probeRequest(t.path, &health, address)
 	case health.Interval > 0:
 		t.kind = probeTCP
 	}
@@ -66,7 +70,7 @@ func newTuning(pool *PoolConfig, service *ServiceConfig, address Address) *tunin
 
 // sameProbes reports whether probes under both do the same at the same pace.
 func (t *tuning) sameProbes(other *tuning) bool {
-	return t.kind == other.kind && t.path == other.path && t.expect == other.expect &&
+	return t.kind == other.kind && t.request == other.request && t.expect == other.expect &&
 		t.interval == other.interval && t.timeout == other.timeout
 }
 
