@@ -35,6 +35,7 @@ type Cache struct {
 	generation uint64              // guarded by mu, as are those below
 	owners     *files.Owners       // the tenants of this generation
 	entries    map[cacheKey]*entry // by file
+	indexes    map[string]*index   // of this generation, by directory
 	running    map[any]int         // loads by tenant, and looks by file, that have not ended
 }
 
@@ -60,7 +61,7 @@ type entry struct {
 
 // NewCache returns an empty cache.
 func NewCache() *Cache {
-	return &Cache{generation: 1, entries: map[cacheKey]*entry{}, running: map[any]int{}}
+	return &Cache{generation: 1, entries: map[cacheKey]*entry{}, indexes: map[string]*index{}, running: map[any]int{}}
 }
 
 // Begin starts a generation: files are looked at again, each once. Its tenants
@@ -69,7 +70,7 @@ func NewCache() *Cache {
 func (c *Cache) Begin(tenants []string) {
 	c.mu.Lock()
 	c.generation++
-	c.owners = files.NewOwners(tenants)
+	c.owners, c.indexes = files.NewOwners(tenants), map[string]*index{}
 	known := make(map[cacheKey]*entry, len(c.entries))
 	for key, e := range c.entries {
 		if e.ended() && e.file != nil {
@@ -119,10 +120,17 @@ func (c *Cache) Sweep() {
 }
 
 // Check reads and compiles the file that a name of the configuration stands
-// for, without running it, until ctx is done.
-func (c *Cache) Check(ctx context.Context, dir, name string) error {
+// for, without running it, until ctx is done. owner is the tenant whose script it
+// is; empty is all tenants'.
+func (c *Cache) Check(ctx context.Context, dir, owner, name string) error {
 	name, err := ScriptName(name)
 	if err != nil {
+		return err
+	}
+	if _, err = c.load(ctx, cacheKey{dir: dir, name: name}); err == nil {
+		return nil
+	}
+	if name, err = c.locate(ctx, dir, owner, name, err); err != nil {
 		return err
 	}
 	_, err = c.load(ctx, cacheKey{dir: dir, name: name})
@@ -254,9 +262,9 @@ func read(dir files.Dir, name string) ([]byte, files.Stamp, error) {
 }
 
 // ScriptName turns a name of the configuration into that of a file below the
-// scripts directory: without an extension it gets ".lua".
+// scripts directory: without ".lua" it gets that.
 func ScriptName(name string) (string, error) {
-	if filepath.Ext(name) == "" {
+	if filepath.Ext(name) != ".lua" {
 		name += ".lua"
 	}
 	name = filepath.ToSlash(filepath.Clean(name))

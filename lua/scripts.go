@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"path/filepath"
 	"reflect"
@@ -25,6 +26,7 @@ type Options struct {
 	Tenant  string
 	Dir     string   // the scripts directory
 	Scripts []string // names of files in it, in the order of loading
+	Global  int      // so many of them, the first, are for all tenants
 	Config  Config
 	Log     zerolog.Logger
 	Cache   *Cache
@@ -74,6 +76,7 @@ type Scripts struct {
 	scripts map[string]*script
 	files   map[string]*file // all that were loaded, modules too; fixed once accepted
 	missing []string         // modules that were asked for in vain, and done without
+	located []located        // scripts that were found below the directory
 	sealed  bool             // files is complete
 
 	shards []atomic.Pointer[shard]
@@ -180,19 +183,46 @@ const maxLong = 16
 
 // read reads and compiles all scripts.
 func (s *Scripts) read() (broken BrokenScripts) {
-	for _, named := range s.options.Scripts {
+	for i, named := range s.options.Scripts {
 		name, err := ScriptName(named)
 		if err == nil && s.scripts[name] == nil {
 			s.loading.script.Store(&name)
-			_, err = s.file(name)
-			s.names = append(s.names, name)
-			s.scripts[name] = &script{name: name}
+			if name, err = s.script(name, s.options.owner(i)); s.scripts[name] == nil {
+				s.names = append(s.names, name)
+				s.scripts[name] = &script{name: name}
+			}
 		}
 		if err != nil {
 			broken = append(broken, &Broken{Script: cmp.Or(name, named), Err: err})
 		}
 	}
 	return broken
+}
+
+// located is a script that was found below the directory.
+type located struct{ owner, name, file string }
+
+// owner is whose directory a script may be found in; empty is nobody's.
+func (o *Options) owner(i int) string {
+	if i < o.Global {
+		return ""
+	}
+	return o.Tenant
+}
+
+// script returns the name of a script's file, and reads it.
+func (s *Scripts) script(name, owner string) (string, error) {
+	_, err := s.file(name)
+	if err == nil {
+		return name, nil
+	}
+	file, err := s.options.Cache.locate(s.loading.ctx, s.options.Dir, owner, name, err)
+	if err != nil {
+		return name, err
+	}
+	s.located = append(s.located, located{owner, name, file})
+	_, err = s.file(file)
+	return file, err
 }
 
 // broken says which scripts errors of making a VM are about.
@@ -257,7 +287,7 @@ func (o *Options) key(name string, counted bool) cacheKey {
 
 func (s *Scripts) sameOptions(o *Options) bool {
 	have := &s.options
-	return have.Tenant == o.Tenant && have.Dir == o.Dir && slices.Equal(have.Scripts, o.Scripts) && reflect.DeepEqual(have.Config, o.Config)
+	return have.Tenant == o.Tenant && have.Dir == o.Dir && slices.Equal(have.Scripts, o.Scripts) && have.Global == o.Global && reflect.DeepEqual(have.Config, o.Config)
 }
 
 // Current reports whether loading with these options again would give the
@@ -276,6 +306,12 @@ func (s *Scripts) Current(o *Options) bool {
 	}
 	for _, name := range s.missing {
 		if _, err := o.Cache.load(ctx, o.key(name, false)); err == nil {
+			return false
+		}
+	}
+	for _, l := range s.located {
+		file, err := o.Cache.locate(ctx, o.Dir, l.owner, l.name, fs.ErrNotExist)
+		if err != nil || file != l.file {
 			return false
 		}
 	}

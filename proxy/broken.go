@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -48,14 +49,19 @@ func (c *Config) placeOfMatch(t *tenants.Config, domain int) place {
 // placeOf finds where a tenant's script is named first; the zero place is
 // unknown.
 func (c *Config) placeOf(t *tenants.Config, script string) place {
+	var below place // of one that may have been found in a directory below
 	for _, names := range [][]string{c.LuaRouting.GlobalScripts, t.LuaRoutes} {
 		for i := range names {
-			if name, err := lua.ScriptName(names[i]); script == names[i] || err == nil && script == name {
+			name, err := lua.ScriptName(names[i])
+			if script == names[i] || err == nil && script == name {
 				return c.places[&names[i]]
+			}
+			if below == (place{}) && path.Base(script) == name {
+				below = c.places[&names[i]]
 			}
 		}
 	}
-	return place{}
+	return below
 }
 
 // brokenScripts collects why scripts can't be loaded.

@@ -282,9 +282,19 @@ func inDir(dir, path string) string {
 // checkScripts reports a directory of scripts that isn't there; the scripts
 // themselves are loaded when the configuration is put into use.
 func (c *Config) checkScripts(dir string, r settings.Reporter) {
-	if c.LuaRouting.Enabled && !isDirectory(inDir(dir, c.LuaRouting.ScriptsDir)) {
-		r.Errorf(&c.LuaRouting.ScriptsDir, "scripts_dir %q can't be opened, expected a directory beside the configuration file", c.LuaRouting.ScriptsDir)
+	if c.LuaRouting.Enabled && !isDirectory(c.scriptsDir(dir)) {
+		r.Errorf(&c.LuaRouting.ScriptsDir, "scripts_dir %q can't be opened, expected a directory beside the configuration file or below the working directory", c.LuaRouting.ScriptsDir)
 	}
+}
+
+// scriptsDir is where the scripts are: beside the configuration file, in dir, or
+// else below the working directory, where the earlier Keystone Gateway looked.
+func (c *Config) scriptsDir(dir string) string {
+	beside, below := inDir(dir, c.LuaRouting.ScriptsDir), filepath.Clean(c.LuaRouting.ScriptsDir)
+	if !isDirectory(beside) && isDirectory(below) {
+		return below
+	}
+	return beside
 }
 
 func isDirectory(path string) bool {
@@ -298,7 +308,7 @@ const syntaxTimeout = 5 * time.Second
 // checkSyntax reports the scripts that can't be read or compiled: all of them, or
 // those of some tenants, by index.
 func (c *Config) checkSyntax(dir string, r *settings.Document, only map[int]settings.Errors) {
-	scripts := inDir(dir, c.LuaRouting.ScriptsDir)
+	scripts := c.scriptsDir(dir)
 	if !c.LuaRouting.Enabled || !isDirectory(scripts) {
 		return
 	}
@@ -306,19 +316,19 @@ func (c *Config) checkSyntax(dir string, r *settings.Document, only map[int]sett
 	cache.Begin(c.names())
 	ctx, cancel := context.WithTimeout(context.Background(), syntaxTimeout)
 	defer cancel()
-	check := func(names []string, r settings.Reporter) {
+	check := func(owner string, names []string, r settings.Reporter) {
 		for i := range names {
-			if err := cache.Check(ctx, scripts, names[i]); err != nil {
+			if err := cache.Check(ctx, scripts, owner, names[i]); err != nil {
 				r.Errorf(&names[i], "%v", err)
 			}
 		}
 	}
 	if only == nil {
-		check(c.LuaRouting.GlobalScripts, r)
+		check("", c.LuaRouting.GlobalScripts, r)
 	}
 	for i := range c.Tenants {
 		if _, wanted := only[i]; wanted || only == nil {
-			check(c.Tenants[i].LuaRoutes, r.Within(tenantsKey, i))
+			check(c.Tenants[i].Name, c.Tenants[i].LuaRoutes, r.Within(tenantsKey, i))
 		}
 	}
 }

@@ -252,13 +252,14 @@ type LuaRoutingConfig struct {
 	// Default: false.
 	Enabled bool `yaml:"enabled"`
 
-	// Directory of the scripts. Default: "scripts", beside the configuration
-	// file.
+	// Directory of the scripts: beside the configuration file or, where there is
+	// none, below the working directory. Default: "scripts".
 	ScriptsDir string `yaml:"scripts_dir"`
 
 	// Scripts that are loaded for every tenant, before its own; one that a tenant
-	// names again is loaded once. Default: none.
-	GlobalScripts []string `yaml:"global_scripts"`
+	// names again is loaded once. They are found as those of lua_routes are, but
+	// never in a directory that bears a tenant's name. Default: none.
+	GlobalScripts []string `yaml:"global_scripts" single:"true"`
 }
 
 // LuaConfig is the section lua.

@@ -161,3 +161,37 @@ func TestFaultsAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestScriptsDir: the directory of the scripts is looked for beside the
+// configuration, then below the working directory.
+func TestScriptsDir(t *testing.T) {
+	working := t.TempDir()
+	t.Chdir(working)
+	write := func(path string) {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("chi_route('GET', '/', function() end)\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load := func() error {
+		file := filepath.Join("configs", "config.yaml")
+		config, err := proxy.Parse(file, []byte("lua_routing: {enabled: true, scripts_dir: ./scripts/lua}\ntenants: [{name: a, path_prefix: /, lua_routes: api-routes.lua}]\n"))
+		if err == nil {
+			_, err = proxy.CheckScripts(file, config)
+		}
+		return err
+	}
+	if err := load(); err == nil || !strings.Contains(err.Error(), "expected a directory beside the configuration file or below the working directory") {
+		t.Errorf("there is none: %v", err)
+	}
+	write("scripts/lua/examples/api-routes.lua")
+	if err := load(); err != nil {
+		t.Errorf("below the working directory: %v", err)
+	}
+	write("configs/scripts/lua/other.lua")
+	if err := load(); err == nil || !strings.Contains(err.Error(), `cannot open script "api-routes.lua"`) {
+		t.Errorf("the one beside the configuration comes first: %v", err)
+	}
+}

@@ -59,11 +59,11 @@ func (s *Server) loadScripts(c *Config, list []candidate, patience time.Duration
 	if !c.LuaRouting.Enabled {
 		return nil
 	}
-	loads := make([]*scriptsLoad, 0, len(list))
+	loads, dir := make([]*scriptsLoad, 0, len(list)), c.scriptsDir(s.dir)
 	for i := range list {
 		names := slices.Concat(c.LuaRouting.GlobalScripts, list[i].asked.LuaRoutes)
 		if list[i].good() && len(names) > 0 {
-			loads = append(loads, s.newLoad(c, &list[i], names))
+			loads = append(loads, s.newLoad(c, &list[i], dir, names))
 		}
 	}
 	s.scripts.cache.Begin(c.names())
@@ -96,7 +96,7 @@ type scriptsLoad struct {
 	err     error
 }
 
-func (s *Server) newLoad(c *Config, of *candidate, names []string) *scriptsLoad {
+func (s *Server) newLoad(c *Config, of *candidate, dir string, names []string) *scriptsLoad {
 	t := of.asked
 	stats := s.scripts.stats[t.Name]
 	if stats == nil {
@@ -104,7 +104,7 @@ func (s *Server) newLoad(c *Config, of *candidate, names []string) *scriptsLoad 
 		s.scripts.stats[t.Name] = stats
 	}
 	return &scriptsLoad{of: of, have: s.scriptsOf(t.Name), known: s.late[t.Name], done: make(chan struct{}), options: lua.Options{
-		Tenant: t.Name, Dir: inDir(s.dir, c.LuaRouting.ScriptsDir), Scripts: names, Config: t.Lua,
+		Tenant: t.Name, Dir: dir, Scripts: names, Global: len(c.LuaRouting.GlobalScripts), Config: t.Lua,
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
 		Cache: s.scripts.cache, Store: s.storeOf(t), Env: s.scripts.env,
 		Clock: s.scripts.clock, Random: rand.Reader, Cover: s.scripts.cover, Stats: stats,
@@ -256,5 +256,5 @@ func CheckScripts(file string, config *Config) (warnings []string, err error) {
 		}
 	}
 	warnings = append(config.Warnings(), scriptWarnings(config, all, nil)...)
-	return append(warnings, unusedFiles(inDir(s.dir, config.LuaRouting.ScriptsDir), all)...), nil
+	return append(warnings, unusedFiles(config.scriptsDir(s.dir), all)...), nil
 }

@@ -95,7 +95,7 @@ type look struct {
 // lookAround looks at the configuration file and at all Lua files below the
 // scripts directory.
 func (s *Server) lookAround(config *Config) look {
-	dir := inDir(s.dir, config.LuaRouting.ScriptsDir)
+	dir := config.scriptsDir(s.dir)
 	sum := fnv.New64a()
 	var newest time.Time
 	var line []byte

@@ -45,8 +45,11 @@ type Config struct {
 	PathPrefix string `yaml:"path_prefix"`
 
 	// Lua scripts that declare the tenant's routes and middleware, by their
-	// names in lua_routing.scripts_dir, run in this order. Default: none.
-	LuaRoutes []string `yaml:"lua_routes"`
+	// names in lua_routing.scripts_dir, with or without ".lua", run in this order;
+	// one may be written without a list. Of a name without a directory that isn't
+	// there, the one file of that name is taken that lies in a directory below, but
+	// for those that bear another tenant's name. Default: none.
+	LuaRoutes []string `yaml:"lua_routes" single:"true"`
 
 	// Earlier name of health.interval: the time between two probes of a target;
 	// a plain number is seconds. Set only one of them. Default: not set.

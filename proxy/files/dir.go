@@ -1,6 +1,7 @@
 package files
 
 import (
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -47,6 +48,18 @@ func (d Dir) Read(name string, limit int64) ([]byte, Stamp, error) {
 	stamp := newStamp(&status, time.Now())
 	content, err := readAll(fd, limit)
 	return content, stamp, err
+}
+
+// Foreign reports whether a file belongs to another owner than the one of that
+// name: whether it lies in a directory that bears the other's.
+func (d Dir) Foreign(name, owner string) bool {
+	first, _, nested := strings.Cut(name, "/")
+	if !nested || d.Owners == nil {
+		return false
+	}
+	var status unix.Stat_t
+	err := retry(func() error { return unix.Stat(filepath.Join(d.Path, first), &status) })
+	return err != nil || d.Owners.foreign(d.Path, &status, owner)
 }
 
 // walk goes along a path, one directory at a time, each opened in the one

@@ -127,14 +127,14 @@ func (d *decoder) unknownKey(e entry, keys []string, p *place) {
 // list decodes a sequence into a slice. The elements get their final addresses
 // before they are decoded, because positions are kept by address.
 func (d *decoder) list(n ast.Node, v reflect.Value, p *place) {
-	sequence, ok := n.(*ast.SequenceNode)
+	values, ok := elements(n, p)
 	if !ok {
-		d.fail(v, p, "expected a list, got %s", describe(n, p))
+		d.fail(v, p, "expected %s, got %s", wantedList(p.field), describe(n, p))
 		return
 	}
-	out := reflect.MakeSlice(v.Type(), len(sequence.Values), len(sequence.Values))
+	out := reflect.MakeSlice(v.Type(), len(values), len(values))
 	v.Set(out)
-	for i, element := range sequence.Values {
+	for i, element := range values {
 		at := p.element(i, element)
 		target := out.Index(i)
 		target.Set(fresh(target.Type()))
@@ -145,6 +145,25 @@ func (d *decoder) list(n ast.Node, v reflect.Value, p *place) {
 		}
 		d.value(element, target, at)
 	}
+}
+
+// elements returns the values of a list, which a text is too where its key says
+// so.
+func elements(n ast.Node, p *place) ([]ast.Node, bool) {
+	if sequence, ok := n.(*ast.SequenceNode); ok {
+		return sequence.Values, true
+	}
+	if _, ok := scalarText(n); ok && p.field != nil && p.field.single && p.key != "" {
+		return []ast.Node{n}, true
+	}
+	return nil, false
+}
+
+func wantedList(f *field) string {
+	if f != nil && f.single {
+		return "a text or a list"
+	}
+	return "a list"
 }
 
 // table decodes a mapping into a map with string keys, over a copy of its

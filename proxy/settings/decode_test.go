@@ -39,6 +39,9 @@ func TestDecodeValues(t *testing.T) {
 		{"elements get defaults", "tenants:\n- name: a\n- name: b\n  weight: 3\n", func(c *gateway) {
 			c.Tenants = []tenant{{Name: "a", Weight: 1}, {Name: "b", Weight: 3}}
 		}},
+		{"a text for a list", "tenants: [{name: a, scripts: b.lua}, {name: c, scripts: [d, e]}, {name: f, scripts: }]\n", func(c *gateway) {
+			c.Tenants = []tenant{{Name: "a", Weight: 1, Scripts: []string{"b.lua"}}, {Name: "c", Weight: 1, Scripts: []string{"d", "e"}}, {Name: "f", Weight: 1}}
+		}},
 		{"maps overlay", "levels: {http: debug}\n", func(c *gateway) { c.Levels = map[string]string{"lua": "error", "http": "debug"} }},
 		{"map elements get defaults", "pools:\n  a:\n  b: {size: 1}\n  c: {}\n", func(c *gateway) {
 			c.Pools = map[string]*pool{"a": {Size: 7}, "b": {Size: 1}, "c": {Size: 7}}

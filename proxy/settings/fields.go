@@ -16,6 +16,7 @@ type field struct {
 	enum     []string
 	required bool
 	secret   string // "", "true" or "url"
+	single   bool   // of a list: a text stands for a list of it alone
 }
 
 func (f *field) hidden() bool { return f != nil && f.secret != "" }
@@ -52,6 +53,7 @@ func newField(owner reflect.Type, sf reflect.StructField, key string, i int) fie
 	}
 	f.required = sf.Tag.Get("required") == "true"
 	f.secret = sf.Tag.Get("secret")
+	f.single = sf.Tag.Get("single") == "true"
 	return f
 }
 

@@ -69,6 +69,8 @@ type tenant struct {
 	Name string `yaml:"name" required:"true"`
 	// Domains are its hosts.
 	Domains []string `yaml:"domains"`
+	// Scripts may be one.
+	Scripts []string `yaml:"scripts" single:"true"`
 	// Weight is its share.
 	Weight int `yaml:"weight"`
 	// Match is upper-cased text.

@@ -106,6 +106,8 @@ func typeName(t reflect.Type, f *field) string {
 	switch kind := t.Kind(); {
 	case kind == reflect.Struct:
 		return "section"
+	case kind == reflect.Slice && f.single:
+		return "text or list of " + typeName(t.Elem(), f)
 	case kind == reflect.Slice:
 		return "list of " + typeName(t.Elem(), f)
 	case kind == reflect.Map:

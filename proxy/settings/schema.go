@@ -99,7 +99,11 @@ func (g schemaWriter) value(v reflect.Value, f *field, path trail) (object, erro
 		return g.section(v, path)
 	case reflect.Slice:
 		items, err := g.value(fresh(t.Elem()), f, path)
-		return object{"type": "array", "items": items}, err
+		list := object{"type": "array", "items": items}
+		if f != nil && f.single {
+			return object{"anyOf": []object{items, list}}, err
+		}
+		return list, err
 	case reflect.Map:
 		items, err := g.value(fresh(t.Elem()), f, path)
 		return object{"type": "object", "additionalProperties": items}, err

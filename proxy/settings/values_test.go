@@ -138,7 +138,7 @@ func TestEffective(t *testing.T) {
 	}
 	want := `{"address":"127.0.0.1","level":"info","levels":{"lua":"error"},"limits":{"body":"10MiB","tries":2,"wait":"5s"},` +
 		`"pin":"***","pools":{"p":{"size":1}},"port":8080,"ratio":0,"redis":"redis://app:***@db:6379/0",` +
-		`"secrets":{"a":"***","c":""},"tenants":[{"domains":[],"match":"X","name":"t","weight":0}],"tls":null,"token":"***","verbose":false}`
+		`"secrets":{"a":"***","c":""},"tenants":[{"domains":[],"match":"X","name":"t","scripts":[],"weight":0}],"tls":null,"token":"***","verbose":false}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -1,0 +1,130 @@
+package lua
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/files"
+)
+
+// index says where in a directory files lie, by their base names; it belongs to
+// one generation. It follows no links, and it only proposes: whether a file may
+// be read is decided when it is opened.
+type index struct {
+	done  chan struct{}       // closed when the look has ended; what is below is fixed then
+	top   map[string]bool     // what the directory itself has, whatever it is
+	files map[string][]string // files below, with slashes
+	seen  int                 // files and directories
+	err   error
+}
+
+// Bounds of an index.
+const (
+	maxIndexed    = 100_000 // files and directories
+	maxIndexDepth = 32      // directories within each other
+)
+
+var errIndex = fmt.Errorf("it has more than %d files, or directories nested more than %d deep", maxIndexed, maxIndexDepth)
+
+// locate returns the file that a name of the configuration, as ScriptName has
+// made it, stands for: that file or, if there is none, the only one of that name
+// in a directory below. What lies in a directory that bears the name of a tenant
+// is for nobody but owner, where that is its name. notThere is why the name
+// itself can't be read; it is the error where nothing is found.
+func (c *Cache) locate(ctx context.Context, dir, owner, name string, notThere error) (string, error) {
+	if strings.Contains(name, "/") || !errors.Is(notThere, fs.ErrNotExist) {
+		return "", notThere
+	}
+	i, owners := c.index(dir)
+	select {
+	case <-i.done:
+	case <-ctx.Done():
+		return "", fmt.Errorf("script %q: looking for it below the scripts directory took too long: %w", name, context.Cause(ctx))
+	}
+	if i.err != nil {
+		return "", fmt.Errorf("%w, and it can't be looked for below the scripts directory: %w", notThere, i.err)
+	}
+	if i.top[name] { // a link that leads nowhere is no reason to take another file
+		return "", notThere
+	}
+	below := files.Dir{Path: dir, Owners: owners}
+	found := slices.DeleteFunc(slices.Clone(i.files[name]), func(file string) bool { return below.Foreign(file, owner) })
+	switch len(found) {
+	case 0:
+		return "", notThere
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("script %q could be %s, expected its name with the directory", name, strings.Join(shortened(found), " or "))
+}
+
+// shortened bounds the candidates that an error names.
+func shortened(found []string) []string {
+	const most = 5
+	if len(found) > most {
+		return append(found[:most:most], fmt.Sprintf("one of %d more", len(found)-most))
+	}
+	return found
+}
+
+// index returns this generation's index of a directory, which it begins to make
+// if need be.
+func (c *Cache) index(dir string) (*index, *files.Owners) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := c.indexes[dir]
+	if i != nil {
+		return i, c.owners
+	}
+	i = &index{done: make(chan struct{}), top: map[string]bool{}, files: map[string][]string{}}
+	c.indexes[dir] = i
+	if !c.beginLocked(indexOf(dir)) {
+		i.err = fmt.Errorf("it has been looked through %d times without an end", maxRunning)
+		close(i.done)
+		return i, c.owners
+	}
+	go func() { // it ends when the file system has answered; nobody waits for that but for as long as they want
+		defer c.end(indexOf(dir))
+		defer close(i.done)
+		i.err = i.add(dir, "", 0)
+	}()
+	return i, c.owners
+}
+
+// indexOf is what is counted of a directory's indexes that are being made.
+type indexOf string
+
+// add adds what is in a directory. What can't be read counts as absent. Hidden
+// files and directories are left out: editors and version control keep notes in
+// them.
+func (i *index) add(dir, below string, depth int) error {
+	entries, err := os.ReadDir(filepath.Join(dir, filepath.FromSlash(below)))
+	if err != nil {
+		return nil //nolint:nilerr // as the comment says
+	}
+	if i.seen += len(entries); i.seen > maxIndexed || depth > maxIndexDepth {
+		return errIndex
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if depth == 0 {
+			i.top[name] = true
+		}
+		switch {
+		case strings.HasPrefix(name, "."):
+		case entry.IsDir():
+			if err := i.add(dir, below+name+"/", depth+1); err != nil {
+				return err
+			}
+		case depth > 0 && entry.Type().IsRegular() && strings.HasSuffix(name, ".lua"):
+			i.files[name] = append(i.files[name], below+name)
+		}
+	}
+	return nil
+}
