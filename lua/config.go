@@ -3,6 +3,7 @@ package lua
 import (
 	"cmp"
 	_ "embed" // for Source
+	"strings"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -91,6 +92,12 @@ type Config struct {
 
 	// Environment variables that scripts may read. Default: none.
 	Env []string `yaml:"env"`
+
+	// Values that scripts read like environment variables of these names, before
+	// those, such as API_KEY: "${file:/run/secrets/api-key}". They needn't be in
+	// env, and are shown nowhere. When one changes, the scripts are loaded again.
+	// Default: none.
+	Secrets map[string]string `yaml:"secrets" secret:"true"`
 
 	// Memory of the dictionary that all VMs of the tenant share. Default: 16MiB.
 	SharedMemory settings.Size `yaml:"shared_memory"`
@@ -191,6 +198,11 @@ func (c *Config) Check(r settings.Reporter) {
 	}
 	if c.HTTP.Timeout.Std() <= 0 {
 		r.Errorf(&c.HTTP.Timeout, "lua.http.timeout is %v, expected more than 0", c.HTTP.Timeout)
+	}
+	for name := range c.Secrets {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			r.Errorf(&c.Secrets, "lua.secrets has the name %q, expected one that an environment variable can have", name)
+		}
 	}
 	for i := range c.HTTP.Deny {
 		if _, ok := settings.ParseNetwork(c.HTTP.Deny[i]); !ok {

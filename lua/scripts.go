@@ -243,6 +243,9 @@ func (s *Scripts) broken(errs []error) (list BrokenScripts) {
 }
 
 func (s *Scripts) env(name string) (string, bool) {
+	if value, ok := s.options.Config.Secrets[name]; ok {
+		return value, true
+	}
 	if !slices.Contains(s.options.Config.Env, name) || s.options.Env == nil {
 		return "", false
 	}

@@ -50,7 +50,11 @@ type Config struct {
 	// The applications behind the gateway; at least one.
 	Tenants []tenants.Config `yaml:"tenants" required:"true"`
 
+	// Secrets are the keys outside tenants whose values have come from files.
+	Secrets settings.Secrets `yaml:"-"`
+
 	file   string                  // as given to Parse
+	inputs *inputs                 // the files that it is made of besides
 	sum    [sha256.Size]byte       // of its text
 	places map[*string]place       // of the scripts' names and of the tenants' matches
 	faults map[int]settings.Errors // what is wrong with single tenants, by index
@@ -265,7 +269,8 @@ type LuaRoutingConfig struct {
 // LuaConfig is the section lua.
 type LuaConfig struct {
 	// Whether the gateway reloads by itself, as on SIGHUP, when a Lua file below
-	// lua_routing.scripts_dir or the configuration file has changed and then
+	// lua_routing.scripts_dir, the configuration file or one that it names as
+	// ${file:PATH} or for the TLS of targets has changed and then
 	// been left alone for 100 ms, or kept changing for 2 s. It looks four times
 	// a second, but never spends more than 1 % of a processor on that. The flag
 	// -demo turns it on. Default: false.

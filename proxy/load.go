@@ -32,7 +32,9 @@ func Load(file string) (*Config, error) {
 // error, so that theirs are reported with it.
 func Parse(file string, src []byte) (*Config, error) {
 	config := DefaultConfig()
-	document := settings.Decode(file, src, &config, os.LookupEnv)
+	config.inputs = newInputs(filepath.Dir(file))
+	defer config.inputs.forget()
+	document := settings.DecodeWith(file, src, &config, settings.Variables{Env: os.LookupEnv, File: config.inputs.secret})
 	config.Check(filepath.Dir(file), document, document.Has)
 	own, rest := document.Split(tenantsKey)
 	for i := range own {

@@ -107,7 +107,7 @@ func (s *Server) reload(result *ReloadResult) error {
 	// A text that has not changed means what it did: where only scripts have,
 	// reading a thousand tenants would take longer than all the rest.
 	config := s.current.Load().asked
-	if sha256.Sum256(src) == config.sum {
+	if sha256.Sum256(src) == config.sum && config.inputs.unchanged() {
 		err = s.use(config, result)
 		if _, placed := errors.AsType[settings.Errors](err); err == nil || placed {
 			return err
@@ -202,7 +202,7 @@ func changes(from, to *snapshot) []string {
 	}
 	a, b := *before, *after
 	a.Tenants, b.Tenants = nil, nil
-	a.sum, a.places, a.pending, a.faults, a.unmatched = b.sum, b.places, b.pending, b.faults, b.unmatched
+	a.sum, a.inputs, a.places, a.pending, a.faults, a.unmatched = b.sum, b.inputs, b.places, b.pending, b.faults, b.unmatched
 	if !reflect.DeepEqual(a, b) {
 		list = append(list, "settings outside tenants changed")
 	}

@@ -92,7 +92,7 @@ type look struct {
 	newest time.Time // the latest modification
 }
 
-// lookAround looks at the configuration file and at all Lua files below the
+// lookAround looks at the configuration file, the files that it names and all Lua files below the
 // scripts directory.
 func (s *Server) lookAround(config *Config) look {
 	dir := config.scriptsDir(s.dir)
@@ -114,6 +114,7 @@ func (s *Server) lookAround(config *Config) look {
 		_, _ = sum.Write(append(line, '\n'))
 	}
 	add(s.file)
+	config.inputs.each(add)
 	if config.LuaRouting.Enabled {
 		eachScript(dir, add)
 	}

@@ -98,6 +98,9 @@ type Config struct {
 	// of the service's url, and the client's only as X-Forwarded-Host.
 	// Default: true.
 	PreserveHost bool `yaml:"preserve_host"`
+
+	// Secrets are the keys whose values have come from files.
+	Secrets settings.Secrets `yaml:"-"`
 }
 
 // SetDefaults fills a fresh element of the tenants list.

@@ -13,20 +13,22 @@ import (
 // read as it was; the returned Document holds them all. The caller runs the
 // Check methods with the Document as their Reporter and then asks Err. file is
 // only used in messages. getenv is asked for ${NAME}; nil means that no name is
-// set. Whatever src holds, Decode ends and doesn't panic; it panics only when
+// set. ${file:PATH} is refused: see DecodeWith. Whatever src holds, Decode ends and doesn't panic; it panics only when
 // into isn't such a pointer or has a field of a kind that it can't fill.
 //
 // It takes at most 16 MiB, 100 levels and 10,000 keys in a block mapping;
 // aliases and merges (<<) may add some million values to those written.
 func Decode(file string, src []byte, into any, getenv func(name string) (string, bool)) *Document {
+	return DecodeWith(file, src, into, Variables{Env: getenv})
+}
+
+// DecodeWith is Decode with more that values can be made of.
+func DecodeWith(file string, src []byte, into any, vars Variables) *Document {
 	v := reflect.ValueOf(into)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		panic(fmt.Sprintf("BUG: settings.Decode into %T: expected a pointer to a struct", into))
 	}
 	doc := &Document{file: file, root: into, marks: map[any]mark{}, seen: map[Error]int{}, counts: map[element]int{}}
-	if getenv == nil {
-		getenv = func(string) (string, bool) { return "", false }
-	}
 	root, problem := parse(src)
 	if problem != nil {
 		doc.broken = true
@@ -40,7 +42,7 @@ func Decode(file string, src []byte, into any, getenv func(name string) (string,
 	for _, f := range found.faults {
 		doc.add(element{}, f.at, f.message)
 	}
-	d := &decoder{doc: doc, getenv: getenv, targets: found.targets, shapes: map[reflect.Type]*shape{}}
+	d := &decoder{doc: doc, vars: &vars, targets: found.targets, shapes: map[reflect.Type]*shape{}}
 	d.budget = 2*found.nodes + maxExpanded // a pointer and what it points to count twice
 	d.value(root, v.Elem(), &place{at: position{1, 1}})
 	doc.broken = doc.marks[into].failed
@@ -50,7 +52,7 @@ func Decode(file string, src []byte, into any, getenv func(name string) (string,
 // decoder walks the document and the struct together.
 type decoder struct {
 	doc     *Document
-	getenv  lookup
+	vars    *Variables
 	targets map[*ast.AliasNode]ast.Node
 	shapes  map[reflect.Type]*shape
 	budget  int // values that may still be visited
@@ -100,6 +102,9 @@ func (d *decoder) section(n ast.Node, v reflect.Value, p *place) {
 	if !isMapping(n) {
 		d.fail(v, p, "expected a mapping with the keys %s, got %s", listed(s.keys), describe(n, p))
 		return
+	}
+	if s.secrets >= 0 {
+		p.secrets, _ = v.Field(s.secrets).Addr().Interface().(*Secrets)
 	}
 	for _, e := range d.entries(n, p) {
 		f := s.byKey[e.key]

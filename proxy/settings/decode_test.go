@@ -177,9 +177,9 @@ func TestDecodeVariables(t *testing.T) {
 		{"null is a word", "address: ${NULL}", "null"},
 		{"keys stay", "${HOST}: 1", "f.yaml:1:1: unknown key \"${HOST}\"; expected one of address, port, level, levels, limits, tls, tenants, pools, ratio, token, pin, redis, …"},
 		{"unset", "port: 1\naddress: a${NONE}", "f.yaml:2:10: address: environment variable NONE is not set: expected a value, or a default as in ${NONE:-default}"},
-		{"unfinished", "address: a${HOST", "f.yaml:1:10: address: unfinished ${: expected ${NAME} or ${NAME:-default}; write $${ for a literal ${"},
-		{"bad name", "address: ${1A}", "f.yaml:1:10: address: bad variable \"${1A\": expected ${NAME} or ${NAME:-default}, with a name of letters, digits and _; write $${ for a literal ${"},
-		{"other operator", "address: ${HOST-x}", "f.yaml:1:10: address: bad variable \"${HOST-x\": expected ${NAME} or ${NAME:-default}, with a name of letters, digits and _; write $${ for a literal ${"},
+		{"unfinished", "address: a${HOST", "f.yaml:1:10: address: unfinished ${: expected ${NAME}, ${NAME:-default} or ${file:PATH}; write $${ for a literal ${"},
+		{"bad name", "address: ${1A}", "f.yaml:1:10: address: bad variable \"${1A\": expected ${NAME} or ${NAME:-default}, with a name of letters, digits and _, or ${file:PATH}; write $${ for a literal ${"},
+		{"other operator", "address: ${HOST-x}", "f.yaml:1:10: address: bad variable \"${HOST-x\": expected ${NAME} or ${NAME:-default}, with a name of letters, digits and _, or ${file:PATH}; write $${ for a literal ${"},
 		{"wrong kind", "port: ${HOST}", "f.yaml:1:7: port: expected a whole number from 0 to 65535, got \"example.com\""},
 	}
 	for _, test := range tests {

@@ -22,6 +22,7 @@ type Document struct {
 	findings []finding
 	seen     map[Error]int   // index into findings
 	counts   map[element]int // findings of each
+	secrets  []string        // what files have given
 }
 
 // element is one element of a list that stands at the top of the document; the
@@ -43,6 +44,7 @@ type mark struct {
 	at      position
 	written bool // a value other than null
 	failed  bool // an error was reported; the field kept its default
+	secret  bool // the value has come from a file
 }
 
 // region is the memory of a decoded struct: what lies in it and isn't marked
@@ -66,7 +68,7 @@ func (d *Document) errorf(about element, field any, format string, args ...any) 
 	if d.broken || d.marks[key(field)].failed {
 		return
 	}
-	d.add(about, d.locate(field), fmt.Sprintf(format, args...))
+	d.add(about, d.locate(field), d.redact(fmt.Sprintf(format, args...), d.marks[key(field)].secret))
 }
 
 // Within returns a Reporter of findings about one element of the list that

@@ -17,12 +17,18 @@ func Effective(cfg any) any {
 	return plain(reflect.ValueOf(cfg), nil)
 }
 
-func plain(v reflect.Value, f *field) any {
+func plain(v reflect.Value, f *field) any { return plainBelow(v, f, nil, "") }
+
+// plainBelow has the secrets of the section around v, from which path leads to it.
+func plainBelow(v reflect.Value, f *field, secrets Secrets, path string) any {
 	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil
 	}
 	if v.Kind() == reflect.Pointer {
-		return plain(v.Elem(), f)
+		return plainBelow(v.Elem(), f, secrets, path)
+	}
+	if secrets[path] {
+		return masked
 	}
 	if text, ok := textOf(v); ok {
 		return maskText(text, f)
@@ -31,21 +37,25 @@ func plain(v reflect.Value, f *field) any {
 	case kind == reflect.Slice:
 		list := make([]any, v.Len())
 		for i := range list {
-			list[i] = plain(v.Index(i), f)
+			list[i] = plainBelow(v.Index(i), f, secrets, elementPath(path, i))
 		}
 		return list
 	case kind == reflect.Map:
 		table := make(map[string]any, v.Len())
 		for it := v.MapRange(); it.Next(); {
-			table[it.Key().String()] = plain(it.Value(), f)
+			table[it.Key().String()] = plainBelow(it.Value(), f, secrets, keyPath(path, it.Key().String()))
 		}
 		return table
 	case f.hidden():
 		return maskValue(v)
 	case kind == reflect.Struct:
 		table := map[string]any{}
+		if i := secretsIn(v.Type()); i >= 0 {
+			secrets, _ = v.Field(i).Interface().(Secrets)
+			path = ""
+		}
 		for _, inner := range fieldsOf(v.Type()) {
-			table[inner.key] = plain(v.FieldByIndex(inner.index), &inner)
+			table[inner.key] = plainBelow(v.FieldByIndex(inner.index), &inner, secrets, keyPath(path, inner.key))
 		}
 		return table
 	}

@@ -4,24 +4,33 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
-// lookup looks a name up, as os.LookupEnv does.
-type lookup func(name string) (value string, ok bool)
+// Variables are what stands for ${…} in values.
+type Variables struct {
+	// Env looks a name up, as os.LookupEnv does; nil is that none is set.
+	Env func(name string) (value string, ok bool)
+	// File reads the file of ${file:PATH}; PATH is as written, with the names in
+	// it expanded. nil refuses all. What it returns is a secret: it is in no
+	// message, and Effective masks the values that it is in.
+	File func(path string) (content []byte, err error)
+}
 
-// expand replaces ${NAME} and ${NAME:-default} in text and turns $${ into ${. A
-// $ that no brace follows is literal. As in a shell, :- also covers a variable
-// that is set but empty. What a variable holds is not expanded again.
-func expand(text string, getenv lookup) (string, error) {
+// expand replaces ${NAME}, ${NAME:-default} and ${file:PATH} in text and turns
+// $${ into ${. A $ that no brace follows is literal. As in a shell, :- also
+// covers a variable that is set but empty. What a variable or a file holds is not
+// expanded again. secrets are what files have given.
+func expand(text string, vars *Variables) (expanded string, secrets []string, err error) {
 	if !strings.Contains(text, "${") {
-		return text, nil
+		return text, nil, nil
 	}
 	var out strings.Builder
 	for {
 		at := strings.Index(text, "${")
 		if at < 0 {
 			out.WriteString(text)
-			return out.String(), nil
+			return out.String(), secrets, nil
 		}
 		if at > 0 && text[at-1] == '$' {
 			out.WriteString(text[:at-1] + "${")
@@ -29,27 +38,98 @@ func expand(text string, getenv lookup) (string, error) {
 			continue
 		}
 		out.WriteString(text[:at])
-		end := strings.IndexByte(text[at:], '}')
-		if end < 0 {
-			return "", errors.New("unfinished ${: expected ${NAME} or ${NAME:-default}; write $${ for a literal ${")
+		inner, rest, ok := cutVariable(text[at+2:])
+		if !ok {
+			return "", nil, errors.New("unfinished ${: expected ${NAME}, ${NAME:-default} or ${file:PATH}; write $${ for a literal ${")
 		}
-		value, err := variable(text[at+2:at+end], getenv)
+		var value string
+		if path, isFile := cutFile(inner); isFile {
+			if value, err = content(path, vars); err == nil {
+				secrets = append(secrets, value)
+			}
+		} else {
+			value, err = variable(inner, vars)
+		}
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		out.WriteString(value)
-		text = text[at+end+1:]
+		text = rest
 	}
 }
 
+// cutVariable returns what stands before the closing brace. A path may have
+// variables in it.
+func cutVariable(text string) (inner, rest string, ok bool) {
+	from := 0
+	if _, isFile := cutFile(text); isFile {
+		for {
+			open, end := strings.Index(text[from:], "${"), strings.IndexByte(text[from:], '}')
+			if open < 0 || end < open {
+				break
+			}
+			from += end + 1
+		}
+	}
+	end := strings.IndexByte(text[from:], '}')
+	if end < 0 {
+		return "", "", false
+	}
+	return text[:from+end], text[from+end+1:], true
+}
+
+// cutFile returns the path of file:PATH. file:-x is the variable "file" with a
+// default.
+func cutFile(inner string) (path string, ok bool) {
+	path, ok = strings.CutPrefix(inner, "file:")
+	return path, ok && !strings.HasPrefix(path, "-")
+}
+
+// content returns what a file holds, without the newline at its end.
+func content(path string, vars *Variables) (string, error) {
+	if strings.Contains(path, "${") {
+		full, _, err := expand(path, &Variables{Env: vars.Env})
+		if err != nil {
+			return "", err
+		}
+		path = full
+	}
+	where := clip("${file:" + path + "}")
+	switch {
+	case path == "":
+		return "", errors.New("${file:} has no path, expected one like ${file:/run/secrets/token}")
+	case vars.File == nil:
+		return "", fmt.Errorf("%s can't be used here, expected a value or ${NAME}", where)
+	}
+	raw, err := vars.File(path)
+	if err != nil {
+		hint := ""
+		if strings.Contains(path, ":-") {
+			hint = "; ${file:PATH} takes no default"
+		}
+		return "", fmt.Errorf("cannot read %s: %w%s", where, err, hint)
+	}
+	text := strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
+	switch {
+	case text == "":
+		return "", fmt.Errorf("%s is empty, expected a value", where)
+	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
+		return "", fmt.Errorf("%s holds bytes that are no text, expected UTF-8 without NUL", where)
+	}
+	return text, nil
+}
+
 // variable returns the value of what stands between the braces.
-func variable(inner string, getenv lookup) (string, error) {
+func variable(inner string, vars *Variables) (string, error) {
 	name, fallback, hasFallback := strings.Cut(inner, ":-")
 	if !isName(name) || strings.Contains(fallback, "${") {
-		return "", fmt.Errorf("bad variable %q: expected ${NAME} or ${NAME:-default}, with a name of letters, digits and _;"+
+		return "", fmt.Errorf("bad variable %q: expected ${NAME} or ${NAME:-default}, with a name of letters, digits and _, or ${file:PATH};"+
 			" write $${ for a literal ${", clip("${"+name))
 	}
-	value, ok := getenv(name)
+	value, ok := "", false
+	if vars.Env != nil {
+		value, ok = vars.Env(name)
+	}
 	switch {
 	case hasFallback && value == "":
 		return fallback, nil

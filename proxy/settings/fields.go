@@ -62,10 +62,12 @@ type shape struct {
 	fields []field
 	byKey  map[string]*field
 	keys   []string
+
+	secrets int // the index of the field for them; -1 is none
 }
 
 func shapeOf(t reflect.Type) *shape {
-	s := &shape{fields: fieldsOf(t), byKey: map[string]*field{}}
+	s := &shape{fields: fieldsOf(t), byKey: map[string]*field{}, secrets: secretsIn(t)}
 	for i := range s.fields {
 		f := &s.fields[i]
 		if s.byKey[f.key] != nil {

@@ -168,7 +168,13 @@ type place struct {
 	at     position
 	field  *field // nil at the root; an element has that of its list
 	depth  int
+
+	secrets *Secrets // of the struct that the place is; nil where it has none
+	secret  bool     // the value has come from a file
 }
+
+// hidden reports whether the value may be told.
+func (p *place) hidden() bool { return p.secret || p.field.hidden() }
 
 func (p *place) child(e entry, f *field) *place {
 	return &place{parent: p, key: e.key, at: e.at, field: f, depth: p.depth + 1}

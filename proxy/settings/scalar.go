@@ -62,7 +62,7 @@ func (d *decoder) word(text string, v reflect.Value, p *place) {
 		}
 	}
 	hint := ""
-	if near := Nearest(text, p.field.enum); near != "" && !p.field.hidden() {
+	if near := Nearest(text, p.field.enum); near != "" && !p.hidden() {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	d.fail(v, p, "expected one of %s, got %s%s", strings.Join(p.field.enum, ", "), quote(text, p), hint)
@@ -81,7 +81,7 @@ func (d *decoder) text(n ast.Node, v reflect.Value, p *place) {
 		panic(fmt.Sprintf("BUG: %s cannot read text", v.Type()))
 	}
 	if err := reader.UnmarshalText([]byte(text)); err != nil {
-		if p.field.hidden() {
+		if p.hidden() {
 			d.fail(v, p, "expected %s, got another value", wanted(v.Type()))
 			return
 		}
@@ -98,10 +98,13 @@ func (d *decoder) expanded(n ast.Node, v reflect.Value, p *place) (string, bool)
 		d.fail(v, p, "expected %s, got %s", wanted(v.Type()), describe(n, p))
 		return "", false
 	}
-	text, err := expand(raw, d.getenv)
+	text, secrets, err := expand(raw, d.vars)
 	if err != nil {
 		d.fail(v, p, "%s", err)
 		return "", false
+	}
+	if len(secrets) > 0 {
+		d.hide(v, p, secrets)
 	}
 	return text, true
 }
@@ -189,7 +192,7 @@ func describe(n ast.Node, p *place) string {
 
 // quote shows a value in a message unless it is a secret.
 func quote(text string, p *place) string {
-	if p.field.hidden() {
+	if p.hidden() {
 		return "another value"
 	}
 	return strconv.Quote(clip(text))
