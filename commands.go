@@ -13,6 +13,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/admin"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 )
 
@@ -91,7 +92,7 @@ func serve(o proxy.Options, demo bool) error {
 	go func() {
 		err := api.Run(adminCtx)
 		if err != nil {
-			log.Error().Err(err).Msg("the admin API has failed")
+			log.Error().Str("error", cause.Text(err)).Msg("the admin API has failed")
 		}
 		adminDone <- err
 	}()
@@ -118,7 +119,11 @@ func serve(o proxy.Options, demo bool) error {
 	<-watched
 	stopAdmin() // last, so that a drain can be watched
 	err = errors.Join(err, <-adminDone)
-	log.Info().Err(err).Msg("stopped")
+	event := log.Info()
+	if err != nil {
+		event = log.Error().Str("error", cause.Text(err))
+	}
+	event.Msg("stopped")
 	return err
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 // version is set by the build: -ldflags "-X main.version=1.2.3".
@@ -40,7 +42,7 @@ var errReported = errors.New("reported")
 func main() {
 	if err := dispatch(os.Args[1:]); err != nil {
 		if !reported(err) {
-			say("keystone-gateway: " + err.Error())
+			say("keystone-gateway: " + cause.Text(err))
 		}
 		if errors.Is(err, flag.ErrHelp) {
 			return

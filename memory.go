@@ -9,6 +9,8 @@ import (
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 // tuneMemory sets what the garbage collector needs to know. What the
@@ -20,7 +22,7 @@ func tuneMemory(log zerolog.Logger) int64 {
 		limit, err := memlimit.Set(memlimit.WithRatio(memoryShare))
 		switch {
 		case err != nil: // outside of containers there may be no control groups
-			log.Debug().Err(err).Msg("the memory limit of the control group can't be read")
+			log.Debug().Str("error", cause.Text(err)).Msg("the memory limit of the control group can't be read")
 		case limit > 0 && limit < 1<<62:
 			log.Info().Int64("bytes", limit).Msg("memory is limited by the control group")
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/mattn/go-isatty"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/luatest"
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 // exitStatus ends the program with a status other than 1, when the cause has
@@ -59,7 +60,7 @@ func runTest(args []string) error {
 		report, err = f.test(flags.Args())
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "keystone-gateway: "+err.Error())
+		fmt.Fprintln(os.Stderr, "keystone-gateway: "+cause.Text(err))
 		return statusUsage
 	}
 	if err := f.write(report); err != nil {

@@ -124,6 +124,10 @@ func (m *scrape) requests() {
 			m.uint(t.stats.Classes[class].Load(), t.label, classes[class])
 		}
 	}
+	m.family("keystone_errors_total", counter, "Requests that have ended with an error, by its code; docs/http.md lists them. Codes that have not occurred are left out.")
+	for _, t := range m.tenants {
+		t.stats.Errors(func(code string, requests uint64) { m.uint(requests, t.label, label("code", code)) })
+	}
 	m.family("keystone_request_bytes_total", counter, "Content received from clients.")
 	for _, t := range m.tenants {
 		m.int(t.stats.BytesIn.Load(), t.label)
@@ -186,7 +190,7 @@ func (m *scrape) health() {
 	for _, t := range m.targets {
 		m.uint(t.target.Requests.Load(), t.labels)
 	}
-	m.family("keystone_target_failures_total", counter, "Requests that got no complete response from a target.")
+	m.family("keystone_target_failures_total", counter, "Requests that a target failed: it could not be connected to, or gave no complete response. A limit of the gateway's own, such as upstream_overflow, is none.")
 	for _, t := range m.targets {
 		m.uint(t.target.Failures.Load(), t.labels)
 	}

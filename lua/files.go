@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 )
 
@@ -256,7 +257,7 @@ func (e *entry) look(dir files.Dir, key cacheKey) {
 func read(dir files.Dir, name string) ([]byte, files.Stamp, error) {
 	source, stamp, err := dir.Read(name, maxFile)
 	if err != nil {
-		return nil, stamp, fmt.Errorf("cannot open script %q: %w", name, err)
+		return nil, stamp, cause.Of(fmt.Errorf("cannot open script %q: %w", name, err))
 	}
 	return source, stamp, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
@@ -30,7 +31,7 @@ func newAccessLog(log zerolog.Logger) *accessLog {
 	l := &accessLog{own: newLogQueue(io.Discard)}
 	l.own.flushing = l.lookAtClock
 	l.own.tell = func(lines uint64, err error) {
-		log.Warn().Err(err).Uint64("lines", lines).Msg("lines of the access log were lost: its output took them too slowly, or not at all")
+		log.Warn().Str("error", cause.Text(err)).Uint64("lines", lines).Msg("lines of the access log were lost: its output took them too slowly, or not at all")
 	}
 	l.to.Store(l.own)
 	l.lookAtClock()
@@ -127,8 +128,8 @@ func (x *exchange) account() {
 // maxCause bounds what lies beneath a fault: scripts choose what they raise.
 const maxCause = 512
 
-func clipCause(cause error) string {
-	text := cause.Error()
+func clipCause(err error) string {
+	text := cause.Text(err)
 	if len(text) > maxCause {
 		return text[:maxCause] + "…"
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
@@ -88,6 +89,25 @@ const (
 	codeSlowClient    = "client_write_timeout"
 	codeTunnelTimeout = "tunnel_idle_timeout"
 )
+
+// codes lists all that the access log calls an error, by number.
+var codes = func() (list []string) {
+	for _, fault := range Faults() {
+		if !slices.Contains(list, fault.Code) {
+			list = append(list, fault.Code)
+		}
+	}
+	return append(list, codeResponseCut, codeSlowResponse, codeSlowClient, codeTunnelTimeout, codeSkipped)
+}()
+
+// numberOf is the index of each code.
+var numberOf = func() map[string]int {
+	numbers := map[string]int{}
+	for i, code := range codes {
+		numbers[code] = i
+	}
+	return numbers
+}()
 
 var errClientGone = errors.New("the client went away")
 

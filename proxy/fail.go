@@ -19,7 +19,7 @@ func (x *exchange) fail(err error) {
 	fault := faultOf(err)
 	x.fault, x.code = fault, fault.Code
 	if x.cause == nil {
-		x.cause = err
+		x.cause = x.explain(fault, err)
 	}
 	x.upload.stop(x)
 	if x.begunCall { // a response that can't be passed on

@@ -15,6 +15,7 @@ func (x *exchange) forward() error {
 	t := x.tenant
 	x.call.Request, x.call.Allowance = x, x.memory
 	x.call.Timeouts = t.timeouts
+	x.nameTotal()
 	x.call.Payload = x.buffered
 	if x.script.resized {
 		x.call.Payload = x.script.body

@@ -11,6 +11,8 @@ import (
 
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 // LogWriter is the output of the gateway's own log. Nothing that is logged ever
@@ -28,7 +30,7 @@ func NewLogWriter(c *LogConfig, file *os.File) *LogWriter {
 	w := &LogWriter{queue: newLogQueue(formatted(c.Format, file)), stop: stop, done: make(chan struct{})}
 	log := NewLog(c, w)
 	w.queue.tell = func(lines uint64, err error) {
-		log.Warn().Err(err).Uint64("lines", lines).Msg("lines of the log were dropped: its output took them too slowly, or not at all")
+		log.Warn().Str("error", cause.Text(err)).Uint64("lines", lines).Msg("lines of the log were dropped: its output took them too slowly, or not at all")
 	}
 	go func() {
 		defer close(w.done)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 )
 
@@ -163,7 +164,7 @@ func errorLines(err error) []string {
 		}
 		return lines
 	}
-	return []string{err.Error()}
+	return []string{cause.Text(err)}
 }
 
 // changes compares two snapshots.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -34,8 +35,11 @@ func (x *exchange) respond() error {
 	x.begun = true
 	if err := x.sendResponseBody(compress); err != nil {
 		x.cut = true
-		x.cause = fmt.Errorf("after %d bytes: %w", x.bytesOut, err)
 		x.code = x.cutCode(err)
+		x.cause = fmt.Errorf("after %d bytes: %w", x.bytesOut, x.cutCause(err))
+		if x.code == codeResponseCut || x.code == codeSlowResponse {
+			x.call.Cut()
+		}
 	}
 	return nil
 }
@@ -240,7 +244,7 @@ func flushAll(encoder *gzipEncoder, p *pump) error {
 // clientError is an error of writing to the client.
 type clientError struct{ err error }
 
-func (e *clientError) Error() string { return "cannot write to the client: " + e.err.Error() }
+func (e *clientError) Error() string { return "cannot write to the client: " + cause.Text(e.err) }
 func (e *clientError) Unwrap() error { return e.err }
 
 // cutCode names what cut a response short, for the log.

@@ -80,6 +80,7 @@ func (x *exchange) Unbound() {
 	if total := int64(x.tenant.total); total > 0 {
 		x.call.Expiry = x.start + total
 	}
+	x.nameTotal()
 }
 
 // secure reports whether the client uses TLS, as far as is known: a trusted
@@ -174,7 +175,7 @@ func (x *exchange) stripAgain() error {
 // Answer makes the gateway's own error the response.
 func (x *exchange) Answer(err error) {
 	fault := faultOf(err)
-	x.fault, x.code, x.cause = fault, fault.Code, err
+	x.fault, x.code, x.cause = fault, fault.Code, x.explain(fault, err)
 	x.upload.stop(x)
 	if x.begunCall { // a response that can't be passed on
 		x.begunCall = false

@@ -123,8 +123,10 @@ func (x *exchange) ReadResponse(limit int64) error {
 			break
 		}
 		if err != nil {
+			why := x.pausedCause(err)
+			x.call.Cut()
 			x.Answer(x.cutFault(err))
-			x.cause = err
+			x.cause = why
 			return &lua.Ending{Err: x.fault}
 		}
 		if int64(len(r.Body)+len(span)) > limit {

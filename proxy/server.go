@@ -23,6 +23,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
@@ -223,7 +224,7 @@ func (s *Server) Run(ctx context.Context) error {
 	wait.Go(func() { s.pressure.run(background) })
 	wait.Go(func() {
 		if err := s.listener.WakeSleepers(background); err != nil {
-			s.log.Warn().Err(err).Msg("idle connections take more memory than they need")
+			s.log.Warn().Str("error", cause.Text(err)).Msg("idle connections take more memory than they need")
 		}
 	})
 	logged := make(chan struct{})

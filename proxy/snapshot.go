@@ -119,6 +119,7 @@ func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generatio
 		route: c.PathPrefix, scriptsTotal: c.Lua.TotalTimeout.Std(),
 		timeouts: upstream.Timeouts{
 			Connect: c.Timeouts.Connect.Std(), ResponseHeader: c.Timeouts.ResponseHeader.Std(), Idle: c.Timeouts.Idle.Std(),
+			Total: c.Timeouts.Total.Std(), TotalKey: totalKey,
 		},
 	}
 	if t.route == "" {

@@ -46,6 +46,8 @@ func (h *Histogram) Read() (buckets [len(HistogramBounds) + 1]uint64, sum float6
 type Stats struct {
 	// Classes counts responses by the first digit of their status.
 	Classes [6]atomic.Uint64
+	// errors counts requests by the number of their code; see Errors.
+	errors [maxCodes]atomic.Uint64
 	// BytesIn and BytesOut count content.
 	BytesIn, BytesOut atomic.Int64
 	// Retries counts second attempts.
@@ -57,8 +59,27 @@ type Stats struct {
 	Duration, Upstream Histogram
 }
 
+// maxCodes is as many codes as there may be.
+const maxCodes = 64
+
+// Errors calls f with each code with which requests have ended, and how many
+// have.
+func (s *Stats) Errors(f func(code string, requests uint64)) {
+	for i, code := range codes {
+		if n := s.errors[i].Load(); n > 0 {
+			f(code, n)
+		}
+	}
+}
+
 func (s *Stats) count(x *exchange, elapsed time.Duration) {
 	s.Classes[min(x.status/100, len(s.Classes)-1)].Add(1)
+	switch {
+	case x.code != "":
+		s.errors[numberOf[x.code]].Add(1)
+	case x.script.skipped != nil:
+		s.errors[numberOf[codeSkipped]].Add(1)
+	}
 	s.BytesIn.Add(x.bytesIn)
 	s.BytesOut.Add(x.bytesOut)
 	if !x.tunnelled {

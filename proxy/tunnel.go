@@ -86,7 +86,7 @@ func (x *exchange) runTunnel() {
 	wait.Wait()
 	x.bytesIn, x.bytesOut = x.body.Read()+up.moved, down.moved
 	if errors.Is(up.err, socket.ErrTimeout) || errors.Is(down.err, socket.ErrTimeout) {
-		x.code = codeTunnelTimeout
+		x.code, x.cause = codeTunnelTimeout, x.tunnelCause()
 	}
 }
 

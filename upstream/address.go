@@ -9,6 +9,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 const (
@@ -61,7 +63,7 @@ func ParseAddress(raw string) (Address, error) {
 		if parse, ok := errors.AsType[*url.Error](err); ok {
 			err = parse.Err
 		}
-		return Address{}, fmt.Errorf("url cannot be parsed, expected one like http://10.0.0.1:8080: %w", err)
+		return Address{}, fmt.Errorf("url cannot be parsed, expected one like http://10.0.0.1:8080: %w", cause.Of(err))
 	}
 	if u.User != nil {
 		return Address{}, errors.New("url contains a user, expected none: credentials belong into a request header")

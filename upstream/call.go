@@ -78,6 +78,10 @@ type Call struct {
 // Timeouts are a tenant's upstream timeouts; 0 is none.
 type Timeouts struct {
 	Connect, ResponseHeader, Idle time.Duration
+	// Total is what Call.Expiry is made of, and TotalKey its setting's name; for
+	// messages only.
+	Total    time.Duration
+	TotalKey string
 }
 
 // Reset makes c ready for another request and keeps its memory.
@@ -127,7 +131,7 @@ func (c *Call) Do(p *Pool) error {
 			c.HeaderTime = time.Duration(c.HeadAt - c.Start)
 			return nil
 		}
-		if failure.Reason != Aborted { // which is no fault of the target
+		if failure.ofTarget() {
 			t.Failures.Add(1)
 		}
 		if !c.mayRetry(failure) {
@@ -135,7 +139,7 @@ func (c *Call) Do(p *Pool) error {
 		}
 	}
 	if failure == nil {
-		failure = &Failure{Reason: NoTarget}
+		failure = c.noTarget(p)
 	}
 	return failure
 }
@@ -169,7 +173,7 @@ func (c *Call) mayRetry(f *Failure) bool {
 func (c *Call) attempt(t *Target) (failure *Failure) {
 	c.Target = t
 	if !t.Begin() {
-		return c.fail(Overflow, nil)
+		return c.fail(Overflow, nil).because(t.tuned.Load().crowded())
 	}
 	var conn *Conn
 	kept := false  // the connection, for the caller to End
@@ -209,7 +213,7 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 	if c.Expiry != 0 {
 		left := time.Duration(c.Expiry - c.now)
 		if left <= 0 {
-			return nil, c.fail(ResponseTimeout, socket.ErrTimeout)
+			return nil, c.late(socket.ErrTimeout)
 		}
 		if wait <= 0 || left < wait {
 			wait, clipped = left, true
@@ -223,8 +227,10 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 	case c.Aborted() != nil:
 		return nil, c.fail(Aborted, c.Aborted())
 	case clipped && isTimeout(err): // the request's own time is up; the target has not had its chance
-		return nil, c.fail(ResponseTimeout, err)
-	case isOverflow(err), isLocal(err):
+		return nil, c.late(err)
+	case isOverflow(err):
+		return nil, c.fail(Overflow, err).because(t.tuned.Load().waited())
+	case isLocal(err):
 		return nil, c.fail(Overflow, err)
 	default:
 		t.MarkConnectFailure(err)
@@ -270,7 +276,11 @@ func (c *Call) exchange(conn *Conn) *Failure {
 	case written < len(c.out)+len(payload) && !isTimeout(err):
 		// The target may have answered before it stopped reading.
 	default:
-		return c.noHead(conn, err, false)
+		f := c.noHead(conn, err, false)
+		if f.Reason == ResponseTimeout && written < len(c.out)+len(payload) {
+			f.because(c.passed(false))
+		}
+		return f
 	}
 	return c.readHead(conn)
 }
@@ -293,6 +303,9 @@ func (c *Call) readHead(conn *Conn) *Failure {
 		}
 		if err = c.Response.Parse(c.head, c.HEAD); err != nil {
 			return c.fail(BadResponse, err)
+		}
+		if wantsTLS(&c.Response, &conn.Reader) {
+			return c.fail(BadResponse, errWantsTLS)
 		}
 		if c.Response.Status >= 200 || c.Response.Status == 101 {
 			c.Body.Reset(&conn.Reader, &c.Response.Message)
@@ -320,9 +333,9 @@ func (c *Call) noHead(conn *Conn, err error, begun bool) *Failure {
 	case cause != nil:
 		return c.fail(Aborted, cause)
 	case isTimeout(err):
-		return c.fail(ResponseTimeout, err)
+		return c.fail(ResponseTimeout, err).because(c.passed(true))
 	case begun:
-		return c.fail(BadResponse, err)
+		return c.fail(BadResponse, answerFault(conn, err))
 	}
 	return c.fail(NoResponse, err)
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -21,10 +23,23 @@ type ConnectError struct {
 	Target  string // name of the target
 	Address string // host:port or socket
 	Err     error
+	// Setting is the time-out that has passed, with its value, if one has.
+	Setting string
 }
 
 func (e *ConnectError) Error() string {
-	return fmt.Sprintf("cannot connect to target %q at %s: %v", e.Target, e.Address, e.Err)
+	if e.Setting != "" {
+		return fmt.Sprintf("cannot connect to target %q at %s within %s", e.Target, e.Address, e.Setting)
+	}
+	return fmt.Sprintf("cannot connect to target %q at %s: %s", e.Target, e.Address, strings.TrimPrefix(cause.Text(e.Err), e.Address+" "))
+}
+
+// within notes which time-out has passed, if that is what has gone wrong.
+func within(err error, setting string, limit time.Duration) error {
+	if connect, ok := errors.AsType[*ConnectError](err); ok && connect.Timeout() {
+		connect.Setting = settingText(setting, limit)
+	}
+	return err
 }
 
 // Unwrap returns the cause.
@@ -56,7 +71,7 @@ func (t *Target) dial(_ string, timeout time.Duration) (_ net.Conn, err error) {
 	start := socket.Nanotime()
 	conn, err := t.connectAside(ctx)
 	if err != nil {
-		return nil, err
+		return nil, within(err, "timeouts.connect", limit)
 	}
 	return newConn(conn, time.Duration(socket.Nanotime()-start)), nil
 }
@@ -168,7 +183,7 @@ func (t *Target) attempt(ctx context.Context, address string, open opener) (net.
 	secure := tls.Client(plain, t.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = plain.Close() // the handshake's error is the one that tells
-		return nil, fmt.Errorf("TLS handshake as %q: %w", t.address.ServerName, err)
+		return nil, t.handshakeFault(err)
 	}
 	return secure, nil
 }

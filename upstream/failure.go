@@ -3,6 +3,9 @@ package upstream
 import (
 	"errors"
 	"fmt"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 )
 
 // Reason says why a call failed.
@@ -36,26 +39,57 @@ type Failure struct {
 	Reason Reason
 	Target *Target // nil with NoTarget
 	Err    error   // may be nil
+	// Setting is what has passed or was used up, with its value, as in
+	// "timeouts.response_header (1m0s)"; "" where it was none.
+	Setting string
 
-	keptConn bool // it happened on a connection that had served before
+	pool     *Pool // whose targets are down, with NoTarget
+	keptConn bool  // it happened on a connection that had served before
+	ours     bool  // the target has not had its chance
 }
 
 func (f *Failure) Error() string {
 	switch {
 	case f.Target == nil && f.Err != nil:
 		return f.Err.Error()
+	case f.Reason == NoTarget && f.pool != nil:
+		return f.pool.whyDown()
 	case f.Target == nil:
 		return f.Reason.String()
+	case f.Setting != "":
+		return fmt.Sprintf("target %q: %s", f.Target.Name(), f.Setting)
 	case f.Err == nil:
 		return fmt.Sprintf("target %q: %s", f.Target.Name(), f.Reason)
 	case errors.As(f.Err, new(*ConnectError)): // which says all of it
 		return f.Err.Error()
 	}
-	return fmt.Sprintf("target %q: %s: %v", f.Target.Name(), f.Reason, f.Err)
+	return fmt.Sprintf("target %q: %s: %s", f.Target.Name(), f.Reason, cause.Text(f.Err))
 }
 
 // Unwrap returns what lies beneath.
 func (f *Failure) Unwrap() error { return f.Err }
 
+// noTarget is the failure of a call for which no target is healthy.
+func (c *Call) noTarget(p *Pool) *Failure {
+	if t := c.Only; t != nil {
+		return &Failure{Reason: NoTarget, Err: fmt.Errorf("target %q, which a script has chosen, %s", t.Name(), t.health.why(1))}
+	}
+	return &Failure{Reason: NoTarget, pool: p}
+}
+
+// ofTarget reports whether the target has failed the request: not the client,
+// and not a limit or a shortage of the gateway's own.
+func (f *Failure) ofTarget() bool {
+	return !f.ours && f.Reason != Aborted && f.Reason != Overflow && f.Reason != NoTarget && !errors.Is(f.Err, http1.ErrNoMemory)
+}
+
 // unsent reports that no byte of the request has left.
 func (f *Failure) unsent() bool { return f.Reason <= Overflow && f.Reason != NoTarget }
+
+// Cut says that the target has not sent the whole response: it counts as a
+// failure of the target.
+func (c *Call) Cut() {
+	if c.Target != nil {
+		c.Target.Failures.Add(1)
+	}
+}

@@ -3,9 +3,12 @@ package upstream
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 const (
@@ -55,7 +58,7 @@ func (t *Target) MarkConnectFailure(err error) {
 	defer h.mu.Unlock()
 	h.failures++
 	h.successes = 0
-	h.lastError = err.Error()
+	h.lastError = cause.Text(err)
 	if !h.up.Load() {
 		return // a request that began earlier; the prober knows
 	}
@@ -98,7 +101,7 @@ func (t *Target) succeededLocked() {
 
 func (t *Target) failedLocked(err error) {
 	h := &t.health
-	h.successes, h.lastError = 0, err.Error()
+	h.successes, h.lastError = 0, cause.Text(err)
 	h.failures++
 	up := h.up.Load()
 	if up && h.failures < t.tuned.Load().unhealthyAfter {
@@ -130,7 +133,7 @@ func (t *Target) lookedUpLocked(err error) {
 		return
 	}
 	if err != nil {
-		h.lastError = err.Error()
+		h.lastError = cause.Text(err)
 		if !h.reported {
 			h.reported = true
 			t.changeLocked(false)
@@ -210,6 +213,25 @@ func (h *health) wakeProber() {
 	case h.wake <- struct{}{}:
 	default:
 	}
+}
+
+// why words why a target of that weight gets no requests.
+func (h *health) why(weight int) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.up.Load() && weight == 0:
+		return "has the weight 0"
+	case h.up.Load():
+		return "is healthy again"
+	case h.lastError == "":
+		return "is down"
+	}
+	text := h.lastError
+	if len(text) > maxWhy {
+		text = strings.ToValidUTF8(text[:maxWhy], "") + "…"
+	}
+	return "is down: " + text
 }
 
 func (h *health) describe(s *TargetState) {

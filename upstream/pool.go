@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -111,4 +113,26 @@ func (p *Pool) refresh() {
 	}
 	order := sequence(weights)
 	p.order.Store(&order)
+}
+
+// maxDown and maxWhy bound what is said about targets that are down.
+const (
+	maxDown = 4
+	maxWhy  = 160
+)
+
+// whyDown names the targets that are down, and why each is.
+func (p *Pool) whyDown() string {
+	if len(p.members) == 0 {
+		return "there are no targets"
+	}
+	parts := make([]string, 0, maxDown+1)
+	for i, t := range p.members {
+		if len(parts) == maxDown {
+			parts = append(parts, fmt.Sprintf("and %d more", len(p.members)-maxDown))
+			break
+		}
+		parts = append(parts, fmt.Sprintf("%q %s", t.Name(), t.health.why(p.weights[i])))
+	}
+	return "no target is healthy: " + strings.Join(parts, "; ")
 }

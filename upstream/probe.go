@@ -129,7 +129,7 @@ func (t *Target) probe(ctx context.Context, tuned *tuning) (err error) {
 	defer cancel()
 	conn, err := t.connect(ctx, t.registry.options.Dial)
 	if err != nil {
-		return err
+		return within(err, "health.timeout", tuned.timeout)
 	}
 	plain := conn // a probe ends without TLS's close_notify, which could block
 	if secure, ok := conn.(*tls.Conn); ok {
@@ -144,7 +144,7 @@ func (t *Target) probe(ctx context.Context, tuned *tuning) (err error) {
 	status, err := t.ask(conn, tuned.request)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("probe of %s: no complete answer within %v", tuned.path, tuned.timeout)
+		return fmt.Errorf("probe of %s: no complete answer within %s", tuned.path, settingText("health.timeout", tuned.timeout))
 	case err != nil:
 		return fmt.Errorf("probe of %s: %w", tuned.path, err)
 	case !tuned.expect.Contains(status):
@@ -168,7 +168,13 @@ func (t *Target) ask(conn net.Conn, request string) (status int, err error) {
 	}()
 	p.reader.Reset(conn)
 	if err := p.readHead(); err != nil {
-		return 0, err
+		if speaksTLS(p.reader.Peek()) {
+			return 0, errWantsTLS
+		}
+		return 0, asAnswer(err)
+	}
+	if wantsTLS(&p.answer, &p.reader) {
+		return 0, errWantsTLS
 	}
 	return p.answer.Status, p.readBody()
 }

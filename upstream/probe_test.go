@@ -101,7 +101,7 @@ func TestFailingProbes(t *testing.T) {
 		"long body":         {reply("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\nx"), ""},
 		"long chunks":       {reply("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("8000\r\n"+strings.Repeat("x", 1<<15)+"\r\n", 4)), ""},
 		"long head":         {reply("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 60000) + "\r\n\r\n"), ""},
-		"silent":            {silent, "no complete answer within 2s"},
+		"silent":            {silent, "no complete answer within health.timeout (2s)"},
 		"closes":            {func(c net.Conn) { _ = readHead(c) }, "probe of /health: the connection was closed without an answer"},
 		"half a head":       {reply("HTTP/1.1 200 OK\r\nContent-"), "probe of /health: the answer ended within its header section"},
 		"half a body":       {reply("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"), "probe of /health: the answer ended after 1 bytes of its body"},
@@ -117,7 +117,7 @@ func TestFailingProbes(t *testing.T) {
 		"bare line feeds":   {reply("HTTP/1.1 200 OK\nContent-Length: 0\n\n"), "CRLF"},
 		"bad chunk":         {reply("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"), "chunked coding"},
 		"upgrade":           {reply("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"), "answered 101"},
-		"refused":           {nil, `cannot connect to target "10.0.0.1:80" at 10.0.0.1:80: connection refused`},
+		"refused":           {nil, `cannot connect to target "10.0.0.1:80" at 10.0.0.1:80: the connection was refused`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

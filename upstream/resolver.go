@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 const (
@@ -96,7 +98,7 @@ func (r *resolver) report(h *hostname, err error) {
 	}
 	h.failing = failing
 	if failing {
-		r.registry.options.Log.Warn().Str("host", h.host).Err(err).Msg("name lookup failed, keeping the last good answer")
+		r.registry.options.Log.Warn().Str("host", h.host).Str("error", cause.Text(err)).Msg("name lookup failed, keeping the last good answer")
 		return
 	}
 	r.registry.options.Log.Info().Str("host", h.host).Msg("name lookup works again")

@@ -18,6 +18,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 // gateway is the gateway of one test.
@@ -50,7 +51,7 @@ func startGateway(p *plan, dir string, clock modules.Clock, cover func(string, i
 	go func() { // ends with stop
 		defer close(g.done)
 		if err := server.Run(ctx); err != nil {
-			g.log.add(entry{level: "error", message: err.Error()})
+			g.log.add(entry{level: "error", message: cause.Text(err)})
 		}
 	}()
 	return g, nil
@@ -94,7 +95,7 @@ func (f *file) start(L *glua.LState) *gateway {
 	defer func() { t.starting = false }()
 	vm.RunOf(L).Yield(L, func() { g, err = startGateway(p, f.runner.options.Dir, f.clock, cover) })
 	if err != nil {
-		L.RaiseError("the gateway doesn't start: %s", err.Error())
+		L.RaiseError("the gateway doesn't start: %s", cause.Text(err))
 	}
 	t.gateway = g
 	return g

@@ -12,6 +12,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/stdlib"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 // Responses, and the requests that mocks have received, are tables with
@@ -141,7 +142,7 @@ func messageJSON(L *glua.LState) int {
 	}
 	value, err := modules.DecodeJSON(L, []byte(body))
 	if err != nil {
-		L.RaiseError("the body is not JSON: %s\n  body: %s", err.Error(), show(body))
+		L.RaiseError("the body is not JSON: %s\n  body: %s", cause.Text(err), show(body))
 	}
 	L.Push(value)
 	return 1

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 // requestTimeout is how long a request may take unless it says otherwise.
@@ -46,7 +47,7 @@ func (f *file) request(L *glua.LState) int {
 	vm.RunOf(L).Block(L, func(ctx context.Context) { r, err = q.ask(ctx, g.address) })
 	t.note(q, r, err, time.Since(began))
 	if err != nil {
-		L.RaiseError("%s %s: %s", q.method, q.target, err.Error())
+		L.RaiseError("%s %s: %s", q.method, q.target, cause.Text(err))
 	}
 	response := f.pushMessage(L, r.header, r.body)
 	response.RawSetString("status", glua.LNumber(r.status))
@@ -61,7 +62,7 @@ const maxNoted = 20
 func (t *testCase) note(q *question, r *reply, err error, took time.Duration) {
 	line := fmt.Sprintf("%s %s", q.method, clip(q.target, 200))
 	if err != nil {
-		line += " → " + err.Error()
+		line += " → " + cause.Text(err)
 	} else {
 		line += fmt.Sprintf(" → %d", r.status)
 		if code := r.header.Get("X-Gateway-Error"); code != "" {

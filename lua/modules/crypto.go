@@ -17,6 +17,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 // cryptoMaxRandom bounds crypto.random, in bytes.
@@ -197,7 +198,7 @@ func cryptoHexDecode(L *glua.LState) int {
 	cryptoConvert(L, s, len(s)/2)
 	b, err := hex.DecodeString(s)
 	if err != nil {
-		return cryptoFail(L, "invalid hexadecimal: "+strings.TrimPrefix(err.Error(), "encoding/hex: "))
+		return cryptoFail(L, "invalid hexadecimal: "+cause.Text(err))
 	}
 	L.Push(glua.LString(b))
 	return 1
@@ -227,7 +228,7 @@ func cryptoBytes(L *glua.LState, t *Tenant, n int) []byte {
 	run.Spend(L, 20+n/8)
 	b := make([]byte, n)
 	if _, err := io.ReadFull(t.Random, b); err != nil {
-		L.RaiseError("cannot read random bytes: %s", err.Error())
+		L.RaiseError("cannot read random bytes: %s", cause.Text(err))
 	}
 	return b
 }

@@ -9,6 +9,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 // What tables cost, roughly.
@@ -140,7 +141,7 @@ func failed(L *glua.LState, err error) int {
 
 // messageOf returns the text of an error. It may quote what a server sent.
 func messageOf(L *glua.LState, err error) glua.LString {
-	message := err.Error()
+	message := cause.Text(err)
 	message = strings.ToValidUTF8(message[:min(len(message), 500)], "\uFFFD")
 	vm.RunOf(L).Charge(L, len(message))
 	return glua.LString(message)

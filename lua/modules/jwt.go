@@ -12,6 +12,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 const (
@@ -120,7 +121,7 @@ func jwtSign(L *glua.LState, t *Tenant) int {
 	}
 	payload, err := EncodeJSON(L, claims)
 	if err != nil {
-		L.ArgError(1, err.Error())
+		L.ArgError(1, cause.Text(err))
 	}
 	if len(payload) == 0 || payload[0] != '{' {
 		L.ArgError(1, "claims must have names")
@@ -143,7 +144,7 @@ func jwtSign(L *glua.LState, t *Tenant) int {
 		sign()
 	}
 	if err != nil {
-		L.RaiseError("cannot sign with %s: %s", algorithm, err.Error())
+		L.RaiseError("cannot sign with %s: %s", algorithm, cause.Text(err))
 	}
 	L.Push(glua.LString(text + "." + encode(signature)))
 	return 1

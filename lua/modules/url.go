@@ -9,6 +9,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 // urlMax bounds what is parsed as a URL, in bytes.
@@ -55,7 +56,7 @@ func urlOf(L *glua.LState, n int) (*url.URL, error) {
 
 func urlFail(L *glua.LState, err error) int {
 	L.Push(glua.LNil)
-	L.Push(glua.LString("invalid URL: " + vm.Clip(err.Error())))
+	L.Push(glua.LString("invalid URL: " + vm.Clip(cause.Text(err))))
 	return 2
 }
 

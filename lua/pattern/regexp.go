@@ -6,6 +6,8 @@ import (
 	"regexp/syntax"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 const (
@@ -41,7 +43,7 @@ func compileTest(source string) (*test, error) {
 	// Parsed alone first: a)|(b would be fine between the anchors.
 	tree, err := syntax.Parse(source, syntax.Perl)
 	if err != nil {
-		return nil, fmt.Errorf("the regexp is not valid RE2: %w", err)
+		return nil, fmt.Errorf("the regexp is not valid RE2: %w", cause.Of(err))
 	}
 	t := &test{source: source, size: programSize(tree), longest: longestMatch(tree)}
 	if t.size > MaxRegexpSize {
@@ -52,7 +54,7 @@ func compileTest(source string) (*test, error) {
 	}
 	t.re, err = regexp.Compile(`\A(?:` + source + `)\z`)
 	if err != nil {
-		return nil, fmt.Errorf("the regexp is not valid RE2: %w", err)
+		return nil, fmt.Errorf("the regexp is not valid RE2: %w", cause.Of(err))
 	}
 	return t, nil
 }

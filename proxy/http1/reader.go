@@ -356,6 +356,10 @@ func (r *Reader) consume(n int) {
 	}
 }
 
+// Peek returns what is buffered, without consuming it; it is valid until the
+// next call.
+func (r *Reader) Peek() []byte { return r.buf[r.r:r.w] }
+
 // Take returns what is buffered, and consumes it; it is valid until the next
 // call.
 func (r *Reader) Take() []byte {

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"sort"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 // Document remembers where each field of a decoded struct stands in its file and
@@ -67,6 +69,11 @@ func (d *Document) Errorf(field any, format string, args ...any) {
 func (d *Document) errorf(about element, field any, format string, args ...any) {
 	if d.broken || d.marks[key(field)].failed {
 		return
+	}
+	for i, arg := range args {
+		if err, ok := arg.(error); ok {
+			args[i] = cause.Of(err) // no library's words
+		}
 	}
 	d.add(about, d.locate(field), d.redact(fmt.Sprintf(format, args...), d.marks[key(field)].secret))
 }

@@ -1,0 +1,80 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
+
+const (
+	totalKey        = "timeouts.total"
+	scriptsTotalKey = "lua.total_timeout"
+)
+
+// nameTotal says which setting bounds the call as a whole.
+func (x *exchange) nameTotal() {
+	t := x.tenant
+	if total := t.scriptsTotal; t.scripts != nil && total > 0 && x.call.Expiry == x.start+int64(total) {
+		x.call.Timeouts.Total, x.call.Timeouts.TotalKey = total, scriptsTotalKey
+		return
+	}
+	x.call.Timeouts.Total, x.call.Timeouts.TotalKey = t.total, totalKey
+}
+
+// explain returns what the log says of a fault: err, unless that is only the
+// fault itself and a setting, with its value, says more.
+func (x *exchange) explain(fault *Fault, err error) error {
+	if x.tenant != nil {
+		x.nameTotal()
+	}
+	server := &x.snap.config.Server
+	limits := &x.snap.config.RequestLimits
+	switch fault {
+	case faultSlowHead:
+		return setting("the header section was not complete within server.timeouts.header (%s)", server.Timeouts.Header)
+	case faultSlowBody:
+		return fmt.Errorf("nothing of the body came for server.timeouts.body_idle (%s), or less than server.min_rate (%s) asks for",
+			server.Timeouts.BodyIdle, server.MinRate)
+	case faultRequestTimeout:
+		return fmt.Errorf("the request was not complete within %s (%s)", x.call.Timeouts.TotalKey, settings.Duration(x.call.Timeouts.Total))
+	case faultHeaderTooLarge:
+		return fmt.Errorf("more than request_limits.max_header_size (%s) or 256 lines", limits.MaxHeaderSize)
+	case faultURLTooLong:
+		return setting("more than request_limits.max_url_size (%s)", limits.MaxURLSize)
+	case faultBodyTooLarge:
+		if x.tenant != nil && x.tenant.scripts != nil {
+			return fmt.Errorf("more than request_limits.max_body_size (%s), or lua.max_body (%s) where a script reads it", limits.MaxBodySize, x.tenant.config.Lua.MaxBody)
+		}
+		return setting("more than request_limits.max_body_size (%s)", limits.MaxBodySize)
+	}
+	return err
+}
+
+func setting(format string, value fmt.Stringer) error { return fmt.Errorf(format, value) }
+
+// cutCause says why a response that had begun was cut.
+func (x *exchange) cutCause(err error) error {
+	switch x.code {
+	case codeSlowClient:
+		server := &x.snap.config.Server
+		return fmt.Errorf("the client has taken nothing for server.timeouts.write_idle (%s), or less than server.min_rate (%s) asks for, or the request took longer than timeouts.total",
+			server.Timeouts.WriteIdle, server.MinRate)
+	case codeSlowResponse, codeResponseCut:
+		return x.pausedCause(err)
+	}
+	return err
+}
+
+// pausedCause says why a target's body could not be read to its end.
+func (x *exchange) pausedCause(err error) error {
+	if errors.Is(err, socket.ErrTimeout) {
+		return errors.New(x.call.Paused())
+	}
+	return fmt.Errorf("target %q: %w", x.call.Target.Name(), err)
+}
+
+func (x *exchange) tunnelCause() error {
+	return fmt.Errorf("target %q: nothing moved in the tunnel for timeouts.idle (%s)", x.call.Target.Name(), settings.Duration(x.call.Timeouts.Idle))
+}

@@ -1,0 +1,76 @@
+package upstream
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+)
+
+// What a target is told apart by that is spoken to in the wrong protocol.
+var (
+	errWantsTLS   = errors.New("it speaks TLS, and was spoken to without: its url should begin with https://")
+	errSpeaksHTTP = errors.New("it speaks HTTP without TLS: its url should begin with http://")
+	errNoTLS      = errors.New("it has closed the connection during the TLS handshake; if it speaks HTTP without TLS, its url should begin with http://")
+)
+
+// handshakeFault says why TLS with the target could not be begun.
+func (t *Target) handshakeFault(err error) error {
+	switch {
+	case cause.PlainHTTP(err):
+		return errSpeaksHTTP
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return errNoTLS
+	}
+	return fmt.Errorf("TLS as %q: %w", t.address.ServerName, err)
+}
+
+// answerFault says what is wrong with an answer that has no readable head.
+func answerFault(conn *Conn, err error) error {
+	if conn.isPlain() && speaksTLS(conn.Reader.Peek()) {
+		return errWantsTLS
+	}
+	return asAnswer(err)
+}
+
+// asAnswer words a violation of a response, whose head is read by the same
+// rules as a request's.
+func asAnswer(err error) error {
+	switch {
+	case errors.Is(err, http1.BadRequestLine):
+		return http1.BadStatusLine
+	case errors.Is(err, http1.TargetTooLong):
+		return http1.HeaderTooLarge
+	}
+	return err
+}
+
+// speaksTLS recognises the header of a TLS record (RFC 8446 §5.1), such as that
+// of the alert by which a TLS server answers plain text.
+func speaksTLS(begin []byte) bool {
+	return len(begin) > 2 && 0x14 <= begin[0] && begin[0] <= 0x17 && begin[1] == 3 && begin[2] <= 4
+}
+
+// wantsTLS recognises the 400 by which servers answer HTTP where they expect
+// TLS: Go's, nginx's, Apache's, HAProxy's and Tomcat's say so in the body. It is
+// the gateway's mistake, not the client's.
+func wantsTLS(r *http1.Response, reader *http1.Reader) bool {
+	if r.Status != 400 {
+		return false
+	}
+	body := reader.Peek()
+	body = body[:min(len(body), 1024)]
+	for _, phrase := range [...]string{
+		"Client sent an HTTP request to an HTTPS server", "The plain HTTP request was sent to HTTPS port",
+		"You're speaking plain HTTP to an SSL-enabled server port", "This combination of host and port requires TLS",
+	} {
+		if bytes.Contains(body, []byte(phrase)) {
+			return true
+		}
+	}
+	return false
+}
