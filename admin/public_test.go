@@ -65,3 +65,31 @@ func TestOnPublic(t *testing.T) {
 		t.Errorf("after on_public was switched off: got %d %s, want the tenant's answer", got.status, got.text)
 	}
 }
+
+// TestCompatibleHealth: with compatibility: keystone-1, health on the public
+// listener is what the earlier Keystone Gateway told there, and no more.
+func TestCompatibleHealth(t *testing.T) {
+	t.Parallel()
+	g := start(t, "compatibility: keystone-1\nadmin:\n  token: "+token+"\n"+twoTenants(t))
+	if down := g.send("GET", g.public+"/down"); down.status != 502 {
+		t.Fatalf("request to a closed target: %d, want 502", down.status)
+	}
+	for _, path := range []string{"/admin/health", "/admin/health/"} {
+		h := g.send("GET", g.public+path, "Host: up.example.com")
+		for deadline := time.Now().Add(patience); strings.Contains(h.text, `"down":"1/1`) && time.Now().Before(deadline); {
+			h = g.send("GET", g.public+path) // it may be 100 ms old
+		}
+		health := h.json(t, 200)
+		if !slices.Equal(keys(health), []string{"status", "tenants", "uptime", "version"}) || health["status"] != "healthy" ||
+			at(t, health, "tenants", "up") != "1/1 healthy" || at(t, health, "tenants", "down") != "0/1 healthy" {
+			t.Errorf("%s: got %s", path, h.text)
+		}
+	}
+	for _, path := range []string{"/admin/tenants", "/admin/config", "/admin/metrics", "/admin/reload"} {
+		for _, method := range []string{"GET", "POST"} {
+			if got := g.send(method, g.public+path, "Host: up.example.com"); got.text != "hello" {
+				t.Errorf("%s %s: got %d %s, want the tenant's answer", method, path, got.status, got.text)
+			}
+		}
+	}
+}

@@ -10,15 +10,42 @@ func (c *call) covered(s *step) bool {
 	return s.covers == nil || c.below(s.covers)
 }
 
-// below reports whether the path is in the scope of a pattern: the path below
-// the tenant's prefix, or the whole path. A match that was given up counts as
-// one, so that nothing gets past a middleware that way.
-func (c *call) below(p *pattern.Pattern) bool {
-	_, outcome := p.MatchPrefix(c.req.Below, &c.scope)
-	if outcome == pattern.NotFound && c.req.prefixed() {
-		_, outcome = p.MatchPrefix(c.req.Key, &c.scope)
+// forms are what patterns are compared with.
+type forms struct {
+	paths [4][]byte
+	n     int
+}
+
+// forms returns the path below the tenant's prefix, then the whole path. With
+// strip_slashes each comes without a slash at its end before it comes with it, so
+// that a route for it beats a catch-all.
+func (c *call) forms() (f forms) {
+	add := func(path []byte) {
+		if n := len(path) - 1; c.shard.owner.options.StripSlashes && n > 0 && path[n] == '/' {
+			f.paths[f.n] = path[:n]
+			f.n++
+		}
+		f.paths[f.n] = path
+		f.n++
 	}
-	return outcome != pattern.NotFound
+	add(c.req.Below)
+	if c.req.prefixed() {
+		add(c.req.Key)
+	}
+	return f
+}
+
+// below reports whether the path, in any of its forms, is in the scope of a
+// pattern. A match that was given up counts as one, so that nothing gets past a
+// middleware that way.
+func (c *call) below(p *pattern.Pattern) bool {
+	f := c.forms()
+	for _, path := range f.paths[:f.n] {
+		if _, outcome := p.MatchPrefix(path, &c.scope); outcome != pattern.NotFound {
+			return true
+		}
+	}
+	return false
 }
 
 // choose finds what answers the path: a route, else the pool behind the
@@ -63,22 +90,30 @@ func (c *call) choose() {
 			c.addNeighbours()
 		}
 	case wrong:
-		allow := chain.routes.AppendAllow(nil, c.req.Below)
-		if len(allow) == 0 {
-			allow = chain.routes.AppendAllow(nil, c.req.Key)
-		}
-		c.missing = &MethodError{Allow: string(allow)}
+		c.missing = &MethodError{Allow: c.allow()}
 	default:
 		c.missing = ErrNotFound
 	}
 	c.plan = c.scratch
 }
 
+// allow lists the methods of the routes for the path.
+func (c *call) allow() string {
+	f := c.forms()
+	for _, path := range f.paths[:f.n] {
+		if allow := c.shard.chain.routes.AppendAllow(nil, path); len(allow) > 0 {
+			return string(allow)
+		}
+	}
+	return ""
+}
+
 // addNeighbours adds the middleware around the routes of the path that are for
 // other methods: what guards GET must guard a POST to the pool too.
 func (c *call) addNeighbours() {
 	routes := c.shard.chain.routes
-	for _, path := range [][]byte{c.req.Below, c.req.Key} {
+	f := c.forms()
+	for _, path := range f.paths[:f.n] {
 		for _, method := range routes.Allow(path) {
 			if r, _, outcome := routes.Match([]byte(method), path, &c.scope); outcome == pattern.Found {
 				c.addSteps(r.chain)
@@ -94,25 +129,24 @@ func (c *call) endWith(e ending) {
 	c.final = e.step
 }
 
-// match looks for a route by the path below the tenant's prefix, then by the
-// whole path.
+// match looks for a route by the path's forms, one after the other.
 func (c *call) match(method []byte) (r *route, wrongMethod bool) {
-	routes := c.shard.chain.routes
-	r, _, outcome := routes.Match(method, c.req.Below, &c.params)
-	if outcome != pattern.Found && c.req.prefixed() {
-		var whole pattern.Outcome
-		if r, _, whole = routes.Match(method, c.req.Key, &c.params); whole != pattern.NotFound {
-			outcome = whole
+	f, last := c.forms(), pattern.NotFound
+	for _, path := range f.paths[:f.n] {
+		r, _, outcome := c.shard.chain.routes.Match(method, path, &c.params)
+		switch outcome {
+		case pattern.Found:
+			return r, false
+		case pattern.NotFound:
+		default:
+			last = outcome
 		}
 	}
-	if outcome == pattern.Exhausted {
+	if last == pattern.Exhausted {
 		c.missing = &Error{Kind: string(vm.OutOfInstructions), Message: "matching the path with the routes' patterns took too long"}
 		return nil, false
 	}
-	if outcome != pattern.Found {
-		return nil, outcome == pattern.WrongMethod
-	}
-	return r, false
+	return nil, last == pattern.WrongMethod
 }
 
 // getHead reports whether HEAD may be answered by the route for GET.

@@ -28,12 +28,15 @@ type Options struct {
 	Scripts []string // names of files in it, in the order of loading
 	Global  int      // so many of them, the first, are for all tenants
 	Config  Config
-	Log     zerolog.Logger
-	Cache   *Cache
-	Store   modules.Store // of the module shared; the owner keeps it over reloads
-	Env     func(name string) (string, bool)
-	Clock   modules.Clock
-	Random  interface{ Read(p []byte) (int, error) }
+	// StripSlashes says that a slash at the end of a path makes no difference to
+	// the routes.
+	StripSlashes bool
+	Log          zerolog.Logger
+	Cache        *Cache
+	Store        modules.Store // of the module shared; the owner keeps it over reloads
+	Env          func(name string) (string, bool)
+	Clock        modules.Clock
+	Random       interface{ Read(p []byte) (int, error) }
 	// Stats are the counters to use, so that they can outlive the scripts; nil
 	// is new ones.
 	Stats *Stats
@@ -290,7 +293,7 @@ func (o *Options) key(name string, counted bool) cacheKey {
 
 func (s *Scripts) sameOptions(o *Options) bool {
 	have := &s.options
-	return have.Tenant == o.Tenant && have.Dir == o.Dir && slices.Equal(have.Scripts, o.Scripts) && have.Global == o.Global && reflect.DeepEqual(have.Config, o.Config)
+	return have.Tenant == o.Tenant && have.Dir == o.Dir && slices.Equal(have.Scripts, o.Scripts) && have.Global == o.Global && have.StripSlashes == o.StripSlashes && reflect.DeepEqual(have.Config, o.Config)
 }
 
 // Current reports whether loading with these options again would give the

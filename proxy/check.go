@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ import (
 // match. dir is the configuration file's directory, which relative paths start
 // from.
 func (c *Config) Check(dir string, r *settings.Document, written func(field any) bool) {
+	c.checkCompatibility(r, written)
 	if !validBasePath(c.AdminBasePath) {
 		r.Errorf(&c.AdminBasePath, "admin_base_path %q is not a path, expected one like /admin", c.AdminBasePath)
 	}
@@ -36,7 +38,7 @@ func (c *Config) Check(dir string, r *settings.Document, written func(field any)
 	c.Compression.check(r)
 	c.AccessLog.check(dir, r)
 	c.Log.check(r)
-	if len(c.Tenants) == 0 {
+	if len(c.Tenants) == 0 && c.Compatibility != Keystone1 {
 		r.Errorf(&c.Tenants, "no tenants, expected at least one under \"tenants:\"")
 	}
 	own := func(index int) settings.Reporter { return r.Within(tenantsKey, index) }
@@ -282,9 +284,14 @@ func inDir(dir, path string) string {
 // checkScripts reports a directory of scripts that isn't there; the scripts
 // themselves are loaded when the configuration is put into use.
 func (c *Config) checkScripts(dir string, r settings.Reporter) {
-	if c.LuaRouting.Enabled && !isDirectory(c.scriptsDir(dir)) {
+	if c.LuaRouting.Enabled && !isDirectory(c.scriptsDir(dir)) && (c.Compatibility != Keystone1 || c.namesScripts()) {
 		r.Errorf(&c.LuaRouting.ScriptsDir, "scripts_dir %q can't be opened, expected a directory beside the configuration file or below the working directory", c.LuaRouting.ScriptsDir)
 	}
+}
+
+// namesScripts reports whether any script is asked for.
+func (c *Config) namesScripts() bool {
+	return len(c.LuaRouting.GlobalScripts) > 0 || slices.ContainsFunc(c.Tenants, func(t tenants.Config) bool { return len(t.LuaRoutes) > 0 })
 }
 
 // scriptsDir is where the scripts are: beside the configuration file, in dir, or
@@ -295,6 +302,11 @@ func (c *Config) scriptsDir(dir string) string {
 		return below
 	}
 	return beside
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func isDirectory(path string) bool {

@@ -15,6 +15,17 @@ var configSource string
 
 // Config is the whole configuration file.
 type Config struct {
+	// Whose file this is: "keystone-1" is one of the earlier Keystone Gateway.
+	// Where such a file says nothing else, responses are compressed, health is
+	// served on the public listener, which is ":8080", tenants have strip_slashes,
+	// and there may be none. "keystone-gateway migrate OLD > NEW" writes it; docs/migration.md has
+	// the details. Default: none, the file is of this version.
+	Compatibility string `yaml:"compatibility" enum:"keystone-1"`
+
+	// With compatibility: keystone-1, the health_interval of tenants that have
+	// none. Default: not set.
+	DefaultHealthInterval settings.Duration `yaml:"default_health_interval"`
+
 	// Path under which the admin API answers. A change takes effect at
 	// the next start. Default: "/admin".
 	AdminBasePath string `yaml:"admin_base_path"`

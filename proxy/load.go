@@ -35,6 +35,7 @@ func Parse(file string, src []byte) (*Config, error) {
 	config.inputs = newInputs(filepath.Dir(file))
 	defer config.inputs.forget()
 	document := settings.DecodeWith(file, src, &config, settings.Variables{Env: os.LookupEnv, File: config.inputs.secret})
+	config.beCompatible(filepath.Dir(file), document.Has)
 	config.Check(filepath.Dir(file), document, document.Has)
 	own, rest := document.Split(tenantsKey)
 	for i := range own {
@@ -42,7 +43,7 @@ func Parse(file string, src []byte) (*Config, error) {
 			rest = append(rest, own[i]...)
 		}
 	}
-	if len(rest) > 0 || len(own) >= len(config.Tenants) { // nothing will be built, so this is where the others are looked for
+	if len(rest) > 0 || len(own) >= len(config.Tenants) && len(own) > 0 { // nothing will be built, so this is where the others are looked for
 		tenants.CheckMatches(config.Tenants, document)
 		config.checkSyntax(filepath.Dir(file), document, nil)
 		return nil, document.Err()

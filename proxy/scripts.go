@@ -104,7 +104,7 @@ func (s *Server) newLoad(c *Config, of *candidate, dir string, names []string) *
 		s.scripts.stats[t.Name] = stats
 	}
 	return &scriptsLoad{of: of, have: s.scriptsOf(t.Name), known: s.late[t.Name], done: make(chan struct{}), options: lua.Options{
-		Tenant: t.Name, Dir: dir, Scripts: names, Global: len(c.LuaRouting.GlobalScripts), Config: t.Lua,
+		Tenant: t.Name, Dir: dir, Scripts: names, Global: len(c.LuaRouting.GlobalScripts), Config: t.Lua, StripSlashes: t.StripSlashes,
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
 		Cache: s.scripts.cache, Store: s.storeOf(t), Env: s.scripts.env,
 		Clock: s.scripts.clock, Random: rand.Reader, Cover: s.scripts.cover, Stats: stats,

@@ -3,6 +3,7 @@ package proxy
 import (
 	"iter"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
@@ -117,6 +118,10 @@ func (s *Server) Counters() Counters {
 	}
 }
 
+// Compatible reports whether the file in use is one of the earlier Keystone
+// Gateway.
+func (s *Server) Compatible() bool { return s.current.Load().asked.Compatibility == Keystone1 }
+
 // Draining reports whether the server is about to stop.
 func (s *Server) Draining() bool { return s.draining.Load() }
 
@@ -138,7 +143,11 @@ func (s *Server) answerPublicHealth(x *exchange) bool {
 	if answer == nil {
 		return false
 	}
-	status, body, ok := (*answer)(string(x.req.Method), string(x.path[len(base):]))
+	path := string(x.path[len(base):])
+	if x.snap.asked.Compatibility == Keystone1 { // strip_slashes was for all paths
+		path = strings.TrimSuffix(path, "/")
+	}
+	status, body, ok := (*answer)(string(x.req.Method), path)
 	if !ok {
 		return false
 	}

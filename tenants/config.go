@@ -83,6 +83,12 @@ type Config struct {
 	// gets /. Default: false, the target gets the whole path.
 	StripPrefix bool `yaml:"strip_prefix"`
 
+	// Whether a slash at the end of a path makes no difference to the scripts'
+	// routes: /health/ is answered by the route /health. Middleware and groups cover
+	// such a path if they cover it with the slash or without it. Targets get the path
+	// as it came. Default: false; true with compatibility: keystone-1.
+	StripSlashes bool `yaml:"strip_slashes"`
+
 	// Who answers "Expect: 100-continue": with "answer" the gateway, once it has
 	// checked the length, so that no upload waits for another hop; with "forward"
 	// the target, which may refuse a body before it is sent. A body of up to
