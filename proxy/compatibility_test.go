@@ -87,3 +87,38 @@ func TestCompatibleCertificates(t *testing.T) {
 		}
 	}
 }
+
+// TestEarlierKeys: a key that only the earlier Keystone Gateway had says what is
+// in its place, and how to get there.
+func TestEarlierKeys(t *testing.T) {
+	t.Parallel()
+	_, err := proxy.Parse("config.yaml", []byte(`
+gateway: {port: 8080}
+middleware: {timeout: 5}
+metrics: {enabled: true}
+lua_routing: {state_pool_size: 10, module_paths: [a], nothing: 1}
+tenants:
+  - name: a
+    host: a.example.com
+    routes: [{method: GET, pattern: /x, handler: f}]
+    services: [{url: "http://127.0.0.1:1", labels: {a: b}}]
+`))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		`config.yaml:2:1: unknown key "gateway"; it is a key of the earlier Keystone Gateway: server.port`,
+		`config.yaml:3:1: unknown key "middleware"; it is a key of the earlier`,
+		`config.yaml:4:1: unknown key "metrics"; it is a key of the earlier`,
+		`unknown key "state_pool_size" in lua_routing; it is a key of the earlier`,
+		`unknown key "module_paths" in lua_routing; it is a key of the earlier`,
+		`unknown key "nothing" in lua_routing; expected one of enabled`,
+		`config.yaml:8:5: unknown key "host" in tenants[0]; it is a key of the earlier Keystone Gateway: domains`,
+		`unknown key "routes" in tenants[0]; it is a key of the earlier Keystone Gateway: scripts declare routes`,
+		`unknown key "labels" in tenants[0].services[0]; it is a key of the earlier Keystone Gateway: a script chooses a target by its name, request:upstream(name); keystone-gateway migrate OLD > NEW makes a file of this one of it`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %s in\n%v", want, err)
+		}
+	}
+}

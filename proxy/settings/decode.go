@@ -109,7 +109,7 @@ func (d *decoder) section(n ast.Node, v reflect.Value, p *place) {
 	for _, e := range d.entries(n, p) {
 		f := s.byKey[e.key]
 		if f == nil {
-			d.unknownKey(e, s.keys, p)
+			d.unknownKey(e, s.keys, v, p)
 			continue
 		}
 		d.value(e.value, v.FieldByIndex(f.index), p.child(e, f))
@@ -117,17 +117,30 @@ func (d *decoder) section(n ast.Node, v reflect.Value, p *place) {
 }
 
 // unknownKey reports a key, with the one that was probably meant.
-func (d *decoder) unknownKey(e entry, keys []string, p *place) {
-	where := ""
-	if path := p.String(); path != "" {
+func (d *decoder) unknownKey(e entry, keys []string, v reflect.Value, p *place) {
+	where, path := "", p.String()
+	if path != "" {
 		where = " in " + path
 	}
 	hint := "expected one of " + listed(keys)
 	if near := Nearest(e.key, keys); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
+	says := ""
+	if section, ok := v.Addr().Interface().(foreigner); ok {
+		says = section.Foreign(e.key)
+	}
+	if says != "" {
+		hint = says
+	}
+	if len(d.doc.unknown) < maxUnknown {
+		d.doc.unknown = append(d.doc.unknown, Unknown{Key: e.key, Section: path, Line: e.keyAt.line, Column: e.keyAt.column, Says: says})
+	}
 	d.doc.add(p.within(), e.keyAt, fmt.Sprintf("unknown key %q%s; %s", clip(e.key), where, hint))
 }
+
+// maxUnknown bounds what Document.Unknown returns.
+const maxUnknown = 10_000
 
 // list decodes a sequence into a slice. The elements get their final addresses
 // before they are decoded, because positions are kept by address.

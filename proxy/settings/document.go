@@ -22,6 +22,7 @@ type Document struct {
 	broken  bool // nothing was decoded, so that checks would report only noise
 
 	findings []finding
+	unknown  []Unknown
 	seen     map[Error]int   // index into findings
 	counts   map[element]int // findings of each
 	secrets  []string        // what files have given
