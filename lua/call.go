@@ -159,7 +159,7 @@ func (c *call) serve() error {
 	L := c.L
 	L.G.CurrentThread = L
 	defer func() { L.G.CurrentThread = c.shard.main }()
-	return L.PCall(c.prepare(L, s, after), 0, nil)
+	return vm.Call(L, c.prepare(L, s, after), 0)
 }
 
 // end forgets the request, whatever became of it. A thread that failed is

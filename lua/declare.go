@@ -77,7 +77,7 @@ func (d *declarer) loading(name string, f glua.LGFunction) glua.LGFunction {
 			L.RaiseError("%s can only be called while the script is loaded, not while a request runs", name)
 		}
 		if _, ok := L.Get(1).(*glua.LTable); ok { // chi:get(…) is as good as chi.get(…)
-			L.Remove(1)
+			vm.DropSelf(L)
 		}
 		return f(L)
 	}
@@ -130,10 +130,10 @@ func (d *declarer) middleware(at *scope) glua.LGFunction {
 			first = 2
 		}
 		if L.GetTop() < first {
-			L.ArgError(first, "function(request, response, next) expected")
+			vm.ArgError(L, first, "function(request, response, next) expected")
 		}
 		for i := first; i <= L.GetTop(); i++ {
-			if L.CheckFunction(i) == d.getHead {
+			if vm.CheckFunction(L, i) == d.getHead {
 				d.covering().getHead = true
 				continue
 			}
@@ -180,7 +180,7 @@ const (
 
 // step makes a step of the function that is the n-th argument.
 func (d *declarer) step(L *glua.LState, n int) *step {
-	fn := L.CheckFunction(n)
+	fn := vm.CheckFunction(L, n)
 	d.charge(L, stepBytes)
 	line := 0
 	if fn.Proto != nil {
@@ -195,7 +195,7 @@ func (d *declarer) step(L *glua.LState, n int) *step {
 // verb declares (pattern, function) for one method; "" is any.
 func (d *declarer) verb(at *scope, method string) glua.LGFunction {
 	return func(L *glua.LState) int {
-		d.add(L, d.at(at), method, L.CheckString(1), d.step(L, 2))
+		d.add(L, d.at(at), method, vm.CheckString(L, 1), d.step(L, 2))
 		return 0
 	}
 }
@@ -203,13 +203,13 @@ func (d *declarer) verb(at *scope, method string) glua.LGFunction {
 // method declares (method, pattern, function).
 func (d *declarer) method(at *scope) glua.LGFunction {
 	return func(L *glua.LState) int {
-		method := strings.ToUpper(L.CheckString(1))
+		method := strings.ToUpper(vm.CheckString(L, 1))
 		if method == "ANY" || method == "*" {
 			method = ""
 		} else if !isToken(method) {
-			L.ArgError(1, "expected a method such as GET, or ANY")
+			vm.ArgError(L, 1, "expected a method such as GET, or ANY")
 		}
-		d.add(L, d.at(at), method, L.CheckString(2), d.step(L, 3))
+		d.add(L, d.at(at), method, vm.CheckString(L, 2), d.step(L, 3))
 		return 0
 	}
 }
@@ -232,17 +232,17 @@ func (d *declarer) add(L *glua.LState, s *scope, method, text string, handler *s
 // group declares ([prefix,] function).
 func (d *declarer) group(L *glua.LState) int {
 	if text, ok := L.Get(1).(glua.LString); ok {
-		d.run(L, d.prefixed(L, d.scope, string(text)), L.CheckFunction(2))
+		d.run(L, d.prefixed(L, d.scope, string(text)), vm.CheckFunction(L, 2))
 		return 0
 	}
-	d.run(L, d.child(L, d.scope), L.CheckFunction(1))
+	d.run(L, d.child(L, d.scope), vm.CheckFunction(L, 1))
 	return 0
 }
 
 // within is chi.route(prefix, function).
 func (d *declarer) within(at *scope) glua.LGFunction {
 	return func(L *glua.LState) int {
-		d.run(L, d.prefixed(L, d.at(at), L.CheckString(1)), L.CheckFunction(2))
+		d.run(L, d.prefixed(L, d.at(at), vm.CheckString(L, 1)), vm.CheckFunction(L, 2))
 		return 0
 	}
 }
@@ -264,7 +264,7 @@ func (d *declarer) with(at *scope) glua.LGFunction {
 // mount declares (pattern, function) for the path and all below.
 func (d *declarer) mount(at *scope) glua.LGFunction {
 	return func(L *glua.LState) int {
-		text := strings.TrimSuffix(strings.TrimSuffix(L.CheckString(1), "*"), "/")
+		text := strings.TrimSuffix(strings.TrimSuffix(vm.CheckString(L, 1), "*"), "/")
 		handler := d.step(L, 2)
 		s := d.at(at)
 		if text != "" {

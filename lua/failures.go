@@ -71,7 +71,6 @@ func (s *Scripts) failed(x Exchange, o outcome) error {
 		return o.err
 	}
 	s.stats.Failures.Add(1)
-	s.explain(failed)
 	if above, ok := strings.CutSuffix(failed.Stack, bottom); ok {
 		failed.Stack = above + ": in the request's outermost function"
 	}
@@ -92,14 +91,6 @@ func (s *Scripts) failed(x Exchange, o outcome) error {
 		}
 	}
 	return s.instead(x, failed, o.forwarded)
-}
-
-// explain says what was nil, where the message doesn't.
-func (s *Scripts) explain(e *Error) {
-	name, _, ok := strings.Cut(e.Message, ".lua:")
-	if f := s.files[name+".lua"]; ok && f != nil && f.program != nil {
-		e.Message = f.program.Explain(e.Message)
-	}
 }
 
 // instead sends the request on without its scripts, if the tenant has asked

@@ -77,7 +77,7 @@ func (c *call) all(L *glua.LState, h http1.Header, name string, visible func(*ht
 func fieldName(L *glua.LState, n int) string {
 	name := vm.CheckString(L, n)
 	if len(name) > maxFieldName || !isToken(name) {
-		L.ArgError(n, fmt.Sprintf("%q is not the name of a header field", vm.Clip(name)))
+		vm.ArgError(L, n, fmt.Sprintf("%q is not the name of a header field", vm.Clip(name)))
 	}
 	return name
 }
@@ -86,11 +86,11 @@ func fieldName(L *glua.LState, n int) string {
 func fieldValue(L *glua.LState, n int) string {
 	value := vm.CheckString(L, n)
 	if len(value) > maxFieldValue {
-		L.ArgError(n, fmt.Sprintf("a header value of %d bytes is too long, expected at most %d", len(value), maxFieldValue))
+		vm.ArgError(L, n, fmt.Sprintf("a header value of %d bytes is too long, expected at most %d", len(value), maxFieldValue))
 	}
 	for i := range len(value) {
 		if c := value[i]; c < ' ' && c != '\t' || c == 0x7F {
-			L.ArgError(n, fmt.Sprintf("a header value has the control character 0x%02X at byte %d", c, i+1))
+			vm.ArgError(L, n, fmt.Sprintf("a header value has the control character 0x%02X at byte %d", c, i+1))
 		}
 	}
 	return trimSpace(value)

@@ -4,6 +4,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
 // flat are the functions of the earlier Keystone's second style. What is
@@ -69,7 +70,7 @@ func requestHeaders(L *glua.LState) int {
 
 func getEnv(t *modules.Tenant) glua.LGFunction {
 	return func(L *glua.LState) int {
-		value, _ := t.Env(L.CheckString(1))
+		value, _ := t.Env(vm.CheckString(L, 1))
 		L.Push(glua.LString(value))
 		return 1
 	}

@@ -75,7 +75,7 @@ func objectsAt(L *glua.LState, n int) *objects {
 	}
 	o, ok := object.Value.(*objects)
 	if !ok {
-		L.ArgError(n, "request or response expected")
+		vm.ArgError(L, n, "request or response expected")
 	}
 	return o
 }
@@ -92,19 +92,19 @@ func self(L *glua.LState) (c *call, first int) {
 
 // owner is self where there must be an object.
 func owner(L *glua.LState) (*call, *objects) {
-	L.CheckUserData(1)
+	vm.CheckUserData(L, 1)
 	o := objectsAt(L, 1)
 	return o.of.call(L), o
 }
 
-// getter reads a field of an object that is not a method.
+// getter reads a field of an object that is not a method; nil is no such field.
 type getter func(c *call, L *glua.LState, o *objects, name string) glua.LValue
 
 // openObjects makes the metatables of what every request has.
 func (sh *shard) openObjects() {
 	L := sh.main
-	sh.requestMeta, sh.keptRequestMeta = sh.objectMeta(requestMethods, (*call).requestProperty, refuseSet("request"))
-	sh.responseMeta, sh.keptResponseMeta = sh.objectMeta(responseMethods, (*call).responseProperty, setResponseProperty)
+	sh.requestMeta, sh.keptRequestMeta = sh.objectMeta(requestKind())
+	sh.responseMeta, sh.keptResponseMeta = sh.objectMeta(responseKind())
 	sh.headersMeta = headersMeta(L, false)
 	sh.responseHeadersMeta = headersMeta(L, true)
 	sh.errorMeta = L.CreateTable(0, 1)
@@ -115,17 +115,16 @@ func (sh *shard) openObjects() {
 // objectMeta makes the metatables of objects that can't be kept, and of those
 // that can. The engine finds a method of the former in a table, which is fast,
 // and doesn't tell a property which object it is of; methods ask themselves.
-func (sh *shard) objectMeta(methods map[string]glua.LGFunction, get getter, set glua.LGFunction) (meta, kept *glua.LTable) {
+func (sh *shard) objectMeta(k *kind) (meta, kept *glua.LTable) {
 	L := sh.main
 	table, properties := L.CreateTable(0, 1), L.CreateTable(0, 1)
-	for name, f := range methods {
+	for name, f := range k.methods {
 		table.RawSetString(name, L.NewFunction(f))
 	}
 	properties.RawSetString("__index", L.NewFunction(func(L *glua.LState) int {
 		c := current(L)
 		name, _ := L.Get(2).(glua.LString)
-		L.Push(get(c, L, c.objects, string(name)))
-		return 1
+		return k.push(L, k.get(c, L, c.objects, string(name)))
 	}))
 	table.Metatable = properties
 	asked := L.NewFunction(func(L *glua.LState) int {
@@ -133,15 +132,22 @@ func (sh *shard) objectMeta(methods map[string]glua.LGFunction, get getter, set 
 		name, _ := L.Get(2).(glua.LString)
 		value := table.RawGetString(string(name))
 		if value == glua.LNil {
-			value = get(c, L, o, string(name))
+			value = k.get(c, L, o, string(name))
 		}
-		L.Push(value)
-		return 1
+		return k.push(L, value)
+	})
+	set := L.NewFunction(func(L *glua.LState) int {
+		c, _ := owner(L)
+		name, _ := L.Get(2).(glua.LString)
+		if !k.set(c, L, string(name)) {
+			k.refuse(L, L.Get(2))
+		}
+		return 0
 	})
 	with := func(index glua.LValue) *glua.LTable {
 		meta := L.CreateTable(0, 1)
 		meta.RawSetString("__index", index)
-		meta.RawSetString("__newindex", L.NewFunction(set))
+		meta.RawSetString("__newindex", set)
 		meta.RawSetString("__metatable", glua.LFalse)
 		return meta
 	}

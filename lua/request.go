@@ -40,13 +40,13 @@ var requestMethods = map[string]glua.LGFunction{
 	"json":          requestJSON,
 }
 
-// requestProperties are the names that call.requestProperty knows, for API.
+// requestProperties are the names that call.requestProperty knows.
 var requestProperties = []string{
 	"method", "path", "url", "query", "host", "scheme", "protocol", "remote_addr", "id", "tenant", "route",
 	"headers", "body", "params",
 }
 
-// requestProperty is request.name for what is not a method.
+// requestProperty is request.name for what is not a method; nil is no such name.
 func (c *call) requestProperty(L *glua.LState, o *objects, name string) glua.LValue {
 	r := c.req
 	switch name {
@@ -82,15 +82,7 @@ func (c *call) requestProperty(L *glua.LState, o *objects, name string) glua.LVa
 	case "params":
 		return c.paramsTable(L)
 	}
-	return glua.LNil
-}
-
-// refuseSet is the error of request.x = y.
-func refuseSet(what string) glua.LGFunction {
-	return func(L *glua.LState) int {
-		L.RaiseError("%s.%s can't be assigned to: use %s:set_…(), or %s:set(key, value) for values of your own", what, vm.Clip(L.ToString(2)), what, what)
-		return 0
-	}
+	return nil
 }
 
 // text makes a Lua string of the proxy's memory.
@@ -233,7 +225,7 @@ func requestSetMethod(L *glua.LState) int {
 	c.before(L, "request:set_method")
 	method := vm.CheckString(L, n)
 	if !isToken(method) || len(method) > 32 || slices.Contains(unsendable, strings.ToUpper(method)) {
-		L.ArgError(n, fmt.Sprintf("%q is not a method that can be sent on", vm.Clip(method)))
+		vm.ArgError(L, n, fmt.Sprintf("%q is not a method that can be sent on", vm.Clip(method)))
 	}
 	c.req.Method = view(method)
 	return 0

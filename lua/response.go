@@ -28,10 +28,11 @@ var responseMethods = map[string]glua.LGFunction{
 	"flush":         responseFlush,
 }
 
-// responseProperties are the names that responseProperty knows, for API.
+// responseProperties are the names that responseProperty knows.
 var responseProperties = []string{"status_code", "headers", "body"}
 
-// responseProperty is response.name for what is not a method.
+// responseProperty is response.name for what is not a method; nil is no such
+// name.
 func (c *call) responseProperty(L *glua.LState, o *objects, name string) glua.LValue {
 	switch name {
 	case "status_code":
@@ -41,22 +42,36 @@ func (c *call) responseProperty(L *glua.LState, o *objects, name string) glua.LV
 	case "body":
 		return c.responseBody(L)
 	}
-	return glua.LNil
+	return nil
 }
 
 // setResponseProperty is response.status_code = n and response.body = s.
-func setResponseProperty(L *glua.LState) int {
-	c, _ := owner(L)
-	switch L.ToString(2) {
+func (c *call) setResponseProperty(L *glua.LState, name string) bool {
+	switch name {
 	case "status_code":
-		c.setStatus(L, 3)
+		n, ok := vm.Number(L, L.Get(3))
+		if !ok {
+			L.RaiseError("response.status_code must be a number, got %s", L.Get(3).Type())
+		}
+		if status := int(max(-1, min(n, 1000))); sendable(status) {
+			c.applyStatus(status)
+		} else {
+			L.RaiseError("response.status_code can't be %s, expected 200 to 599", vm.NumberText(n))
+		}
 	case "body":
-		c.replaceBody(L, vm.CheckString(L, 3))
+		if text := L.Get(3); glua.LVCanConvToString(text) {
+			c.replaceBody(L, vm.CheckString(L, 3))
+		} else {
+			L.RaiseError("response.body must be a string, got %s", text.Type())
+		}
 	default:
-		L.RaiseError("response.%s can't be assigned to", vm.Clip(L.ToString(2)))
+		return false
 	}
-	return 0
+	return true
 }
+
+// sendable reports whether a status can be that of a response.
+func sendable(status int) bool { return status >= 200 && status <= 599 }
 
 func (r *Response) status() int {
 	if r.Status == 0 {
@@ -72,14 +87,17 @@ func responseStatus(L *glua.LState) int {
 }
 
 func (c *call) setStatus(L *glua.LState, n int) {
-	status := L.CheckInt(n)
-	if status < 200 || status > 599 {
-		L.ArgError(n, fmt.Sprintf("status %d can't be sent, expected 200 to 599", status))
+	status := vm.CheckInt(L, n)
+	if !sendable(status) {
+		vm.ArgError(L, n, fmt.Sprintf("status %d can't be sent, expected 200 to 599", status))
 	}
-	if c.resp.Begun {
-		return
+	c.applyStatus(status)
+}
+
+func (c *call) applyStatus(status int) {
+	if !c.resp.Begun {
+		c.resp.Status = status
 	}
-	c.resp.Status = status
 }
 
 func responseHeader(L *glua.LState) int {
@@ -174,7 +192,7 @@ func responseWrite(L *glua.LState) int {
 		case glua.LNumber:
 			c.write(L, vm.Text(v))
 		default:
-			L.ArgError(n, fmt.Sprintf("string expected, got %s", v.Type()))
+			vm.ArgError(L, n, fmt.Sprintf("string expected, got %s", v.Type()))
 		}
 	}
 	return 0
@@ -193,7 +211,7 @@ func (c *call) write(L *glua.LState, s string) {
 func responseJSON(L *glua.LState) int {
 	c, n := self(L)
 	c.takeOver(L)
-	text, err := modules.EncodeJSON(L, L.CheckAny(n))
+	text, err := modules.EncodeJSON(L, vm.CheckAny(L, n))
 	if err != nil {
 		L.RaiseError("response:json: %s", err.Error())
 	}
@@ -209,12 +227,12 @@ func responseRedirect(L *glua.LState) int {
 	c, n := self(L)
 	c.takeOver(L)
 	target := fieldValue(L, n)
-	code := L.OptInt(n+1, http.StatusFound)
+	code := vm.OptInt(L, n+1, http.StatusFound)
 	if code < 300 || code > 308 || code == 304 {
-		L.ArgError(n+1, fmt.Sprintf("%d is not the status of a redirect, expected 301, 302, 303, 307 or 308", code))
+		vm.ArgError(L, n+1, fmt.Sprintf("%d is not the status of a redirect, expected 301, 302, 303, 307 or 308", code))
 	}
 	if target == "" {
-		L.ArgError(n, "the target of a redirect is empty")
+		vm.ArgError(L, n, "the target of a redirect is empty")
 	}
 	c.setResponseHeader(L, "Location", target)
 	if !c.resp.Begun {
@@ -229,7 +247,7 @@ func responseRedirect(L *glua.LState) int {
 // safe choice: http_only, same_site Lax, and secure where the client uses TLS.
 func responseCookie(L *glua.LState) int {
 	c, n := self(L)
-	t := L.CheckTable(n)
+	t := vm.CheckTable(L, n)
 	text := func(key string) string {
 		switch v := L.GetField(t, key).(type) {
 		case glua.LString, glua.LNumber:
@@ -268,14 +286,14 @@ func responseCookie(L *glua.LState) int {
 	case "None", "none":
 		cookie.SameSite = http.SameSiteNoneMode
 	default:
-		L.ArgError(n, fmt.Sprintf("same_site is %q, expected Lax, Strict or None", vm.Clip(site)))
+		vm.ArgError(L, n, fmt.Sprintf("same_site is %q, expected Lax, Strict or None", vm.Clip(site)))
 	}
 	if err := cookie.Valid(); err != nil {
-		L.ArgError(n, err.Error())
+		vm.ArgError(L, n, err.Error())
 	}
 	line := cookie.String()
 	if len(line) > maxCookie {
-		L.ArgError(n, fmt.Sprintf("a cookie of %d bytes is too long, expected at most %d", len(line), maxCookie))
+		vm.ArgError(L, n, fmt.Sprintf("a cookie of %d bytes is too long, expected at most %d", len(line), maxCookie))
 	}
 	c.addResponseHeader(L, "Set-Cookie", line)
 	return 0

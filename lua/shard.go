@@ -55,7 +55,7 @@ func (s *Scripts) newShard(l *loading) (*shard, error) {
 	sh := &shard{
 		owner: s, main: main, lock: vm.NewLock(main, s.ledger, s.turns),
 		interned: map[string]glua.LValue{}, loaded: map[string]glua.LValue{}, builtin: map[string]*glua.LTable{},
-		functions: vm.Functions{SetIndex: stdlib.SetIndex, Number: stdlib.Number, Line: s.options.Cover},
+		functions: vm.Functions{SetIndex: stdlib.SetIndex, Names: fieldNames, Line: s.options.Cover},
 	}
 	sh.lock.Lock()
 	defer sh.lock.Unlock()
@@ -108,10 +108,9 @@ func (sh *shard) runScript(thread *glua.LState, run *vm.Run, name string) error 
 	sh.declarer.scope, sh.declarer.script = sh.declarer.root, sh.owner.scripts[name]
 	sh.main.G.CurrentThread = thread
 	thread.Push(main)
-	if err := thread.PCall(0, 0, nil); err != nil {
+	if err := vm.Call(thread, 0, 0); err != nil {
 		err = failure(err, run.Exhausted())
 		if failed, ok := errors.AsType[*Error](err); ok {
-			sh.owner.explain(failed)
 			failed.Message = named(failed.Message, run.Exhausted())
 		}
 		return &LoadError{Script: name, Err: err}
@@ -208,14 +207,16 @@ func (sh *shard) roots() []glua.LValue {
 // require returns a module: one of the gateway's, or a file of the tenant's
 // own directory, which is loaded once in each VM.
 func (sh *shard) require(L *glua.LState) int {
-	name := L.CheckString(1)
+	name := vm.CheckString(L, 1)
 	if len(name) > maxModuleName {
-		L.ArgError(1, "there is no module "+vm.Clip(name))
+		vm.ArgError(L, 1, "there is no module "+vm.Clip(name))
 	}
 	if short, ok := strings.CutPrefix(name, "keystone."); ok {
 		t := sh.module(short)
 		if t == nil {
-			L.ArgError(1, fmt.Sprintf("there is no module %q, expected one of keystone.%s", name, strings.Join(modules.Names(), ", keystone.")))
+			hint := vm.Suggestion(short, modules.Names())
+			hint = strings.Replace(hint, "'", "'keystone.", 1)
+			vm.ArgError(L, 1, fmt.Sprintf("there is no module %q%s, expected one of keystone.%s", name, hint, strings.Join(modules.Names(), ", keystone.")))
 		}
 		L.Push(t)
 		return 1
@@ -229,7 +230,7 @@ func (sh *shard) require(L *glua.LState) int {
 	}
 	path, err := moduleName(name)
 	if err != nil {
-		L.ArgError(1, err.Error())
+		vm.ArgError(L, 1, err.Error())
 	}
 	if sh.declarer.closed {
 		L.RaiseError("module %q is not loaded: require it where the script is loaded, outside of functions that handle requests", name)

@@ -9,7 +9,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
-	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/proxy/spelling"
 )
 
 // warning is a finding with its place.
@@ -89,7 +89,7 @@ func (s *Scripts) undefined(known map[string]bool) (list []warning) {
 	for program, globals := range vm.Undefined(programs, func(name string) bool { return known[name] }) {
 		for _, g := range globals {
 			text := fmt.Sprintf("the global %q is not defined anywhere", g.Name)
-			if near := settings.Nearest(g.Name, names); near != "" {
+			if near := spelling.Nearest(g.Name, names); near != "" {
 				text += fmt.Sprintf("; did you mean %q?", near)
 			}
 			if list = append(list, warning{program.Name, g.Line, text}); len(list) == maxUndefined {

@@ -85,8 +85,7 @@ func (f *function) locate(target syntax.Expression) place {
 func (f *function) locateField(a *syntax.Access) place {
 	last := len(a.Steps) - 1
 	step := &a.Steps[last]
-	object, path := f.prefix(a, last)
-	f.noteIndex(step, path)
+	object := f.prefix(a, last)
 	named, key := f.key(step.Key)
 	p := place{kind: inField, pos: step.Pos, object: object, key: key, named: named}
 	if f.compiler.assignedByCall(step.Key) {
@@ -133,8 +132,7 @@ func (f *function) assignItem(a *syntax.Access, value syntax.Expression) {
 	last := len(a.Steps) - 1
 	step := &a.Steps[last]
 	base := f.reserve(1)
-	object, path := f.prefix(a, last)
-	f.noteIndex(step, path)
+	object := f.prefix(a, last)
 	f.free = base + 1
 	f.reserve(1)
 	key := f.operand(step.Key)

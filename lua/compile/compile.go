@@ -50,8 +50,6 @@ type Result struct {
 	Reads, Writes []Global
 	// Lines are those on which a statement starts; only with Options.Cover.
 	Lines []int
-	// Calls and Indexed are what the source calls and indexes.
-	Calls, Indexed Names
 }
 
 // Global is one use of a global variable.
@@ -94,7 +92,7 @@ func generate(main *syntax.Function, name string, options Options) (result *Resu
 	}()
 	c := &compiler{
 		options: options, name: name, strings: map[string]string{}, names: map[string]bool{},
-		result: &Result{Calls: Names{}, Indexed: Names{}},
+		result: &Result{},
 	}
 	c.result.Proto, _ = c.function(nil, main)
 	return c.result, nil

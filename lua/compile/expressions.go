@@ -169,11 +169,10 @@ func (f *function) call(base int, o Operation, arguments, results int) {
 }
 
 // invoke calls what is in the base. Open arguments or results are -1.
-func (f *function) invoke(base, arguments, results int) int {
-	at := f.abc(glua.OP_CALL, base, arguments+1, results+1)
+func (f *function) invoke(base, arguments, results int) {
+	f.abc(glua.OP_CALL, base, arguments+1, results+1)
 	f.free = base
 	f.reserve(max(results, 0))
-	return at
 }
 
 // open is a number of results or arguments that is known when it runs only.

@@ -34,6 +34,7 @@ type function struct {
 	free   int                // the first register that isn't in use
 	most   int                // how many ever were
 	active []*syntax.Variable // the visible variables, in order of declaration
+	named  []int              // the names in DbgLocals of the first registers
 	loop   *loop              // the innermost
 
 	upvalues     []upvalue
@@ -87,6 +88,7 @@ func (f *function) extra() {
 		return
 	}
 	arg.Register = f.reserve(1)
+	f.debugName("arg")
 	if f.source.UsesDots {
 		f.abc(glua.OP_LOADNIL, arg.Register, arg.Register, 0)
 		return
@@ -109,7 +111,7 @@ func (f *function) finish() {
 		p.DbgSourcePositions[i] = int(line)
 	}
 	p.Constants, p.FunctionPrototypes = exact(p.Constants), exact(p.FunctionPrototypes)
-	p.DbgCalls, p.DbgUpvalues = exact(p.DbgCalls), exact(p.DbgUpvalues)
+	p.DbgLocals, p.DbgUpvalues = exact(p.DbgLocals), exact(p.DbgUpvalues)
 	setStringConstants(p, exact(f.stringConstants))
 }
 
@@ -155,8 +157,31 @@ func (f *function) need(n int) {
 
 // declare makes a variable visible, whose register has its value.
 func (f *function) declare(v *syntax.Variable, register int) {
+	if register != len(f.named) {
+		panic("BUG: a variable isn't in the next register")
+	}
 	v.Register = register
 	f.active = append(f.active, v)
+	f.debugName(v.Name)
+}
+
+// debugName gives the next register that has none a name, for messages: that of
+// a variable, or of what a loop keeps beside its variables.
+func (f *function) debugName(name string) {
+	f.proto.DbgLocals = grown(f.proto.DbgLocals, &glua.DbgLocalInfo{Name: f.compiler.own(name), StartPc: f.here(), EndPc: unended})
+	f.named = append(f.named, len(f.proto.DbgLocals)-1)
+}
+
+// unended is where a variable ends whose scope hasn't ended yet.
+const unended = 1 << 30
+
+// leave ends the scope of all variables but the first so many, and frees all
+// registers but the first so many.
+func (f *function) leave(active, free int) {
+	for _, i := range f.named[free:] {
+		f.proto.DbgLocals[i].EndPc = f.here()
+	}
+	f.active, f.named, f.free = f.active[:active], f.named[:free], free
 }
 
 // closeFrom ends the sharing of variables with inner functions, from the one

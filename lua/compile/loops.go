@@ -52,7 +52,7 @@ func (f *function) repeat(s *syntax.Repeat) {
 	} else {
 		f.patch(again, body)
 	}
-	f.active, f.free = f.active[:active], free
+	f.leave(active, free)
 	f.closeLoop()
 }
 
@@ -74,6 +74,9 @@ func (f *function) numericFor(s *syntax.NumericFor) {
 	free := f.free
 	f.bounds(s, free)
 	f.at(s)
+	f.debugName("(for index)")
+	f.debugName("(for limit)")
+	f.debugName("(for step)")
 	prepare := f.abx(glua.OP_FORPREP, free, 0)
 	body := f.here()
 	active, after := len(f.active), f.free
@@ -82,7 +85,7 @@ func (f *function) numericFor(s *syntax.NumericFor) {
 	f.at(s)
 	f.patchHere(jumps{prepare})
 	f.patch(jumps{f.abx(glua.OP_FORLOOP, free, 0)}, body)
-	f.free = free
+	f.leave(active, free)
 	f.closeLoop()
 }
 
@@ -125,6 +128,9 @@ func (f *function) genericFor(s *syntax.GenericFor) {
 	free := f.free
 	f.adjust(s.Values, 3)
 	f.at(s)
+	f.debugName("(for generator)")
+	f.debugName("(for state)")
+	f.debugName("(for control)")
 	enter := f.jump()
 	body := f.here()
 	active, after := len(f.active), f.free
@@ -137,6 +143,6 @@ func (f *function) genericFor(s *syntax.GenericFor) {
 	f.patchHere(enter)
 	f.abc(glua.OP_TFORLOOP, free, 0, len(s.Variables))
 	f.jumpTo(body)
-	f.free = free
+	f.leave(active, free)
 	f.closeLoop()
 }

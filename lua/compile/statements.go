@@ -17,8 +17,7 @@ func (f *function) scope(b *syntax.Block, active, free int) {
 		f.where.Line = b.EndLine
 		f.closeFrom(active)
 	}
-	f.active = f.active[:active]
-	f.free = free
+	f.leave(active, free)
 }
 
 // jumpsAway reports whether what follows a block isn't reached from it.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
 // fakeClock is the time that scripts and tests see. It stands still, but for
@@ -61,7 +63,7 @@ func (f *file) openClock(L *glua.LState) *glua.LTable {
 			if text, ok := L.Get(1).(glua.LString); ok {
 				t, err := time.Parse(time.RFC3339, string(text))
 				if err != nil {
-					L.ArgError(1, "expected a time like 2026-01-31T08:00:00Z, or seconds since 1970")
+					vm.ArgError(L, 1, "expected a time like 2026-01-31T08:00:00Z, or seconds since 1970")
 				}
 				f.clock.set(t.UTC())
 				return 0
@@ -80,9 +82,9 @@ func (f *file) openClock(L *glua.LState) *glua.LTable {
 
 // checkNumber is an argument that must be a number within bounds.
 func checkNumber(L *glua.LState, n int, low, high float64) float64 {
-	number := float64(L.CheckNumber(n))
+	number := float64(vm.CheckNumber(L, n))
 	if !(number >= low && number <= high) {
-		L.ArgError(n, fmt.Sprintf("expected a number from %g to %g", low, high))
+		vm.ArgError(L, n, fmt.Sprintf("expected a number from %g to %g", low, high))
 	}
 	return number
 }

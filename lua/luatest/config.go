@@ -33,7 +33,7 @@ func (f *file) scripts(L *glua.LState) int {
 	to := f.settingsOf(L)
 	names := []string{}
 	for i := 1; i <= L.GetTop(); i++ {
-		names = append(names, L.CheckString(i))
+		names = append(names, vm.CheckString(L, i))
 	}
 	to.scripts = names
 	return 0
@@ -43,12 +43,12 @@ func (f *file) scripts(L *glua.LState) int {
 func (f *file) config(L *glua.LState) int {
 	to := f.settingsOf(L)
 	c := converter{L: L}
-	value, ok := c.value(L.CheckTable(1), 0).(map[string]any)
+	value, ok := c.value(vm.CheckTable(L, 1), 0).(map[string]any)
 	if !ok {
-		L.ArgError(1, "expected a table with names, such as {path_prefix = \"/api\"}")
+		vm.ArgError(L, 1, "expected a table with names, such as {path_prefix = \"/api\"}")
 	}
 	if err := checkOwnKeys(value); err != nil {
-		L.ArgError(1, err.Error())
+		vm.ArgError(L, 1, err.Error())
 	}
 	to.config = merge(to.config, value)
 	return 0
@@ -88,7 +88,7 @@ type converter struct {
 
 func (c *converter) value(v glua.LValue, depth int) any {
 	if c.count++; c.count > 10_000 || depth > 20 {
-		c.L.ArgError(1, "the table is too large or contains itself")
+		vm.ArgError(c.L, 1, "the table is too large or contains itself")
 	}
 	vm.RunOf(c.L).Spend(c.L, 10)
 	switch v := v.(type) {
@@ -99,7 +99,7 @@ func (c *converter) value(v glua.LValue, depth int) any {
 	case glua.LNumber:
 		n := float64(v)
 		if math.IsNaN(n) || math.IsInf(n, 0) {
-			c.L.ArgError(1, "a number is not finite")
+			vm.ArgError(c.L, 1, "a number is not finite")
 		}
 		if n == math.Trunc(n) && math.Abs(n) < 1<<53 {
 			return int64(n)
@@ -108,7 +108,7 @@ func (c *converter) value(v glua.LValue, depth int) any {
 	case *glua.LTable:
 		return c.table(v, depth)
 	}
-	c.L.ArgError(1, fmt.Sprintf("a %s is not a setting", v.Type()))
+	vm.ArgError(c.L, 1, fmt.Sprintf("a %s is not a setting", v.Type()))
 	return nil
 }
 
@@ -125,7 +125,7 @@ func (c *converter) table(t *glua.LTable, depth int) any {
 	for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
 		name, ok := k.(glua.LString)
 		if !ok {
-			c.L.ArgError(1, "settings have names")
+			vm.ArgError(c.L, 1, "settings have names")
 		}
 		named[string(name)] = c.value(v, depth+1)
 	}

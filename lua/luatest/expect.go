@@ -43,7 +43,7 @@ func matchers() map[string]matcher {
 		"at_most":  matchOrder("at most", func(v, bound float64) bool { return v <= bound }),
 		"has_length": func(L *glua.LState, v glua.LValue) verdict {
 			n, ok := lengthOf(v)
-			return verdict{ok: ok && n == L.CheckInt(2), expected: fmt.Sprintf("a length of %d", L.CheckInt(2))}
+			return verdict{ok: ok && n == vm.CheckInt(L, 2), expected: fmt.Sprintf("a length of %d", vm.CheckInt(L, 2))}
 		},
 	}
 }
@@ -78,7 +78,7 @@ type expectation struct{ value glua.LValue }
 
 func (f *file) expect(L *glua.LState) int {
 	if L.GetTop() == 0 {
-		L.ArgError(1, "expected a value")
+		vm.ArgError(L, 1, "expected a value")
 	}
 	vm.RunOf(L).Charge(L, 100)
 	L.Push(&glua.LUserData{Value: &expectation{L.Get(1)}, Metatable: f.expects})
@@ -89,9 +89,9 @@ func (f *file) expect(L *glua.LState) int {
 // several can be chained.
 func (*file) judge(m matcher, wanted bool) glua.LGFunction {
 	return func(L *glua.LState) int {
-		e, ok := L.CheckUserData(1).Value.(*expectation)
+		e, ok := vm.CheckUserData(L, 1).Value.(*expectation)
 		if !ok {
-			L.ArgError(1, "expected expect(value); call it with a colon")
+			vm.ArgError(L, 1, "expected expect(value); call it with a colon")
 		}
 		v := m(L, e.value)
 		if v.ok != wanted {
@@ -107,7 +107,7 @@ func (*file) judge(m matcher, wanted bool) glua.LGFunction {
 }
 
 func matchEquals(L *glua.LState, v glua.LValue) verdict {
-	expected := L.CheckAny(2)
+	expected := vm.CheckAny(L, 2)
 	c := comparison{L: L}
 	if c.equal(expected, v) {
 		return verdict{ok: true, expected: show(expected)}
@@ -153,16 +153,16 @@ func matchEmpty(_ *glua.LState, v glua.LValue) verdict {
 }
 
 func matchType(L *glua.LState, v glua.LValue) verdict {
-	return verdict{ok: v.Type().String() == L.CheckString(2), expected: "a " + L.CheckString(2)}
+	return verdict{ok: v.Type().String() == vm.CheckString(L, 2), expected: "a " + vm.CheckString(L, 2)}
 }
 
 // matchContains looks for a part of a string, or for an entry of a list.
 func matchContains(L *glua.LState, v glua.LValue) verdict {
-	part := L.CheckAny(2)
+	part := vm.CheckAny(L, 2)
 	found := verdict{expected: "something that contains " + show(part)}
 	switch v := v.(type) {
 	case glua.LString:
-		text := L.CheckString(2)
+		text := vm.CheckString(L, 2)
 		vm.RunOf(L).Spend(L, len(v)/16)
 		found.ok = strings.Contains(string(v), text)
 	case *glua.LTable:
@@ -176,7 +176,7 @@ func matchContains(L *glua.LState, v glua.LValue) verdict {
 
 // matchPattern is string.find with a Lua pattern.
 func matchPattern(L *glua.LState, v glua.LValue) verdict {
-	found := verdict{expected: "something that matches " + quote(L.CheckString(2))}
+	found := verdict{expected: "something that matches " + quote(vm.CheckString(L, 2))}
 	text, ok := v.(glua.LString)
 	if !ok {
 		return found
@@ -197,7 +197,7 @@ func matchPattern(L *glua.LState, v glua.LValue) verdict {
 // matchErrors calls the value, which must raise an error, whose text contains
 // the argument if there is one.
 func matchErrors(L *glua.LState, v glua.LValue) verdict {
-	part := L.OptString(2, "")
+	part := vm.OptString(L, 2, "")
 	found := verdict{expected: "a function that raises an error"}
 	if part != "" {
 		found.expected += " with " + quote(part)
@@ -216,7 +216,7 @@ func matchErrors(L *glua.LState, v glua.LValue) verdict {
 
 func matchOrder(words string, holds func(v, bound float64) bool) matcher {
 	return func(L *glua.LState, v glua.LValue) verdict {
-		bound := L.CheckNumber(2)
+		bound := vm.CheckNumber(L, 2)
 		n, ok := v.(glua.LNumber)
 		return verdict{ok: ok && holds(float64(n), float64(bound)), expected: fmt.Sprintf("a number %s %s", words, bound)}
 	}

@@ -37,7 +37,7 @@ func (f *file) openFunctions(L *glua.LState) {
 	// upstream(name) is another one.
 	upstream := globals.RawGetString("upstream").(*glua.LTable) //nolint:forcetypeassert // set above
 	meta(upstream).RawSetString("__call", L.NewFunction(func(L *glua.LState) int {
-		L.Remove(1)
+		vm.DropSelf(L)
 		return f.namedMock(L)
 	}))
 }
@@ -49,7 +49,7 @@ func (f *file) test(skip bool) glua.LGFunction {
 		name := checkName(L)
 		fn, ok := L.Get(2).(*glua.LFunction)
 		if !ok && (!skip || L.Get(2) != glua.LNil) {
-			L.ArgError(2, "expected a function")
+			vm.ArgError(L, 2, "expected a function")
 		}
 		if len(f.tests) >= maxTests {
 			L.RaiseError("too many tests in a file, expected at most %d", maxTests)
@@ -62,7 +62,7 @@ func (f *file) test(skip bool) glua.LGFunction {
 // describeGroup is describe(name, function).
 func (f *file) describeGroup(L *glua.LState) int {
 	f.declaring(L)
-	name, fn := checkName(L), L.CheckFunction(2)
+	name, fn := checkName(L), vm.CheckFunction(L, 2)
 	outer := f.current
 	f.current = &group{parent: outer, name: name}
 	defer func() { f.current = outer }()
@@ -76,7 +76,7 @@ func (f *file) around(list func(g *group) *[]*glua.LFunction) glua.LGFunction {
 	return func(L *glua.LState) int {
 		f.declaring(L)
 		to := list(f.current)
-		*to = append(*to, L.CheckFunction(1))
+		*to = append(*to, vm.CheckFunction(L, 1))
 		return 0
 	}
 }
@@ -110,9 +110,9 @@ func (f *file) settingsOf(L *glua.LState) *group {
 }
 
 func checkName(L *glua.LState) string {
-	name := strings.TrimSpace(L.CheckString(1))
+	name := strings.TrimSpace(vm.CheckString(L, 1))
 	if name == "" || len(name) > 1000 {
-		L.ArgError(1, "expected a name of 1 to 1000 bytes")
+		vm.ArgError(L, 1, "expected a name of 1 to 1000 bytes")
 	}
 	return strings.Join(strings.Fields(name), " ")
 }
@@ -156,6 +156,6 @@ func (f *file) Write(line []byte) (int, error) {
 
 // failTest is fail(message).
 func failTest(L *glua.LState) int {
-	L.RaiseError("%s", L.OptString(1, "failed"))
+	L.RaiseError("%s", vm.OptString(L, 1, "failed"))
 	return 0
 }

@@ -54,7 +54,7 @@ func newMachine(c modules.Clock, log io.Writer, cover func(string, int)) *machin
 		CallStackSize: 256, MinimizeStackMemory: true,
 	})
 	m := &machine{
-		main: main, lock: vm.NewLock(main, vm.NewLedger(0, 0), nil), functions: vm.Functions{SetIndex: stdlib.SetIndex, Number: stdlib.Number, Line: cover},
+		main: main, lock: vm.NewLock(main, vm.NewLedger(0, 0), nil), functions: vm.Functions{SetIndex: stdlib.SetIndex, Line: cover},
 		modules: map[string]*glua.LTable{}, loaded: map[string]glua.LValue{},
 		client: modules.NewClient(modules.ClientConfig{ // tests ask the gateway itself, and mocks
 			Allow: []modules.Permission{{Network: netip.MustParsePrefix(mockNetwork)}},
@@ -136,7 +136,7 @@ func (m *machine) call(ctx context.Context, timeout time.Duration, fn *glua.LFun
 		}
 		return 0
 	}))
-	if err := thread.PCall(0, 0, nil); err != nil {
+	if err := vm.Call(thread, 0, 0); err != nil {
 		return failure(err, run.Exhausted(), timeout)
 	}
 	return nil
@@ -211,7 +211,7 @@ func (m *machine) instantiate(source []byte, name string, cover bool) (*glua.LFu
 // require is the global function of that name: the gateway's modules, then
 // files beside the test file, then those of the tenant's directory.
 func (f *file) require(L *glua.LState) int {
-	name := L.CheckString(1)
+	name := vm.CheckString(L, 1)
 	if t, ok := f.machine.modules[name]; ok {
 		L.Push(t)
 		return 1
@@ -228,7 +228,7 @@ func (f *file) require(L *glua.LState) int {
 	}
 	for part := range strings.SplitSeq(name, ".") {
 		if part == "" || strings.ContainsAny(part, "/\\\x00") {
-			L.ArgError(1, "expected names joined by dots, such as lib.auth")
+			vm.ArgError(L, 1, "expected names joined by dots, such as lib.auth")
 		}
 	}
 	file := strings.ReplaceAll(name, ".", "/") + ".lua"

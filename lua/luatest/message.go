@@ -33,7 +33,7 @@ const allFields = "\x00fields"
 func (f *file) openMessages(L *glua.LState) {
 	f.headers = L.NewTable()
 	f.headers.RawSetString("__index", L.NewFunction(func(L *glua.LState) int {
-		L.Push(L.CheckTable(1).RawGetString(textproto.CanonicalMIMEHeaderKey(L.CheckString(2))))
+		L.Push(vm.CheckTable(L, 1).RawGetString(textproto.CanonicalMIMEHeaderKey(vm.CheckString(L, 2))))
 		return 1
 	}))
 	f.headers.RawSetString("__metatable", glua.LFalse)
@@ -78,13 +78,13 @@ func (f *file) pushMessage(L *glua.LState, header http.Header, body []byte) *glu
 
 // fieldsOf returns the values of all fields of a name.
 func fieldsOf(L *glua.LState, name string) []string {
-	meta, ok := L.CheckTable(1).Metatable.(*glua.LTable)
+	meta, ok := vm.CheckTable(L, 1).Metatable.(*glua.LTable)
 	if !ok {
-		L.ArgError(1, "expected a response or a request; call it with a colon")
+		vm.ArgError(L, 1, "expected a response or a request; call it with a colon")
 	}
 	all, ok := meta.RawGetString(allFields).(*glua.LTable)
 	if !ok {
-		L.ArgError(1, "expected a response or a request; call it with a colon")
+		vm.ArgError(L, 1, "expected a response or a request; call it with a colon")
 	}
 	name = textproto.CanonicalMIMEHeaderKey(name)
 	var values []string
@@ -97,7 +97,7 @@ func fieldsOf(L *glua.LState, name string) []string {
 }
 
 func messageHeader(L *glua.LState) int {
-	if values := fieldsOf(L, L.CheckString(2)); len(values) > 0 {
+	if values := fieldsOf(L, vm.CheckString(L, 2)); len(values) > 0 {
 		L.Push(glua.LString(values[0]))
 	} else {
 		L.Push(glua.LNil)
@@ -107,7 +107,7 @@ func messageHeader(L *glua.LState) int {
 
 func messageHeaders(L *glua.LState) int {
 	list := L.NewTable()
-	for _, value := range fieldsOf(L, L.CheckString(2)) {
+	for _, value := range fieldsOf(L, vm.CheckString(L, 2)) {
 		list.Append(glua.LString(value))
 	}
 	L.Push(list)
@@ -115,7 +115,7 @@ func messageHeaders(L *glua.LState) int {
 }
 
 func messageCookie(L *glua.LState) int {
-	name := L.CheckString(2)
+	name := vm.CheckString(L, 2)
 	for _, line := range fieldsOf(L, "Set-Cookie") {
 		if cookie, err := http.ParseSetCookie(line); err == nil && cookie.Name == name {
 			L.Push(glua.LString(cookie.Value))
@@ -136,9 +136,9 @@ func messageCookie(L *glua.LState) int {
 }
 
 func messageJSON(L *glua.LState) int {
-	body, ok := L.CheckTable(1).RawGetString("body").(glua.LString)
+	body, ok := vm.CheckTable(L, 1).RawGetString("body").(glua.LString)
 	if !ok {
-		L.ArgError(1, "expected a response or a request; call it with a colon")
+		vm.ArgError(L, 1, "expected a response or a request; call it with a colon")
 	}
 	value, err := modules.DecodeJSON(L, []byte(body))
 	if err != nil {
@@ -155,7 +155,7 @@ func headerTable(L *glua.LState, arg int, t *glua.LTable) (fields [][2]string) {
 	for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
 		name, ok := k.(glua.LString)
 		if !ok || !isToken(string(name)) {
-			L.ArgError(arg, "the name of a header field is wrong: "+show(k))
+			vm.ArgError(L, arg, "the name of a header field is wrong: "+show(k))
 		}
 		list := []glua.LValue{v}
 		if values, ok := v.(*glua.LTable); ok {
@@ -166,11 +166,11 @@ func headerTable(L *glua.LState, arg int, t *glua.LTable) (fields [][2]string) {
 		}
 		for _, value := range list {
 			if !glua.LVCanConvToString(value) {
-				L.ArgError(arg, "header field "+string(name)+" must be a string, not a "+value.Type().String())
+				vm.ArgError(L, arg, "header field "+string(name)+" must be a string, not a "+value.Type().String())
 			}
 			text := stdlib.ToString(L, value)
 			if strings.ContainsAny(text, "\r\n\x00") {
-				L.ArgError(arg, "header field "+string(name)+" has a line break or NUL in it")
+				vm.ArgError(L, arg, "header field "+string(name)+" has a line break or NUL in it")
 			}
 			fields = append(fields, [2]string{string(name), text})
 		}

@@ -15,9 +15,9 @@ import (
 // namedMock is the function mock(name): the mock of that name, which is the
 // upstream of that name too.
 func (f *file) namedMock(L *glua.LState) int {
-	name := L.CheckString(1)
+	name := vm.CheckString(L, 1)
 	if name == "" || len(name) > 64 || strings.ContainsAny(name, "\r\n\x00") {
-		L.ArgError(1, "expected a name of 1 to 64 bytes")
+		vm.ArgError(L, 1, "expected a name of 1 to 64 bytes")
 	}
 	if _, err := f.mockOf(name); err != nil {
 		L.RaiseError("%s", err.Error())
@@ -41,8 +41,8 @@ func (f *file) mockTable(L *glua.LState, name string) *glua.LTable {
 	}
 	method := func(fn func(L *glua.LState, m *mock) int) *glua.LFunction {
 		return L.NewFunction(func(L *glua.LState) int {
-			if L.Get(1).Type() == glua.LTTable && vm.Frozen(L.CheckTable(1)) != nil { // called with a colon
-				L.Remove(1)
+			if L.Get(1).Type() == glua.LTTable && vm.Frozen(vm.CheckTable(L, 1)) != nil { // called with a colon
+				vm.DropSelf(L)
 			}
 			return fn(L, find(L))
 		})
@@ -82,7 +82,7 @@ func (f *file) firstService(L *glua.LState) string {
 
 // mockProperty is requests, last, url and name.
 func (f *file) mockProperty(L *glua.LState, find func(L *glua.LState) *mock) int {
-	name := L.CheckString(2)
+	name := vm.CheckString(L, 2)
 	m := find(L)
 	switch name {
 	case "url":
@@ -125,24 +125,24 @@ func (f *file) respond(L *glua.LState, m *mock) int {
 // on is on(method, path, answer, …).
 func (f *file) on(L *glua.LState, m *mock) int {
 	f.inTest(L)
-	r := route{method: strings.ToUpper(L.CheckString(1)), path: L.CheckString(2)}
+	r := route{method: strings.ToUpper(vm.CheckString(L, 1)), path: vm.CheckString(L, 2)}
 	if r.method == "*" || r.method == "ANY" {
 		r.method = ""
 	}
 	if !strings.HasPrefix(r.path, "/") && r.path != "*" {
-		L.ArgError(2, "expected a path such as /users/7, or /users/* for all below")
+		vm.ArgError(L, 2, "expected a path such as /users/7, or /users/* for all below")
 	}
 	return f.declare(L, m, r, 3)
 }
 
 func (f *file) declare(L *glua.LState, m *mock, r route, first int) int {
 	if L.GetTop() < first {
-		L.ArgError(first, "expected a response: a status, a body, a table or a function(request)")
+		vm.ArgError(L, first, "expected a response: a status, a body, a table or a function(request)")
 	}
 	for i := first; i <= L.GetTop(); i++ {
 		a, err := readAnswer(L, i, L.Get(i))
 		if err != nil {
-			L.ArgError(i, err.Error())
+			vm.ArgError(L, i, err.Error())
 		}
 		r.answers = append(r.answers, a)
 	}
@@ -179,7 +179,7 @@ func dropDefault(routes []route) []route {
 // failMock is fail(kind): all requests fail in that way.
 func (f *file) failMock(L *glua.LState, m *mock) int {
 	f.inTest(L)
-	kind := L.CheckString(1)
+	kind := vm.CheckString(L, 1)
 	switch kind {
 	case failClose, failPartial, failTimeout:
 		m.mu.Lock()
@@ -190,7 +190,7 @@ func (f *file) failMock(L *glua.LState, m *mock) int {
 		_ = m.accept(false) // closing doesn't fail
 		return 0
 	}
-	L.ArgError(1, fmt.Sprintf("expected %q, %q, %q or %q", failRefuse, failClose, failPartial, failTimeout))
+	vm.ArgError(L, 1, fmt.Sprintf("expected %q, %q, %q or %q", failRefuse, failClose, failPartial, failTimeout))
 	return 0
 }
 

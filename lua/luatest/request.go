@@ -26,14 +26,14 @@ var requestOptions = []string{"headers", "body", "json", "form", "query", "host"
 // gateway, and returns the response. An error is raised where there is none.
 func (f *file) request(L *glua.LState) int {
 	t := f.inTest(L)
-	q := &question{method: L.CheckString(1), target: L.CheckString(2), timeout: requestTimeout}
+	q := &question{method: vm.CheckString(L, 1), target: vm.CheckString(L, 2), timeout: requestTimeout}
 	if !isToken(q.method) {
-		L.ArgError(1, "expected a method such as GET")
+		vm.ArgError(L, 1, "expected a method such as GET")
 	}
 	if !strings.HasPrefix(q.target, "/") && q.target != "*" || strings.ContainsFunc(q.target, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		L.ArgError(2, "expected a path such as /users?page=2, with spaces and the like escaped")
+		vm.ArgError(L, 2, "expected a path such as /users?page=2, with spaces and the like escaped")
 	}
-	o := reader{L: L, arg: 3, table: L.OptTable(3, nil)}
+	o := reader{L: L, arg: 3, table: vm.OptTable(L, 3, nil)}
 	o.check(requestOptions)
 	o.question(q)
 	g := f.start(L)
@@ -90,7 +90,7 @@ func (o *reader) check(known []string) {
 	o.table = plain(o.table)
 	for k, _ := o.table.Next(glua.LNil); k != glua.LNil; k, _ = o.table.Next(k) {
 		if name, ok := k.(glua.LString); !ok || !slices.Contains(known, string(name)) {
-			o.L.ArgError(o.arg, fmt.Sprintf("there is no option %s, only %s", show(k), strings.Join(known, ", ")))
+			vm.ArgError(o.L, o.arg, fmt.Sprintf("there is no option %s, only %s", show(k), strings.Join(known, ", ")))
 		}
 	}
 }
@@ -103,7 +103,7 @@ func (o *reader) get(name string) glua.LValue {
 }
 
 func (o *reader) fail(name, expected string) {
-	o.L.ArgError(o.arg, fmt.Sprintf("%s must be %s, not %s", name, expected, show(o.get(name))))
+	vm.ArgError(o.L, o.arg, fmt.Sprintf("%s must be %s, not %s", name, expected, show(o.get(name))))
 }
 
 // text returns a string, "" if there is none.
@@ -203,7 +203,7 @@ func (o *reader) body(q *question) {
 	case o.get("json") != glua.LNil:
 		text, err := modules.EncodeJSON(o.L, o.get("json"))
 		if err != nil {
-			o.L.ArgError(o.arg, "json: "+err.Error())
+			vm.ArgError(o.L, o.arg, "json: "+err.Error())
 		}
 		q.body, media = text, "application/json"
 	case o.get("form") != glua.LNil:
@@ -236,11 +236,11 @@ func pairs(L *glua.LState, arg int, t *glua.LTable) (list [][2]string) {
 			switch value.Type() {
 			case glua.LTString, glua.LTNumber, glua.LTBool:
 			default:
-				L.ArgError(arg, fmt.Sprintf("%s must be a string, not %s", show(k), show(value)))
+				vm.ArgError(L, arg, fmt.Sprintf("%s must be a string, not %s", show(k), show(value)))
 			}
 			text := value.String()
 			if strings.ContainsAny(k.String()+text, "\r\n\x00") {
-				L.ArgError(arg, fmt.Sprintf("%s has a line break or NUL in it", show(k)))
+				vm.ArgError(L, arg, fmt.Sprintf("%s has a line break or NUL in it", show(k)))
 			}
 			list = append(list, [2]string{k.String(), text})
 		}

@@ -88,7 +88,7 @@ func openCrypto(L *glua.LState, t *Tenant) *glua.LTable {
 func cryptoHMAC(L *glua.LState) int {
 	create := cryptoHash(vm.CheckString(L, 1))
 	if create == nil {
-		L.ArgError(1, `"sha256", "sha512", "sha1" or "md5" expected`)
+		vm.ArgError(L, 1, `"sha256", "sha512", "sha1" or "md5" expected`)
 	}
 	key, s, form := vm.CheckString(L, 2), vm.CheckString(L, 3), cryptoForm(L, 4)
 	run := vm.RunOf(L)
@@ -115,11 +115,11 @@ func cryptoWrite(L *glua.LState, h hash.Hash, s string) {
 
 // cryptoForm is the argument n: how to write bytes.
 func cryptoForm(L *glua.LState, n int) string {
-	form := L.OptString(n, "hex")
+	form := vm.OptString(L, n, "hex")
 	switch form {
 	case "hex", "raw", "base64", "base64url":
 	default:
-		L.ArgError(n, `"hex", "raw", "base64" or "base64url" expected`)
+		vm.ArgError(L, n, `"hex", "raw", "base64" or "base64url" expected`)
 	}
 	return form
 }
@@ -237,7 +237,7 @@ func cryptoBytes(L *glua.LState, t *Tenant, n int) []byte {
 func cryptoCount(L *glua.LState) int {
 	n := checkNumber(L, 1)
 	if !(n >= 0 && n <= cryptoMaxRandom) || n != float64(int(n)) {
-		L.ArgError(1, "an integer from 0 to 65536 expected")
+		vm.ArgError(L, 1, "an integer from 0 to 65536 expected")
 	}
 	return int(n)
 }

@@ -57,7 +57,7 @@ func (m *httpModule) client(L *glua.LState) *Client {
 // method ("GET", or "POST" where there is a body), url and body beside the
 // common ones.
 func (m *httpModule) request(L *glua.LState) int {
-	r, err := m.read(options{L: L, arg: 1, table: L.CheckTable(1)})
+	r, err := m.read(options{L: L, arg: 1, table: vm.CheckTable(L, 1)})
 	if err != nil {
 		return failed(L, err)
 	}
@@ -69,7 +69,7 @@ func (m *httpModule) request(L *glua.LState) int {
 func (m *httpModule) without(method string) glua.LGFunction {
 	return func(L *glua.LState) int {
 		target := vm.CheckString(L, 1)
-		o := checkOptions(options{L: L, arg: 2, table: L.OptTable(2, nil)}, commonOptions())
+		o := checkOptions(options{L: L, arg: 2, table: vm.OptTable(L, 2, nil)}, commonOptions())
 		r, err := m.client(L).readRequest(o, method, target, "", false)
 		if err != nil {
 			return failed(L, err)
@@ -83,8 +83,8 @@ func (m *httpModule) without(method string) glua.LGFunction {
 func (m *httpModule) with(method string) glua.LGFunction {
 	return func(L *glua.LState) int {
 		target := vm.CheckString(L, 1)
-		body := L.OptString(2, "")
-		o := checkOptions(options{L: L, arg: 3, table: L.OptTable(3, nil)}, commonOptions())
+		body := vm.OptString(L, 2, "")
+		o := checkOptions(options{L: L, arg: 3, table: vm.OptTable(L, 3, nil)}, commonOptions())
 		r, err := m.client(L).readRequest(o, method, target, body, L.Get(2) != glua.LNil)
 		if err != nil {
 			return failed(L, err)
@@ -97,7 +97,7 @@ func (m *httpModule) with(method string) glua.LGFunction {
 // of http.request or URLs, several at once. Results are in the same order:
 // each a response, or a table {error = message}.
 func (m *httpModule) all(L *glua.LState) int {
-	list := plain(L.CheckTable(1))
+	list := plain(vm.CheckTable(L, 1))
 	var requests []*request
 	var at []int // the index of each among the results
 	results := L.CreateTable(0, 1)
@@ -107,7 +107,7 @@ func (m *httpModule) all(L *glua.LState) int {
 			break
 		}
 		if i > maxBodySet {
-			L.ArgError(1, fmt.Sprintf("more than %d requests", maxBodySet))
+			vm.ArgError(L, 1, fmt.Sprintf("more than %d requests", maxBodySet))
 		}
 		o := options{L: L, arg: 1, where: fmt.Sprintf("request %d: ", i)}
 		r, err := m.readOne(o, value)
@@ -201,13 +201,13 @@ func flatFunction(t *Tenant, method string, fields int) glua.LGFunction {
 		m := newHTTPModule(L, t)
 		target, body := vm.CheckString(L, 1), ""
 		if fields == 3 {
-			body = L.OptString(2, "")
+			body = vm.OptString(L, 2, "")
 		}
 		o := options{L: L, arg: fields}
 		r, err := m.client(L).readRequest(o, method, target, body, true)
 		if err == nil {
 			r.redirects = flatRedirects
-			if given := L.OptTable(fields, nil); given != nil {
+			if given := vm.OptTable(L, fields, nil); given != nil {
 				readFlat(L, &o, r, given)
 			}
 			res := m.client(L).run(L, []*request{r})[0]

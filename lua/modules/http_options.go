@@ -52,7 +52,7 @@ func plain(t *glua.LTable) *glua.LTable {
 
 // fail raises an error about the argument.
 func (o options) fail(format string, args ...any) {
-	o.L.ArgError(o.arg, o.where+fmt.Sprintf(format, args...))
+	vm.ArgError(o.L, o.arg, o.where+fmt.Sprintf(format, args...))
 }
 
 func (o options) get(name string) glua.LValue {

@@ -45,7 +45,7 @@ func newResponses(L *glua.LState) *responses {
 // lookUp is the __index of a table of fields.
 func lookUp(spell func(string) string) glua.LGFunction {
 	return func(L *glua.LState) int {
-		fields := L.CheckTable(1)
+		fields := vm.CheckTable(L, 1)
 		name, ok := L.Get(2).(glua.LString)
 		if !ok || len(name) > 256 {
 			return 0
@@ -118,9 +118,9 @@ func stringList(L *glua.LState, values []string) *glua.LTable {
 // response:json() -> value | nil, message: the body, decoded as json.decode
 // does.
 func responseJSON(L *glua.LState) int {
-	body, ok := plain(L.CheckTable(1)).RawGetString("body").(glua.LString)
+	body, ok := plain(vm.CheckTable(L, 1)).RawGetString("body").(glua.LString)
 	if !ok {
-		L.ArgError(1, "a response expected: call it as response:json()")
+		vm.ArgError(L, 1, "a response expected: call it as response:json()")
 	}
 	vm.RunOf(L).Charge(L, len(body))
 	value, err := DecodeJSON(L, []byte(body))

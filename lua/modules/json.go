@@ -70,17 +70,17 @@ func newJSONVM(L *glua.LState) *jsonVM {
 }
 
 func jsonBigString(L *glua.LState) int {
-	digits, ok := L.CheckUserData(1).Value.(jsonBig)
+	digits, ok := vm.CheckUserData(L, 1).Value.(jsonBig)
 	if !ok {
-		L.ArgError(1, "big integer expected")
+		vm.ArgError(L, 1, "big integer expected")
 	}
 	L.Push(glua.LString(digits))
 	return 1
 }
 
 func jsonBigEqual(L *glua.LState) int {
-	a, ok1 := L.CheckUserData(1).Value.(jsonBig)
-	b, ok2 := L.CheckUserData(2).Value.(jsonBig)
+	a, ok1 := vm.CheckUserData(L, 1).Value.(jsonBig)
+	b, ok2 := vm.CheckUserData(L, 2).Value.(jsonBig)
 	L.Push(glua.LBool(ok1 && ok2 && a == b))
 	return 1
 }
@@ -118,9 +118,9 @@ func openJSON(L *glua.LState, _ *Tenant) *glua.LTable {
 // mixed and sparse tables, keys that are neither strings nor numbers, two keys
 // with the same text, and nesting beyond 100, which all cycles come to.
 func jsonEncode(L *glua.LState) int {
-	value := L.CheckAny(1)
+	value := vm.CheckAny(L, 1)
 	e := newJSONEncoder(L)
-	if options := L.OptTable(2, nil); options != nil {
+	if options := vm.OptTable(L, 2, nil); options != nil {
 		options = jsonContent(options)
 		e.pretty = glua.LVAsBool(options.RawGetString("pretty"))
 		e.sorted = glua.LVAsBool(options.RawGetString("sort_keys"))
@@ -151,7 +151,7 @@ func jsonEncode(L *glua.LState) int {
 func jsonDecode(L *glua.LState) int {
 	text := vm.CheckString(L, 1)
 	d := newJSONDecoder(L, text)
-	if options := L.OptTable(2, nil); options != nil {
+	if options := vm.OptTable(L, 2, nil); options != nil {
 		d.options(L, jsonContent(options))
 	}
 	value, err := d.decode()
@@ -175,7 +175,7 @@ func jsonArray(L *glua.LState) int { return jsonMark(L, jsonOf(L).array) }
 func jsonObject(L *glua.LState) int { return jsonMark(L, jsonOf(L).object) }
 
 func jsonMark(L *glua.LState, mark *glua.LTable) int {
-	t := L.OptTable(1, nil)
+	t := vm.OptTable(L, 1, nil)
 	if t == nil {
 		vm.RunOf(L).Charge(L, jsonTableBytes)
 		t = L.CreateTable(0, 0)
@@ -184,7 +184,7 @@ func jsonMark(L *glua.LState, mark *glua.LTable) int {
 	switch t.Metatable {
 	case glua.LNil, state.array, state.object:
 	default:
-		L.ArgError(1, "the table has a metatable")
+		vm.ArgError(L, 1, "the table has a metatable")
 	}
 	t.Metatable = mark
 	L.Push(t)
@@ -228,11 +228,11 @@ func (d *jsonDecoder) options(L *glua.LState, options *glua.LTable) {
 	case *glua.LNilType:
 	case glua.LNumber:
 		if depth != glua.LNumber(math.Trunc(float64(depth))) || depth < 1 || depth > jsonMaxDepth {
-			L.ArgError(2, "max_depth is not an integer from 1 to 1000")
+			vm.ArgError(L, 2, "max_depth is not an integer from 1 to 1000")
 		}
 		d.maxDepth = int(depth)
 	default:
-		L.ArgError(2, "max_depth is not a number")
+		vm.ArgError(L, 2, "max_depth is not a number")
 	}
 	switch big := options.RawGetString("big"); big {
 	case glua.LNil, glua.LString("exact"):
@@ -241,6 +241,6 @@ func (d *jsonDecoder) options(L *glua.LState, options *glua.LTable) {
 	case glua.LString("number"):
 		d.big = jsonBigAsNumber
 	default:
-		L.ArgError(2, `big is none of "exact", "string", "number"`)
+		vm.ArgError(L, 2, `big is none of "exact", "string", "number"`)
 	}
 }

@@ -103,8 +103,8 @@ func jwtDecodeUnverified(L *glua.LState) int {
 //	kid        names the key in the header
 //	typ        the header's type ("JWT")
 func jwtSign(L *glua.LState, t *Tenant) int {
-	claims := L.CheckTable(1)
-	o := checkOptions(options{L: L, arg: 2, table: L.CheckTable(2)}, []string{"key", "algorithm", "kid", "typ"})
+	claims := vm.CheckTable(L, 1)
+	o := checkOptions(options{L: L, arg: 2, table: vm.CheckTable(L, 2)}, []string{"key", "algorithm", "kid", "typ"})
 	algorithm, _ := o.text("algorithm")
 	if !slices.Contains(allAlgorithms(), algorithm) {
 		o.fail("algorithm must be one of %s", strings.Join(allAlgorithms(), ", "))
@@ -121,14 +121,14 @@ func jwtSign(L *glua.LState, t *Tenant) int {
 	}
 	payload, err := EncodeJSON(L, claims)
 	if err != nil {
-		L.ArgError(1, cause.Text(err))
+		vm.ArgError(L, 1, cause.Text(err))
 	}
 	if len(payload) == 0 || payload[0] != '{' {
-		L.ArgError(1, "claims must have names")
+		vm.ArgError(L, 1, "claims must have names")
 	}
 	head, err := json.Marshal(header)
 	if err != nil || len(head)+len(payload) > maxToken/2 {
-		L.ArgError(1, "the token would be too long")
+		vm.ArgError(L, 1, "the token would be too long")
 	}
 	encode := base64.RawURLEncoding.EncodeToString
 	text := encode(head) + "." + encode(payload)

@@ -38,7 +38,7 @@ type check struct {
 // readCheck reads the options. Everything that is wrong with them is raised:
 // returned, it would look like a bad token.
 func readCheck(L *glua.LState, t *Tenant) *check {
-	o := checkOptions(options{L: L, arg: 2, table: L.CheckTable(2)}, []string{
+	o := checkOptions(options{L: L, arg: 2, table: vm.CheckTable(L, 2)}, []string{
 		"key", "jwks", "algorithms", "issuer", "audience", "leeway", "required",
 	})
 	c := &check{leeway: o.number("leeway", 0, 3600, 0)}

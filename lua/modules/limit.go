@@ -63,7 +63,7 @@ func (m *limits) luaAllow(L *glua.LState) int {
 // not, it takes none. cost = 0 looks without taking.
 func (m *limits) luaGCRA(L *glua.LState) int {
 	skipSelf(L)
-	key, options := sharedKey(L, 1), L.CheckTable(2)
+	key, options := sharedKey(L, 1), vm.CheckTable(L, 2)
 	if content := vm.Frozen(options); content != nil {
 		options = content
 	}
@@ -82,7 +82,7 @@ func limitOption(L *glua.LState, options *glua.LTable, name string, missing floa
 	case *glua.LNilType:
 		return missing
 	}
-	L.ArgError(2, name+" must be a number")
+	vm.ArgError(L, 2, name+" must be a number")
 	return 0
 }
 
@@ -111,7 +111,7 @@ func newQuota(L *glua.LState, rate, per, burst, cost float64) quota {
 		wrong = "burst would take more than ten years to come back"
 	}
 	if wrong != "" {
-		L.ArgError(2, wrong)
+		vm.ArgError(L, 2, wrong)
 	}
 	q := quota{int64(interval), int64(math.Round(burst * interval)), int64(math.Round(cost * interval))}
 	if cost > 0 {

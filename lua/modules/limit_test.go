@@ -98,8 +98,8 @@ func TestLimit(t *testing.T) {
 func TestLimitMisuse(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ call, want string }{
-		{`allow()`, "bad argument #1 to allow (string expected, got nil)"},
-		{`allow("k")`, "bad argument #2 to allow (number expected, got nil)"},
+		{`allow()`, "bad argument #1 to 'allow' (string expected, got no value)"},
+		{`allow("k")`, "bad argument #2 to 'allow' (number expected, got no value)"},
 		{`allow("k", 0)`, "rate must be a number of more than 0"},
 		{`allow("k", -1)`, "rate must be a number of more than 0"},
 		{`allow("k", 0/0)`, "rate must be a number of more than 0"},
@@ -111,8 +111,8 @@ func TestLimitMisuse(t *testing.T) {
 		{`allow("k", 1, 1e18)`, "burst would take more than ten years to come back"},
 		{`allow("k", 1e-300)`, "burst would take more than ten years to come back"},
 		{`allow("\0k", 1)`, "a key must not begin with a NUL byte"},
-		{`gcra("k")`, "bad argument #2 to gcra (table expected, got nil)"},
-		{`gcra("k", 1)`, "bad argument #2 to gcra (table expected, got number)"},
+		{`gcra("k")`, "bad argument #2 to 'gcra' (table expected, got no value)"},
+		{`gcra("k", 1)`, "bad argument #2 to 'gcra' (table expected, got number)"},
 		{`gcra("k", {})`, "rate must be a number of more than 0"},
 		{`gcra("k", frozen)`, "rate must be a number of more than 0"},
 		{`gcra("k", {rate = "1"})`, "rate must be a number"},

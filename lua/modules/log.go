@@ -106,8 +106,8 @@ func Print(t *Tenant) glua.LGFunction {
 // the fields in the next one.
 func logLevel(t *Tenant, level zerolog.Level, first int) glua.LGFunction {
 	return func(L *glua.LState) int {
-		message := logText(L, L.CheckAny(first))
-		logWrite(L, t, level, message, L.OptTable(first+1, nil))
+		message := logText(L, vm.CheckAny(L, first))
+		logWrite(L, t, level, message, vm.OptTable(L, first+1, nil))
 		return 0
 	}
 }

@@ -32,7 +32,7 @@ func TestPartsDoNotShare(t *testing.T) {
 		v := newTextVM(t, vmtest.Limits())
 		v.L.SetGlobal("s", glua.LString(strings.Repeat("xy", 1000)))
 		v.L.SetGlobal("shares", v.L.NewFunction(func(L *glua.LState) int {
-			whole, part := L.CheckString(1), L.CheckString(2)
+			whole, part := vm.CheckString(L, 1), vm.CheckString(L, 2)
 			begin, at := uintptr(unsafe.Pointer(unsafe.StringData(whole))), uintptr(unsafe.Pointer(unsafe.StringData(part)))
 			L.Push(glua.LBool(at >= begin && at < begin+uintptr(len(whole))))
 			return 1

@@ -13,6 +13,8 @@ import (
 
 	"github.com/rs/zerolog"
 	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
 // Clock is the time that scripts see.
@@ -96,9 +98,9 @@ func OpenOne(L *glua.LState, t *Tenant, name string) *glua.LTable {
 // checkNumber is L.CheckNumber for numerals of a length that numbers have.
 func checkNumber(L *glua.LState, n int) float64 {
 	if s, ok := L.Get(n).(glua.LString); ok && len(s) > maxNumeral {
-		L.ArgError(n, "number expected, got a string")
+		vm.ArgError(L, n, "number expected, got a string")
 	}
-	return float64(L.CheckNumber(n))
+	return float64(vm.CheckNumber(L, n))
 }
 
 // maxNumeral bounds the text of a number.

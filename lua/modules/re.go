@@ -60,7 +60,7 @@ func reCompiled(L *glua.LState, n int) *rePattern {
 			return p
 		}
 	}
-	L.ArgError(n, "compiled pattern expected")
+	vm.ArgError(L, n, "compiled pattern expected")
 	return nil
 }
 
@@ -71,7 +71,7 @@ func rePatternArg(L *glua.LState, n int) *rePattern {
 	}
 	p, err := reOf(L).cache.get(L, vm.CheckString(L, n))
 	if err != nil {
-		L.ArgError(n, err.Error())
+		vm.ArgError(L, n, err.Error())
 	}
 	return p
 }
@@ -92,7 +92,7 @@ func reEscape(L *glua.LState) int {
 	s := vm.CheckString(L, 1)
 	run := vm.RunOf(L)
 	if len(s) > reMaxPattern {
-		L.ArgError(1, "longer than a pattern may be")
+		vm.ArgError(L, 1, "longer than a pattern may be")
 	}
 	run.Charge(L, 2*len(s))
 	run.Spend(L, len(s)/8)
@@ -121,7 +121,7 @@ func reMatch(L *glua.LState, s *reSubject, _ int) int {
 // match from init on (1; negative counts from the end) begins and ends, and
 // its captures.
 func reFind(L *glua.LState, s *reSubject, rest int) int {
-	init := L.OptInt(rest, 1)
+	init := vm.OptInt(L, rest, 1)
 	if init < 0 {
 		init = max(len(s.s)+init+1, 1)
 	}
@@ -166,9 +166,9 @@ func reGmatch(L *glua.LState, s *reSubject, _ int) int {
 // re.split(s, pattern, n?) -> array of strings: the parts of s between the
 // matches; at most n, of which the last is the rest.
 func reSplit(L *glua.LState, s *reSubject, rest int) int {
-	n := L.OptInt(rest, -1)
+	n := vm.OptInt(L, rest, -1)
 	if n == 0 {
-		L.ArgError(rest, "0 parts")
+		vm.ArgError(L, rest, "0 parts")
 	}
 	s.run.Charge(L, jsonTableBytes)
 	parts := L.CreateTable(0, 0)

@@ -19,7 +19,7 @@ import (
 // nil, the match stays.
 func reGsub(L *glua.LState, s *reSubject, rest int) int {
 	replace := s.replacement(L, rest)
-	n := L.OptInt(rest+1, -1)
+	n := vm.OptInt(L, rest+1, -1)
 	var out []byte
 	count, begin := 0, 0
 	matches := reMatches{subject: s, end: -1}
@@ -63,7 +63,7 @@ func (s *reSubject) replacement(L *glua.LState, n int) func(out []byte, m []int)
 	case glua.LString, glua.LNumber:
 		parts, err := s.p.template(vm.Text(repl))
 		if err != nil {
-			L.ArgError(n, err.Error())
+			vm.ArgError(L, n, err.Error())
 		}
 		s.run.Spend(L, len(repl.String())/4)
 		s.run.Charge(L, 32*len(parts))
@@ -90,7 +90,7 @@ func (s *reSubject) replacement(L *glua.LState, n int) func(out []byte, m []int)
 			return s.appendResult(out, m, L.GetTable(repl, s.capture(m, min(1, len(m)/2-1))))
 		}
 	}
-	L.ArgError(n, "string, function or table expected")
+	vm.ArgError(L, n, "string, function or table expected")
 	return nil
 }
 

@@ -129,11 +129,11 @@ func sharedValue(L *glua.LState, n int) any {
 	case glua.LBool:
 		return bool(value)
 	case *glua.LTable:
-		L.ArgError(n, "a table can't be shared: use json.encode")
+		vm.ArgError(L, n, "a table can't be shared: use json.encode")
 	case *glua.LNilType:
-		L.ArgError(n, "a value is missing: shared.delete removes a key")
+		vm.ArgError(L, n, "a value is missing: shared.delete removes a key")
 	default:
-		L.ArgError(n, "a string, a number or a boolean expected, got a "+value.Type().String())
+		vm.ArgError(L, n, "a string, a number or a boolean expected, got a "+value.Type().String())
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func sharedTTL(L *glua.LState, n int) time.Duration {
 	seconds := checkNumber(L, n)
 	switch {
 	case !(seconds > 0): // or NaN
-		L.ArgError(n, "a ttl must be more than 0 seconds")
+		vm.ArgError(L, n, "a ttl must be more than 0 seconds")
 	case seconds > longestTTL:
 		return 0
 	}
@@ -162,7 +162,7 @@ func sharedTTL(L *glua.LState, n int) time.Duration {
 func finite(L *glua.LState, n int, missing float64) float64 {
 	number := optionalNumber(L, n, missing)
 	if math.IsNaN(number) || math.IsInf(number, 0) {
-		L.ArgError(n, "a finite number expected")
+		vm.ArgError(L, n, "a finite number expected")
 	}
 	return number
 }

@@ -69,9 +69,9 @@ func sharedKey(L *glua.LState, n int) string {
 	key := vm.CheckString(L, n)
 	switch {
 	case len(key) > maxKey:
-		L.ArgError(n, "a key may have at most 65536 bytes")
+		vm.ArgError(L, n, "a key may have at most 65536 bytes")
 	case key != "" && key[0] == 0:
-		L.ArgError(n, "a key must not begin with a NUL byte")
+		vm.ArgError(L, n, "a key must not begin with a NUL byte")
 	}
 	vm.RunOf(L).Spend(L, len(key)/16)
 	return key
@@ -81,6 +81,6 @@ func sharedKey(L *glua.LState, n int) string {
 // these modules is a table.
 func skipSelf(L *glua.LState) {
 	if L.Get(1).Type() == glua.LTTable {
-		L.Remove(1)
+		vm.DropSelf(L)
 	}
 }

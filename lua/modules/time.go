@@ -64,7 +64,7 @@ func timeFormat(t *Tenant) glua.LGFunction {
 		if L.Get(1) != glua.LNil {
 			seconds := checkNumber(L, 1)
 			if !(seconds >= timeMin && seconds < timeMax+1) {
-				L.ArgError(1, "not a time in the years 1 to 9999")
+				vm.ArgError(L, 1, "not a time in the years 1 to 9999")
 			}
 			whole := math.Floor(seconds)
 			when = time.Unix(int64(whole), int64((seconds-whole)*1e9)).UTC()
@@ -72,7 +72,7 @@ func timeFormat(t *Tenant) glua.LGFunction {
 		layout := timeLayout(L)
 		text, bad := formatTime(when, layout)
 		if bad != "" {
-			L.ArgError(2, "unknown directive "+bad)
+			vm.ArgError(L, 2, "unknown directive "+bad)
 		}
 		vm.RunOf(L).Charge(L, len(text)+16)
 		L.Push(glua.LString(text))
@@ -82,9 +82,9 @@ func timeFormat(t *Tenant) glua.LGFunction {
 
 // timeLayout is the argument 2, in directives.
 func timeLayout(L *glua.LState) string {
-	layout := L.OptString(2, "rfc3339")
+	layout := vm.OptString(L, 2, "rfc3339")
 	if len(layout) > timeMaxLayout {
-		L.ArgError(2, "the layout is longer than 1024 bytes")
+		vm.ArgError(L, 2, "the layout is longer than 1024 bytes")
 	}
 	vm.RunOf(L).Spend(L, 5+len(layout))
 	return layout
@@ -105,7 +105,7 @@ func timeParse(L *glua.LState) int {
 		when, err = parseTime(text, layout)
 	}
 	if err == errTimeLayout {
-		L.ArgError(2, err.Error())
+		vm.ArgError(L, 2, err.Error())
 	}
 	if err != nil {
 		L.Push(glua.LNil)
@@ -126,7 +126,7 @@ func timeSleep(t *Tenant) glua.LGFunction {
 	return func(L *glua.LState) int {
 		seconds := checkNumber(L, 1)
 		if !(seconds >= 0) || math.IsInf(seconds, 0) {
-			L.ArgError(1, "not a duration")
+			vm.ArgError(L, 1, "not a duration")
 		}
 		d := time.Duration(min(seconds, 1e9) * float64(time.Second)) // some 30 years: the request ends before
 		vm.RunOf(L).Block(L, func(ctx context.Context) { t.Clock.Sleep(ctx, d) })

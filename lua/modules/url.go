@@ -106,7 +106,7 @@ func urlParse(L *glua.LState) int {
 // as escaped, but what can't stand there is escaped; query may be a table, as
 // for url.encode_query.
 func urlBuild(L *glua.LState) int {
-	parts := jsonContent(L.CheckTable(1))
+	parts := jsonContent(vm.CheckTable(L, 1))
 	size := 0
 	field := func(name string) string {
 		switch v := parts.RawGetString(name).(type) {
@@ -115,11 +115,11 @@ func urlBuild(L *glua.LState) int {
 		case glua.LString, glua.LNumber:
 			size += len(vm.Text(v))
 			if size > urlMax {
-				L.ArgError(1, "the parts are longer than 64 KiB")
+				vm.ArgError(L, 1, "the parts are longer than 64 KiB")
 			}
 			return vm.Text(v)
 		default:
-			L.ArgError(1, name+" is not a string")
+			vm.ArgError(L, 1, name+" is not a string")
 			return ""
 		}
 	}

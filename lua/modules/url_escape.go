@@ -177,7 +177,7 @@ func urlQuery(L *glua.LState) int {
 // Values are strings, numbers, booleans, or arrays of them for a name that is
 // repeated. Spaces become %20.
 func urlEncodeQuery(L *glua.LState) int {
-	L.Push(glua.LString(urlQueryOf(L, L.CheckTable(1))))
+	L.Push(glua.LString(urlQueryOf(L, vm.CheckTable(L, 1))))
 	return 1
 }
 

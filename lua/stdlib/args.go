@@ -1,59 +1,10 @@
 package stdlib
 
 import (
-	"math"
-	"strconv"
-	"strings"
-
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
-
-// space is what C's isspace takes in the "C" locale.
-const space = " \t\n\v\f\r"
-
-// parseNumber reads a number as Lua 5.1 does: decimal, with an exponent, or a
-// hexadecimal, between any white space. The engine's own takes 010 for
-// octal, and 1_000.
-func parseNumber(s string) (glua.LNumber, bool) {
-	s = strings.Trim(s, space)
-	digits := strings.TrimPrefix(strings.TrimPrefix(s, "-"), "+")
-	if len(s)-len(digits) > 1 || digits == "" {
-		return 0, false
-	}
-	if len(digits) > 2 && digits[0] == '0' && digits[1]|0x20 == 'x' {
-		n, ok := parseHex(digits)
-		if s[0] == '-' {
-			n = -n
-		}
-		return n, ok
-	}
-	for i := range len(digits) {
-		c := digits[i]
-		if (c < '0' || c > '9') && c != '.' && c != '+' && c != '-' && c|0x20 != 'e' {
-			return 0, false
-		}
-	}
-	n, err := strconv.ParseFloat(s, 64)
-	if err != nil && !math.IsInf(n, 0) { // too large is infinite, as in C
-		return 0, false
-	}
-	return glua.LNumber(n), true
-}
-
-// parseHex reads a hexadecimal number, which may have a fraction and an
-// exponent of two, as C's strtod takes them.
-func parseHex(s string) (glua.LNumber, bool) {
-	if strings.IndexByte(s, '_') >= 0 {
-		return 0, false
-	}
-	if !strings.ContainsAny(s, "pP") {
-		s += "p0"
-	}
-	n, err := strconv.ParseFloat(s, 64)
-	return glua.LNumber(n), err == nil || math.IsInf(n, 0)
-}
 
 // parseDigits reads a natural number in a base up to 36.
 func parseDigits(s string, base int) (glua.LNumber, bool) {
@@ -79,32 +30,12 @@ func digit(c byte) int {
 	return 99
 }
 
-// Number reads a string as a number, as Lua does.
-func Number(L *glua.LState, s string) (glua.LNumber, bool) { return toNumber(L, glua.LString(s)) }
-
 // toNumber converts as Lua does: numbers, and strings that are one.
-func toNumber(L *glua.LState, v glua.LValue) (glua.LNumber, bool) {
-	switch v := v.(type) {
-	case glua.LNumber:
-		return v, true
-	case glua.LString:
-		text, ok := numeral(L, string(v))
-		if !ok {
-			return 0, false
-		}
-		vm.RunOf(L).Spend(L, len(text)/4)
-		return parseNumber(text)
-	}
-	return 0, false
-}
+func toNumber(L *glua.LState, v glua.LValue) (glua.LNumber, bool) { return vm.Number(L, v) }
 
 // typeError raises that argument i has the wrong type.
 func typeError(L *glua.LState, i int, expected string) {
-	got := "no value"
-	if i <= L.GetTop() {
-		got = L.Get(i).Type().String()
-	}
-	L.ArgError(i, expected+" expected, got "+got)
+	vm.TypeError(L, i, expected)
 }
 
 // checkNumber is argument i, which is or reads as a number.
@@ -178,7 +109,7 @@ func readable(t *glua.LTable) *glua.LTable {
 func checkWritable(L *glua.LState, i int) *glua.LTable {
 	t := checkTable(L, i)
 	if t.Metatable != glua.LNil && vm.Frozen(t) != nil {
-		L.ArgError(i, "the table is read-only")
+		vm.ArgError(L, i, "the table is read-only")
 	}
 	return t
 }
@@ -186,7 +117,7 @@ func checkWritable(L *glua.LState, i int) *glua.LTable {
 // checkPresent is argument i, which may be nil but not absent.
 func checkPresent(L *glua.LState, i int) glua.LValue {
 	if i > L.GetTop() {
-		L.ArgError(i, "value expected")
+		vm.ArgError(L, i, "value expected")
 	}
 	return L.Get(i)
 }

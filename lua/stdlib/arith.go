@@ -28,7 +28,7 @@ func openArithmetic(L *glua.LState, meta *glua.LTable) {
 	meta.RawSetString("__unm", L.NewFunction(func(L *glua.LState) int {
 		n, ok := toNumber(L, L.Get(1))
 		if !ok {
-			L.RaiseError("attempt to perform arithmetic on a string value")
+			vm.RaiseArithmetic(L, L.Get(1))
 		}
 		L.Push(-n)
 		return 1
@@ -58,31 +58,6 @@ func arithmetic(L *glua.LState, name string, apply func(a, b float64) float64) i
 	if isA {
 		left = right
 	}
-	L.RaiseError("attempt to perform arithmetic on a %s value", left.Type())
+	vm.RaiseArithmetic(L, left)
 	return 0
-}
-
-// maxNumeral bounds the text of a number, white space around it excluded:
-// reading takes up to 9 ns a byte.
-const maxNumeral = 4 << 10
-
-// numeral returns the text of s without white space around it, a part at a
-// time; ok is false if it is too long for a number.
-func numeral(L *glua.LState, s string) (text string, ok bool) {
-	if len(s) <= maxNumeral {
-		return s, true
-	}
-	run := vm.RunOf(L)
-	isSpace := func(c byte) bool { return c == ' ' || c-'\t' < 5 }
-	for len(s) > 0 && isSpace(s[0]) {
-		if s = s[1:]; len(s)%step == 0 {
-			run.Spend(L, step/16)
-		}
-	}
-	for len(s) > 0 && isSpace(s[len(s)-1]) {
-		if s = s[:len(s)-1]; len(s)%step == 0 {
-			run.Spend(L, step/16)
-		}
-	}
-	return s, len(s) <= maxNumeral
 }

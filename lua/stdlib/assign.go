@@ -27,7 +27,7 @@ func setThroughMeta(L *glua.LState, t, k, v glua.LValue) {
 		switch handler := L.GetMetaField(t, "__newindex").(type) {
 		case *glua.LNilType:
 			if !ok {
-				L.RaiseError("attempt to index a non-table object(%s) with key '%s'", t.Type().String(), vm.Clip(k.String()))
+				vm.RaiseIndex(L, t)
 			}
 			RawSetIndex(L, table, k, v)
 			return

@@ -87,7 +87,7 @@ func where(L *glua.LState, level int) string {
 		return ""
 	}
 	position := L.Where(level)
-	if position == "" || strings.HasPrefix(position, "[G]") {
+	if position == "" || strings.HasPrefix(position, "[G]") || strings.HasPrefix(position, trampolineSource+":") {
 		return ""
 	}
 	return position + " "
@@ -106,7 +106,7 @@ func setMetatable(L *glua.LState) int {
 	t := checkTable(L, 1)
 	meta := L.Get(2)
 	if _, ok := meta.(*glua.LTable); !ok && (meta != glua.LNil || L.GetTop() < 2) {
-		typeError(L, 2, "nil or table")
+		vm.ArgError(L, 2, "nil or table expected")
 	}
 	if old, ok := t.Metatable.(*glua.LTable); ok && old.RawGetString("__metatable") != glua.LNil {
 		L.RaiseError("cannot change a protected metatable")
@@ -188,7 +188,7 @@ func baseSelect(L *glua.LState) int {
 		n = count + n + 1
 	}
 	if n < 1 {
-		L.ArgError(1, "index out of range")
+		vm.ArgError(L, 1, "index out of range")
 	}
 	return max(0, count-n+1)
 }
@@ -203,16 +203,16 @@ func baseToNumber(L *glua.LState) int {
 		}
 		return 1
 	}
-	s, short := numeral(L, checkString(L, 1))
+	s, short := vm.Numeral(L, checkString(L, 1))
 	if base < 2 || base > 36 {
-		L.ArgError(2, "base out of range")
+		vm.ArgError(L, 2, "base out of range")
 	}
 	if !short {
 		L.Push(glua.LNil)
 		return 1
 	}
 	vm.RunOf(L).Spend(L, len(s)/8)
-	s = strings.Trim(s, space)
+	s = strings.Trim(s, vm.Space)
 	digits := strings.TrimPrefix(s, "-")
 	if base == 16 && len(digits) > 2 && digits[0] == '0' && digits[1]|0x20 == 'x' {
 		digits = digits[2:]

@@ -15,14 +15,18 @@ import (
 
 // trampolines are what gopher-lua's coroutines need to be right: the root of
 // one must be a Lua function that doesn't end in a tail call to a function of
-// the script's, and a yield must be called for all its results.
+// the script's, and a yield must be called for all its results. begin sets how
+// the thread fails, which the engine does when it is first resumed.
 const trampolines = `
-local yield, results = ...
+local yield, results, begin = ...
 return function(fn)
-	return function(...) return results(fn(...)) end
+	return function(...) return results(fn(begin(...))) end
 end, function(...)
 	return results(yield(...))
 end`
+
+// trampolineSource is the name of their source, which no script's file has.
+const trampolineSource = "coroutine"
 
 // coroutines are those of a VM that still exist.
 type coroutines struct {
@@ -74,11 +78,11 @@ func (l *lib) openCoroutine(L *glua.LState) {
 
 // trampolinesProto compiles them once: VMs share what can't change.
 var trampolinesProto = sync.OnceValue(func() *glua.FunctionProto {
-	chunk, err := parse.Parse(strings.NewReader(trampolines), "coroutine")
+	chunk, err := parse.Parse(strings.NewReader(trampolines), trampolineSource)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	proto, err := glua.Compile(chunk, "coroutine")
+	proto, err := glua.Compile(chunk, trampolineSource)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
@@ -92,7 +96,11 @@ func (l *lib) compileTrampolines(L *glua.LState) (start, yield *glua.LFunction) 
 	state.Push(state.NewFunctionFromProto(proto))
 	state.Push(state.NewFunction(l.coYield))
 	state.Push(state.NewFunction(func(L *glua.LState) int { return L.GetTop() }))
-	state.Call(2, 2)
+	state.Push(state.NewFunction(func(L *glua.LState) int {
+		L.Panic = vm.Raise
+		return L.GetTop()
+	}))
+	state.Call(3, 2)
 	start, ok1 = state.Get(-2).(*glua.LFunction)
 	yield, ok2 = state.Get(-1).(*glua.LFunction)
 	state.Pop(2)
@@ -150,7 +158,7 @@ func (l *lib) coroutineOf(L *glua.LState) *glua.LState {
 func (l *lib) coCreate(L *glua.LState) *glua.LState {
 	fn, ok := L.Get(1).(*glua.LFunction)
 	if !ok {
-		L.ArgError(1, "Lua function expected")
+		vm.ArgError(L, 1, "Lua function expected")
 	}
 	run := vm.RunOf(L)
 	run.Charge(L, threadBytes)
@@ -276,7 +284,7 @@ func (l *lib) coWrap(L *glua.LState) int {
 func checkThread(L *glua.LState, i int) *glua.LState {
 	thread, ok := L.Get(i).(*glua.LState)
 	if !ok {
-		L.ArgError(i, "coroutine expected")
+		vm.ArgError(L, i, "coroutine expected")
 	}
 	return thread
 }

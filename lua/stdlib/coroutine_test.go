@@ -84,7 +84,7 @@ func TestCoroutineOfAnotherRun(t *testing.T) {
 		{`return pcall(coroutine.resume, co)`, `false "cannot resume a coroutine of another request"`},
 		{`return pcall(f)`, `false "cannot resume a coroutine of another request"`},
 		{`return coroutine.status(co), type(co), co == co, tostring(co):match("^thread: 0x") ~= nil`, `"dead" "thread" true true`},
-		{`return pcall(function() return co.x end)`, `false "<string>:1: attempt to index a non-table object(thread) with key 'x'"`},
+		{`return pcall(function() return co.x end)`, `false "<string>:1: attempt to index global 'co' (a thread value)"`},
 		{`for i = 1, 90 do coroutine.wrap(function() end)() end return coroutine.status(co), (pcall(coroutine.resume, co)), (pcall(f))`, `"dead" false false`},
 	}) {
 		if got := eval(main, c.chunk); got != c.want {

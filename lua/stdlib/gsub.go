@@ -50,7 +50,7 @@ func gsub(L *glua.LState) int {
 		replacement = glua.LString(vm.NumberText(v))
 	case glua.LString, *glua.LTable, *glua.LFunction:
 	default:
-		L.ArgError(3, "string/function/table expected")
+		vm.ArgError(L, 3, "string/function/table expected")
 	}
 	most := len(s) + 1
 	if L.Get(4) != glua.LNil {

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 
 	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
 func openMath(L *glua.LState) {
@@ -98,7 +100,7 @@ func random(L *glua.LState) int {
 			low, high, at = high, checkInt(L, 2), 2
 		}
 		if low > high {
-			L.ArgError(at, "interval is empty")
+			vm.ArgError(L, at, "interval is empty")
 		}
 		L.Push(glua.LNumber(math.Floor(r*float64(high-low+1)) + float64(low)))
 	default:

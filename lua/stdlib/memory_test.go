@@ -110,7 +110,7 @@ func TestPartsDoNotShare(t *testing.T) {
 
 // shares says whether the second string is a part of the first one's memory.
 func shares(L *glua.LState) int {
-	whole, part := L.CheckString(1), L.CheckString(2)
+	whole, part := vm.CheckString(L, 1), vm.CheckString(L, 2)
 	begin, at := uintptr(unsafe.Pointer(unsafe.StringData(whole))), uintptr(unsafe.Pointer(unsafe.StringData(part)))
 	L.Push(glua.LBool(at >= begin && at < begin+uintptr(len(whole))))
 	return 1

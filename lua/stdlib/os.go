@@ -70,7 +70,7 @@ func (l *lib) date(L *glua.LState) int {
 	if L.Get(2) != glua.LNil {
 		seconds := checkInt(L, 2)
 		if seconds < minTime || seconds > maxTime {
-			L.ArgError(2, "time out of range")
+			vm.ArgError(L, 2, "time out of range")
 		}
 		now = time.Unix(int64(seconds), 0).In(now.Location())
 	}

@@ -242,7 +242,7 @@ func (l *lib) newThread() *glua.LState {
 func (p *protected) call(nargs int) (failure glua.LValue) {
 	state := p.state
 	state.G.CurrentThread = state
-	state.Panic = raise
+	state.Panic = vm.Raise
 	defer func() {
 		if caught := recover(); caught != nil {
 			failure = errorValue(caught)
@@ -256,11 +256,6 @@ func (p *protected) call(nargs int) (failure glua.LValue) {
 	}
 	state.Call(nargs, glua.MultRet)
 	return nil
-}
-
-// raise is a thread's way to fail.
-func raise(L *glua.LState) {
-	panic(&glua.ApiError{Type: glua.ApiErrorRun, Object: L.Get(-1)})
 }
 
 // errorValue is what a script gets for a panic.

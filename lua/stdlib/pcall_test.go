@@ -19,7 +19,7 @@ func TestPCall(t *testing.T) {
 		{`return pcall(function() error("x") end)`, `false "<string>:1: x"`},
 		{`return pcall(function() local function f() error("x", 2) end
 f() end)`, `false "<string>:2: x"`},
-		{`return pcall(function() return nil + 1 end)`, `false "<string>:1: cannot perform add operation between nil and number"`},
+		{`return pcall(function() return nil + 1 end)`, `false "<string>:1: attempt to perform arithmetic on a nil value"`},
 		{`return pcall(string.rep)`, `false "bad argument #1 to '?' (string expected, got no value)"`},
 		{`return pcall(1)`, `false "attempt to call a number value"`},
 		{`return pcall(setmetatable({}, {__call = function(self, a) return a end}), 5)`, `true 5`},

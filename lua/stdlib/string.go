@@ -94,7 +94,7 @@ func strChar(L *glua.LState) int {
 	for i := range n {
 		c := checkInt(L, i+1)
 		if c < 0 || c > 255 {
-			L.ArgError(i+1, "invalid value")
+			vm.ArgError(L, i+1, "invalid value")
 		}
 		buf[i] = byte(c) //nolint:gosec // it is below 256
 	}

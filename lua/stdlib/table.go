@@ -93,7 +93,7 @@ func tableInsert(L *glua.LState) int {
 	case 3:
 		at := checkInt(L, 2)
 		if at < 1 {
-			L.ArgError(2, "position out of bounds")
+			vm.ArgError(L, 2, "position out of bounds")
 		}
 		if at > n {
 			RawSetIndex(L, t, glua.LNumber(at), L.Get(3))

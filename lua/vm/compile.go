@@ -22,8 +22,7 @@ type Program struct {
 	// Lines are those on which a statement starts; only with Options.Cover.
 	Lines []int
 
-	proto          *glua.FunctionProto
-	calls, indexed compile.Names
+	proto *glua.FunctionProto
 }
 
 // Global is one use of a global variable.
@@ -56,7 +55,7 @@ func Compile(source []byte, name string, options Options) (*Program, error) {
 	}
 	return &Program{
 		Name: name, Reads: r.Reads, Writes: r.Writes, Lines: r.Lines,
-		proto: r.Proto, calls: r.Calls, indexed: r.Indexed,
+		proto: r.Proto,
 	}, nil
 }
 

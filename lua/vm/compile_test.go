@@ -27,7 +27,7 @@ func run(tb testing.TB, source string, limits *vm.Limits) ([]string, *vm.Run, er
 	thread, r := vmtest.Begin(tb, limits)
 	main := thread.G.MainThread
 	stdlib.Open(main, time.Now)
-	f := program.Instantiate(r.VM(), &vm.Functions{SetIndex: stdlib.SetIndex, Number: stdlib.Number})
+	f := program.Instantiate(r.VM(), &vm.Functions{SetIndex: stdlib.SetIndex})
 	thread.Push(f)
 	if err := thread.PCall(0, glua.MultRet, nil); err != nil {
 		return nil, r, err

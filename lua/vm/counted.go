@@ -52,7 +52,8 @@ func appendValue(to *strings.Builder, v glua.LValue) {
 }
 
 // concatMeta joins from the right, two by two, as the language has it, where
-// an operand is neither a string nor a number.
+// an operand is neither a string nor a number. What has been joined takes the
+// place of its first operand.
 func concatMeta(L *glua.LState, n int) int {
 	right := L.Get(n)
 	for i := n - 1; i >= 1; i-- {
@@ -64,27 +65,29 @@ func concatMeta(L *glua.LState, n int) int {
 			joined.Grow(len(a) + len(b))
 			Append(&joined, a)
 			Append(&joined, b)
-			right = glua.LString(joined.String())
+			L.Replace(i, glua.LString(joined.String()))
+			right = L.Get(i)
 			continue
 		}
-		right = callConcat(L, left, right)
+		L.Replace(i, callConcat(L, i, left, right))
+		right = L.Get(i)
 	}
 	L.Push(right)
 	return 1
 }
 
-func callConcat(L *glua.LState, left, right glua.LValue) glua.LValue {
+func callConcat(L *glua.LState, i int, left, right glua.LValue) glua.LValue {
 	f := L.GetMetaField(left, "__concat")
 	if f == glua.LNil {
 		f = L.GetMetaField(right, "__concat")
 	}
 	if f == glua.LNil {
-		bad := left
 		if glua.LVCanConvToString(left) {
-			bad = right
+			i++
 		}
-		L.RaiseError("attempt to concatenate a %s value", bad.Type().String())
+		raiseOperand(L, "concatenate", i)
 	}
+	CheckCallable(L, f)
 	L.Push(f)
 	L.Push(left)
 	L.Push(right)

@@ -102,12 +102,12 @@ func ours(tb testing.TB, source string) string {
 	if err != nil {
 		tb.Fatalf("%v", err)
 	}
-	thread, r := vmtest.Begin(tb, &vm.Limits{Instructions: 1 << 40, Memory: 1 << 40, Coroutines: 100})
+	thread, r := vmtest.Begin(tb, &vm.Limits{Instructions: 1 << 40, Memory: 1 << 40, Coroutines: 1 << 30})
 	main := thread.G.MainThread
 	stdlib.Open(main, time.Now)
 	var out strings.Builder
 	main.SetGlobal("print", main.NewFunction(func(L *glua.LState) int {
-		out.WriteString(L.CheckString(1) + "\n")
+		out.WriteString(vm.CheckString(L, 1) + "\n")
 		return 0
 	}))
 	main.SetGlobal("see", main.NewFunction(func(L *glua.LState) int {
@@ -118,7 +118,7 @@ func ours(tb testing.TB, source string) string {
 		}
 		return 0
 	}))
-	f := p.Instantiate(r.VM(), &vm.Functions{SetIndex: stdlib.SetIndex, Number: stdlib.Number})
+	f := p.Instantiate(r.VM(), &vm.Functions{SetIndex: stdlib.SetIndex})
 	thread.Push(f)
 	if err := thread.PCall(0, 0, nil); err != nil {
 		tb.Fatalf("%v\nafter %s", err, out.String()[max(0, out.Len()-200):])

@@ -103,7 +103,7 @@ func function(t *testing.T, source string) (*glua.LState, *glua.LFunction) {
 	}
 	L, run := vmtest.Begin(t, &vm.Limits{Instructions: 2000, Coroutines: 10})
 	stdlib.Open(L.G.MainThread, time.Now)
-	L.Push(program.Instantiate(run.VM(), &vm.Functions{SetIndex: stdlib.SetIndex, Number: stdlib.Number}))
+	L.Push(program.Instantiate(run.VM(), &vm.Functions{SetIndex: stdlib.SetIndex}))
 	L.Call(0, 1)
 	fn, ok := L.Get(-1).(*glua.LFunction)
 	if !ok {

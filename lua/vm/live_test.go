@@ -79,7 +79,7 @@ func keeper(t *testing.T, source string) (main *glua.LState, lock *vm.Lock, one 
 	lock.Lock()
 	stdlib.Open(main, time.Now)
 	main.SetGlobal("K", main.CreateTable(0, 1))
-	f := program.Instantiate(lock, &vm.Functions{SetIndex: stdlib.SetIndex, Number: stdlib.Number})
+	f := program.Instantiate(lock, &vm.Functions{SetIndex: stdlib.SetIndex})
 	once := func() {
 		thread, _ := main.NewThread()
 		r := &vm.Run{}

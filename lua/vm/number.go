@@ -42,12 +42,3 @@ func Text(v glua.LValue) string {
 	}
 	return v.String()
 }
-
-// CheckString is argument i, a string or a number as Lua writes it.
-func CheckString(L *glua.LState, i int) string {
-	if n, ok := L.Get(i).(glua.LNumber); ok {
-		RunOf(L).Charge(L, 32)
-		return NumberText(n)
-	}
-	return L.CheckString(i)
-}

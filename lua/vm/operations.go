@@ -10,8 +10,9 @@ import (
 type Functions struct {
 	// SetIndex is t[k] = v, with metamethods, counted.
 	SetIndex func(L *glua.LState, t, k, v glua.LValue)
-	// Number reads a string as a number, as Lua does; ok says whether it is one.
-	Number func(L *glua.LState, s string) (n glua.LNumber, ok bool)
+	// Names lists the fields and methods of an object of Go's, for messages; nil is
+	// none.
+	Names func(object *glua.LUserData) []string
 	// Line is called before each statement of a program compiled with Cover.
 	Line func(name string, line int)
 }
@@ -52,7 +53,7 @@ const maxRoom = 1 << 10
 func newTable(L *glua.LState) int {
 	n, names := 0, 0
 	if L.GetTop() == 2 {
-		n, names = L.CheckInt(1), L.CheckInt(2)
+		n, names = CheckInt(L, 1), CheckInt(L, 2)
 	}
 	RunOf(L).Charge(L, tableSize+nameSize*max(0, names-freeNames))
 	chargeList(L, n)
@@ -84,7 +85,7 @@ func filled(L *glua.LState) int {
 }
 
 func newClosure(L *glua.LState) int {
-	RunOf(L).ChargeItems(L, 1, functionSize+variableSize*L.CheckInt(1))
+	RunOf(L).ChargeItems(L, 1, functionSize+variableSize*CheckInt(L, 1))
 	return 0
 }
 
@@ -103,8 +104,9 @@ func lengthOf(L *glua.LState) int {
 	default:
 		f := L.GetMetaField(v, "__len")
 		if f == glua.LNil {
-			L.RaiseError("attempt to get length of a %s value", v.Type())
+			raiseOperand(L, "get length of", 1)
 		}
+		CheckCallable(L, f)
 		L.Push(f)
 		L.Push(v)
 		L.Call(1, 1)
@@ -114,14 +116,14 @@ func lengthOf(L *glua.LState) int {
 
 // remainder is a % b.
 func remainder(L *glua.LState) int {
-	a, left := L.Get(1).(glua.LNumber)
-	b, right := L.Get(2).(glua.LNumber)
+	a, left := Number(L, L.Get(1))
+	b, right := Number(L, L.Get(2))
 	if left && right {
 		L.Push(glua.LNumber(Modulo(float64(a), float64(b))))
 		return 1
 	}
 	for i := 1; i <= 2; i++ {
-		if f := L.GetMetaField(L.Get(i), "__mod"); f.Type() == glua.LTFunction {
+		if f := L.GetMetaField(L.Get(i), "__mod"); f.Type() == glua.LTFunction && L.Get(i).Type() != glua.LTString {
 			L.Push(f)
 			L.Push(L.Get(1))
 			L.Push(L.Get(2))
@@ -129,11 +131,11 @@ func remainder(L *glua.LState) int {
 			return 1
 		}
 	}
-	bad := L.Get(1)
+	bad := 1
 	if left {
-		bad = L.Get(2)
+		bad = 2
 	}
-	L.RaiseError("attempt to perform arithmetic on a %s value", bad.Type())
+	raiseOperand(L, "perform arithmetic on", bad)
 	return 0
 }
 
@@ -144,7 +146,7 @@ func forBounds(L *glua.LState) int {
 		case glua.LNumber:
 			continue
 		case glua.LString:
-			if n, ok := functionsOf(L).Number(L, string(v)); ok {
+			if n, ok := Number(L, v); ok {
 				L.Replace(i+1, n)
 				continue
 			}
@@ -173,7 +175,7 @@ func extra(L *glua.LState) int {
 
 func coverLine(L *glua.LState) int {
 	if f := functionsOf(L); f.Line != nil {
-		f.Line(L.CheckString(1), L.CheckInt(2))
+		f.Line(CheckString(L, 1), CheckInt(L, 2))
 	}
 	return 0
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/spelling"
 )
 
 // Decode lays the YAML document src over into, a pointer to a struct that
@@ -123,7 +125,7 @@ func (d *decoder) unknownKey(e entry, keys []string, v reflect.Value, p *place) 
 		where = " in " + path
 	}
 	hint := "expected one of " + listed(keys)
-	if near := Nearest(e.key, keys); near != "" {
+	if near := spelling.Nearest(e.key, keys); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	says := ""

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/spelling"
 )
 
 // scalar decodes n into a string, bool or number.
@@ -62,7 +64,7 @@ func (d *decoder) word(text string, v reflect.Value, p *place) {
 		}
 	}
 	hint := ""
-	if near := Nearest(text, p.field.enum); near != "" && !p.hidden() {
+	if near := spelling.Nearest(text, p.field.enum); near != "" && !p.hidden() {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	d.fail(v, p, "expected one of %s, got %s%s", strings.Join(p.field.enum, ", "), quote(text, p), hint)

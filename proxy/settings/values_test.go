@@ -102,30 +102,6 @@ func TestSize(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	known := []string{"domains", "path_prefix", "name", "url", "health", "tls"}
-	tests := []struct{ word, want string }{
-		{"domans", "domains"},
-		{"dmoains", "domains"},
-		{"Domain", "domains"},
-		{"path-prefix", "path_prefix"},
-		{"pathprefix", "path_prefix"},
-		{"nmae", "name"},
-		{"uri", "url"},
-		{"heath", "health"},
-		{"ssl", ""},
-		{"backend", ""},
-		{"", ""},
-		{"x", ""},
-		{string(make([]byte, 1000)), ""},
-	}
-	for _, test := range tests {
-		if got := settings.Nearest(test.word, known); got != test.want {
-			t.Errorf("%q: got %q, want %q", test.word, got, test.want)
-		}
-	}
-}
-
 func TestEffective(t *testing.T) {
 	c := defaults()
 	c.Token, c.Pin, c.Redis = "hunter2", 1234, "redis://app:pa/s@s@db:6379/0"

@@ -1,4 +1,5 @@
-package settings
+// Package spelling guesses what a misspelt word was meant to be, for messages.
+package spelling
 
 import "strings"
 

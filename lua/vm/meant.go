@@ -1,0 +1,100 @@
+package vm
+
+import (
+	"slices"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/spelling"
+)
+
+// Bounds of the names that a misspelt one is compared with.
+const (
+	maxNames   = 400
+	maxName    = 40 // bytes
+	nameWork   = 20 // instructions for each
+	maxParents = 5  // tables that __index leads to
+)
+
+// meant guesses what a name was meant to be that nothing has: " (did you mean
+// 'x'?)", or "".
+func (f *frame) meant(L *glua.LState, n named, v glua.LValue) string {
+	_, function := v.(*glua.LFunction)
+	if v != glua.LNil && !function || len(n.name) > maxName {
+		return ""
+	}
+	var of glua.LValue
+	var known []string
+	switch n.kind {
+	case "global":
+		of, known = L.G.Global, f.variables()
+	case "field", "method":
+		of = f.origin(L, n.pc, n.register, 0)
+	}
+	known = append(known, fieldNames(L, of)...)
+	if function { // request.header["X"]
+		if slices.Contains(known, n.name+"s") {
+			return didYouMean(n.name + "s")
+		}
+		return ""
+	}
+	return Suggestion(n.name, known)
+}
+
+// variables are the names of what a function sees besides globals.
+func (f *frame) variables() (names []string) {
+	for _, v := range f.Fn.Proto.DbgLocals {
+		if pc := f.at(); v.StartPc <= pc && pc < v.EndPc && len(names) < maxNames {
+			names = append(names, v.Name)
+		}
+	}
+	return append(names, f.Fn.Proto.DbgUpvalues...)
+}
+
+// Suggestion words a guess at what a name was meant to be, for the end of a
+// message: " (did you mean 'x'?)", or "" where nothing is near.
+func Suggestion(name string, known []string) string {
+	if near := spelling.Nearest(name, known); near != "" && near != name {
+		return didYouMean(near)
+	}
+	return ""
+}
+
+func didYouMean(name string) string { return " (did you mean '" + name + "'?)" }
+
+// fieldNames lists what a value has, as far as that is known, in order.
+func fieldNames(L *glua.LState, v glua.LValue) (names []string) {
+	functions := functionsOf(L)
+	if functions == nil {
+		return nil
+	}
+	for range maxParents {
+		if v == nil {
+			break
+		}
+		if u, ok := v.(*glua.LUserData); ok && functions.Names != nil {
+			names = append(names, functions.Names(u)...)
+		}
+		t, ok := v.(*glua.LTable)
+		if !ok {
+			if t, ok = L.GetMetaField(v, "__index").(*glua.LTable); !ok {
+				break
+			}
+		}
+		content := t
+		if frozen := Frozen(t); frozen != nil {
+			content = frozen
+		}
+		key, value := content.Next(glua.LNil)
+		for looked := 0; key != glua.LNil && looked < maxNames; looked++ {
+			if name, ok := key.(glua.LString); ok && len(name) <= maxName && value != glua.LNil {
+				names = append(names, string(name))
+			}
+			key, value = content.Next(key)
+		}
+		v = L.GetMetaField(t, "__index")
+	}
+	RunOf(L).Spend(L, nameWork*len(names))
+	slices.Sort(names)
+	return names
+}

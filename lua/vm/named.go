@@ -1,0 +1,193 @@
+package vm
+
+import glua "github.com/yuin/gopher-lua"
+
+// What a script calls the value in a register, which Lua 5.1's messages say.
+// It is found in the code only when a message is made: nothing is kept for it
+// while the code runs.
+
+// named is how a script has got at a value.
+type named struct {
+	kind string // "local", "upvalue", "global", "field" or "method"; "" isn't known
+	name string
+
+	register int // of the object whose field or method it is
+	pc       int // of the instruction that has read it
+}
+
+// nameOf returns the name of what a register holds at an instruction.
+func nameOf(p *glua.FunctionProto, pc, register int) named {
+	if name := localName(p, pc, register); name != "" {
+		return named{kind: "local", name: name}
+	}
+	at := setter(p, pc, register)
+	if at < 0 {
+		return named{}
+	}
+	switch i := instruction(p.Code[at]); i.op() {
+	case glua.OP_MOVE, glua.OP_MOVEN:
+		if i.b() < i.a() { // from a variable, or from what is evaluated before
+			return nameOf(p, at, i.b())
+		}
+	case glua.OP_GETGLOBAL:
+		return named{kind: "global", name: constantName(p, i.bx()), pc: at}
+	case glua.OP_GETTABLE, glua.OP_GETTABLEKS:
+		return named{kind: "field", name: keyName(p, i.c()), register: i.b(), pc: at}
+	case glua.OP_SELF:
+		return named{kind: "method", name: keyName(p, i.c()), register: i.b(), pc: at}
+	case glua.OP_GETUPVAL:
+		if i.b() < len(p.DbgUpvalues) {
+			return named{kind: "upvalue", name: p.DbgUpvalues[i.b()]}
+		}
+	}
+	return named{}
+}
+
+// localName returns the name of the variable that has a register, or "".
+func localName(p *glua.FunctionProto, pc, register int) string {
+	for _, v := range p.DbgLocals {
+		if v.StartPc > pc {
+			break
+		}
+		if pc >= v.EndPc {
+			continue
+		}
+		if register == 0 {
+			return v.Name
+		}
+		register--
+	}
+	return ""
+}
+
+// keyName is the text of an operand that is a constant string; "?" is any other.
+func keyName(p *glua.FunctionProto, operand int) string {
+	if operand&constant == 0 {
+		return "?"
+	}
+	return constantName(p, operand&^constant)
+}
+
+func constantName(p *glua.FunctionProto, index int) string {
+	if s, ok := p.Constants[index].(glua.LString); ok {
+		return string(s)
+	}
+	return "?"
+}
+
+// setter returns the last instruction before another one that has written a
+// register, as Lua 5.1's own look for it finds it: by going through the code
+// from its beginning, past what is jumped over. -1 is none.
+func setter(p *glua.FunctionProto, last, register int) int {
+	found := -1
+	for pc := 0; pc < last; pc++ {
+		i := instruction(p.Code[pc])
+		a := i.a()
+		writes := a == register
+		switch i.op() {
+		case glua.OP_SETGLOBAL, glua.OP_SETUPVAL, glua.OP_SETTABLE, glua.OP_SETTABLEKS, glua.OP_EQ, glua.OP_LT, glua.OP_LE,
+			glua.OP_RETURN, glua.OP_CLOSE, glua.OP_NOP:
+			writes = false
+		case glua.OP_LOADNIL:
+			writes = a <= register && register <= i.b()
+		case glua.OP_SELF:
+			writes = register == a || register == a+1
+		case glua.OP_CALL, glua.OP_TAILCALL:
+			writes = register >= a
+		case glua.OP_VARARG:
+			writes = register >= a && (i.b() == 0 || register < a+i.b()-1)
+		case glua.OP_TFORLOOP:
+			writes = register >= a+2
+		case glua.OP_FORLOOP, glua.OP_FORPREP:
+			writes = register >= a && register <= a+3
+			pc = past(pc, i, last)
+		case glua.OP_JMP:
+			writes = false
+			pc = past(pc, i, last)
+		case glua.OP_SETLIST:
+			if writes = false; i.c() == 0 {
+				pc++
+			}
+		case glua.OP_CLOSURE:
+			if writes {
+				found = pc
+			}
+			writes = false
+			pc += int(p.FunctionPrototypes[i.bx()].NumUpvalues)
+		}
+		if writes {
+			found = pc
+		}
+	}
+	return found
+}
+
+// past is where the look goes on after a jump.
+func past(pc int, i instruction, last int) int {
+	if to := pc + 1 + i.jump(); pc < to && to <= last {
+		return to - 1
+	}
+	return pc
+}
+
+// calledAs is how the caller of a frame's function names that.
+func (f *frame) calledAs() named {
+	caller := f.Parent
+	if !caller.scripted() || !f.Fn.IsG && f.TailCall > 0 {
+		return named{}
+	}
+	switch i := caller.instruction(); i.op() {
+	case glua.OP_CALL, glua.OP_TAILCALL, glua.OP_TFORLOOP:
+		return nameOf(caller.Fn.Proto, caller.at(), i.a())
+	}
+	return named{}
+}
+
+// origin returns what an expression of a script's had before an instruction,
+// as far as that can be told without running anything: the table of a field,
+// say. nil isn't known.
+func (f *frame) origin(L *glua.LState, pc, register, depth int) glua.LValue {
+	p := f.Fn.Proto
+	if localName(p, pc, register) != "" {
+		return f.value(L, register)
+	}
+	at := setter(p, pc, register)
+	if at < 0 || depth > maxOrigin {
+		return nil
+	}
+	switch i := instruction(p.Code[at]); i.op() {
+	case glua.OP_MOVE, glua.OP_MOVEN:
+		if i.b() < i.a() {
+			return f.origin(L, at, i.b(), depth+1)
+		}
+	case glua.OP_LOADK:
+		return p.Constants[i.bx()]
+	case glua.OP_GETGLOBAL:
+		return rawField(L.G.Global, constantName(p, i.bx()))
+	case glua.OP_GETUPVAL:
+		if i.b() < len(f.Fn.Upvalues) {
+			return f.Fn.Upvalues[i.b()].Value()
+		}
+	case glua.OP_GETTABLE, glua.OP_GETTABLEKS:
+		if i.c()&constant == 0 {
+			return nil
+		}
+		t, ok := f.origin(L, at, i.b(), depth+1).(*glua.LTable)
+		if !ok {
+			return nil
+		}
+		return rawField(t, keyName(p, i.c()))
+	}
+	return nil
+}
+
+// maxOrigin bounds how many fields an expression is followed through.
+const maxOrigin = 20
+
+// rawField is a field of a table, or of what a frozen one reads as.
+func rawField(t *glua.LTable, name string) glua.LValue {
+	if content := Frozen(t); content != nil {
+		t = content
+	}
+	return t.RawGetString(name)
+}

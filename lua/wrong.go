@@ -1,0 +1,132 @@
+package lua
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// kind is what an object of a request is to a script, and what it says of names
+// that the object doesn't have.
+type kind struct {
+	name       string
+	methods    map[string]glua.LGFunction
+	properties []string
+	get        getter
+	set        func(c *call, L *glua.LState, name string) bool // false is a name that can't be assigned to
+	// instead says what changes a property that can't be assigned to.
+	instead map[string]string
+	// called is what other gateways, frameworks and languages call things.
+	called map[string]string
+}
+
+// requestKind and responseKind are functions since their methods lead back to
+// them.
+func requestKind() *kind {
+	return &kind{
+		name: "request", methods: requestMethods, properties: requestProperties, get: (*call).requestProperty,
+		set: func(*call, *glua.LState, string) bool { return false },
+		instead: map[string]string{
+			"method": "request:set_method(value)", "path": "request:set_path(value)", "query": "request:set_query(value)",
+			"host": "request:set_host(value)", "body": "request:set_body(value)", "url": "request:set_path(path) and request:set_query(query)",
+			"headers": "request.headers[name] = value or request:set_header(name, value)",
+		},
+		called: map[string]string{
+			"uri": "request.url", "args": "request:query_param(name)", "params_query": "request:query_param(name)", "query_params": "request:query_param(name)",
+			"ip": "request.remote_addr", "client_ip": "request.remote_addr", "cookies": "request:cookie(name)", "verb": "request.method",
+			"version": "request.protocol", "proto": "request.protocol", "get_header": "request:header(name)", "get_headers": "request.headers",
+			"get_method": "request.method", "get_body": "request.body", "get_uri_args": "request:query_param(name)", "context": "request:get(key) and request:set(key, value)",
+			"ctx": "request:get(key) and request:set(key, value)", "del_header": "request:remove_header(name)", "clear_header": "request:remove_header(name)",
+		},
+	}
+}
+
+func responseKind() *kind {
+	return &kind{
+		name: "response", methods: responseMethods, properties: responseProperties, get: (*call).responseProperty,
+		set: (*call).setResponseProperty,
+		instead: map[string]string{
+			"headers": "response.headers[name] = value or response:header(name, value)",
+			"status":  "response.status_code = value or response:status(value)",
+		},
+		called: map[string]string{
+			"code": "response.status_code", "statuscode": "response.status_code", "set_status": "response:status(code)", "get_header": "response:header(name)",
+			"content": "response.body", "text": "response.body", "send": "response:write(…)", "say": "response:write(…)", "print": "response:write(…)",
+			"del_header": "response:remove_header(name)", "set_cookie": "response:cookie{…}", "content_type": `response:header("Content-Type", value)`,
+			"write_header": "response:status(code)", "finish": "return", "exit": "response:status(code) and return", "close": "return", "next": "next()",
+		},
+	}
+}
+
+// names are all that the object has.
+func (k *kind) names() []string {
+	return slices.Concat(slices.Sorted(maps.Keys(k.methods)), k.properties)
+}
+
+// push pushes what a field is; nil is that there is none.
+func (k *kind) push(L *glua.LState, value glua.LValue) int {
+	if value == nil {
+		k.unknown(L, L.Get(2))
+	}
+	L.Push(value)
+	return 1
+}
+
+// unknown raises that the object has no such field.
+func (k *kind) unknown(L *glua.LState, name glua.LValue) {
+	text := fieldText(name)
+	L.RaiseError("%s has no field or method '%s'%s", k.name, vm.Clip(text), k.meant(text))
+}
+
+// fieldText is a key as text.
+func fieldText(key glua.LValue) string {
+	if glua.LVCanConvToString(key) {
+		return vm.Text(key)
+	}
+	return "a " + key.Type().String()
+}
+
+// meant guesses what a name was meant to be.
+func (k *kind) meant(name string) string {
+	if right := k.called[name]; right != "" {
+		return fmt.Sprintf(" (did you mean %s?)", right)
+	}
+	return vm.Suggestion(name, k.names())
+}
+
+// refuse raises that a field can't be assigned to.
+func (k *kind) refuse(L *glua.LState, name glua.LValue) {
+	text := fieldText(name)
+	what := k.name + "." + vm.Clip(text)
+	switch right := k.instead[text]; {
+	case right != "":
+		L.RaiseError("%s can't be assigned to: use %s", what, right)
+	case slices.Contains(k.properties, text):
+		L.RaiseError("%s can't be assigned to, and nothing changes it", what)
+	case k.methods[text] != nil:
+		L.RaiseError("%s can't be assigned to: it is a function, call %s:%s(…)", what, k.name, text)
+	}
+	if hint := k.meant(text); hint != "" {
+		L.RaiseError("%s can't be assigned to%s", what, hint)
+	}
+	L.RaiseError("%s can't be assigned to: use request:set(key, value) for values of your own", what)
+}
+
+// fieldNames lists what an object of a request has, for messages.
+func fieldNames(object *glua.LUserData) []string {
+	o, ok := object.Value.(*objects)
+	if !ok {
+		return nil
+	}
+	switch object {
+	case &o.request:
+		return requestKind().names()
+	case &o.response:
+		return responseKind().names()
+	}
+	return nil
+}
