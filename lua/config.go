@@ -20,7 +20,7 @@ type Config struct {
 	// VM instructions that one request may run, in all its functions and
 	// coroutines together. Work of library functions counts too, about one for
 	// 20 ns. Beyond, 500. Default: 10000000.
-	MaxInstructions int64 `yaml:"max_instructions"`
+	MaxInstructions int64 `yaml:"max_instructions" min:"1000" max:"1099511627776"`
 
 	// How long one request may keep a VM busy; waiting (next, the HTTP client,
 	// sleep) doesn't count. Beyond, 500. Default: 100ms.
@@ -53,14 +53,14 @@ type Config struct {
 	MaxMemoryRate settings.Size `yaml:"max_memory_rate"`
 
 	// Coroutines that one request may make. Default: 100.
-	MaxCoroutines int `yaml:"max_coroutines"`
+	MaxCoroutines int `yaml:"max_coroutines" min:"0" max:"1000000"`
 
 	// Largest request body that scripts may read; beyond, 413. Also the largest
 	// response body. Default: 1MiB.
 	MaxBody settings.Size `yaml:"max_body"`
 
 	// Requests that may wait for one VM; more get 503. Default: 1000.
-	MaxWaiting int `yaml:"max_waiting"`
+	MaxWaiting int `yaml:"max_waiting" min:"1" max:"1000000"`
 
 	// Whether assigning to a global variable while a request runs is an error.
 	// If not, the variable changes in one VM only, so that other requests may
@@ -80,7 +80,7 @@ type Config struct {
 	// of a client's, that client's requests get 503, at first for one second, then
 	// for twice as long each time, up to a minute; everybody's do where the script
 	// works for nobody. A reload releases it. 0 is never. Default: 5.
-	QuarantineAfter int `yaml:"quarantine_after"`
+	QuarantineAfter int `yaml:"quarantine_after" min:"0" max:"1000000"`
 
 	// Bytes a second that the tenant may write to the gateway's log: what its
 	// scripts log and print, and reports of their failures. What is beyond is

@@ -130,7 +130,7 @@ type ServerConfig struct {
 	// the connections to all targets and of all scripts together, and three
 	// quarters of that those of one tenant; a request that needs another one gets
 	// 503. Default: 65536.
-	MaxConnections int `yaml:"max_connections"`
+	MaxConnections int `yaml:"max_connections" min:"0"`
 
 	// Open connections from one client address at most, so that none can use up
 	// all; more are answered with 429 and closed. The addresses of an IPv6 network
@@ -138,7 +138,7 @@ type ServerConfig struct {
 	// and on Unix sockets are not limited: list a load balancer there, whose
 	// address all of its clients have. 0 is no limit. Default: seven eighths of
 	// max_connections.
-	MaxConnectionsPerAddress int `yaml:"max_connections_per_address"`
+	MaxConnectionsPerAddress int `yaml:"max_connections_per_address" min:"0"`
 
 	// Least rate, in bytes a second, at which a client must send its body and
 	// take its response, over the last body_idle or write_idle in which it has
@@ -253,7 +253,7 @@ type CompressionConfig struct {
 	Enabled bool `yaml:"enabled"`
 
 	// Level from 1, the fastest, to 9, the smallest. Default: 5.
-	Level int `yaml:"level"`
+	Level int `yaml:"level" min:"1" max:"9"`
 
 	// Media types that are compressed. Default: text/html, text/css,
 	// text/javascript, text/plain, application/json, application/xml.
@@ -299,7 +299,7 @@ type AccessLogConfig struct {
 
 	// Share of the requests that are logged, from 0 to 1; those that end with
 	// 5xx or an error code always are. Default: 1.
-	Sample float64 `yaml:"sample"`
+	Sample float64 `yaml:"sample" min:"0" max:"1"`
 }
 
 // LogConfig is the section log.

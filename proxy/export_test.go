@@ -20,3 +20,11 @@ func (s *Server) Open() int {
 	open, _, _ := s.listener.Stats()
 	return int(open)
 }
+
+// HintWords returns what is said instead of keys that aren't known.
+func HintWords() (list []string) {
+	for i := range hints {
+		list = append(list, hints[i].words)
+	}
+	return list
+}

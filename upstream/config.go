@@ -56,7 +56,7 @@ type ServiceConfig struct {
 	// requests, but those that a script sends to it by its name; those in progress
 	// go on, and it is probed on, so that a reload can drain it and bring it back.
 	// Where all have weight 0, requests get 503 no_healthy_target. Default: 1.
-	Weight int `yaml:"weight"`
+	Weight int `yaml:"weight" min:"0" max:"1000"`
 }
 
 // SetDefaults fills a fresh element of a services list.
@@ -123,12 +123,12 @@ type HealthConfig struct {
 	// Successful probes in a row after which a target that failed its probes
 	// gets requests again: 1 to 1000. Default: 2. A target that could not be
 	// connected to returns with its first successful probe.
-	HealthyAfter int `yaml:"healthy_after"`
+	HealthyAfter int `yaml:"healthy_after" min:"1" max:"1000"`
 
 	// Failed probes in a row after which a target gets no more requests:
 	// 1 to 1000. Default: 3. A request that cannot connect takes its target
 	// down at once.
-	UnhealthyAfter int `yaml:"unhealthy_after"`
+	UnhealthyAfter int `yaml:"unhealthy_after" min:"1" max:"1000"`
 
 	// Status codes of a healthy answer: codes and ranges, separated by commas,
 	// such as "200-299,404". Default: "200-399".
@@ -222,11 +222,11 @@ func (c *TimeoutsConfig) Check(r settings.Reporter) {
 type ConnectionsConfig struct {
 	// Most connections that are open to one target at a time: 1 to 1000000.
 	// Default: 1024.
-	MaxPerTarget int `yaml:"max_per_target"`
+	MaxPerTarget int `yaml:"max_per_target" min:"1" max:"1000000"`
 
 	// Most requests that wait for a connection to one target: 0 to 1000000.
 	// Default: 1024. Further ones are answered with 503 at once.
-	MaxPending int `yaml:"max_pending"`
+	MaxPending int `yaml:"max_pending" min:"0" max:"1000000"`
 
 	// Longest time that a request waits for a connection. Default: 1s. It is
 	// then answered with 503.

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
-
-	"github.com/keystone-gateway/keystone-gateway/proxy/spelling"
 )
 
 // Decode lays the YAML document src over into, a pointer to a struct that
@@ -57,7 +55,8 @@ type decoder struct {
 	vars    *Variables
 	targets map[*ast.AliasNode]ast.Node
 	shapes  map[reflect.Type]*shape
-	budget  int // values that may still be visited
+	budget  int                 // values that may still be visited
+	homes   map[string][]string // of each key the sections that have it; see survey
 }
 
 // value decodes n into v, which is addressable.
@@ -102,7 +101,7 @@ func (d *decoder) value(n ast.Node, v reflect.Value, p *place) {
 func (d *decoder) section(n ast.Node, v reflect.Value, p *place) {
 	s := d.shape(v.Type())
 	if !isMapping(n) {
-		d.fail(v, p, "expected a mapping with the keys %s, got %s", listed(s.keys), describe(n, p))
+		d.fail(v, p, "expected a mapping with the keys %s, got %s%s", listed(s.keys), describe(n, p), d.insteadOfShape(n, v.Type(), p))
 		return
 	}
 	if s.secrets >= 0 {
@@ -118,38 +117,12 @@ func (d *decoder) section(n ast.Node, v reflect.Value, p *place) {
 	}
 }
 
-// unknownKey reports a key, with the one that was probably meant.
-func (d *decoder) unknownKey(e entry, keys []string, v reflect.Value, p *place) {
-	where, path := "", p.String()
-	if path != "" {
-		where = " in " + path
-	}
-	hint := "expected one of " + listed(keys)
-	if near := spelling.Nearest(e.key, keys); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
-	says := ""
-	if section, ok := v.Addr().Interface().(foreigner); ok {
-		says = section.Foreign(e.key)
-	}
-	if says != "" {
-		hint = says
-	}
-	if len(d.doc.unknown) < maxUnknown {
-		d.doc.unknown = append(d.doc.unknown, Unknown{Key: e.key, Section: path, Line: e.keyAt.line, Column: e.keyAt.column, Says: says})
-	}
-	d.doc.add(p.within(), e.keyAt, fmt.Sprintf("unknown key %q%s; %s", clip(e.key), where, hint))
-}
-
-// maxUnknown bounds what Document.Unknown returns.
-const maxUnknown = 10_000
-
 // list decodes a sequence into a slice. The elements get their final addresses
 // before they are decoded, because positions are kept by address.
 func (d *decoder) list(n ast.Node, v reflect.Value, p *place) {
 	values, ok := elements(n, p)
 	if !ok {
-		d.fail(v, p, "expected %s, got %s", wantedList(p.field), describe(n, p))
+		d.fail(v, p, "expected %s, got %s%s", wantedList(p.field), describe(n, p), d.insteadOfShape(n, v.Type(), p))
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), len(values), len(values))
@@ -160,7 +133,7 @@ func (d *decoder) list(n ast.Node, v reflect.Value, p *place) {
 		target.Set(fresh(target.Type()))
 		if inner, ok := d.resolve(element); ok && isNull(inner) {
 			d.doc.mark(target, at.at, false)
-			d.fail(target, at, "expected %s, got nothing", wanted(target.Type()))
+			d.fail(target, at, "expected %s, got nothing", wanted(target.Type(), nil))
 			continue
 		}
 		d.value(element, target, at)

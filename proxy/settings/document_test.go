@@ -82,12 +82,12 @@ func TestDocumentErrorf(t *testing.T) {
 		{"written but empty", "port: 1\ntenants: []\n", "f.yaml:2:10: expected at least one tenant"},
 		{"silent after a failed field", "tenants: 1\n", "f.yaml:1:10: tenants: expected a list, got \"1\""},
 		{"silent after a failed element", "tenants:\n- name: [a]\n  domains: [{}]\n",
-			"f.yaml:2:9: tenants[0].name: expected a single value, got a list\n" +
+			"f.yaml:2:9: tenants[0].name: expected a single value, got a list; write a\n" +
 				"f.yaml:3:13: tenants[0].domains[0]: expected a single value, got a mapping"},
 		{"silent after an unknown alias", "tenants: *x\n", "f.yaml:1:10: unknown alias *x: expected an anchor &x that ends above it, or quotes around a text that starts with *"},
-		{"silent after a syntax error", "tenants: [\n", "f.yaml:1:10: cannot read this as YAML: sequence end token ']' not found"},
+		{"silent after a syntax error", "tenants: [\n", "f.yaml:1:10: cannot read this as YAML: the list that begins with [ doesn't end, expected a comma or ]"},
 		{"silent after a document of another kind", "- 1\n",
-			"f.yaml:1:1: expected a mapping with the keys address, port, level, levels, limits, tls, tenants, pools, ratio, token, pin, redis, …, got a list"},
+			"f.yaml:1:1: expected a mapping with the keys address, port, level, levels, limits, tls, tenants, pools, ratio, token, pin, redis, …, got a list; leave out the \"- \" before its keys"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

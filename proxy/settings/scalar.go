@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"encoding"
 	"fmt"
 	"math"
@@ -24,7 +25,7 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, p *place) {
 		d.word(text, v, p)
 	case kind == reflect.Bool:
 		if text != "true" && text != "false" {
-			d.fail(v, p, "expected true or false, got %s", quote(text, p))
+			d.fail(v, p, "expected true or false, got %s%s", quote(text, p), instead(text, v.Type(), p))
 			return
 		}
 		v.SetBool(text == "true")
@@ -33,19 +34,19 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, p *place) {
 			v.SetInt(i)
 			return
 		}
-		d.fail(v, p, "expected %s, got %s", wanted(v.Type()), quote(text, p))
+		d.fail(v, p, "expected %s, got %s%s", wanted(v.Type(), p.field), quote(text, p), instead(text, v.Type(), p))
 	case v.CanUint():
 		if u, err := strconv.ParseUint(plainInteger(text), 0, v.Type().Bits()); err == nil {
 			v.SetUint(u)
 			return
 		}
-		d.fail(v, p, "expected %s, got %s", wanted(v.Type()), quote(text, p))
+		d.fail(v, p, "expected %s, got %s%s", wanted(v.Type(), p.field), quote(text, p), instead(text, v.Type(), p))
 	case v.CanFloat():
 		if f, ok := parseNumber(text); ok && !v.OverflowFloat(f) {
 			v.SetFloat(f)
 			return
 		}
-		d.fail(v, p, "expected a number, got %s", quote(text, p))
+		d.fail(v, p, "expected %s, got %s%s", wanted(v.Type(), p.field), quote(text, p), instead(text, v.Type(), p))
 	default:
 		panic(fmt.Sprintf("BUG: cannot decode into %s of kind %s", p, kind))
 	}
@@ -84,10 +85,10 @@ func (d *decoder) text(n ast.Node, v reflect.Value, p *place) {
 	}
 	if err := reader.UnmarshalText([]byte(text)); err != nil {
 		if p.hidden() {
-			d.fail(v, p, "expected %s, got another value", wanted(v.Type()))
+			d.fail(v, p, "expected %s, got another value", wanted(v.Type(), p.field))
 			return
 		}
-		d.fail(v, p, "%s", err)
+		d.fail(v, p, "%s%s", err, instead(text, v.Type(), p))
 		return
 	}
 	v.Set(value.Elem())
@@ -97,7 +98,7 @@ func (d *decoder) text(n ast.Node, v reflect.Value, p *place) {
 func (d *decoder) expanded(n ast.Node, v reflect.Value, p *place) (string, bool) {
 	raw, ok := scalarText(n)
 	if !ok {
-		d.fail(v, p, "expected %s, got %s", wanted(v.Type()), describe(n, p))
+		d.fail(v, p, "expected %s, got %s%s", wanted(v.Type(), p.field), describe(n, p), d.insteadOfShape(n, v.Type(), p))
 		return "", false
 	}
 	text, secrets, err := expand(raw, d.vars)
@@ -145,34 +146,58 @@ func plainInteger(text string) string {
 	return text
 }
 
-// wanted names what a value of type t is written as.
-func wanted(t reflect.Type) string {
+// wanted names what a value of type t is written as; f may be nil.
+func wanted(t reflect.Type, f *field) string {
 	switch {
 	case t == reflect.TypeFor[Duration]():
 		return "a duration like 5s or a number of seconds"
 	case t == reflect.TypeFor[Size]():
 		return "a size like 10MiB or a number of bytes"
 	case t.Kind() == reflect.Pointer:
-		return wanted(t.Elem())
+		return wanted(t.Elem(), f)
 	case textual(t):
 		return "a single value"
 	}
 	switch kind := t.Kind(); {
 	case kind == reflect.Bool:
 		return "true or false"
-	case reflect.Int <= kind && kind <= reflect.Int64:
-		limit := int64(math.MaxInt64) >> (64 - t.Bits())
-		return fmt.Sprintf("a whole number from %d to %d", -limit-1, limit)
-	case reflect.Uint <= kind && kind <= reflect.Uintptr:
-		return fmt.Sprintf("a whole number from 0 to %d", uint64(math.MaxUint64)>>(64-t.Bits()))
+	case reflect.Int <= kind && kind <= reflect.Uintptr:
+		return "a whole number" + within(t, f)
 	case kind == reflect.Float32 || kind == reflect.Float64:
-		return "a number"
+		return "a number" + within(t, f)
 	case kind == reflect.Slice:
 		return "a list"
 	case kind == reflect.Struct || kind == reflect.Map:
 		return "a mapping"
 	}
 	return "a single value"
+}
+
+// within words the range of a number: what its field says, else what its type
+// holds, unless that is more than anybody means.
+func within(t reflect.Type, f *field) string {
+	least, most := "", ""
+	switch kind := t.Kind(); {
+	case kind == reflect.Float32 || kind == reflect.Float64:
+	case reflect.Int <= kind && kind <= reflect.Int64 && t.Bits() < 64:
+		limit := int64(math.MaxInt64) >> (64 - t.Bits())
+		least, most = strconv.FormatInt(-limit-1, 10), strconv.FormatInt(limit, 10)
+	case reflect.Uint <= kind && kind <= reflect.Uintptr:
+		least = "0"
+		if t.Bits() < 64 {
+			most = strconv.FormatUint(uint64(math.MaxUint64)>>(64-t.Bits()), 10)
+		}
+	}
+	if f != nil {
+		least, most = cmp.Or(f.least, least), cmp.Or(f.most, most)
+	}
+	switch {
+	case least != "" && most != "":
+		return " from " + least + " to " + most
+	case least != "":
+		return " from " + least + " on"
+	}
+	return ""
 }
 
 // describe names what stands in the file instead.

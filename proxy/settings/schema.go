@@ -108,7 +108,20 @@ func (g schemaWriter) value(v reflect.Value, f *field, path trail) (object, erro
 		items, err := g.value(fresh(t.Elem()), f, path)
 		return object{"type": "object", "additionalProperties": items}, err
 	}
-	return scalarSchema(t, f)
+	schema, err := scalarSchema(t, f)
+	if err == nil && f != nil {
+		f.bound(schema)
+	}
+	return schema, err
+}
+
+// bound adds a number's range.
+func (f *field) bound(schema object) {
+	for key, limit := range map[string]string{"minimum": f.least, "maximum": f.most} {
+		if limit != "" {
+			schema[key] = json.Number(limit)
+		}
+	}
 }
 
 func textSchema(t reflect.Type) object {

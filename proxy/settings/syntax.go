@@ -30,7 +30,7 @@ func parse(src []byte) (root ast.Node, problem *fault) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			root, problem = nil, &fault{position{1, 1}, fmt.Sprintf("cannot read this as YAML: the parser failed: %v", r)}
+			root, problem = nil, &fault{position{1, 1}, "cannot read this as YAML: " + notYAML("", "")}
 		}
 	}()
 	tokens := lexer.Tokenize(text)
@@ -92,11 +92,12 @@ func notUTF8(text string) *fault {
 func syntaxFault(text string, err error) *fault {
 	var syntax yaml.Error
 	if !errors.As(err, &syntax) {
-		return &fault{position{1, 1}, "cannot read this as YAML: " + clip(err.Error())}
+		return &fault{position{1, 1}, "cannot read this as YAML: " + notYAML(err.Error(), "")}
 	}
 	at := positionOf(syntax.GetToken())
-	message := "cannot read this as YAML: " + syntax.GetMessage()
-	if strings.Contains(lineOf(text, at.line), "${") {
+	line := lineOf(text, at.line)
+	message := "cannot read this as YAML: " + notYAML(syntax.GetMessage(), line)
+	if strings.Contains(line, "${") {
 		message += "; quote a value that has ${…} inside [ ] or { }, or a colon and a space in its default"
 	}
 	return &fault{at, message}

@@ -1,0 +1,147 @@
+package proxy
+
+import "slices"
+
+// hint says where what people look for under other names, most of them other
+// proxies', is done here.
+type hint struct {
+	// sections that it is for; none is where one would look for anything: the
+	// top level, a tenant, a service, server.
+	sections []string
+	keys     []string
+	words    string
+}
+
+var (
+	anywhere = []string{"", "tenants[]", "tenants[].services[]", "server", "tls"}
+	inTenant = []string{"tenants[]", "tenants[].services[]"}
+	atTop    = []string{"", "server"}
+)
+
+// hints are looked through in this order. What is written in docs/ is named as
+// file and heading, which a test looks up.
+var hints = []hint{
+	// What a script does.
+	{nil, []string{"rate_limit", "rate_limits", "rate_limiting", "ratelimit", "rate", "limit_req", "limit_conn", "throttle", "quota", "local_ratelimit"},
+		"a script limits rates, by whatever the request has: docs/cookbook.md#rate-limit"},
+	{nil, []string{"cors", "cors_policy", "access_control", "allow_origin"}, "a script sets and answers what CORS needs: docs/cookbook.md#header-rewrite"},
+	{nil, []string{"jwt", "jwt_auth", "jwt_authn", "jwks", "jwks_url", "oidc", "oauth", "oauth2"}, "a script checks tokens, with keystone.jwt: docs/cookbook.md#jwt"},
+	{nil, []string{"basic_auth", "basicauth", "auth_basic", "auth_basic_user_file", "users", "htpasswd"}, "a script asks for passwords: docs/cookbook.md#basic-authentication"},
+	{nil, []string{"api_key", "api_keys", "key_auth"}, "a script checks keys: docs/cookbook.md#api-keys"},
+	{nil, []string{"auth", "authentication", "authorization", "auth_request", "forward_auth", "ext_authz"},
+		"a script decides who may pass: docs/cookbook.md#basic-authentication, #bearer-tokens, #jwt and #api-keys"},
+	{nil, []string{"redirect", "redirects", "redir", "return", "rewrite", "rewrites", "url_rewrite", "replace_path", "path_rewrite"},
+		"a script redirects and rewrites: docs/cookbook.md#redirect-rules"},
+	{nil, []string{"header", "headers", "add_header", "set_header", "proxy_set_header", "header_up", "header_down", "request_headers", "response_headers", "request_headers_to_add", "response_headers_to_add", "http_request", "http_response", "security_headers", "hsts"},
+		"a script sets and removes header fields: docs/cookbook.md#header-rewrite"},
+	{nil, []string{"maintenance", "respond", "response", "error_page", "error_pages", "errors", "handle_errors", "errorfile"},
+		"a script answers in the place of a target: docs/cookbook.md#maintenance-page"},
+	{nil, []string{"canary", "ab_test", "split", "split_clients", "traffic_split", "weighted", "mirror", "mirroring"},
+		"services[].weight shares the requests of one tenant; a script shares them by client: docs/cookbook.md#ab-split"},
+	{nil, []string{"plugin", "plugins", "middleware", "middlewares", "filter", "filters", "http_filters", "handler", "handlers", "handle", "policy", "policies", "module", "modules", "chain"},
+		"middleware is Lua, in files that lua_routes names: docs/lua.md#middleware-groups-and-mounts"},
+	{nil, []string{"allow", "deny", "allowlist", "denylist", "whitelist", "blacklist", "ip_allow", "ip_deny", "ip_whitelist", "ip_allowlist", "ip_filter", "acl", "geo", "geoip"},
+		"a script refuses clients, by request.remote_addr: docs/lua.md#middleware-groups-and-mounts"},
+	{nil, []string{"script", "scripts", "lua_script", "lua_scripts", "lua_file", "lua_files", "lua_route", "lua_code", "access_by_lua_file", "content_by_lua_file"},
+		"lua_routes of a tenant names its scripts, which lie in lua_routing.scripts_dir: docs/lua.md#a-first-script"},
+
+	// Where requests go.
+	{inTenant, []string{"proxy_pass", "upstream", "upstreams", "backend", "backends", "server", "servers", "target", "targets", "origin", "origins", "endpoint", "endpoints", "lb_endpoints", "load_assignment", "reverse_proxy", "load_balancer", "loadbalancer", "pool", "pools", "cluster", "clusters", "forward", "forward_to", "to", "dial", "service", "destination"},
+		`services is the list of its targets: services: [{url: "http://10.0.0.7:8080"}]`},
+	{atTop, []string{"proxy_pass", "upstream", "upstreams", "backend", "backends", "servers", "targets", "reverse_proxy", "clusters", "services", "pools"},
+		`each tenant has its targets: tenants: [{name: shop, domains: [shop.example.com], services: [{url: "http://10.0.0.7:8080"}]}]`},
+	{nil, []string{"balance", "lb", "lb_policy", "load_balancing", "load_balancing_policy", "strategy", "algorithm", "sticky", "ip_hash", "least_conn", "round_robin", "session_affinity"},
+		"requests are shared by services[].weight, and a script may choose the target: docs/lua.md#what-is-sent-on"},
+	{nil, []string{"retry", "retries", "retry_policy", "attempts", "proxy_next_upstream", "max_fails", "fail_timeout", "try_duration", "lb_try_duration"},
+		"a request is tried at most twice, where that can do no harm, without a setting: docs/http.md#retries"},
+	{nil, []string{"circuit_breaker", "circuit_breakers", "outlier_detection", "passive_health", "max_conns"},
+		"a target that can't be connected to is taken out at once, health probes the others, and connections bounds them: docs/http.md#connections-to-targets"},
+	{nil, []string{"health_check", "healthcheck", "health_checks", "healthchecks", "check", "checks", "active_health_check", "option_httpchk", "httpchk", "health_uri", "health_path"},
+		"health of a tenant says how its targets are probed: health: {path: /health, interval: 10s}"},
+	{nil, []string{"cache", "proxy_cache", "caching", "expires", "ttl"}, "the gateway caches no responses; a script can keep values: docs/lua.md#shared"},
+	{nil, []string{"root", "static", "static_files", "file_server", "try_files", "index", "directory", "docroot"},
+		"the gateway serves no files: let a target do it"},
+
+	// Whose a request is.
+	{inTenant, []string{"server_name", "server_names", "host", "hosts", "hostname", "hostnames", "domain", "vhost", "virtual_host", "rule", "rules", "match", "matchers", "sni"},
+		"domains is the list of its host names, and path_prefix where its paths begin: domains: [shop.example.com]"},
+	{atTop, []string{"server_name", "host", "hosts", "hostname", "domain", "domains", "virtual_hosts"},
+		"hosts belong to tenants: tenants: [{name: shop, domains: [shop.example.com], …}]"},
+	{inTenant, []string{"path", "paths", "location", "locations", "prefix", "uri", "url_prefix", "base_path", "route", "routes", "http_routes"},
+		"path_prefix is where its paths begin; routes are several tenants with a prefix each, or a script's: docs/lua.md#routes"},
+	{atTop, []string{"route", "routes", "router", "routers", "location", "locations", "ingress", "sites", "site", "vhosts", "apps", "virtual_hosts", "tenant"},
+		"what is served is a list: tenants: [{name: shop, domains: [shop.example.com], services: [{url: …}]}]"},
+	{inTenant, []string{"strip_path", "stripprefix", "strip_path_prefix", "strip", "rewrite_target"}, "strip_prefix: true cuts path_prefix off"},
+	{inTenant, []string{"pass_host_header", "passhostheader", "proxy_set_host", "host_header", "host_rewrite", "change_origin"},
+		"preserve_host says whether targets get the client's Host"},
+
+	// The listener.
+	{nil, []string{"listen", "listener", "listeners", "bind", "binds", "addr", "entrypoint", "entry_points", "entrypoints", "frontend", "frontends", "http_port", "https_port", "ports"},
+		`server.address says where the gateway listens: server: {address: ":8080"}`},
+	{[]string{"", "tenants[]"}, []string{"port", "address"}, `server.address says where the gateway listens: server: {address: ":8080"}`},
+	{[]string{"tenants[].services[]"}, []string{"port", "host", "address", "ip", "uri", "scheme", "protocol", "socket", "server", "target"},
+		`url has scheme, host and port: url: "http://10.0.0.7:8080"`},
+	{nil, []string{"tls_cert", "tls_key", "tls_cert_file", "tls_key_file", "certificate", "certificates", "cert", "certs", "certfile", "keyfile", "key", "private_key", "crt", "ssl", "ssl_certificate", "ssl_certificate_key", "https", "common_tls_context"},
+		"tls is the listener's: tls: {enabled: true, cert_file: cert.pem, key_file: key.pem}"},
+	{[]string{"tenants[]"}, []string{"tls", "cert_file", "key_file"}, "tls is the listener's, at the top level of the file: tls: {enabled: true, cert_file: cert.pem, key_file: key.pem}"},
+	{nil, []string{"acme", "letsencrypt", "lets_encrypt", "certresolver", "cert_resolver", "certificates_resolvers", "auto_https", "autocert"},
+		"the gateway gets no certificates by itself: tls.cert_file and tls.key_file name them, and a reload reads them again"},
+	{nil, []string{"http2", "h2", "h2c", "http3", "h3", "quic", "alpn", "grpc", "codec_type"}, "the gateway speaks HTTP/1.1: docs/http.md"},
+	{nil, []string{"websocket", "websockets", "upgrade", "upgrade_configs", "proxy_http_version"}, "WebSockets and other upgrades need no setting: docs/http.md#upgrades"},
+	{nil, []string{"gzip", "gzip_types", "gzip_comp_level", "compress", "encode", "brotli", "zstd", "deflate"},
+		"compression is what compresses responses: compression: {enabled: true}"},
+	{nil, []string{"client_max_body_size", "max_body", "body_limit", "body_size", "max_request_body", "max_request_body_size", "request_body_limit", "client_body_buffer_size", "buffering"},
+		"request_limits.max_body_size bounds request bodies: request_limits: {max_body_size: 10MiB}"},
+	{nil, []string{"large_client_header_buffers", "max_header_bytes", "max_headers", "header_limit"}, "request_limits.max_header_size bounds the header section"},
+	{nil, []string{"real_ip", "set_real_ip_from", "real_ip_header", "trusted_proxy", "trust_proxy", "trust_forward_header", "forwarded_headers", "x_forwarded_for", "xff", "xff_num_trusted_hops", "proxy_protocol", "accept_proxy"},
+		"server.trusted_proxies says whose X-Forwarded-* is believed: docs/http.md#fields"},
+	{nil, []string{"maxconn", "worker_connections", "max_conn", "connection_limit"}, "server.max_connections bounds connections of clients"},
+	{nil, []string{"workers", "worker_processes", "threads", "nbthread", "concurrency", "cpus"}, "the gateway uses all processors, or as many as the environment variable GOMAXPROCS says"},
+	{nil, []string{"drain", "grace", "grace_period", "graceful_shutdown", "graceful_timeout", "shutdown_timeout", "stop_timeout"},
+		"server.drain_timeout is how long requests may take to finish at the end"},
+
+	// Time.
+	{inTenant, []string{"timeout", "proxy_read_timeout", "proxy_connect_timeout", "proxy_send_timeout", "connect_timeout", "read_timeout", "write_timeout", "send_timeout", "dial_timeout", "idle_timeout", "request_timeout", "response_timeout", "per_try_timeout", "transport", "servers_transport", "responding_timeouts"},
+		"timeouts of a tenant bounds what its targets take: timeouts: {connect: 2s, response_header: 60s, idle: 60s, total: 5m}"},
+	{atTop, []string{"timeout", "read_timeout", "write_timeout", "client_timeout", "client_body_timeout", "client_header_timeout", "send_timeout", "read_header_timeout", "idle_timeout", "request_timeout", "keepalive_timeout", "keep_alive", "keepalive"},
+		"server.timeouts bounds what clients take, and timeouts of a tenant what its targets take: docs/http.md#time-outs"},
+	{[]string{"tenants[].timeouts"}, []string{"read", "response", "header", "headers", "request", "first_byte", "server", "timeout"},
+		"the keys are connect, response_header, idle and total: docs/http.md#time-outs"},
+	{[]string{"server.timeouts"}, []string{"read", "request", "client", "body", "write", "send", "idle", "timeout", "read_header", "shutdown"},
+		"the keys are header, body_idle, write_idle and keepalive among others: docs/http.md#time-outs"},
+	{[]string{"tenants[].health"}, []string{"url", "uri", "endpoint", "enabled", "check"}, "health.path is what is probed with GET: health: {path: /health}"},
+	{[]string{"tenants[].health"}, []string{"rise", "success_threshold", "healthy_threshold", "passes"}, "health.healthy_after is how many probes in a row must succeed"},
+	{[]string{"tenants[].health"}, []string{"fall", "failure_threshold", "unhealthy_threshold", "fails", "retries"}, "health.unhealthy_after is how many probes in a row must fail"},
+	{[]string{"tenants[].health"}, []string{"status", "expected_status", "expect", "status_code", "match"}, `health.expect_status is what a healthy target answers: expect_status: "200-299"`},
+	{[]string{"tenants[].connections"}, []string{"max", "max_connections", "max_conns", "max_idle", "limit", "pool_size"}, "connections.max_per_target bounds the connections to one target"},
+	{[]string{"tenants[].connections"}, []string{"keepalive", "keep_alive", "idle", "keepalive_timeout"}, "connections.idle_timeout is how long an unused one is kept"},
+
+	// What is told.
+	{nil, []string{"accesslog", "access_logs", "request_log", "logfile"}, `access_log is one line a request: access_log: {output: /var/log/keystone/access.log}`},
+	{[]string{"tenants[]"}, []string{"access_log", "log", "logs", "logging"}, "access_log and log are for all tenants, at the top level of the file; every line names its tenant: docs/logs.md"},
+	{atTop, []string{"logs", "logging", "logger", "error_log", "log_level", "log_format", "loglevel"}, "log is the gateway's own log: log: {level: info, format: json}"},
+	{nil, []string{"metrics", "prometheus", "stats", "status", "statsd", "monitoring"}, "metrics need no setting, admin.address serves them: docs/admin.md#get-metrics"},
+	{nil, []string{"api", "dashboard", "ui", "admin_address", "admin_port"}, `admin is the section of the admin API: admin: {address: "127.0.0.1:9090"}`},
+	{nil, []string{"tracing", "opentelemetry", "otel", "jaeger", "zipkin", "otlp"}, "there is no tracing; X-Request-Id follows a request through logs: docs/logs.md"},
+	{nil, []string{"redis", "memcached", "store", "storage", "database", "db"}, "scripts share values in memory, without a server: docs/lua.md#shared"},
+
+	// The file.
+	{nil, []string{"env", "environment", "vars", "variables"}, "values take environment variables as ${NAME}: and what files hold as ${file:/run/secrets/name}: docs/configuration.md#environment-variables-and-secrets-in-files"},
+	{nil, []string{"include", "includes", "import", "imports", "extends"}, "the configuration is one file; anchors and << repeat what is the same: docs/configuration.md#how-values-are-written"},
+	{[]string{""}, []string{"http", "https", "stream", "events", "static_resources", "dynamic_resources", "admin_api", "global", "defaults", "providers", "api_version", "kind", "metadata", "spec", "version", "tcp", "udp"},
+		"this looks like another program's file: docs/configuration.md shows this one's"},
+}
+
+// Hint is settings.Hinter's.
+func (*Config) Hint(key, section string) string {
+	for i := range hints {
+		sections := hints[i].sections
+		if sections == nil {
+			sections = anywhere
+		}
+		if slices.Contains(sections, section) && slices.Contains(hints[i].keys, key) {
+			return hints[i].words
+		}
+	}
+	return ""
+}
