@@ -82,7 +82,7 @@ func TestHealthWhileDraining(t *testing.T) {
 
 var serviceKeys = []string{
 	"consecutive_failures", "failures", "in_flight", "last_check", "last_error", "latency_ms",
-	"name", "probe", "requests", "retries", "status", "transitions", "url", "weight",
+	"name", "probe", "requests", "retries", "status", "tls", "transitions", "url", "weight",
 }
 
 func TestTenants(t *testing.T) {

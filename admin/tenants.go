@@ -16,6 +16,7 @@ type target struct {
 	URL                 string     `json:"url"`
 	Status              string     `json:"status"` // "healthy" or "unhealthy"
 	Weight              int        `json:"weight"` // 0: it gets no new requests
+	TLS                 string     `json:"tls"`    // "none", "verified" or "unverified"
 	Probe               string     `json:"probe"`  // "http", "tcp" or "none"
 	LastCheck           *time.Time `json:"last_check"`
 	LatencyMS           float64    `json:"latency_ms"`
@@ -37,7 +38,7 @@ func targets(p *upstream.Pool) []target {
 	for _, t := range p.Targets() {
 		s := t.State()
 		one := target{
-			Name: s.Name, URL: s.URL, Status: s.Status, Weight: s.Weight, Probe: s.Probe, LatencyMS: s.LatencyMS, LastError: s.LastError,
+			Name: s.Name, URL: s.URL, Status: s.Status, Weight: s.Weight, TLS: s.TLS, Probe: s.Probe, LatencyMS: s.LatencyMS, LastError: s.LastError,
 			InFlight: s.InFlight, Requests: s.Requests, Failures: s.Failures, Retries: s.Retries,
 			Transitions: s.Transitions, ConsecutiveFailures: s.ConsecutiveFailures,
 		}

@@ -36,7 +36,9 @@ func Parse(file string, src []byte) (*Config, error) {
 	defer config.inputs.forget()
 	document := settings.DecodeWith(file, src, &config, settings.Variables{Env: os.LookupEnv, File: config.inputs.secret})
 	config.beCompatible(filepath.Dir(file), document.Has)
+	config.inherit(document)
 	config.Check(filepath.Dir(file), document, document.Has)
+	config.loadTargetTLS(document)
 	own, rest := document.Split(tenantsKey)
 	for i := range own {
 		if config.nameless(i) { // nobody can say which tenant it is that would have to be kept

@@ -138,7 +138,15 @@ func (s *Server) use(config *Config, result *ReloadResult) error {
 	old := s.current.Load()
 	s.swap(snap)
 	result.Changes = changes(old, snap)
-	result.Warnings = append(slices.Clone(config.pending), scriptWarnings(snap.config, snap.scripts, old.scripts)...)
+	result.Warnings = slices.Clone(config.pending)
+	if known := old.config.Warnings(); old.asked != config {
+		for _, warning := range snap.config.Warnings() {
+			if !slices.Contains(known, warning) {
+				result.Warnings = append(result.Warnings, warning)
+			}
+		}
+	}
+	result.Warnings = append(result.Warnings, scriptWarnings(snap.config, snap.scripts, old.scripts)...)
 	return nil
 }
 

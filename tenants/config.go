@@ -59,6 +59,10 @@ type Config struct {
 	// none, so that the scripts answer every request.
 	Services []upstream.ServiceConfig `yaml:"services"`
 
+	// How TLS is spoken with the targets whose url begins with https; services[].tls
+	// has the same keys for one of them.
+	TargetTLS upstream.TLSConfig `yaml:"target_tls"`
+
 	// Time limits of the exchange with a target.
 	Timeouts upstream.TimeoutsConfig `yaml:"timeouts"`
 

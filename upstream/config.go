@@ -37,9 +37,7 @@ type ServiceConfig struct {
 	Name string `yaml:"name"`
 
 	// Address of the target: "http://host[:port][/base]",
-	// "https://host[:port][/base]" (the certificate is verified against the
-	// system's authorities, or those in the file that the environment variable
-	// SSL_CERT_FILE names) or
+	// "https://host[:port][/base]" (the certificate is verified, as tls says) or
 	// "unix:///path/to.sock". The path of a request is appended to /base.
 	// Names are resolved to IPv4 and IPv6 addresses every 30 seconds, never
 	// while a request waits. User, password, query and fragment are refused.
@@ -57,6 +55,10 @@ type ServiceConfig struct {
 	// go on, and it is probed on, so that a reload can drain it and bring it back.
 	// Where all have weight 0, requests get 503 no_healthy_target. Default: 1.
 	Weight int `yaml:"weight" min:"0" max:"1000"`
+
+	// How TLS is spoken with this target, where its url begins with https. Keys
+	// that are left out are those of the tenant's target_tls.
+	TLS TLSConfig `yaml:"tls"`
 }
 
 // SetDefaults fills a fresh element of a services list.
@@ -103,6 +105,40 @@ func CheckServices(list []ServiceConfig, r settings.Reporter) {
 		}
 		names[name] = i
 	}
+}
+
+// TLSConfig is the section target_tls of a tenant, and tls of a service: how TLS
+// is spoken with targets, for requests and probes alike. The files are read again
+// at each reload.
+type TLSConfig struct {
+	// Certificates of the authorities, PEM, one of which must have signed the
+	// target's certificate; those of the system don't count then. Default: the
+	// system's, or those in the file that SSL_CERT_FILE names.
+	CAFile string `yaml:"ca_file"`
+
+	// Name that the certificate must be for, and by which the target is asked for
+	// it (SNI). Default: the host of the service's url.
+	ServerName string `yaml:"server_name"`
+
+	// Certificate by which the gateway shows the target who it is.
+	ClientCertificate ClientCertificateConfig `yaml:"client_certificate"`
+
+	// Whether the target may have any certificate: expired, for another name,
+	// signed by anybody. Then whoever is between the gateway and the target can
+	// read and change everything; check, the start and the admin API say so.
+	// Default: false.
+	InsecureSkipVerify bool `yaml:"insecure_skip_verify"`
+
+	material tlsMaterial // what the files hold
+}
+
+// ClientCertificateConfig is the section client_certificate of targets' TLS.
+type ClientCertificateConfig struct {
+	// Certificate chain, PEM. Default: none.
+	CertFile string `yaml:"cert_file"`
+
+	// Private key, PEM. Default: none, and cert_file needs it.
+	KeyFile string `yaml:"key_file"`
 }
 
 // HealthConfig says how the targets of a tenant are probed: tenants[].health.

@@ -177,13 +177,14 @@ func (t *Target) addresses() (all []netip.Addr, first int) {
 
 func (t *Target) attempt(ctx context.Context, address string, open opener) (net.Conn, error) {
 	plain, err := open(ctx, t.address.Network, address)
-	if err != nil || t.tls == nil {
+	how := t.tuned.Load().tls
+	if err != nil || how == nil {
 		return plain, err
 	}
-	secure := tls.Client(plain, t.tls)
+	secure := tls.Client(plain, how.config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = plain.Close() // the handshake's error is the one that tells
-		return nil, t.handshakeFault(err)
+		return nil, handshakeFault(how, err)
 	}
 	return secure, nil
 }

@@ -55,8 +55,8 @@ func TestTLSIsVerified(t *testing.T) {
 	}{
 		"good":       {"https://app.example", roots, ""},
 		"other name": {"https://evil.example", roots, "its certificate is for app.example, not for \"evil.example\""},
-		"IP":         {"https://10.0.0.1", roots, "its certificate is for app.example, not for \"10.0.0.1\""},
-		"other root": {"https://app.example", x509.NewCertPool(), "an authority that isn't known here"},
+		"IP":         {"https://10.0.0.1", roots, "is for app.example, not for \"10.0.0.1\""},
+		"other root": {"https://app.example", x509.NewCertPool(), "is of no authority that the system trusts"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			network := newNetwork()

@@ -146,6 +146,9 @@ func (t *Target) probe(ctx context.Context, tuned *tuning) (err error) {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("probe of %s: no complete answer within %s", tuned.path, settingText("health.timeout", tuned.timeout))
 	case err != nil:
+		if alert := t.tuned.Load().tls.explainAlert(err); alert != nil {
+			err = alert
+		}
 		return fmt.Errorf("probe of %s: %w", tuned.path, err)
 	case !tuned.expect.Contains(status):
 		return fmt.Errorf("probe of %s: answered %d, expected %s", tuned.path, status, tuned.expect)

@@ -3,7 +3,6 @@ package upstream
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"syscall"
 
@@ -19,14 +18,14 @@ var (
 )
 
 // handshakeFault says why TLS with the target could not be begun.
-func (t *Target) handshakeFault(err error) error {
+func handshakeFault(how *targetTLS, err error) error {
 	switch {
 	case cause.PlainHTTP(err):
 		return errSpeaksHTTP
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		return errNoTLS
 	}
-	return fmt.Errorf("TLS as %q: %w", t.address.ServerName, err)
+	return how.explain(err)
 }
 
 // answerFault says what is wrong with an answer that has no readable head.

@@ -179,6 +179,9 @@ func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
 			return fmt.Errorf("services[%d]: %w", i, err)
 		}
 		tuned := newTuning(c, service, address)
+		if tuned.tls, err = newTargetTLS(&service.TLS, address, r.options.RootCAs); err != nil {
+			return fmt.Errorf("services[%d].tls: %w", i, err)
+		}
 		t := r.acquire(c.Name, address, tuned)
 		g.members = append(g.members, member{t, tuned})
 		if seen[t] {
@@ -205,6 +208,8 @@ func (r *Registry) acquire(tenant string, address Address, tuned *tuning) *Targe
 	if t == nil {
 		t = newTarget(r, key, tenant, address, tuned)
 		r.targets[key] = t
+	} else if known := t.tuned.Load().tls; known.same(tuned.tls) {
+		tuned.tls = known // with the sessions that it has
 	}
 	t.refs++
 	return t

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"crypto/tls"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -30,8 +29,7 @@ type Target struct {
 	tenant   string
 	address  Address
 	registry *Registry
-	tls      *tls.Config // nil unless https
-	name     *hostname   // nil for IP addresses and sockets
+	name     *hostname // nil for IP addresses and sockets
 	tuned    atomic.Pointer[tuning]
 	client   atomic.Pointer[fasthttp.HostClient]
 	lastGood atomic.Pointer[netip.Addr]
@@ -50,6 +48,7 @@ type TargetState struct {
 	URL                 string    `json:"url"`
 	Status              string    `json:"status"`               // "healthy" or "unhealthy"
 	Weight              int       `json:"weight"`               // its share; 0: it gets no new requests
+	TLS                 string    `json:"tls"`                  // "none", "verified" or "unverified"
 	Probe               string    `json:"probe"`                // "http", "tcp" or "none"
 	LastCheck           time.Time `json:"last_check,omitzero"`  // end of the last probe; absent before it
 	LatencyMS           float64   `json:"latency_ms"`           // of the last probe
@@ -70,15 +69,6 @@ func newTarget(r *Registry, key, tenant string, address Address, tuned *tuning) 
 	t.health.wake = make(chan struct{}, 1)
 	t.tuned.Store(tuned)
 	t.client.Store(t.newClient(tuned))
-	if address.Scheme == "https" {
-		t.tls = &tls.Config{
-			RootCAs:            r.options.RootCAs,
-			ServerName:         address.ServerName,
-			NextProtos:         []string{"http/1.1"},
-			MinVersion:         tls.VersionTLS12,
-			ClientSessionCache: tls.NewLRUClientSessionCache(4),
-		}
-	}
 	if address.Network == "unix" || address.IP.IsValid() {
 		t.health.up.Store(true)
 		return t
@@ -150,6 +140,7 @@ func (t *Target) State() TargetState {
 		URL:         t.address.String(),
 		Probe:       string(tuned.kind),
 		Weight:      tuned.weight,
+		TLS:         tuned.tls.word(),
 		InFlight:    t.InFlight.Load(),
 		Requests:    t.Requests.Load(),
 		Failures:    t.Failures.Load(),

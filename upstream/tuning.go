@@ -30,6 +30,7 @@ type tuning struct {
 	maxInFlight    int64 // connections and those who wait for one
 	pendingTimeout time.Duration
 	idleTimeout    time.Duration
+	tls            *targetTLS // nil without
 }
 
 // newTuning resolves the configuration of one target. Zero values take the
@@ -71,13 +72,13 @@ func newTuning(pool *PoolConfig, service *ServiceConfig, address Address) *tunin
 // sameProbes reports whether probes under both do the same at the same pace.
 func (t *tuning) sameProbes(other *tuning) bool {
 	return t.kind == other.kind && t.request == other.request && t.expect == other.expect &&
-		t.interval == other.interval && t.timeout == other.timeout
+		t.interval == other.interval && t.timeout == other.timeout && t.tls.same(other.tls)
 }
 
 // sameClient reports whether both suit one HostClient, whose number of
 // connections is the only thing that may change while it is used.
 func (t *tuning) sameClient(other *tuning) bool {
-	return t.pendingTimeout == other.pendingTimeout && t.idleTimeout == other.idleTimeout
+	return t.pendingTimeout == other.pendingTimeout && t.idleTimeout == other.idleTimeout && t.tls.same(other.tls)
 }
 
 func positive[T ~int | ~int64](value, otherwise T) T {
