@@ -100,6 +100,9 @@ func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
 	if c.Via != "" && !validPseudonym(c.Via) {
 		r.Errorf(&c.Via, "via %q is not a name, expected letters, digits, '-', '.' and '_'", c.Via)
 	}
+	if c.DrainNotice < 0 || c.DrainNotice.Std() > time.Hour {
+		r.Errorf(&c.DrainNotice, "drain_notice %s is out of range, expected 0 to 1h", &c.DrainNotice)
+	}
 	nonNegative(r, &c.MaxConnections, "max_connections")
 	nonNegative(r, &c.MaxConnectionsPerAddress, "max_connections_per_address")
 	t := &c.Timeouts

@@ -157,8 +157,16 @@ type ServerConfig struct {
 	// machine's memory; Go needs the rest to collect garbage. Default: 0.
 	MaxMemory settings.Size `yaml:"max_memory"`
 
+	// How long after SIGTERM or SIGINT the gateway goes on as before, new
+	// connections included, while live and health of the admin API, and of
+	// admin.on_public, answer 503 with the status "draining": time for a load
+	// balancer to see it and to send nobody here any more. Then it stops accepting,
+	// and drain_timeout begins. A second signal ends the process at once. At most
+	// 1h. Default: 0s.
+	DrainNotice settings.Duration `yaml:"drain_notice"`
+
 	// How long requests and tunnels in progress may take to finish after
-	// SIGTERM or SIGINT. Default: 30s.
+	// SIGTERM or SIGINT, and drain_notice. Default: 30s.
 	DrainTimeout settings.Duration `yaml:"drain_timeout"`
 }
 

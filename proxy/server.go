@@ -48,7 +48,8 @@ type Server struct {
 	limits   atomic.Pointer[limits]
 	clients  clients
 	inFlight atomic.Int64
-	draining atomic.Bool
+	leaving  atomic.Bool   // the process is about to stop, and says so
+	draining atomic.Bool   // nothing new is accepted
 	numbers  atomic.Uint64 // of client connections
 	warned   atomic.Int64  // when refused connections were logged last
 	wakeful  atomic.Int64  // nanoseconds of wakeShare; tests change it
@@ -235,12 +236,15 @@ func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- s.fast.Serve(acceptor{s}) }()
 	var err error
+	ended := true
 	select {
 	case <-ctx.Done():
-		s.drain()
-		err = <-served
+		ended, err = s.announce(served)
 	case err = <-served:
-		s.drain()
+	}
+	s.drain()
+	if !ended {
+		err = <-served
 	}
 	s.registry.Close()
 	stop()
@@ -272,6 +276,25 @@ const (
 	// a request may be on its way, and is answered with Connection: close.
 	drainGrace = 500 * time.Millisecond
 )
+
+// announce says that the process is about to stop, and goes on for
+// server.drain_notice. ended says that serving has ended meanwhile, with an error.
+func (s *Server) announce(served <-chan error) (ended bool, err error) {
+	notice := s.current.Load().config.Server.DrainNotice.Std()
+	s.leaving.Store(true)
+	if notice <= 0 {
+		return false, nil
+	}
+	s.log.Info().Stringer("drain_notice", notice).Msg("about to stop: the health endpoints say draining, requests are still served")
+	timer := time.NewTimer(notice)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return false, nil
+	case err = <-served:
+		return true, err
+	}
+}
 
 // drain stops accepting, lets requests and tunnels finish within the drain
 // time-out, and cuts the rest.

@@ -123,7 +123,7 @@ func (s *Server) Counters() Counters {
 func (s *Server) Compatible() bool { return s.current.Load().asked.Compatibility == Keystone1 }
 
 // Draining reports whether the server is about to stop.
-func (s *Server) Draining() bool { return s.draining.Load() }
+func (s *Server) Draining() bool { return s.leaving.Load() || s.draining.Load() }
 
 // HealthAnswer answers a health request on the public listener: path is below
 // admin_base_path. ok is false where it is no health endpoint.
