@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,6 +120,30 @@ func (l *Lock) pass(f func()) {
 	f()
 	l.Lock()
 	l.main.G.CurrentThread = thread
+}
+
+// processors holds a value for each long run that runs now, whoever's it is.
+// However many tenants have long runs, a processor is left for everybody else.
+var processors = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
+
+// takeWithProcessor is Lock for a long run, which needs a processor too. It
+// holds neither while it waits for the other: the VM is for the tenant's other
+// requests, and the processor for the long runs of others.
+func (l *Lock) takeWithProcessor() {
+	for {
+		processors <- struct{}{}
+		if l.TryLock() {
+			return
+		}
+		<-processors
+		l.Lock()
+		select {
+		case processors <- struct{}{}:
+			return
+		default:
+			l.Unlock()
+		}
+	}
 }
 
 // Turns bounds how many of a tenant's runs may be long at once, so that

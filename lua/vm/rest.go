@@ -30,7 +30,7 @@ func (r *Run) share() {
 			r.exhaust(OutOfTime, "too many requests of the tenant run scripts for long")
 			return
 		}
-		r.resume()
+		r.yield(runtime.Gosched)
 		r.hurry() // to the rest that is due
 	case r.long && (large || r.ran-r.worked > restAfter):
 		rest := r.lock.ledger.pay(r.memory-r.rested, r.since)
@@ -40,12 +40,34 @@ func (r *Run) share() {
 			return
 		}
 		rest = max(rest, min(r.ran-r.worked, maxRest))
-		r.lock.pass(func() { time.Sleep(time.Duration(rest)) })
+		r.yield(func() { time.Sleep(time.Duration(rest)) })
 		r.worked, r.rested = r.ran, r.memory
-		r.resume()
 	case r.lock.waiting.Load() > 0:
-		r.lock.pass(runtime.Gosched)
-		r.resume()
+		r.yield(runtime.Gosched)
+	}
+}
+
+// yield gives the VM, and the processor of a long run, away while f runs.
+func (r *Run) yield(f func()) {
+	if !r.long {
+		r.lock.pass(f)
+	} else {
+		r.leaveProcessor()
+		thread := r.lock.main.G.CurrentThread
+		r.lock.Unlock()
+		f()
+		r.lock.takeWithProcessor()
+		r.processor = true
+		r.lock.main.G.CurrentThread = thread
+	}
+	r.resume()
+}
+
+// leaveProcessor lets another long run go on.
+func (r *Run) leaveProcessor() {
+	if r.processor {
+		r.processor = false
+		<-processors
 	}
 }
 

@@ -73,6 +73,7 @@ type Run struct {
 	stack      int   // slots of the largest stack that has been charged
 	began      int64 // when the run was first looked at; 0 is not yet
 	long       bool  // holds a turn of the lock's long runs
+	processor  bool  // of the long runs', is held
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -123,6 +124,12 @@ func (r *Run) End() {
 	r.lock.ledger.used.Add(-r.memory)
 	r.lock.allocated.Add(r.memory)
 	r.lock.total.Add(r.memory)
+	r.short()
+}
+
+// short ends the time of a long run: it waits for something, or is over.
+func (r *Run) short() {
+	r.leaveProcessor()
 	if r.long {
 		r.long = false
 		r.lock.turns.release()
@@ -335,10 +342,7 @@ func (r *Run) pause() {
 		r.ran += nanotime() - r.since
 		r.since = 0
 	}
-	if r.long {
-		r.long = false
-		r.lock.turns.release()
-	}
+	r.short()
 }
 
 // Context returns a context that ends with the request or at total_timeout.

@@ -1,0 +1,50 @@
+package vm_test
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// TestLongRunsLeaveAProcessor demands that however many tenants have long runs,
+// no more run at once than leave a processor to everybody else.
+func TestLongRunsLeaveAProcessor(t *testing.T) {
+	t.Parallel()
+	const mega, tenants, times = 1 << 20, 8, 20
+	var now, most atomic.Int64
+	var wait sync.WaitGroup
+	for range tenants {
+		wait.Go(func() {
+			main := glua.NewState(glua.Options{SkipOpenLibs: true})
+			defer main.Close()
+			lock := vm.NewLock(main, vm.NewLedger(0, 1<<50), vm.NewTurns(1, 1))
+			lock.Lock()
+			defer lock.Unlock()
+			for range times {
+				run := &vm.Run{}
+				run.Begin(t.Context(), lock, &vm.Limits{Instructions: 1000})
+				run.Charge(main, 2*mega) // so much makes it a long one
+				for range 200 {
+					run.Spend(main, 1)
+				}
+				n := now.Add(1)
+				for range 100 {
+					runtime.Gosched()
+				}
+				now.Add(-1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				run.End()
+			}
+		})
+	}
+	wait.Wait()
+	if limit := int64(vm.Processors()); most.Load() > limit {
+		t.Errorf("%d long runs ran at once, want at most %d", most.Load(), limit)
+	}
+}
