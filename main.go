@@ -31,6 +31,7 @@ func commands() []command {
 		{"check", "check a configuration and report every error in it", runCheck},
 		{"test", "run the tests of scripts, files named *_test.lua", runTest},
 		{"bench", "send load to a server and report how it answers", runBench},
+		{"migrate", "make a configuration of the earlier Keystone Gateway one of this", runMigrate},
 		{"schema", "print the JSON Schema of the configuration", runSchema},
 		{"version", "print the version", runVersion},
 	}

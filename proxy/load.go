@@ -19,7 +19,7 @@ const maxConfig = 16 << 20
 // served by it: settings.Errors where the file could be read. What is wrong with
 // single tenants is in the configuration's Err.
 func Load(file string) (*Config, error) {
-	src, err := readConfig(file)
+	src, err := ReadConfig(file)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,8 @@ func (c *Config) Err() error {
 	return all.Bounded(c.file)
 }
 
-func readConfig(file string) ([]byte, error) {
+// ReadConfig returns the text of a configuration file.
+func ReadConfig(file string) ([]byte, error) {
 	src, err := files.Read(filepath.Clean(file), maxConfig)
 	if errors.Is(err, files.ErrTooLarge) {
 		return nil, fmt.Errorf("configuration %q is too large, expected at most %d bytes", file, maxConfig)

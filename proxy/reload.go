@@ -101,7 +101,7 @@ func (s *Server) logProblems(result *ReloadResult, what string) {
 
 // reload does all that can fail before anything changes.
 func (s *Server) reload(result *ReloadResult) error {
-	src, err := readConfig(s.file)
+	src, err := ReadConfig(s.file)
 	if err != nil {
 		return err
 	}

@@ -237,13 +237,7 @@ func scriptWarnings(c *Config, all, known map[string]*lua.Scripts) []string {
 // is settings.Errors: everything that is wrong with any tenant; warnings are what
 // a good configuration and its scripts ask for in vain.
 func CheckScripts(file string, config *Config) (warnings []string, err error) {
-	s := &Server{
-		file: file, dir: filepath.Dir(file), log: zerolog.Nop(), started: config,
-		stores: map[string]*store.Memory{}, scripts: newScriptsOptions(&Options{}), hops: newHops(),
-	}
-	s.reserve(config)
-	list := s.candidates(config)
-	s.loadScripts(config, list, 0)
+	s, list := loadAside(file, config)
 	defer s.closeUnused(list, nil)
 	arrange(list)
 	if err := config.errorsOf(list); err != nil {
@@ -257,4 +251,31 @@ func CheckScripts(file string, config *Config) (warnings []string, err error) {
 	}
 	warnings = append(config.Warnings(), scriptWarnings(config, all, nil)...)
 	return append(warnings, unusedFiles(config.scriptsDir(s.dir), all)...), nil
+}
+
+// loadAside loads the scripts of a configuration without serving anything; the
+// caller closes them with closeUnused.
+func loadAside(file string, config *Config) (*Server, []candidate) {
+	s := &Server{
+		file: file, dir: filepath.Dir(file), log: zerolog.Nop(), started: config,
+		stores: map[string]*store.Memory{}, scripts: newScriptsOptions(&Options{}), hops: newHops(),
+	}
+	s.reserve(config)
+	list := s.candidates(config)
+	s.loadScripts(config, list, 0)
+	return s, list
+}
+
+// ScriptFiles lists the files of the scripts of each tenant whose scripts can be
+// loaded, modules included.
+func ScriptFiles(file string, config *Config) map[string][]string {
+	s, list := loadAside(file, config)
+	defer s.closeUnused(list, nil)
+	all := map[string][]string{}
+	for i := range list {
+		if list[i].scripts != nil {
+			all[list[i].asked.Name] = list[i].scripts.Files()
+		}
+	}
+	return all
 }

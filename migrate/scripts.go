@@ -1,0 +1,57 @@
+package migrate
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy"
+)
+
+var (
+	asked    = regexp.MustCompile(`\bget_env\s*\(?\s*["']([A-Za-z_][A-Za-z0-9_]*)["']`)
+	loopback = regexp.MustCompile(`(?i)://(localhost|127\.|\[::1\])`)
+	calls    = regexp.MustCompile(`\bhttp_(get|post)\b`)
+)
+
+// allowVariables lets scripts read the variables of the environment that they
+// read by name: all were open to them. It reports whether it has changed the text.
+func (m *migration) allowVariables(config *proxy.Config) (changed bool) {
+	for tenant, files := range proxy.ScriptFiles(filepath.Join(filepath.Dir(m.file), fresh), config) {
+		var names []string
+		reaches := false
+		for _, file := range files {
+			source, err := os.ReadFile(filepath.Clean(file))
+			if err != nil {
+				continue
+			}
+			for _, match := range asked.FindAllSubmatch(source, -1) {
+				names = append(names, string(match[1]))
+			}
+			reaches = reaches || calls.Match(source) && loopback.Match(source)
+		}
+		slices.Sort(names)
+		changed = m.allow(tenant, slices.Compact(names)) || changed
+		if reaches {
+			m.note("tenant %q: its scripts speak to this machine, for which tenants[].lua.http.allow must name the addresses, as in [\"127.0.0.1:9001\"]", tenant)
+		}
+	}
+	return changed
+}
+
+func (m *migration) allow(tenant string, names []string) bool {
+	if len(names) == 0 {
+		return false
+	}
+	list := strings.Join(names, ", ")
+	for i := range m.config.Tenants {
+		if t := &m.config.Tenants[i]; t.Name == tenant && !m.document.Has(&t.Lua) && m.insert(i, "lua: {env: ["+list+"]}") {
+			m.change("tenant %q: lua.env lets its scripts read the environment's %s, which they name; all others are closed to them", tenant, list)
+			return true
+		}
+	}
+	m.note("tenant %q: its scripts read the environment's %s, which its lua.env must name", tenant, list)
+	return false
+}
