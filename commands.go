@@ -22,7 +22,7 @@ func runGateway(args []string) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	file := flags.String("config", "config.yaml", "configuration `file`")
 	strict := flags.Bool("strict", false, "refuse to start, and each reload, if any tenant is broken; else it alone is refused, or left as it was")
-	withDemo := flags.Bool("demo", false, "start two small upstreams in the process, which config.yaml points to, and reload when scripts change")
+	withDemo := flags.Bool("demo", false, "start two small upstreams in the process, which config.yaml points to, reload when scripts change, and end with the process that has started this one")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
@@ -31,13 +31,14 @@ func runGateway(args []string) error {
 		return err
 	}
 	if *withDemo {
-		stop, err := startDemo()
+		started, err := startDemo()
 		if err != nil {
 			return err
 		}
-		defer stop()
+		defer started.stop()
+		return serve(proxy.Options{File: *file, Config: config, Strict: *strict}, started)
 	}
-	return serve(proxy.Options{File: *file, Config: config, Strict: *strict}, *withDemo)
+	return serve(proxy.Options{File: *file, Config: config, Strict: *strict}, nil)
 }
 
 // parseFlags leaves the arguments behind the flags. An error is one line: what
@@ -67,9 +68,9 @@ func parse(flags *flag.FlagSet, args []string) error {
 	return nil
 }
 
-// serve runs the gateway until a signal ends it; demo greets, and watches the
-// scripts.
-func serve(o proxy.Options, demo bool) error {
+// serve runs the gateway until a signal ends it. With a demo it greets, watches
+// the scripts, and ends with whoever has started it.
+func serve(o proxy.Options, show *demo) error {
 	signalled, hangups := signals() // before anything listens, so that none is missed
 	ctx, stop := context.WithCancel(signalled)
 	defer stop()
@@ -104,15 +105,17 @@ func serve(o proxy.Options, demo bool) error {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		server.Watch(ctx, demo)
+		server.Watch(ctx, show != nil)
 	}()
 	log.Info().Str("address", server.Addr().String()).Str("admin", api.Addr()).Str("version", versionText()).
 		Int("tenants", len(o.Config.Tenants)).Msg("listening")
 	for _, warning := range server.Warnings() {
 		log.Warn().Msg(warning)
 	}
-	if demo {
-		printGreeting(os.Stdout, server, api.Addr())
+	if show != nil {
+		output.Flush() // so that nothing stands between what there is to try
+		show.greet(os.Stdout, server, api.Addr())
+		go watchParent(ctx, show.parent, stop)
 	}
 	err = server.Run(ctx)
 	stop() // where Run has failed

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
+	_ "embed" // for demoPage
 	"fmt"
+	"html/template"
 	"net"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/mattn/go-isatty"
 	"github.com/valyala/fasthttp"
@@ -19,39 +24,72 @@ var demoAddresses = []string{"127.0.0.1:9101", "127.0.0.1:9102"}
 // demoKey is what scripts/api.lua asks for, unless the environment has another.
 const demoKey = "demo"
 
+// demoWelcome is the path of the first upstream below which it has the page that
+// says what to try; config.yaml has a tenant for it.
+const demoWelcome = "/welcome"
+
+//go:embed demo.html
+var demoPage string
+
+var demoTemplate = template.Must(template.New("demo").Parse(demoPage))
+
+// demo is what -demo starts besides the gateway.
+type demo struct {
+	parent  int // who has started the process
+	servers []*fasthttp.Server
+	content atomic.Pointer[demoContent] // of the page; nil until the gateway listens
+}
+
+// demoContent is what there is to try.
+type demoContent struct {
+	Base, Shop, Admin string // URLs; "" is none
+	Tenants           []demoTenant
+	Tries             []demoTry
+}
+
+type demoTenant struct{ Name, Routing, Match string }
+
+type demoTry struct{ Line, Note string }
+
 // startDemo starts the upstreams of the demo, and sets the key of its API.
-func startDemo() (stop func(), err error) {
+func startDemo() (*demo, error) {
 	if os.Getenv("DEMO_API_KEY") == "" {
 		if err := os.Setenv("DEMO_API_KEY", demoKey); err != nil {
 			return nil, fmt.Errorf("cannot set DEMO_API_KEY: %w", err)
 		}
 	}
-	var servers []*fasthttp.Server
-	stop = func() {
-		for _, s := range servers {
-			_ = s.Shutdown()
-		}
-	}
+	d := &demo{parent: os.Getppid()}
 	for i, address := range demoAddresses {
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
-			stop()
+			d.stop()
 			return nil, fmt.Errorf("cannot start the demo's upstream %d, whose address is fixed: %w", i+1, err)
 		}
-		server := &fasthttp.Server{Handler: demoHandler(i + 1), Name: "demo", CloseOnShutdown: true}
-		servers = append(servers, server)
+		server := &fasthttp.Server{Handler: d.handler(i + 1), Name: "demo", CloseOnShutdown: true}
+		d.servers = append(d.servers, server)
 		go func() { _ = server.Serve(listener) }() // ends with stop
 	}
-	return stop, nil
+	return d, nil
 }
 
-// demoHandler answers with what it was asked, so that one sees what the
-// gateway has made of a request.
-func demoHandler(number int) fasthttp.RequestHandler {
+func (d *demo) stop() {
+	for _, s := range d.servers {
+		_ = s.Shutdown()
+	}
+}
+
+// handler answers with what it was asked, so that one sees what the gateway has
+// made of a request.
+func (d *demo) handler(number int) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		ctx.SetContentType("text/plain; charset=utf-8")
-		if string(ctx.Path()) == "/health" {
+		path := string(ctx.Path())
+		if path == "/health" {
 			fmt.Fprintln(ctx, "ok")
+			return
+		}
+		if below, ok := strings.CutPrefix(path, demoWelcome); ok {
+			d.welcome(ctx, below)
 			return
 		}
 		fmt.Fprintf(ctx, "upstream %d: %s %s\nHost: %s\n", number, ctx.Method(), ctx.RequestURI(), ctx.Host())
@@ -61,54 +99,133 @@ func demoHandler(number int) fasthttp.RequestHandler {
 	}
 }
 
-// printGreeting says what runs where, and what to try.
-func printGreeting(w *os.File, server *proxy.Server, admin string) {
+// welcome shows the page, at one path only.
+func (d *demo) welcome(ctx *fasthttp.RequestCtx, path string) {
+	content := d.content.Load()
+	if content == nil || path != "/" {
+		ctx.SetStatusCode(fasthttp.StatusNotFound)
+		fmt.Fprintln(ctx, "The demo has nothing here. What there is to try stands at /.")
+		return
+	}
+	ctx.SetContentType("text/html; charset=utf-8")
+	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	if err := demoTemplate.Execute(ctx, content); err != nil {
+		ctx.Error("the page can't be made", fasthttp.StatusInternalServerError)
+	}
+}
+
+// greet says what runs where, and what to try; it is said on the page, too.
+func (d *demo) greet(w *os.File, server *proxy.Server, admin string) {
+	content := newDemoContent(server, admin)
+	d.content.Store(content)
 	bold, dim, reset := "", "", ""
 	if isatty.IsTerminal(w.Fd()) && os.Getenv("NO_COLOR") == "" {
 		bold, dim, reset = "\x1b[1;36m", "\x1b[2m", "\x1b[0m"
 	}
-	base := "http://" + server.Addr().String()
-	fmt.Fprintf(w, "\n%sKeystone Gateway%s listens on %s%s%s, its admin API on %s%s%s\n\n", bold, reset, bold, base, reset, bold, admin, reset)
-	for _, t := range server.Snapshot().Tenants {
-		fmt.Fprintf(w, "  %-10s %s%-10s%s %s\n", t.Name, dim, t.Routing, reset, strings.TrimSpace(strings.Join(t.Domains, ", ")+" "+t.Prefix))
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%sKeystone Gateway%s listens on %s%s%s, its admin API on %s%s%s\n\n", bold, reset, bold, content.Base, reset, bold, content.Admin, reset)
+	for _, t := range content.Tenants {
+		fmt.Fprintf(&b, "  %-10s %s%-10s%s %s\n", t.Name, dim, t.Routing, reset, t.Match)
 	}
-	tries := triesFor(server, base, admin)
-	if len(tries) > 0 {
-		fmt.Fprintf(w, "\n%sTry:%s\n", bold, reset)
+	fmt.Fprintf(&b, "\n%sTry:%s\n", bold, reset)
+	for _, t := range content.Tries {
+		fmt.Fprintf(&b, "  %s", t.Line)
+		if t.Note != "" {
+			fmt.Fprintf(&b, "   %s# %s%s", dim, t.Note, reset)
+		}
+		b.WriteString("\n")
 	}
-	for _, line := range tries {
-		fmt.Fprintln(w, "  "+line)
+	if welcomes(server) {
+		fmt.Fprintf(&b, "\nor open %s%s/%s in a browser, which shows these lines and more\n", bold, content.Base, reset)
 	}
-	fmt.Fprintln(w)
+	b.WriteString("\n")
+	_, _ = w.WriteString(b.String())
 }
 
-// triesFor returns commands to try: for the first two tenants, what the
-// demo's scripts do there, and for the admin API.
-func triesFor(server *proxy.Server, base, admin string) (tries []string) {
-	tried := 0
-	for _, t := range server.Snapshot().Tenants {
-		host, path := "", t.Prefix+"/hello"
-		if len(t.Domains) > 0 {
-			host = "-H 'Host: " + t.Domains[0] + "' "
-		}
-		if t.Prefix != "" {
-			path = strings.TrimSuffix(t.Prefix, "/") + "/users?page=2"
-		}
-		if tried == 2 || strings.Contains(host, "*") {
+// welcomes reports whether a tenant leads to the page.
+func welcomes(server *proxy.Server) bool {
+	for t := range server.Tenants() {
+		if t.Pool == nil {
 			continue
 		}
-		tried++
-		key, note := "", ""
-		if slices.Contains(t.Scripts, "api.lua") {
-			key, note = "-H 'Authorization: Bearer "+os.Getenv("DEMO_API_KEY")+"' ", "   # scripts/api.lua asks for the key"
+		for _, target := range t.Pool.Targets() {
+			if target.Address().String() == "http://"+demoAddresses[0]+demoWelcome {
+				return true
+			}
 		}
-		tries = append(tries, fmt.Sprintf("curl %s%s'%s%s'%s", host, key, base, path, note))
-		if slices.Contains(t.Scripts, "shop.lua") {
-			tries = append(tries, fmt.Sprintf("curl %s'%s/hello/Ada'   # scripts/shop.lua answers", host, base))
+	}
+	return false
+}
+
+func newDemoContent(server *proxy.Server, admin string) *demoContent {
+	c := &demoContent{Base: "http://" + server.Addr().String(), Admin: admin}
+	tried := 0
+	for t := range server.Tenants() {
+		c.Tenants = append(c.Tenants, demoTenant{t.Name, t.Routing, strings.TrimSpace(strings.Join(t.Domains, ", ") + " " + t.Prefix)})
+		shop := scripted(t, "shop.lua")
+		for _, domain := range t.Domains {
+			if _, port, err := net.SplitHostPort(server.Addr().String()); err == nil && shop && strings.HasSuffix(domain, ".localhost") {
+				c.Shop = "http://" + domain + ":" + port // browsers take these names for this machine
+			}
+		}
+		if tried < 2 && c.tryTenant(t, shop) {
+			tried++
 		}
 	}
 	if admin != "" {
-		tries = append(tries, "curl "+admin+"/health")
+		c.Tries = append(c.Tries, demoTry{"curl " + admin + "/health", ""})
 	}
-	return tries
+	return c
+}
+
+// tryTenant adds what the demo's scripts do there. There is nothing to try where
+// no name is known.
+func (c *demoContent) tryTenant(t proxy.TenantView, shop bool) bool {
+	host, path := "", t.Prefix+"/hello"
+	if len(t.Domains) > 0 {
+		host = "-H 'Host: " + t.Domains[0] + "' "
+	}
+	if t.Prefix != "" {
+		path = strings.TrimSuffix(t.Prefix, "/") + "/users?page=2"
+	}
+	if strings.Contains(host, "*") {
+		return false
+	}
+	key, note := "", ""
+	if scripted(t, "api.lua") {
+		key, note = "-H 'Authorization: Bearer "+os.Getenv("DEMO_API_KEY")+"' ", "scripts/api.lua asks for the key"
+	}
+	c.Tries = append(c.Tries, demoTry{fmt.Sprintf("curl %s%s'%s%s'", host, key, c.Base, path), note})
+	if shop {
+		c.Tries = append(c.Tries, demoTry{fmt.Sprintf("curl %s'%s/hello/Ada'", host, c.Base), "scripts/shop.lua answers"})
+	}
+	return true
+}
+
+// scripted reports whether a tenant has a script, which may be named without .lua.
+func scripted(t proxy.TenantView, name string) bool {
+	return slices.Contains(t.Scripts, name) || slices.Contains(t.Scripts, strings.TrimSuffix(name, ".lua"))
+}
+
+// parentPause is how often watchParent looks.
+const parentPause = 250 * time.Millisecond
+
+// watchParent calls stop when whoever has started the process, the parent, is gone: killing
+// "go run" passes no signal on to what it runs, which would keep the demo's ports.
+// It looks, since the kernel tells only of the end of a thread (Linux), or of
+// nothing (others).
+func watchParent(ctx context.Context, parent int, stop func()) {
+	ticker := time.NewTicker(parentPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if os.Getppid() != parent {
+			stop()
+			return
+		}
+	}
 }

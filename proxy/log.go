@@ -62,6 +62,25 @@ func (w *LogWriter) Dropped() uint64 {
 	return w.queue.dropped.Load()
 }
 
+// Flush returns when what was written before has reached the output, or the
+// output hasn't taken it within a second.
+func (w *LogWriter) Flush() {
+	patience := time.NewTimer(logPatience)
+	defer patience.Stop()
+	done := make(chan struct{})
+	select {
+	case w.queue.sync <- done:
+	case <-w.done:
+		return
+	case <-patience.C:
+		return
+	}
+	select {
+	case <-done:
+	case <-patience.C:
+	}
+}
+
 // Close writes what is left, if the output takes it within a second.
 func (w *LogWriter) Close() {
 	w.stop()

@@ -26,6 +26,7 @@ type logQueue struct {
 	waiting, out []byte // guarded by mu; out is the running goroutine's while it writes
 	dropped      atomic.Uint64
 	wake         chan struct{}
+	sync         chan chan struct{} // closed when what was added before is written
 
 	next atomic.Pointer[logSink] // to be used from the next flush on
 
@@ -45,7 +46,7 @@ type logSink struct {
 }
 
 func newLogQueue(w io.Writer) *logQueue {
-	return &logQueue{wake: make(chan struct{}, 1), sink: logSink{w: w}}
+	return &logQueue{wake: make(chan struct{}, 1), sync: make(chan chan struct{}), sink: logSink{w: w}}
 }
 
 // add queues a line. It never blocks and never fails. now says that it is worth
@@ -81,6 +82,10 @@ func (q *logQueue) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		case <-q.wake:
+		case done := <-q.sync:
+			q.flush()
+			close(done)
+			continue
 		}
 		q.flush()
 	}

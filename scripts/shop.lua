@@ -15,7 +15,7 @@ end)
 
 -- A route answers by itself; no target is asked.
 --
---   curl http://localhost:8080/hello/Ada
+--   curl http://shop.localhost:8080/hello/Ada
 chi_route("GET", "/hello/{name}", function(request, response)
 	response:json({ hello = request:param("name"), tenant = request.tenant })
 end)
@@ -24,8 +24,8 @@ end)
 -- visitors of /catalog see the new one, on the target shop-2. A cookie makes
 -- them see the same one the next time.
 --
---   curl -i http://localhost:8080/catalog
---   curl -H 'Cookie: group=new' http://localhost:8080/catalog
+--   curl -i http://shop.localhost:8080/catalog
+--   curl -H 'Cookie: group=new' http://shop.localhost:8080/catalog
 local groups = { old = "shop-1", new = "shop-2" }
 
 chi_middleware("/catalog", function(request, response, next)
