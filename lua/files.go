@@ -32,6 +32,7 @@ type file struct {
 // waits for another generation's looks: a file of which one never ends is
 // looked at anew in the next.
 type Cache struct {
+	large      sync.Mutex // held while a large source is compiled
 	mu         sync.Mutex
 	generation uint64              // guarded by mu, as are those below
 	owners     *files.Owners       // the tenants of this generation
@@ -54,6 +55,7 @@ const uncounted = 8
 type entry struct {
 	generation uint64
 	asked      bool          // somebody wanted it; guarded by Cache.mu
+	waiters    int           // of those, who wait for it; guarded by Cache.mu
 	done       chan struct{} // closed when the look has ended; what is below is fixed then
 	stamp      files.Stamp
 	file       *file // nil with err
@@ -142,6 +144,7 @@ func (c *Cache) Check(ctx context.Context, dir, owner, name string) error {
 // ctx is done, whatever becomes of the look.
 func (c *Cache) load(ctx context.Context, key cacheKey) (*file, error) {
 	e := c.entry(key)
+	defer c.waited(e)
 	select {
 	case <-e.done:
 		return e.file, e.err
@@ -157,9 +160,10 @@ func (c *Cache) entry(key cacheKey) *entry {
 	before := c.entries[key]
 	if before != nil && before.generation == c.generation {
 		before.asked = true
+		before.waiters++
 		return before
 	}
-	e := &entry{generation: c.generation, asked: true, done: make(chan struct{})}
+	e := &entry{generation: c.generation, asked: true, waiters: 1, done: make(chan struct{})}
 	c.entries[key] = e
 	if !c.beginLocked(key) {
 		e.err = fmt.Errorf("script %q: it has been read and compiled %d times without an end", key.name, maxRunning)
@@ -172,13 +176,13 @@ func (c *Cache) entry(key cacheKey) *entry {
 	dir := files.Dir{Path: key.dir, Owners: c.owners}
 	go func() { // it ends when reading and compiling do; nobody waits for that but for as long as they want
 		defer c.end(key)
-		defer close(e.done)
+		defer c.looked(key, e)
 		defer func() {
 			if cause := recover(); cause != nil {
 				e.file, e.err = nil, fmt.Errorf("BUG: compiling %q has panicked: %v", key.name, cause)
 			}
 		}()
-		e.look(dir, key)
+		e.look(c, dir, key)
 	}()
 	return e
 }
@@ -233,7 +237,7 @@ func (e *entry) ended() bool {
 }
 
 // look reads and compiles the file if it may have changed.
-func (e *entry) look(dir files.Dir, key cacheKey) {
+func (e *entry) look(c *Cache, dir files.Dir, key cacheKey) {
 	if e.file != nil && e.stamp.Holds(key.dir, key.name) {
 		return
 	}
@@ -247,7 +251,7 @@ func (e *entry) look(dir files.Dir, key cacheKey) {
 	if e.file != nil && e.file.sum == f.sum {
 		return
 	}
-	if f.program, err = vm.Compile(source, key.name, vm.Options{Cover: key.cover, CountNames: key.counted}); err != nil {
+	if f.program, err = c.compile(source, key, e); err != nil {
 		f = nil
 	}
 	e.file, e.err = f, err

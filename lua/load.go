@@ -2,9 +2,10 @@ package lua
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,9 +15,24 @@ import (
 // loading is one run of a tenant's scripts that makes a VM, within
 // lua.load_timeout.
 type loading struct {
-	ctx     context.Context
+	ctx     context.Context // ends when the load is stopped
+	cancel  context.CancelCauseFunc
 	options *Options
 	script  atomic.Pointer[string] // the one that is being loaded
+	again   bool                   // the scripts are in use, and count what this load holds
+	bytes   atomic.Int64           // what it holds, as charged
+	givenUp atomic.Bool            // for want of memory
+
+	level int           // how often it has made way for others
+	next  time.Duration // of running, until it does so again
+
+	mu      sync.Mutex
+	lock    *vm.Lock // of the VM, guarded by mu, as are those below; nil before it is there
+	stopped error    // why the load was stopped
+	ended   bool
+	timer   *time.Timer
+	left    time.Duration // of its time, when the timer was started
+	since   time.Time     // when that was
 }
 
 // noticing is how long what is over its time may take to end by itself: it
@@ -27,14 +43,11 @@ const noticing = 500 * time.Millisecond
 // lua.load_timeout is used up: it goes on until it notices, which what hangs in
 // a system call doesn't, and its result is discarded. Nothing that another load
 // needs is held meanwhile. The error is of the type BrokenScripts.
-func load[T any](o *Options, build func(*loading) (T, error), discard func(T)) (made T, err error) {
-	limit := o.Config.loadTimeout()
+func load[T any](o *Options, again bool, build func(*loading) (T, error), discard func(T)) (made T, err error) {
 	if !o.Cache.begin(o.Tenant) {
 		return made, BrokenScripts{{Err: fmt.Errorf("%d loads of the tenant's scripts have been given up and have not ended: no other is begun", maxRunning)}}
 	}
-	over := fmt.Errorf("lua.load_timeout %v is used up", limit)
-	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, over)
-	l := &loading{ctx: ctx, options: o}
+	l := newLoading(o, again)
 	type result struct {
 		made T
 		err  error
@@ -42,9 +55,14 @@ func load[T any](o *Options, build func(*loading) (T, error), discard func(T)) (
 	results, givenUp := make(chan result), make(chan struct{})
 	go func() {
 		defer o.Cache.end(o.Tenant)
-		defer cancel()
+		defer o.Loads.end(l)
+		defer l.cancel(nil)
 		var r result
 		r.made, r.err = guarded(l, build)
+		if stopped := l.end(); stopped != nil && r.err == nil {
+			discard(r.made)
+			r.err = BrokenScripts{l.broken(stopped)}
+		}
 		select {
 		case results <- r:
 		case <-givenUp:
@@ -55,18 +73,83 @@ func load[T any](o *Options, build func(*loading) (T, error), discard func(T)) (
 	}()
 	select {
 	case r := <-results:
-		return r.made, r.err
-	case <-ctx.Done():
+		return r.made, l.pass(r.err)
+	case <-l.ctx.Done():
 	}
 	patience := time.NewTimer(noticing)
 	defer patience.Stop()
 	select {
 	case r := <-results:
-		return r.made, r.err
+		return r.made, l.pass(r.err)
 	case <-patience.C:
 		close(givenUp)
-		return made, BrokenScripts{l.broken(fmt.Errorf("%w, and loading has not ended: it is given up", over))}
+		return made, l.pass(BrokenScripts{l.broken(fmt.Errorf("%w, and loading has not ended: it is given up", context.Cause(l.ctx)))})
 	}
+}
+
+func newLoading(o *Options, again bool) *loading {
+	l := &loading{options: o, again: again, next: firstPace, left: o.Config.loadTimeout(), since: time.Now()}
+	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.timer = time.AfterFunc(l.left, func() {
+		l.stop(vm.OutOfTime, fmt.Errorf("lua.load_timeout %v is used up", o.Config.loadTimeout()))
+	})
+	o.Loads.begin(l)
+	return l
+}
+
+// stop ends the load, wherever it is.
+func (l *loading) stop(reason vm.Reason, why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended || l.stopped != nil {
+		return
+	}
+	l.stopped = why
+	if l.lock != nil {
+		l.lock.Retire(reason, why.Error())
+	}
+	l.cancel(why)
+}
+
+// relieve gives the load up for want of memory.
+func (l *loading) relieve(words string) *vm.Exhausted {
+	l.givenUp.Store(true)
+	l.stop(vm.Shed, errors.New(words+": memory is short, the load is given up"))
+	return &vm.Exhausted{Reason: vm.Shed, Limit: words + ": memory is short, the load is given up"}
+}
+
+// adopt says which VM is being made.
+func (l *loading) adopt(lock *vm.Lock) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lock = lock; l.stopped != nil {
+		lock.Retire(vm.OutOfTime, l.stopped.Error())
+	}
+}
+
+// end says that the load won't be stopped any more, or why it has been.
+func (l *loading) end() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	l.lock = nil // whoever knows the load must not keep what it held
+	l.timer.Stop()
+	return l.stopped
+}
+
+// pass marks what may be otherwise at the next try: that there was not enough
+// time or memory.
+func (l *loading) pass(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if list, ok := errors.AsType[BrokenScripts](err); ok && l.stopped != nil {
+		for _, broken := range list {
+			broken.Passing, broken.Memory = true, l.givenUp.Load()
+		}
+	}
+	return err
 }
 
 // guarded turns a panic into an error: one tenant's scripts must not end the
@@ -99,22 +182,58 @@ func (l *loading) Watch(func()) (end func()) {
 	return l.options.Waiting()
 }
 
-// limits of a load: it is the operator who waits for it.
-func (s *Scripts) loadLimits() vm.Limits {
+// Lend makes a loading the loader of its run.
+func (l *loading) Lend(bytes int64) *vm.Exhausted { return l.options.Loads.lend(l, bytes) }
+
+// A load makes way for those that have run for less when it has run for
+// firstPace, or has been charged so much, and each time that it has run for
+// nextPace times as long: so one that is short waits for none that is long.
+const (
+	firstPace  = 10 * time.Millisecond
+	firstBytes = 1 << 20
+	nextPace   = 4
+)
+
+// Pace is the loader's too.
+func (l *loading) Pace(ran time.Duration, charged int64) (wait func()) {
+	if l.options.Yield == nil || ran < l.next && (l.level > 0 || charged < firstBytes) {
+		return nil
+	}
+	l.level++
+	l.next = nextPace * max(ran, firstPace)
+	return func() {
+		l.stopClock()
+		defer l.startClock()
+		l.options.Yield(l.ctx, l.level)
+	}
+}
+
+// stopClock has the time until startClock not count: others have it.
+func (l *loading) stopClock() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer.Stop() {
+		l.left -= time.Since(l.since)
+	}
+}
+
+func (l *loading) startClock() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended && l.stopped == nil {
+		l.since = time.Now()
+		l.timer.Reset(max(l.left, 0))
+	}
+}
+
+// limits of a load: it is the operator who waits for it. Its time is the
+// loading's clock.
+func (s *Scripts) loadLimits(l *loading) vm.Limits {
 	limits := s.limits
 	limits.Instructions = max(limits.Instructions, minLoadInstructions)
-	limits.TotalTimeout = s.options.Config.loadTimeout()
-	limits.Timeout = limits.TotalTimeout
+	limits.TotalTimeout, limits.Timeout, limits.Loader = 0, 0, l
 	return limits
 }
 
 // minLoadInstructions is how many instructions loading may run at least.
 const minLoadInstructions = 50_000_000
-
-// named gives the limit that a load has used up its own name.
-func named(message string, exhausted *vm.Exhausted) string {
-	if exhausted == nil || exhausted.Reason != vm.OutOfTime && exhausted.Reason != vm.OutOfTotalTime {
-		return message
-	}
-	return strings.NewReplacer("lua.timeout", "lua.load_timeout", "lua.total_timeout", "lua.load_timeout").Replace(message)
-}

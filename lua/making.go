@@ -39,6 +39,12 @@ func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("the scripts can't be loaded any more, it is tried again in %v: %v", e.Left.Round(time.Millisecond), e.Err)
 }
 
+// Memory reports whether memory was short.
+func (e *UnavailableError) Memory() bool {
+	list, ok := errors.AsType[BrokenScripts](e.Err)
+	return ok && list.Memory()
+}
+
 // Unwrap returns the cause.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
@@ -110,10 +116,22 @@ func (s *Scripts) makeLocked() *making {
 	s.maker.current = m
 	go func() {
 		defer close(m.done)
-		m.sh, m.err = load(&s.options, s.newShard, func(sh *shard) { sh.main.Close() })
+		o := s.options
+		o.Waiting, o.Yield = nil, nil // a request waits
+		m.sh, m.err = load(&o, true, s.newWanted, func(sh *shard) { sh.main.Close() })
 		s.made(m)
 	}()
 	return m
+}
+
+// newWanted is newShard for requests, as long as there is memory.
+func (s *Scripts) newWanted(l *loading) (*shard, error) {
+	sh, err := s.newShard(l)
+	if err == nil && !s.options.Loads.admit(sh.memory()) {
+		sh.main.Close()
+		err = BrokenScripts{{Passing: true, Memory: true, Err: errors.New("memory is short, and a VM of the tenant's scripts takes much of it: there is none")}}
+	}
+	return sh, err
 }
 
 // made puts a VM into use, or notes why there is none.

@@ -19,6 +19,9 @@ type leaving struct {
 // held when they were counted last, with all that they were charged since.
 func (s *Scripts) Memory() int64 {
 	n := s.ledger.Used()
+	if s.code > smallCode {
+		n += s.code // of small ones many are shared
+	}
 	for i := range s.shards {
 		if sh := s.shards[i].Load(); sh != nil {
 			n += sh.memory()

@@ -44,9 +44,15 @@ type Options struct {
 	// without requests take little memory. The first request then waits for a
 	// VM, about a millisecond.
 	Lazy bool
+	// Loads bounds what loads hold together; nil is no bound.
+	Loads *Loads
 	// Waiting, if not nil, is called when loading begins to wait for something,
 	// and its result when that is over.
 	Waiting func() (end func())
+	// Yield, if not nil, is called when loading takes long, the first time at level
+	// 1. It may wait until ctx is done, while others are to load first; that time
+	// doesn't count.
+	Yield func(ctx context.Context, level int)
 	// Shards is how many VMs there may be; 0 is one for each processor.
 	Shards int
 	// LogWriter is Log's output, of which the scripts get so much as their
@@ -81,6 +87,7 @@ type Scripts struct {
 	missing []string         // modules that were asked for in vain, and done without
 	located []located        // scripts that were found below the directory
 	sealed  bool             // files is complete
+	code    int64            // bytes of files, compiled
 
 	shards []atomic.Pointer[shard]
 	maker  maker
@@ -105,8 +112,10 @@ type Stats struct {
 // Broken is a script that can't be loaded. Its message begins with file and
 // line where they are known.
 type Broken struct {
-	Script string // its file below the scripts directory
-	Err    error
+	Script  string // its file below the scripts directory
+	Err     error
+	Passing bool // there was not enough time or memory, as there may be the next time
+	Memory  bool // it was memory
 }
 
 func (b *Broken) Error() string { return b.Err.Error() }
@@ -116,6 +125,13 @@ func (b *Broken) Unwrap() error { return b.Err }
 
 // BrokenScripts are why Load has refused a tenant's scripts.
 type BrokenScripts []*Broken
+
+// Passing reports whether loading may succeed the next time, since there was not
+// enough time or memory.
+func (list BrokenScripts) Passing() bool { return len(list) > 0 && list[0].Passing }
+
+// Memory reports whether there was not enough memory.
+func (list BrokenScripts) Memory() bool { return len(list) > 0 && list[0].Memory }
 
 func (list BrokenScripts) Error() string {
 	lines := make([]string, len(list))
@@ -135,7 +151,7 @@ func Load(o Options) (*Scripts, error) {
 	if o.Shards == 0 {
 		o.Shards = runtime.GOMAXPROCS(0)
 	}
-	return load(&o, loadScripts, (*Scripts).Close)
+	return load(&o, false, loadScripts, (*Scripts).Close)
 }
 
 func loadScripts(l *loading) (*Scripts, error) {
@@ -161,20 +177,27 @@ func loadScripts(l *loading) (*Scripts, error) {
 		}),
 	}
 	if broken := s.read(); broken != nil {
+		s.forgetCode()
 		return nil, broken
 	}
 	first, err := s.newShard(l)
 	if err != nil {
 		s.tenant.HTTP.Close()
+		s.forgetCode()
 		return nil, err
 	}
 	s.sealed, s.loading = true, nil
 	s.warnings = s.findWarnings(first)
-	if !o.Lazy {
+	if !o.Lazy && o.Loads.keep(first.memory()) {
 		s.shards[0].Store(first)
 	}
+	o.Loads.hold(s)
 	return s, nil
 }
+
+// InUse says that requests can have these scripts from now on, so that the owner
+// counts their Memory.
+func (s *Scripts) InUse() { s.options.Loads.leave(s) }
 
 // maxString is how many bytes strings may have that are made by scripts, if no
 // larger ones may come from outside: comparing two of 4 MiB takes 6 ms, during
@@ -270,7 +293,7 @@ func (s *Scripts) file(name string) (*file, error) {
 		return nil, err
 	}
 	s.files[name] = f
-	return f, nil
+	return f, s.addCode(f)
 }
 
 // Unchanged reports whether it is known already, without a look at any file, that
@@ -337,6 +360,7 @@ func (s *Scripts) Close() {
 	s.maker.closed = true
 	s.maker.mu.Unlock()
 	s.tenant.HTTP.Close()
+	s.options.Loads.leave(s)
 }
 
 // Files lists what was loaded, as paths.

@@ -1,7 +1,6 @@
 package lua
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,18 +56,26 @@ func (s *Scripts) newShard(l *loading) (*shard, error) {
 		interned: map[string]glua.LValue{}, loaded: map[string]glua.LValue{}, builtin: map[string]*glua.LTable{},
 		functions: vm.Functions{SetIndex: stdlib.SetIndex, Names: fieldNames, Line: s.options.Cover},
 	}
+	l.adopt(sh.lock)
 	sh.lock.Lock()
 	defer sh.lock.Unlock()
 	if err := sh.load(l); err != nil {
 		main.Close()
 		return nil, err
 	}
+	sh.held.Store(vmBytes)
+	if limit := s.options.Config.MaxVMMemory.Int64(); limit > 0 && sh.lock.Allocated() > limit/16 {
+		s.measure(sh, limit) // much of what it was charged is garbage by now
+	}
 	return sh, nil
 }
 
+// vmBytes is what a VM takes in which a small script has been loaded.
+const vmBytes = 64 << 10
+
 func (sh *shard) load(l *loading) error {
 	run := &vm.Run{Owner: l}
-	limits := sh.owner.loadLimits()
+	limits := sh.owner.loadLimits(l)
 	run.Begin(l.ctx, sh.lock, &limits)
 	defer run.End()
 	thread, _ := sh.main.NewThread()
@@ -109,11 +116,7 @@ func (sh *shard) runScript(thread *glua.LState, run *vm.Run, name string) error 
 	sh.main.G.CurrentThread = thread
 	thread.Push(main)
 	if err := vm.Call(thread, 0, 0); err != nil {
-		err = failure(err, run.Exhausted())
-		if failed, ok := errors.AsType[*Error](err); ok {
-			failed.Message = named(failed.Message, run.Exhausted())
-		}
-		return &LoadError{Script: name, Err: err}
+		return &LoadError{Script: name, Err: failure(err, run.Exhausted())}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -23,6 +24,7 @@ type candidate struct {
 	faults    settings.Errors // of its section
 	unmatched bool            // its hosts are not known
 	failure   error           // of its scripts
+	failed    *scriptsLoad    // with that failure
 	late      bool            // its scripts are still being loaded
 	conflict  error           // of its match, with another's
 	wrong     int             // the domain that is meant; -1 is the prefix
@@ -137,7 +139,11 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 		return err
 	}
 	entries := make([]tenants.Entry[*tenant], 0, len(list))
+	snap.failed = map[string]*scriptsLoad{}
 	for i := range list {
+		if failed := list[i].failed; failed != nil {
+			snap.failed[list[i].asked.Name] = failed
+		}
 		t, match := s.tenantOf(snap, i, &list[i], generation)
 		snap.tenants = append(snap.tenants, t)
 		if match != nil {
@@ -208,18 +214,18 @@ func (s *Server) closeUnused(list []candidate, snap *snapshot) {
 // problemOf says why a candidate isn't served as asked for, and since when it
 // has been like that.
 func (s *Server) problemOf(snap *snapshot, c *candidate) *Problem {
-	p := &Problem{Tenant: c.asked.Name, State: Misconfigured, Since: snap.made}
+	p := &Problem{Tenant: c.asked.Name, State: Misconfigured, Since: snap.made, late: c.late}
 	switch {
 	case c.last != nil:
 		p.State = Outdated
 	case c.late:
 		p.State = Loading
 	}
+	asked := *c
 	if c.late {
-		p.Errors = []string{"the scripts of the tenant are still being loaded"}
-	} else {
-		p.Errors = errorLines(snap.asked.errorsOf([]candidate{*c}))
+		asked.failure = lua.BrokenScripts{{Script: c.firstScript(snap.asked), Err: errStillLoading}}
 	}
+	p.Errors = errorLines(snap.asked.errorsOf([]candidate{asked}))
 	if len(p.Errors) > maxProblemErrors {
 		p.Errors = append(p.Errors[:maxProblemErrors], "…")
 	}
@@ -227,6 +233,13 @@ func (s *Server) problemOf(snap *snapshot, c *candidate) *Problem {
 		p.Since = before.Since
 	}
 	return p
+}
+
+var errStillLoading = errors.New("the scripts are still being loaded")
+
+// firstScript is the first script of the candidate, as the configuration names it.
+func (c *candidate) firstScript(config *Config) string {
+	return slices.Concat(config.LuaRouting.GlobalScripts, c.asked.LuaRoutes)[0]
 }
 
 // maxProblemErrors bounds the errors that are kept of one tenant.
@@ -238,6 +251,7 @@ type Problem struct {
 	State  string    `json:"state"`
 	Since  time.Time `json:"since"`
 	Errors []string  `json:"errors"` // "file:line:column: …"
+	late   bool      // its scripts are still being loaded
 }
 
 // The states of a tenant that has a problem.

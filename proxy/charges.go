@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 )
 
@@ -161,10 +162,7 @@ const (
 
 // limitMemory sets the limits of a snapshot.
 func (s *Server) limitMemory(snap *snapshot) {
-	ceiling := snap.config.Server.MaxMemory.Int64()
-	if ceiling == 0 {
-		ceiling = s.available / 8 * ceilingShare
-	}
+	ceiling := s.ceilingOf(snap.config)
 	s.memory.SetCeiling(ceiling)
 	s.unrouted.Memory.SetLimit(ceiling / tenantShare)
 	for _, t := range snap.tenants {
@@ -174,4 +172,23 @@ func (s *Server) limitMemory(snap *snapshot) {
 		}
 		t.stats.Memory.SetLimit(limit)
 	}
+}
+
+// ceilingOf is server.max_memory, resolved.
+func (s *Server) ceilingOf(c *Config) int64 {
+	if ceiling := c.Server.MaxMemory.Int64(); ceiling != 0 {
+		return ceiling
+	}
+	return s.available / 8 * ceilingShare
+}
+
+// loadBudget is what loads of scripts have to do with.
+func (s *Server) loadBudget() lua.Budget {
+	b := lua.Budget{Ceiling: s.memory.Ceiling(), Held: s.memory.Used()}
+	if snap := s.current.Load(); snap != nil {
+		for _, scripts := range snap.scripts {
+			b.Held += scripts.Memory()
+		}
+	}
+	return b
 }

@@ -159,6 +159,9 @@ func faultOfScripts(err error) *Fault {
 	}
 	if unavailable, ok := errors.AsType[*lua.UnavailableError](err); ok {
 		fault := *faultMisconfigured
+		if unavailable.Memory() {
+			fault = *faultMemory
+		}
 		fault.RetryAfter = max(1, int((unavailable.Left+time.Second-1)/time.Second))
 		return &fault
 	}

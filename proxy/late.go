@@ -1,6 +1,8 @@
 package proxy
 
-import "time"
+import (
+	"time"
+)
 
 // startPatience is how long a start waits for the scripts of slow tenants, where
 // others could be served meanwhile.
@@ -29,24 +31,87 @@ func await(loads int, begun <-chan struct{}, ended <-chan *scriptsLoad, patience
 	}
 }
 
-// takeLate waits for the loads that a start has not waited for, and then puts
-// them into use. It ends when the last lua.load_timeout does.
+// lateRound is for how long loads are gathered that end one after the other.
+const lateRound = time.Second
+
+// takeLate puts loads into use that nobody has waited for, as they end, those of
+// a while at once. It ends when the last of them does.
 func (s *Server) takeLate(config *Config, loads []*scriptsLoad) {
-	late := map[string]*scriptsLoad{}
+	ended := make(chan *scriptsLoad, len(loads))
 	for _, l := range loads {
-		<-l.done
-		late[l.of.asked.Name] = l
+		go func() {
+			<-l.done
+			ended <- l
+		}()
 	}
-	s.reloadMu.Lock()
-	defer s.reloadMu.Unlock()
-	if !s.draining.Load() && s.current.Load().asked == config { // else a reload was faster
-		s.late = late
-		s.counters.reloads.Add(1)
-		result := ReloadResult{At: time.Now()}
-		s.conclude(s.use(config, &result), &result)
-		s.late = nil
+	for left := len(loads); left > 0; {
+		round := []*scriptsLoad{<-ended}
+		for over := time.After(lateRound); over != nil && len(round) < left; {
+			select {
+			case l := <-ended:
+				round = append(round, l)
+			case <-over:
+				over = nil
+			}
+		}
+		left -= len(round)
+		s.useLate(config, loads, round)
 	}
 	s.discardLate(loads)
+}
+
+// useLate puts those of a round into use, if the configuration is still the one
+// that they are for. What the others are is known, or is waited for.
+func (s *Server) useLate(config *Config, loads, round []*scriptsLoad) {
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	snap := s.current.Load()
+	if s.draining.Load() || snap.asked != config { // a reload was faster
+		return
+	}
+	known, news, first := map[string]*scriptsLoad{}, false, false
+	for name, l := range snap.failed {
+		known[name] = l
+	}
+	waiting := snap.problems()
+	for _, l := range loads {
+		if waiting[l.of.asked.Name] != nil {
+			known[l.of.asked.Name] = l
+		}
+	}
+	for _, l := range round {
+		problem := waiting[l.of.asked.Name]
+		news = news || problem != nil && l.err == nil
+		first = first || problem != nil && problem.late
+	}
+	if !news && !first {
+		s.planRetries(known)
+		return
+	}
+	s.late = known
+	s.counters.reloads.Add(1)
+	result := ReloadResult{At: time.Now()}
+	err := s.use(config, &result)
+	s.late = nil
+	if err != nil || first {
+		s.conclude(err, &result)
+		return
+	}
+	result.note(s.current.Load())
+	s.lastLoad.Store(&result)
+	s.log.Info().Uint64("generation", result.Generation).Strs("changes", result.Changes).Int("broken", len(result.Failed)).
+		Msg("scripts that could not be loaded for want of time or memory have been loaded")
+}
+
+// problems are those of a snapshot's tenants, by name.
+func (s *snapshot) problems() map[string]*Problem {
+	list := map[string]*Problem{}
+	for _, t := range s.tenants {
+		if t.problem != nil {
+			list[t.name] = t.problem
+		}
+	}
+	return list
 }
 
 // discardLate frees what late loads have brought that is not in use.

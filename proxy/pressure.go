@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
@@ -86,8 +87,14 @@ func (p *pressure) look(now int64) {
 		account.SetShedding(false)
 		p.server.log.Info().Str("tenant", p.nameOf(account)).Msg("memory is there again, the tenant is served as before")
 	}
-	if do == shedNothing {
+	switch do {
+	case shedNothing:
 		return
+	case shedLoad:
+		who.load.Relieve("the gateway has too little memory, and what is loaded holds most of it")
+		p.relieve(&holder{})
+		return
+	case shedWork, shedConnections:
 	}
 	p.server.log.Error().Str("tenant", who.name).Int64("requests_hold", who.clients).Int64("scripts_hold", who.vms).
 		Int64("all_hold", held).Int64("max_memory", ceiling).Bool("connections", do == shedConnections).
@@ -105,6 +112,7 @@ const unhurried = 10
 
 // list fills in what everybody holds, and returns what scripts do.
 func (p *pressure) list() (scripts int64) {
+	clear(p.holders)
 	p.holders = append(p.holders[:0], holder{account: &p.server.unrouted.Memory, clients: p.server.unrouted.Memory.Used()})
 	for _, t := range p.server.current.Load().tenants {
 		h := holder{name: t.name, account: &t.stats.Memory, scripts: t.scripts, clients: t.stats.Memory.Used()}
@@ -114,6 +122,10 @@ func (p *pressure) list() (scripts int64) {
 		}
 		p.holders = append(p.holders, h)
 	}
+	p.server.loads.Each(0, func(l lua.LoadView) {
+		p.holders = append(p.holders, holder{name: l.Tenant, account: new(memory.Account), load: &l, vms: l.Bytes})
+	})
+	scripts += p.server.loads.Held()
 	p.scripts.Store(scripts)
 	return scripts
 }

@@ -159,9 +159,13 @@ func (s *Server) swap(snap *snapshot) {
 	snap.number++
 	s.limits.Store(newLimits(snap.config))
 	s.current.Store(snap)
+	for _, scripts := range snap.scripts {
+		scripts.InUse()
+	}
 	s.limitMemory(snap)
 	s.registry.Activate(snap.pools)
 	s.retireScripts(old, snap)
+	s.planRetries(snap.failed)
 }
 
 func errorLines(err error) []string {

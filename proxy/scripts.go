@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"os"
@@ -61,9 +62,8 @@ func (s *Server) loadScripts(c *Config, list []candidate, patience time.Duration
 	}
 	loads, dir := make([]*scriptsLoad, 0, len(list)), c.scriptsDir(s.dir)
 	for i := range list {
-		names := slices.Concat(c.LuaRouting.GlobalScripts, list[i].asked.LuaRoutes)
-		if list[i].good() && len(names) > 0 {
-			loads = append(loads, s.newLoad(c, &list[i], dir, names))
+		if list[i].good() && len(c.LuaRouting.GlobalScripts)+len(list[i].asked.LuaRoutes) > 0 {
+			loads = append(loads, s.newLoad(c, &list[i], dir))
 		}
 	}
 	s.scripts.cache.Begin(c.names())
@@ -71,12 +71,16 @@ func (s *Server) loadScripts(c *Config, list []candidate, patience time.Duration
 	await(len(loads), begun, ended, patience, len(loads) < len(list))
 	s.scripts.cache.Sweep()
 	for _, l := range loads {
-		select {
-		case <-l.done:
-			l.of.scripts, l.of.failure = l.scripts, l.err
-		default:
+		switch {
+		case !l.hasEnded():
 			l.of.late = true
 			late = append(late, l)
+		case l.pending:
+			l.of.late = true // somebody waits for it already
+		default:
+			if l.of.scripts, l.of.failure = l.scripts, l.err; l.err != nil {
+				l.of.failed = cmp.Or(l.known, l)
+			}
 		}
 	}
 	return late
@@ -90,14 +94,16 @@ type scriptsLoad struct {
 	of      *candidate
 	options lua.Options
 	have    *lua.Scripts  // in use; nil for none
-	known   *scriptsLoad  // one that has ended; nil for none
+	known   *scriptsLoad  // whose result this one has; nil for none
+	pending bool          // known has not ended
 	done    chan struct{} // closed when scripts or err is there
 	scripts *lua.Scripts
 	err     error
 }
 
-func (s *Server) newLoad(c *Config, of *candidate, dir string, names []string) *scriptsLoad {
+func (s *Server) newLoad(c *Config, of *candidate, dir string) *scriptsLoad {
 	t := of.asked
+	names := slices.Concat(c.LuaRouting.GlobalScripts, t.LuaRoutes)
 	stats := s.scripts.stats[t.Name]
 	if stats == nil {
 		stats = &lua.Stats{}
@@ -108,7 +114,7 @@ func (s *Server) newLoad(c *Config, of *candidate, dir string, names []string) *
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
 		Cache: s.scripts.cache, Store: s.storeOf(t), Env: s.scripts.env,
 		Clock: s.scripts.clock, Random: rand.Reader, Cover: s.scripts.cover, Stats: stats,
-		Lazy: len(c.Tenants) > eagerTenants, Shards: processors(), Own: s.owns, Places: s.places.Take, LogWriter: s.scriptLog(), Hops: s.hops.first,
+		Lazy: len(c.Tenants) > eagerTenants || s.checking, Shards: processors(), Own: s.owns, Places: s.places.Take, LogWriter: s.scriptLog(), Hops: s.hops.first, Loads: s.loads,
 	}}
 }
 
@@ -146,7 +152,9 @@ func (s *Server) runLoads(loads []*scriptsLoad) (begun <-chan struct{}, ended <-
 // run ends when the tenant's lua.load_timeout does, whatever the scripts do.
 func (l *scriptsLoad) run(slot *slot) {
 	if l.known != nil {
-		l.scripts, l.err = l.known.scripts, l.known.err
+		if l.pending = !l.known.hasEnded(); !l.pending {
+			l.scripts, l.err = l.known.scripts, l.known.err
+		}
 		return
 	}
 	if l.have != nil && l.have.Current(&l.options) {
@@ -154,7 +162,7 @@ func (l *scriptsLoad) run(slot *slot) {
 		return
 	}
 	options := l.options
-	options.Waiting = slot.wait
+	options.Waiting, options.Yield = slot.wait, slot.yield
 	l.scripts, l.err = lua.Load(options)
 }
 
@@ -258,7 +266,7 @@ func CheckScripts(file string, config *Config) (warnings []string, err error) {
 func loadAside(file string, config *Config) (*Server, []candidate) {
 	s := &Server{
 		file: file, dir: filepath.Dir(file), log: zerolog.Nop(), started: config,
-		stores: map[string]*store.Memory{}, scripts: newScriptsOptions(&Options{}), hops: newHops(),
+		stores: map[string]*store.Memory{}, scripts: newScriptsOptions(&Options{}), hops: newHops(), checking: true,
 	}
 	s.reserve(config)
 	list := s.candidates(config)

@@ -22,6 +22,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
@@ -57,6 +58,7 @@ type Server struct {
 	unrouted Stats
 	memory   memory.Process // what all requests and connections hold
 	pressure *pressure
+	loads    *lua.Loads
 	health   atomic.Pointer[HealthAnswer]
 
 	hops    *hops
@@ -70,8 +72,10 @@ type Server struct {
 	available int64 // what the process may use, in bytes; 0 is not known
 
 	strict   bool
+	checking bool // scripts are loaded to see whether they can be, and then dropped
 	reloadMu sync.Mutex
-	late     map[string]*scriptsLoad // by tenant, while takeLate puts them into use; guarded by reloadMu
+	late     map[string]*scriptsLoad // by tenant, while useLate puts them into use; guarded by reloadMu
+	retries  retries
 	lastLoad atomic.Pointer[ReloadResult]
 }
 
@@ -115,6 +119,8 @@ func New(o Options) (*Server, error) {
 	s.wakeful.Store(wakeShare)
 	s.pressure = newPressure(s)
 	s.unrouted.Memory.Open(&s.memory)
+	s.memory.SetCeiling(s.ceilingOf(o.Config))
+	s.loads = lua.NewLoads(s.loadBudget)
 	most, ofOne := s.connectionLimits(o.Config)
 	s.places = placesBeside(most, descriptors())
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper, Places: s.places})
@@ -259,6 +265,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Close releases what New has opened, if Run is never called.
 func (s *Server) Close() {
+	s.draining.Store(true)
 	_ = s.listener.Close()
 	s.registry.Close()
 }

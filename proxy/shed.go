@@ -7,13 +7,15 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 )
 
-// holder is a tenant by what it holds, or the connections that belong to none.
+// holder is a tenant by what it holds, or the connections that belong to none, or
+// a load of scripts that are not in use yet.
 type holder struct {
 	name    string
 	account *memory.Account
-	scripts *lua.Scripts // nil without
-	clients int64        // bytes that requests hold outside of scripts
-	vms     int64        // bytes that scripts hold
+	scripts *lua.Scripts  // nil without
+	load    *lua.LoadView // nil: it is none
+	clients int64         // bytes that requests hold outside of scripts
+	vms     int64         // bytes that scripts hold
 }
 
 func (h *holder) total() int64 { return h.clients + h.vms }
@@ -27,6 +29,8 @@ const (
 	shedWork
 	// shedConnections cuts those that hold most.
 	shedConnections
+	// shedLoad gives up what is being loaded, and nothing that is in use.
+	shedLoad
 )
 
 // Times of shedding, in nanoseconds.
@@ -88,6 +92,9 @@ func (d *shedder) judge(now, ceiling, pressure int64, holders []holder) (do shed
 		return shedNothing, nil, released
 	}
 	d.acted = now
+	if who.load != nil {
+		return shedLoad, who, released
+	}
 	return d.begin(now, who.account), who, released
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 )
 
@@ -44,6 +45,9 @@ func (w *shedWorld) tick() {
 	case shedConnections:
 		w.actions = append(w.actions, who.name+" connections")
 		who.clients /= 2
+	case shedLoad:
+		w.actions = append(w.actions, who.name+" load")
+		who.vms = 0
 	case shedNothing:
 	}
 }
@@ -79,6 +83,21 @@ func TestShedding(t *testing.T) {
 		if !slices.Equal(w.actions, test.want) {
 			t.Errorf("%s: %q, want %q", name, w.actions, test.want)
 		}
+	}
+}
+
+// TestSheddingOfLoads: what is being loaded is given up rather than what is in
+// use, if it holds more, and its tenant is served as before.
+func TestSheddingOfLoads(t *testing.T) {
+	t.Parallel()
+	w := newShedWorld("a", "b", "b")
+	w.holders[0].vms, w.holders[1].vms, w.holders[2].vms = 45<<20, 10<<20, 50<<20
+	w.holders[2].load = &lua.LoadView{}
+	for range 100 {
+		w.tick()
+	}
+	if !slices.Equal(w.actions, []string{"b load"}) || len(w.shedder.states) != 0 {
+		t.Errorf("%q, %d are relieved", w.actions, len(w.shedder.states))
 	}
 }
 

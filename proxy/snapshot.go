@@ -24,6 +24,7 @@ type snapshot struct {
 	table   *tenants.Table[*tenant]
 	tenants []*tenant
 	scripts map[string]*lua.Scripts // by tenant
+	failed  map[string]*scriptsLoad // by tenant: why its scripts could not be loaded
 	wrong   error                   // why not all is as asked for: settings.Errors, or nil
 	pools   *upstream.Generation
 

@@ -46,6 +46,11 @@ func (r *Run) charge(L *glua.LState, n int64) {
 	if r.limits.Memory > 0 && n > r.limits.Memory-r.memory {
 		r.Fail(L, OutOfMemory, fmt.Sprintf("lua.max_memory %s is used up", size(r.limits.Memory)))
 	}
+	if loader := r.limits.Loader; loader != nil {
+		if why := loader.Lend(n); why != nil {
+			r.Fail(L, why.Reason, why.Limit)
+		}
+	}
 	if r.memory += n; r.large() {
 		r.hurry()
 	}

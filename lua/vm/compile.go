@@ -22,6 +22,7 @@ type Program struct {
 	// Lines are those on which a statement starts; only with Options.Cover.
 	Lines []int
 
+	size  int64
 	proto *glua.FunctionProto
 }
 
@@ -54,9 +55,31 @@ func Compile(source []byte, name string, options Options) (*Program, error) {
 		return nil, err
 	}
 	return &Program{
-		Name: name, Reads: r.Reads, Writes: r.Writes, Lines: r.Lines,
+		Name: name, Reads: r.Reads, Writes: r.Writes, Lines: r.Lines, size: sizeOf(r.Proto),
 		proto: r.Proto,
 	}, nil
+}
+
+// Size is about how many bytes the program takes.
+func (p *Program) Size() int64 {
+	const use = 24 // of a global
+	return p.size + use*int64(cap(p.Reads)+cap(p.Writes)) + 8*int64(cap(p.Lines))
+}
+
+// sizeOf counts what a function's code takes, with that of those in it.
+func sizeOf(p *glua.FunctionProto) int64 {
+	const function, name, constant, variable = 400, 24, 48, 64
+	n := function + 4*int64(cap(p.Code)) + 8*int64(cap(p.DbgSourcePositions)) +
+		name*int64(cap(p.DbgCalls)+cap(p.DbgUpvalues)) + variable*int64(cap(p.DbgLocals)) + constant*int64(cap(p.Constants))
+	for _, c := range p.Constants {
+		if text, ok := c.(glua.LString); ok {
+			n += int64(len(text))
+		}
+	}
+	for _, inner := range p.FunctionPrototypes {
+		n += sizeOf(inner)
+	}
+	return n
 }
 
 // Instantiate returns the program's main function for one VM, whose lock is

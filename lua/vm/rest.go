@@ -23,6 +23,12 @@ const (
 // share lets others run: those who wait for the VM and, from long runs,
 // everybody else.
 func (r *Run) share() {
+	if loader := r.limits.Loader; loader != nil {
+		if wait := loader.Pace(time.Duration(r.ran), r.memory); wait != nil {
+			r.lock.pass(wait)
+			r.resume()
+		}
+	}
 	large := r.large()
 	switch {
 	case (large || r.ran > longRun) && !r.long && r.lock.turns != nil:

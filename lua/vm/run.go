@@ -19,6 +19,18 @@ type Limits struct {
 	Timeout      time.Duration // wall time while Lua runs, waiting excluded
 	TotalTimeout time.Duration // wall time from Begin to End
 	Coroutines   int           // alive or dead, made in this run
+	Loader       Loader        // of a run that loads scripts
+}
+
+// Loader is told by a run that loads scripts what it takes, since nobody has
+// asked for a load yet who could be refused.
+type Loader interface {
+	// Lend counts bytes that the run is about to allocate; if it may not have them,
+	// it says why, and the run ends. The lock is held.
+	Lend(bytes int64) *Exhausted
+	// Pace is told now and then what the run has used. What it returns, if not
+	// nil, is called without the lock: it waits while others are to run first.
+	Pace(ran time.Duration, charged int64) (wait func())
 }
 
 // Reason says which limit ended a run.

@@ -1,0 +1,119 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/lua"
+)
+
+// retry is when a tenant's scripts are loaded again that could not be loaded for
+// want of time or memory. What is wrong with them otherwise stays wrong until
+// somebody changes it, and then reloads.
+type retry struct {
+	of    *scriptsLoad // that failed last
+	tries int
+	at    time.Time
+	begun bool
+}
+
+// The pause before the first retry; each is twice as long as the one before, up
+// to longestRetry.
+const (
+	firstRetry   = time.Second
+	longestRetry = time.Minute
+	// mostRetries are under way at once: those that were refused memory together
+	// would be so again.
+	mostRetries = 4
+)
+
+// passing reports whether a load has failed for want of time or memory.
+func (l *scriptsLoad) passing() bool {
+	list, ok := errors.AsType[lua.BrokenScripts](l.err)
+	return ok && list.Passing()
+}
+
+// hasEnded reports whether the result is there.
+func (l *scriptsLoad) hasEnded() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// planRetries decides when the loads that have failed are tried again.
+// reloadMu is held.
+func (s *Server) planRetries(failed map[string]*scriptsLoad) {
+	if s.retries.timer != nil {
+		s.retries.timer.Stop()
+	}
+	next, first, begun := map[string]*retry{}, time.Time{}, 0
+	for name, l := range failed {
+		r := s.retries.list[name]
+		switch {
+		case !l.hasEnded():
+			if r != nil { // this is the retry
+				next[name] = r
+				begun++
+			}
+			continue
+		case !l.passing():
+			continue
+		case r == nil || r.of != l:
+			tries := 0
+			if r != nil {
+				tries = r.tries
+			}
+			pause := min(firstRetry<<min(tries, 10), longestRetry)
+			r = &retry{of: l, tries: tries + 1, at: time.Now().Add(pause)}
+		}
+		next[name] = r
+		if r.begun {
+			begun++
+		} else if first.IsZero() || r.at.Before(first) {
+			first = r.at
+		}
+	}
+	s.retries.list = next
+	if !first.IsZero() && begun < mostRetries && !s.draining.Load() {
+		s.retries.timer = time.AfterFunc(time.Until(first), s.retry)
+	}
+}
+
+// retries are guarded by reloadMu.
+type retries struct {
+	list  map[string]*retry // by tenant
+	timer *time.Timer
+}
+
+// retry loads again what is due. Nobody waits for that: reloads go on meanwhile.
+func (s *Server) retry() {
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	if s.draining.Load() {
+		return
+	}
+	snap := s.current.Load()
+	list := s.candidates(snap.asked)
+	var loads []*scriptsLoad
+	begun := 0
+	for _, r := range s.retries.list {
+		if r.begun {
+			begun++
+		}
+	}
+	for i := range list {
+		if r := s.retries.list[list[i].asked.Name]; r != nil && !r.begun && time.Until(r.at) <= 0 && begun < mostRetries {
+			r.begun = true
+			begun++
+			loads = append(loads, s.newLoad(snap.asked, &list[i], snap.asked.scriptsDir(s.dir)))
+		}
+	}
+	s.planRetries(snap.failed)
+	if len(loads) > 0 {
+		s.runLoads(loads)
+		go s.takeLate(snap.asked, loads)
+	}
+}
