@@ -11,9 +11,8 @@ import (
 )
 
 var (
-	asked    = regexp.MustCompile(`\bget_env\s*\(?\s*["']([A-Za-z_][A-Za-z0-9_]*)["']`)
-	loopback = regexp.MustCompile(`(?i)://(localhost|127\.|\[::1\])`)
-	calls    = regexp.MustCompile(`\bhttp_(get|post)\b`)
+	asked = regexp.MustCompile(`\bget_env\s*\(?\s*["']([A-Za-z_][A-Za-z0-9_]*)["']`)
+	calls = regexp.MustCompile(`\bhttp_(get|post)\b`)
 )
 
 // allowVariables lets scripts read the variables of the environment that they
@@ -30,12 +29,12 @@ func (m *migration) allowVariables(config *proxy.Config) (changed bool) {
 			for _, match := range asked.FindAllSubmatch(source, -1) {
 				names = append(names, string(match[1]))
 			}
-			reaches = reaches || calls.Match(source) && loopback.Match(source)
+			reaches = reaches || calls.Match(source)
 		}
 		slices.Sort(names)
 		changed = m.allow(tenant, slices.Compact(names)) || changed
 		if reaches {
-			m.note("tenant %q: its scripts speak to this machine, for which tenants[].lua.http.allow must name the addresses, as in [\"127.0.0.1:9001\"]", tenant)
+			m.note("tenant %q: http_get and http_post reach nothing on this machine unless its lua.http.allow names the address, as in [\"127.0.0.1:9001\"]", tenant)
 		}
 	}
 	return changed

@@ -78,6 +78,8 @@ type gateway struct {
 	config string
 	// env is added to the environment, "NAME=value".
 	env []string
+	// dir is where it is started; empty is the test's directory.
+	dir string
 
 	command *exec.Cmd
 	output  *tail
@@ -112,7 +114,7 @@ func (g *gateway) launchInto(t *testing.T, output io.Writer) {
 	t.Helper()
 	g.exited = make(chan struct{})
 	g.command = exec.Command(gatewayBinary(t), "-config", g.config) // #nosec G204 -- the binary that this test built
-	g.command.Env = append(os.Environ(), g.env...)
+	g.command.Env, g.command.Dir = append(os.Environ(), g.env...), g.dir
 	g.command.Stdout, g.command.Stderr = output, output
 	if err := g.command.Start(); err != nil {
 		t.Fatalf("cannot start %s: %v", g.command.Path, err)
