@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/admin"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
@@ -52,9 +53,39 @@ func parseFlags(flags *flag.FlagSet, args []string) error {
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("%w; keystone-gateway %s -h lists the flags", err, flags.Name())
+		return fmt.Errorf("%s; keystone-gateway %s -h lists the flags", flagFault(err), flags.Name())
 	}
 	return nil
+}
+
+// flagFault says what is wrong with flags.
+func flagFault(err error) string {
+	text := err.Error()
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: "); ok {
+		return "unknown flag " + name
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: "); ok {
+		return "flag " + name + " has no value, expected one behind it"
+	}
+	if part, ok := strings.CutPrefix(text, "bad flag syntax: "); ok {
+		return fmt.Sprintf("%q is no flag, expected -name or -name=value", part)
+	}
+	text = strings.TrimSuffix(strings.TrimSuffix(text, ": parse error"), ": value out of range")
+	for _, begin := range []string{"invalid value ", "invalid boolean value "} {
+		if rest, ok := strings.CutPrefix(text, begin); ok {
+			value, name, _ := strings.Cut(rest, " for ")
+			name, why, _ := strings.Cut(strings.TrimPrefix(name, "flag "), ": ")
+			expected := "expected one of another kind"
+			switch {
+			case begin == "invalid boolean value ":
+				expected = "expected true or false"
+			case why != "":
+				expected = why
+			}
+			return fmt.Sprintf("flag %s can't be %s, %s", name, value, expected)
+		}
+	}
+	return text
 }
 
 // parse takes flags only.
@@ -71,7 +102,7 @@ func parse(flags *flag.FlagSet, args []string) error {
 // serve runs the gateway until a signal ends it. With a demo it greets, watches
 // the scripts, and ends with whoever has started it.
 func serve(o proxy.Options, show *demo) error {
-	signalled, hangups := signals() // before anything listens, so that none is missed
+	signalled, hangups, reopens := signals() // before anything listens, so that none is missed
 	ctx, stop := context.WithCancel(signalled)
 	defer stop()
 	output := proxy.NewLogWriter(&o.Config.Log, os.Stderr)
@@ -100,6 +131,11 @@ func serve(o proxy.Options, show *demo) error {
 	go func() {
 		for range hangups {
 			server.Reload() // which logs its result
+		}
+	}()
+	go func() {
+		for range reopens {
+			server.ReopenLog()
 		}
 	}()
 	watched := make(chan struct{})

@@ -108,14 +108,16 @@ func usage(w io.Writer) {
 	fmt.Fprintln(w, "\nflags of run:\n  -config FILE   configuration (default config.yaml)\n  -strict        refuse to start, and each reload, if any tenant is broken; else it alone is refused, or left as it was\n  -demo          start two small upstreams in the process, which config.yaml points to, reload when scripts change, and end with the process that has started this one")
 }
 
-// signals returns a context that ends with the first SIGTERM or SIGINT, and a
-// channel of SIGHUPs. A second SIGTERM or SIGINT ends the process at once.
-func signals() (context.Context, <-chan os.Signal) {
-	ctx, cancel := context.WithCancel(context.Background())
+// signals returns a context that ends with the first SIGTERM or SIGINT, and
+// channels of SIGHUPs, which reload, and of SIGUSR1s, which only open the access
+// log again. A second SIGTERM or SIGINT ends the process at once.
+func signals() (ctx context.Context, reload, reopen <-chan os.Signal) {
+	ended, cancel := context.WithCancel(context.Background())
 	stop := make(chan os.Signal, 2)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
-	reload := make(chan os.Signal, 1)
-	signal.Notify(reload, syscall.SIGHUP)
+	hangups, users := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	signal.Notify(users, syscall.SIGUSR1)
 	signal.Ignore(syscall.SIGPIPE) // whoever read our log has gone: that ends no gateway
 	go func() {
 		<-stop
@@ -123,5 +125,5 @@ func signals() (context.Context, <-chan os.Signal) {
 		<-stop
 		os.Exit(1)
 	}()
-	return ctx, reload
+	return ended, hangups, users
 }

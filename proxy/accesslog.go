@@ -31,7 +31,7 @@ func newAccessLog(log zerolog.Logger) *accessLog {
 	l := &accessLog{own: newLogQueue(io.Discard)}
 	l.own.flushing = l.lookAtClock
 	l.own.tell = func(lines uint64, err error) {
-		log.Warn().Str("error", cause.Text(err)).Uint64("lines", lines).Msg("lines of the access log were lost: its output took them too slowly, or not at all")
+		reasoned(log.Warn(), err).Uint64("lines", lines).Msg("lines of the access log were lost: its output took them too slowly, or not at all")
 	}
 	l.to.Store(l.own)
 	l.lookAtClock()
@@ -79,6 +79,27 @@ func (s *Server) openAccessLog(c *Config) (accessOutput, error) {
 		return accessOutput{}, fmt.Errorf("cannot open access_log.output: %w", err)
 	}
 	return accessOutput{sink: logSink{w: file, close: file}}, nil
+}
+
+// ReopenLog opens the access log's file anew, as after it has been renamed, and
+// reads no configuration.
+func (s *Server) ReopenLog() {
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	if s.reopenLog() {
+		s.log.Info().Msg("the access log was opened again")
+	}
+}
+
+// reopenLog needs reloadMu. If it fails, lines go on to where they went.
+func (s *Server) reopenLog() bool {
+	out, err := s.openAccessLog(s.current.Load().config)
+	if err != nil {
+		s.log.Error().Str("error", cause.Text(err)).Msg("the access log can't be opened again, its lines go on to the file that is open")
+		return false
+	}
+	s.access.setOutput(out)
+	return true
 }
 
 // account counts the request and logs it.

@@ -140,9 +140,7 @@ func (c *client) await() bool {
 			c.doze()
 			return false
 		}
-		if c.Secure && c.served == 0 && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
-			c.server.log.Debug().Bytes("peer", c.ip).Err(err).Msg("no request over TLS")
-		}
+		c.noTLS(err)
 		return false
 	}
 	if !c.state.CompareAndSwap(clientIdle, clientBusy) {
@@ -167,6 +165,8 @@ func (c *client) await() bool {
 		return false
 	case errors.Is(c.headErr, socket.ErrTimeout):
 		c.headErr = faultSlowHead
+	case !c.Secure && errors.Is(c.headErr, http1.BadRequestLine) && upstream.SpeaksTLS(c.reader.Peek()):
+		c.headErr = faultSpokeTLS
 	case errors.As(c.headErr, new(http1.Violation)) || errors.Is(c.headErr, http1.ErrNoMemory):
 	default: // the client is gone, and nobody is there to answer
 		return false

@@ -33,6 +33,7 @@ func (f *Fault) Error() string { return f.Message }
 // The faults of the gateway itself.
 var (
 	faultBadRequest      = &Fault{Status: 400, Code: "bad_request", Message: "the request is malformed", Close: true}
+	faultSpokeTLS        = &Fault{Status: 400, Code: "bad_request", Message: "this port speaks HTTP, and was spoken to in TLS", Close: true}
 	faultBadHost         = &Fault{Status: 400, Code: "bad_host", Message: "the Host is missing, repeated or invalid", Close: true}
 	faultBadPath         = &Fault{Status: 400, Code: "bad_path", Message: "the path has no canonical form", Close: true}
 	faultBadFraming      = &Fault{Status: 400, Code: "bad_framing", Message: "the length of the body is ambiguous", Close: true}
@@ -73,7 +74,7 @@ var (
 // Faults lists every fault there is, for the documentation's test.
 func Faults() []*Fault {
 	return []*Fault{
-		faultBadRequest, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNotFound, faultNoRoute,
+		faultBadRequest, faultSpokeTLS, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNotFound, faultNoRoute,
 		faultMethod, faultSlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultExpectation,
 		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
 		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultHops, faultDrained, faultScripts, faultConnectTimeout, faultResponseTimeout,

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -19,6 +20,8 @@ import (
 // waits for it: what it doesn't take is dropped, and counted.
 type LogWriter struct {
 	queue *logQueue
+	file  *os.File
+	least atomic.Int32 // level that is logged
 	stop  context.CancelFunc
 	done  chan struct{}
 }
@@ -27,16 +30,38 @@ type LogWriter struct {
 // goroutine.
 func NewLogWriter(c *LogConfig, file *os.File) *LogWriter {
 	ctx, stop := context.WithCancel(context.Background())
-	w := &LogWriter{queue: newLogQueue(formatted(c.Format, file)), stop: stop, done: make(chan struct{})}
+	w := &LogWriter{queue: newLogQueue(formatted(c.Format, file)), file: file, stop: stop, done: make(chan struct{})}
+	w.least.Store(int32(levelOf(c)))
 	log := NewLog(c, w)
 	w.queue.tell = func(lines uint64, err error) {
-		log.Warn().Str("error", cause.Text(err)).Uint64("lines", lines).Msg("lines of the log were dropped: its output took them too slowly, or not at all")
+		reasoned(log.Warn(), err).Uint64("lines", lines).Msg("lines of the log were dropped: its output took them too slowly, or not at all")
 	}
 	go func() {
 		defer close(w.done)
 		w.queue.run(ctx)
 	}()
 	return w
+}
+
+// Configure changes level and format, from the next line and the next write on.
+func (w *LogWriter) Configure(c *LogConfig) {
+	if w == nil {
+		return
+	}
+	w.least.Store(int32(levelOf(c)))
+	w.queue.setOutput(logSink{w: formatted(c.Format, w.file)})
+}
+
+// Enabled reports whether lines of a level are logged now.
+func (w *LogWriter) Enabled(level zerolog.Level) bool {
+	return level >= zerolog.Level(w.least.Load()) //nolint:gosec // G115: a level is small
+}
+
+// Run discards a line whose level isn't logged now; it is zerolog.Hook's.
+func (w *LogWriter) Run(e *zerolog.Event, level zerolog.Level, _ string) {
+	if !w.Enabled(level) {
+		e.Discard()
+	}
 }
 
 // Write queues lines. It never waits and never fails.
@@ -90,13 +115,29 @@ func (w *LogWriter) Close() {
 	}
 }
 
-// NewLog returns the gateway's own log.
+// NewLog returns the gateway's own log. Where it writes to a LogWriter, that
+// decides about the level.
 func NewLog(c *LogConfig, w io.Writer) zerolog.Logger {
+	if writer, ok := w.(*LogWriter); ok {
+		return zerolog.New(w).Level(zerolog.DebugLevel).Hook(writer).With().Timestamp().Logger()
+	}
+	return zerolog.New(w).Level(levelOf(c)).With().Timestamp().Logger()
+}
+
+func levelOf(c *LogConfig) zerolog.Level {
 	level, err := zerolog.ParseLevel(c.Level)
 	if err != nil {
-		level = zerolog.InfoLevel // Check has refused anything else
+		return zerolog.InfoLevel // Check has refused anything else
 	}
-	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+	return level
+}
+
+// reasoned adds an error, if there is one.
+func reasoned(event *zerolog.Event, err error) *zerolog.Event {
+	if err != nil {
+		event.Str("error", cause.Text(err))
+	}
+	return event
 }
 
 // formatted returns what writes lines of JSON to a file as they are, or in the
@@ -105,7 +146,7 @@ func formatted(format string, file *os.File) io.Writer {
 	if !isConsole(format, file) {
 		return file
 	}
-	return lineWriter{zerolog.ConsoleWriter{Out: file, TimeFormat: time.TimeOnly, FormatPrepare: makeVisible}}
+	return newConsole(file)
 }
 
 // isConsole decides between the formats for people and for machines.
@@ -153,17 +194,3 @@ func visible(text string) string {
 }
 
 func unseen(r rune) bool { return !unicode.IsPrint(r) && r != '\t' }
-
-// lineWriter passes a batch on line by line, as ConsoleWriter wants it.
-type lineWriter struct{ w io.Writer }
-
-func (l lineWriter) Write(p []byte) (int, error) {
-	n := 0
-	for line := range strings.Lines(string(p)) {
-		if _, err := l.w.Write([]byte(line)); err != nil {
-			return n, err
-		}
-		n += len(line)
-	}
-	return len(p), nil
-}

@@ -53,6 +53,7 @@ func (s *Server) conclude(err error, result *ReloadResult) {
 		result.Errors = errorLines(err)
 		result.Generation = s.current.Load().number
 		s.log.Error().Strs("errors", result.Errors).Msg("reload refused, the last good configuration stays")
+		s.reopenLog() // whoever has renamed the file needs it, however the configuration is
 	default:
 		result.note(s.current.Load())
 		if !result.OK {
@@ -135,6 +136,7 @@ func (s *Server) use(config *Config, result *ReloadResult) error {
 		return err
 	}
 	s.access.setOutput(out)
+	s.logWriter.Configure(&config.Log)
 	old := s.current.Load()
 	s.swap(snap)
 	result.Changes = changes(old, snap)
@@ -229,7 +231,7 @@ func keepUntilRestart(started, config *Config) {
 	config.Server.MaxConnections = started.Server.MaxConnections
 	config.Server.MaxConnectionsPerAddress = started.Server.MaxConnectionsPerAddress
 	config.Admin.Address, config.Admin.Enabled = started.Admin.Address, started.Admin.Enabled
-	config.AdminBasePath, config.Log = started.AdminBasePath, started.Log
+	config.AdminBasePath = started.AdminBasePath
 	if config.TLS.Enabled != started.TLS.Enabled {
 		config.TLS = started.TLS
 	}
@@ -249,7 +251,6 @@ func needRestart(before, after *Config) []string {
 		{"admin.address", before.Admin.Address == after.Admin.Address},
 		{"admin_base_path", before.AdminBasePath == after.AdminBasePath},
 		{"admin.enabled", before.Admin.Enabled == after.Admin.Enabled},
-		{"log", before.Log == after.Log},
 	} {
 		if !setting.same {
 			list = append(list, setting.name+" takes effect at the next start")

@@ -61,6 +61,8 @@ type Server struct {
 	loads    *lua.Loads
 	health   atomic.Pointer[HealthAnswer]
 
+	handshakes handshakes // with clients, that failed
+
 	hops    *hops
 	own     listener.Own // where the process listens
 	scripts scriptsOptions

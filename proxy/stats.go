@@ -95,9 +95,10 @@ func (s *Stats) count(x *exchange, elapsed time.Duration) {
 
 // serverCounters are counters of the server that are not a tenant's.
 type serverCounters struct {
-	panics  atomic.Uint64
-	reloads atomic.Uint64
-	failed  atomic.Uint64
-	partial atomic.Uint64 // reloads after which not every tenant was as asked for
-	tunnels atomic.Int64
+	panics     atomic.Uint64
+	handshakes atomic.Uint64 // of TLS with clients, that failed
+	reloads    atomic.Uint64
+	failed     atomic.Uint64
+	partial    atomic.Uint64 // reloads after which not every tenant was as asked for
+	tunnels    atomic.Int64
 }

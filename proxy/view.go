@@ -101,6 +101,7 @@ func (s *Server) LastReload() ReloadResult { return *s.lastLoad.Load() }
 type Counters struct {
 	InFlight, Tunnels, Connections      int64
 	Accepted, Refused, Panics           uint64
+	Handshakes                          uint64 // of TLS with clients, that failed
 	Reloads, ReloadsFailed, LogsDropped uint64
 	ReloadsPartial                      uint64 // of Reloads: not every tenant was as asked for
 	LogDropped                          uint64 // of the gateway's own log
@@ -112,7 +113,7 @@ func (s *Server) Counters() Counters {
 	open, accepted, refused := s.listener.Stats()
 	return Counters{
 		InFlight: s.inFlight.Load(), Tunnels: s.counters.tunnels.Load(), Connections: open,
-		Accepted: accepted, Refused: refused, Panics: s.counters.panics.Load(),
+		Accepted: accepted, Refused: refused, Panics: s.counters.panics.Load(), Handshakes: s.counters.handshakes.Load(),
 		Reloads: s.counters.reloads.Load(), ReloadsFailed: s.counters.failed.Load(), ReloadsPartial: s.counters.partial.Load(),
 		LogsDropped: s.access.own.dropped.Load(), LogDropped: s.logWriter.Dropped(), Unrouted: &s.unrouted,
 	}

@@ -222,7 +222,7 @@ func TestFullDisk(t *testing.T) {
 		if status := g.getStatus(t, "quiet.example", "/"); status != 200 {
 			t.Fatalf("a request with a full disk: %d", status)
 		}
-		return strings.Contains(g.output.String(), "no space left on device")
+		return strings.Contains(g.output.String(), "the disk is full")
 	})
 	if n := g.metric(t, "keystone_access_log_dropped_total"); n < 1 {
 		t.Errorf("%v lines counted as lost", n)

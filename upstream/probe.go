@@ -171,7 +171,7 @@ func (t *Target) ask(conn net.Conn, request string) (status int, err error) {
 	}()
 	p.reader.Reset(conn)
 	if err := p.readHead(); err != nil {
-		if speaksTLS(p.reader.Peek()) {
+		if SpeaksTLS(p.reader.Peek()) {
 			return 0, errWantsTLS
 		}
 		return 0, asAnswer(err)

@@ -30,7 +30,7 @@ func handshakeFault(how *targetTLS, err error) error {
 
 // answerFault says what is wrong with an answer that has no readable head.
 func answerFault(conn *Conn, err error) error {
-	if conn.isPlain() && speaksTLS(conn.Reader.Peek()) {
+	if conn.isPlain() && SpeaksTLS(conn.Reader.Peek()) {
 		return errWantsTLS
 	}
 	return asAnswer(err)
@@ -48,9 +48,9 @@ func asAnswer(err error) error {
 	return err
 }
 
-// speaksTLS recognises the header of a TLS record (RFC 8446 §5.1), such as that
+// SpeaksTLS recognises the header of a TLS record (RFC 8446 §5.1), such as that
 // of the alert by which a TLS server answers plain text.
-func speaksTLS(begin []byte) bool {
+func SpeaksTLS(begin []byte) bool {
 	return len(begin) > 2 && 0x14 <= begin[0] && begin[0] <= 0x17 && begin[1] == 3 && begin[2] <= 4
 }
 

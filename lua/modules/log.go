@@ -169,7 +169,7 @@ func logUnseen(r rune) bool {
 func logWrite(L *glua.LState, t *Tenant, level zerolog.Level, message string, fields *glua.LTable) {
 	run := vm.RunOf(L)
 	run.Spend(L, 100+min(len(message), logMaxMessage)/8)
-	if t.Log.GetLevel() > level || zerolog.GlobalLevel() > level {
+	if t.Log.GetLevel() > level || zerolog.GlobalLevel() > level || !t.Budget.Enabled(level) {
 		return
 	}
 	n := logOf(L).count(run)

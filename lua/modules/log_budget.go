@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // LogBudget bounds the bytes that a tenant's lines in the gateway's log may
@@ -54,6 +56,18 @@ func (b *LogBudget) Write(line []byte) (int, error) {
 		b.tell(untold)
 	}
 	return b.out.Write(line)
+}
+
+// Enabled reports whether lines of a level are logged now, where the output
+// decides about that.
+func (b *LogBudget) Enabled(level zerolog.Level) bool {
+	if b == nil {
+		return true
+	}
+	out, ok := b.out.(interface {
+		Enabled(level zerolog.Level) bool
+	})
+	return !ok || out.Enabled(level)
 }
 
 // Refuses reports whether a line would be dropped now, and counts it as such:
