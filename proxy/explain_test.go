@@ -57,7 +57,7 @@ func TestCauses(t *testing.T) {
 		{"quiet", says(""), "", "upstream_closed", `target "one": the connection ended before a response`},
 		{"alert", says("\x15\x03\x03\x00\x02\x02\x0a"), "", "upstream_bad_response", `it speaks TLS, and was spoken to without: its url should begin with https://`},
 		{"https as http", "http://" + secure.Listener.Addr().String(), "", "upstream_bad_response", `it speaks TLS, and was spoken to without: its url should begin with https://`},
-		{"untrusted", secure.URL, "", "upstream_connect_failed", `its certificate is signed by an authority that isn't known here`},
+		{"untrusted", secure.URL, "", "upstream_connect_failed", `is of no authority that the system trusts`},
 		{"http as https", strings.Replace(says("HTTP/1.1 400 Bad Request\r\n\r\n"), "http:", "https:", 1), "", "upstream_connect_failed", `it speaks HTTP without TLS: its url should begin with http://`},
 		{"closes handshakes", "https://" + target(t, func(conn net.Conn) { _, _ = conn.Read(make([]byte, 1<<10)) }), "", "upstream_connect_failed", `during the TLS handshake`},
 		{"body", "http://" + hang, "", "body_too_large", "more than request_limits.max_body_size (1KiB)"},
