@@ -20,6 +20,8 @@ type declarer struct {
 	bytes   int64   // what the declarations take
 	steps   int     // middlewares
 	refused []error // declarations that can't be used; loading goes on to find more
+	first   bool    // the scripts aren't accepted yet: what is doubtful is noted
+	doubts  []warning
 }
 
 // methods are those that have a function of their own in the table chi.
@@ -32,6 +34,7 @@ const (
 	maxSteps   = 2000   // middlewares
 	maxChained = 50_000 // middlewares of groups, with those of the groups around each
 	maxRefused = 20
+	maxDoubts  = 100
 )
 
 // open registers the functions in globals.
@@ -122,7 +125,7 @@ func (d *declarer) middleware(at *scope) glua.LGFunction {
 		var covers *pattern.Pattern
 		if text, ok := L.Get(1).(glua.LString); ok {
 			var err error
-			if covers, err = covered(s, string(text)); err != nil {
+			if covers, err = d.covered(L, s, string(text)); err != nil {
 				d.refuse(L, err)
 			} else if covers != nil {
 				d.charge(L, covers.Size())
@@ -147,12 +150,27 @@ func (d *declarer) middleware(at *scope) glua.LGFunction {
 
 // covered parses the pattern of a middleware: it covers the path and all
 // below. "/" and "/*" are the whole scope.
-func covered(s *scope, text string) (*pattern.Pattern, error) {
+func (d *declarer) covered(L *glua.LState, s *scope, text string) (*pattern.Pattern, error) {
 	trimmed := strings.TrimSuffix(strings.TrimSuffix(text, "*"), "/")
 	if strings.HasPrefix(text, "/") && trimmed == "" || text == "*" {
 		return nil, nil //nolint:nilnil // it covers all
 	}
+	d.doubt(L, trimmed)
 	return pattern.Parse(pattern.Join(s.path, trimmed)[0])
+}
+
+// doubt notes that a pattern is probably not what its text means here.
+func (d *declarer) doubt(L *glua.LState, text string) {
+	meant := ""
+	if d.first && len(d.doubts) < maxDoubts {
+		meant = pattern.Meant(text)
+	}
+	if meant == "" {
+		return
+	}
+	place, _, _ := strings.Cut(strings.TrimPrefix(d.where(L), d.script.name+":"), ":")
+	line, _ := strconv.Atoi(place) // 0 is none
+	d.doubts = append(d.doubts, warning{d.script.name, line, fmt.Sprintf("the pattern %q matches just that text: did you mean %q?", text, meant)})
 }
 
 // middle makes a step of the middleware that is the n-th argument.
@@ -218,6 +236,7 @@ func (d *declarer) add(L *glua.LState, s *scope, method, text string, handler *s
 	if len(d.routes) >= maxRoutes {
 		L.RaiseError("too many routes, expected at most %d", maxRoutes)
 	}
+	d.doubt(L, strings.TrimSuffix(text, "/*"))
 	for _, joined := range pattern.Join(s.path, text) {
 		parsed, err := pattern.Parse(joined)
 		if err != nil {
@@ -314,6 +333,7 @@ func (d *declarer) prefixed(L *glua.LState, parent *scope, text string) *scope {
 	if trimmed == "" {
 		return s
 	}
+	d.doubt(L, trimmed)
 	path := pattern.Join(parent.path, trimmed)[0]
 	parsed, err := pattern.Parse(path)
 	if err != nil {

@@ -140,7 +140,7 @@ func (sh *shard) objectMeta(k *kind) (meta, kept *glua.LTable) {
 		c, _ := owner(L)
 		name, _ := L.Get(2).(glua.LString)
 		if !k.set(c, L, string(name)) {
-			k.refuse(L, L.Get(2))
+			L.RaiseError("%s", k.refusal(fieldText(L.Get(2))))
 		}
 		return 0
 	})

@@ -142,7 +142,7 @@ func (sh *shard) openLibraries() {
 	stdlib.Open(L, o.Clock.Now)
 	globals := L.G.Global
 	freeze := func(name string, t *glua.LTable) *glua.LTable { return vm.Freeze(L, name, t) }
-	sh.declarer = &declarer{declarations: newDeclarations()}
+	sh.declarer = &declarer{declarations: newDeclarations(), first: sh.owner.loading != nil}
 	sh.declarer.open(L, globals, freeze)
 	globals.RawSetString("require", L.NewFunction(sh.require))
 	globals.RawSetString("print", L.NewFunction(modules.Print(sh.owner.tenant)))

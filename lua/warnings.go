@@ -9,7 +9,6 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
-	"github.com/keystone-gateway/keystone-gateway/proxy/spelling"
 )
 
 // warning is a finding with its place.
@@ -38,18 +37,18 @@ type warnings struct{ withPool, without []string }
 // findWarnings looks at the first VM.
 func (s *Scripts) findWarnings(sh *shard) warnings {
 	sh.lock.Lock()
-	known := sh.names()
+	found := slices.Concat(s.undefined(sh.names()), sh.unreachable(), sh.declarer.doubts, sh.judge(sh.main), s.secrets())
 	sh.lock.Unlock()
-	return warnings{withPool: s.warningsOf(sh, known, true), without: s.warningsOf(sh, known, false)}
+	return warnings{withPool: s.warningsOf(sh, found, true), without: s.warningsOf(sh, found, false)}
 }
 
-func (s *Scripts) warningsOf(sh *shard, known map[string]bool, hasPool bool) []string {
-	list := slices.Concat(s.undefined(known), sh.unreachable(), sh.declarer.unused(hasPool))
+func (s *Scripts) warningsOf(sh *shard, found []warning, hasPool bool) []string {
+	list := slices.Concat(found, sh.declarer.unused(hasPool))
 	if sh.chain.idle() && len(s.names) > 0 {
 		list = append(list, warning{s.names[len(s.names)-1], 0, "the tenant's scripts declare no routes and no middleware"})
 	}
 	slices.SortStableFunc(list, func(a, b warning) int {
-		return cmp.Or(cmp.Compare(a.script, b.script), cmp.Compare(a.line, b.line))
+		return cmp.Or(cmp.Compare(a.script, b.script), cmp.Compare(a.line, b.line), cmp.Compare(a.text, b.text))
 	})
 	lines := make([]string, 0, len(list))
 	for _, w := range list {
@@ -87,11 +86,13 @@ func (s *Scripts) undefined(known map[string]bool) (list []warning) {
 	}
 	names := slices.Sorted(maps.Keys(known))
 	for program, globals := range vm.Undefined(programs, func(name string) bool { return known[name] }) {
+		var near []string
+		if len(globals) > 0 {
+			near = append(program.Variables(), names...)
+		}
 		for _, g := range globals {
 			text := fmt.Sprintf("the global %q is not defined anywhere", g.Name)
-			if near := spelling.Nearest(g.Name, names); near != "" {
-				text += fmt.Sprintf("; did you mean %q?", near)
-			}
+			text += vm.Suggestion(g.Name, near)
 			if list = append(list, warning{program.Name, g.Line, text}); len(list) == maxUndefined {
 				return list
 			}

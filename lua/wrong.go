@@ -18,6 +18,7 @@ type kind struct {
 	properties []string
 	get        getter
 	set        func(c *call, L *glua.LState, name string) bool // false is a name that can't be assigned to
+	assignable []string
 	// instead says what changes a property that can't be assigned to.
 	instead map[string]string
 	// called is what other gateways, frameworks and languages call things.
@@ -48,7 +49,8 @@ func requestKind() *kind {
 func responseKind() *kind {
 	return &kind{
 		name: "response", methods: responseMethods, properties: responseProperties, get: (*call).responseProperty,
-		set: (*call).setResponseProperty,
+		set:        (*call).setResponseProperty,
+		assignable: []string{"status_code", "body"},
 		instead: map[string]string{
 			"headers": "response.headers[name] = value or response:header(name, value)",
 			"status":  "response.status_code = value or response:status(value)",
@@ -78,8 +80,16 @@ func (k *kind) push(L *glua.LState, value glua.LValue) int {
 
 // unknown raises that the object has no such field.
 func (k *kind) unknown(L *glua.LState, name glua.LValue) {
-	text := fieldText(name)
-	L.RaiseError("%s has no field or method '%s'%s", k.name, vm.Clip(text), k.meant(text))
+	L.RaiseError("%s", k.noField(fieldText(name)))
+}
+
+func (k *kind) noField(name string) string {
+	return fmt.Sprintf("%s has no field or method '%s'%s", k.name, vm.Clip(name), k.meant(name))
+}
+
+// has reports whether the object has a field or method.
+func (k *kind) has(name string) bool {
+	return k.methods[name] != nil || slices.Contains(k.properties, name)
 }
 
 // fieldText is a key as text.
@@ -98,22 +108,21 @@ func (k *kind) meant(name string) string {
 	return vm.Suggestion(name, k.names())
 }
 
-// refuse raises that a field can't be assigned to.
-func (k *kind) refuse(L *glua.LState, name glua.LValue) {
-	text := fieldText(name)
-	what := k.name + "." + vm.Clip(text)
-	switch right := k.instead[text]; {
+// refusal says why a field can't be assigned to, and what to do instead.
+func (k *kind) refusal(name string) string {
+	said := k.name + "." + vm.Clip(name) + " can't be assigned to"
+	switch right := k.instead[name]; {
 	case right != "":
-		L.RaiseError("%s can't be assigned to: use %s", what, right)
-	case slices.Contains(k.properties, text):
-		L.RaiseError("%s can't be assigned to, and nothing changes it", what)
-	case k.methods[text] != nil:
-		L.RaiseError("%s can't be assigned to: it is a function, call %s:%s(…)", what, k.name, text)
+		return said + ": use " + right
+	case slices.Contains(k.properties, name):
+		return said + ", and nothing changes it"
+	case k.methods[name] != nil:
+		return said + ": it is a function, call " + k.name + ":" + name + "(…)"
 	}
-	if hint := k.meant(text); hint != "" {
-		L.RaiseError("%s can't be assigned to%s", what, hint)
+	if hint := k.meant(name); hint != "" {
+		return said + hint
 	}
-	L.RaiseError("%s can't be assigned to: use request:set(key, value) for values of your own", what)
+	return said + ": use request:set(key, value) for values of your own"
 }
 
 // fieldNames lists what an object of a request has, for messages.

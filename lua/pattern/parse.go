@@ -29,7 +29,11 @@ func (e *SyntaxError) Error() string {
 	if len(shown) > 200 {
 		shown = shown[:200] + "…"
 	}
-	return fmt.Sprintf("pattern %q, offset %d: %s", shown, e.Offset, e.Problem)
+	said := fmt.Sprintf("pattern %q, offset %d: %s", shown, e.Offset, e.Problem)
+	if meant := Meant(e.Pattern); meant != "" {
+		said += fmt.Sprintf(" (did you mean %q?)", meant)
+	}
+	return said
 }
 
 // Parse compiles a pattern. The error is a *SyntaxError. It takes time and

@@ -9,6 +9,9 @@ import (
 func ArgError(L *glua.LState, i int, message string) {
 	var as named
 	if f := frameOf(L); f != nil {
+		if f.Parent.scripted() {
+			RunOf(L).Spend(L, min(f.Parent.at(), maxLooked)/lookedWork)
+		}
 		as = f.calledAs()
 	}
 	if as.kind == "method" && frameOf(L).NArgs != withoutSelf {

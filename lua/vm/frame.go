@@ -53,10 +53,10 @@ func (f *frame) instruction() instruction { return instruction(f.Fn.Proto.Code[f
 
 func (f *frame) line() int { return f.Fn.Proto.DbgSourcePositions[f.at()] }
 
-// value is what a register holds; nil if that isn't known.
+// value is what a register holds; nil if that isn't known, as of a function that isn't running.
 func (f *frame) value(L *glua.LState, register int) glua.LValue {
 	slots := registryOf(L)
-	if i := f.LocalBase + register; slots != nil && i < len(*slots) {
+	if i := f.LocalBase + register; slots != nil && i >= 0 && i < len(*slots) {
 		return (*slots)[i]
 	}
 	return nil

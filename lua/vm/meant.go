@@ -31,7 +31,12 @@ func (f *frame) meant(L *glua.LState, n named, v glua.LValue) string {
 	case "field", "method":
 		of = f.origin(L, n.pc, n.register, 0)
 	}
-	known = append(known, fieldNames(L, of)...)
+	functions := functionsOf(L)
+	if functions == nil {
+		return ""
+	}
+	known = append(known, fieldNames(L, of, functions.Names)...)
+	RunOf(L).Spend(L, nameWork*len(known))
 	if function { // request.header["X"]
 		if slices.Contains(known, n.name+"s") {
 			return didYouMean(n.name + "s")
@@ -63,17 +68,13 @@ func Suggestion(name string, known []string) string {
 func didYouMean(name string) string { return " (did you mean '" + name + "'?)" }
 
 // fieldNames lists what a value has, as far as that is known, in order.
-func fieldNames(L *glua.LState, v glua.LValue) (names []string) {
-	functions := functionsOf(L)
-	if functions == nil {
-		return nil
-	}
+func fieldNames(L *glua.LState, v glua.LValue, ofObject func(*glua.LUserData) []string) (names []string) {
 	for range maxParents {
 		if v == nil {
 			break
 		}
-		if u, ok := v.(*glua.LUserData); ok && functions.Names != nil {
-			names = append(names, functions.Names(u)...)
+		if u, ok := v.(*glua.LUserData); ok && ofObject != nil {
+			names = append(names, ofObject(u)...)
 		}
 		t, ok := v.(*glua.LTable)
 		if !ok {
@@ -94,7 +95,6 @@ func fieldNames(L *glua.LState, v glua.LValue) (names []string) {
 		}
 		v = L.GetMetaField(t, "__index")
 	}
-	RunOf(L).Spend(L, nameWork*len(names))
 	slices.Sort(names)
 	return names
 }

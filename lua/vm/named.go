@@ -15,8 +15,24 @@ type named struct {
 	pc       int // of the instruction that has read it
 }
 
-// nameOf returns the name of what a register holds at an instruction.
+// nameOf returns the name of what a register holds at an instruction. It takes
+// time in proportion to what stands before that.
 func nameOf(p *glua.FunctionProto, pc, register int) named {
+	return nameWithin(p, pc, register, maxMoves)
+}
+
+// Bounds of the look for a name: how many copies a value is followed through, and
+// how far into a function.
+const (
+	maxMoves   = 3
+	maxLooked  = 1 << 15
+	lookedWork = 8 // instructions for one that is counted
+)
+
+func nameWithin(p *glua.FunctionProto, pc, register, moves int) named {
+	if pc > maxLooked || moves == 0 {
+		return named{}
+	}
 	if name := localName(p, pc, register); name != "" {
 		return named{kind: "local", name: name}
 	}
@@ -27,7 +43,7 @@ func nameOf(p *glua.FunctionProto, pc, register int) named {
 	switch i := instruction(p.Code[at]); i.op() {
 	case glua.OP_MOVE, glua.OP_MOVEN:
 		if i.b() < i.a() { // from a variable, or from what is evaluated before
-			return nameOf(p, at, i.b())
+			return nameWithin(p, at, i.b(), moves-1)
 		}
 	case glua.OP_GETGLOBAL:
 		return named{kind: "global", name: constantName(p, i.bx()), pc: at}
@@ -151,8 +167,11 @@ func (f *frame) origin(L *glua.LState, pc, register, depth int) glua.LValue {
 	if localName(p, pc, register) != "" {
 		return f.value(L, register)
 	}
+	if pc > maxLooked || depth > maxOrigin {
+		return nil
+	}
 	at := setter(p, pc, register)
-	if at < 0 || depth > maxOrigin {
+	if at < 0 {
 		return nil
 	}
 	switch i := instruction(p.Code[at]); i.op() {
@@ -182,7 +201,7 @@ func (f *frame) origin(L *glua.LState, pc, register, depth int) glua.LValue {
 }
 
 // maxOrigin bounds how many fields an expression is followed through.
-const maxOrigin = 20
+const maxOrigin = 4
 
 // rawField is a field of a table, or of what a frozen one reads as.
 func rawField(t *glua.LTable, name string) glua.LValue {

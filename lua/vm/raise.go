@@ -141,6 +141,7 @@ func (f *frame) operand(L *glua.LState, operand int) glua.LValue {
 
 // attempt says what can't be done with the value of a register.
 func (f *frame) attempt(L *glua.LState, action string, register int, v glua.LValue) string {
+	RunOf(L).Spend(L, min(f.at(), maxLooked)/lookedWork)
 	n := nameOf(f.Fn.Proto, f.at(), register)
 	return attempt(action, n, v) + f.meant(L, n, v)
 }

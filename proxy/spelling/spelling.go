@@ -22,7 +22,11 @@ func Nearest(word string, known []string) string {
 			continue
 		}
 		most := min(3, max(1, max(len(word), len(candidate))/3))
-		d := distance(foldWord(word), foldWord(candidate))
+		a, b := foldWord(word), foldWord(candidate)
+		if len(a)-len(b) > most || len(b)-len(a) > most {
+			continue
+		}
+		d := distance(a, b)
 		if d <= most && d < max(len(word), len(candidate)) && (best == "" || d < bestDistance) {
 			best, bestDistance = candidate, d
 		}
