@@ -32,6 +32,43 @@ const (
 
 var errIndex = fmt.Errorf("it has more than %d files, or directories nested more than %d deep", maxIndexed, maxIndexDepth)
 
+// located is a script that was found below the directory.
+type located struct{ owner, name, file string }
+
+// owner is whose directory a script may be found in; empty is nobody's.
+func (o *Options) owner(i int) string {
+	if i < o.Global {
+		return ""
+	}
+	return o.Tenant
+}
+
+// script returns the name of a script's file, and reads it.
+func (s *Scripts) script(name, owner string) (string, error) {
+	_, err := s.file(name)
+	if err == nil {
+		return name, nil
+	}
+	file, err := s.options.Cache.locate(s.loading.ctx, s.options.Dir, owner, name, err)
+	if err != nil {
+		return name, err
+	}
+	s.located = append(s.located, located{owner, name, file})
+	_, err = s.file(file)
+	return file, err
+}
+
+// stillLocated reports whether the scripts that were found would be found again.
+func (s *Scripts) stillLocated(ctx context.Context, o *Options) bool {
+	for _, l := range s.located {
+		file, err := o.Cache.locate(ctx, o.Dir, l.owner, l.name, fs.ErrNotExist)
+		if err != nil || file != l.file {
+			return false
+		}
+	}
+	return true
+}
+
 // locate returns the file that a name of the configuration, as ScriptName has
 // made it, stands for: that file or, if there is none, the only one of that name
 // in a directory below. What lies in a directory that bears the name of a tenant

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/netip"
 	"path/filepath"
 	"reflect"
@@ -225,32 +224,6 @@ func (s *Scripts) read() (broken BrokenScripts) {
 	return broken
 }
 
-// located is a script that was found below the directory.
-type located struct{ owner, name, file string }
-
-// owner is whose directory a script may be found in; empty is nobody's.
-func (o *Options) owner(i int) string {
-	if i < o.Global {
-		return ""
-	}
-	return o.Tenant
-}
-
-// script returns the name of a script's file, and reads it.
-func (s *Scripts) script(name, owner string) (string, error) {
-	_, err := s.file(name)
-	if err == nil {
-		return name, nil
-	}
-	file, err := s.options.Cache.locate(s.loading.ctx, s.options.Dir, owner, name, err)
-	if err != nil {
-		return name, err
-	}
-	s.located = append(s.located, located{owner, name, file})
-	_, err = s.file(file)
-	return file, err
-}
-
 // broken says which scripts errors of making a VM are about.
 func (s *Scripts) broken(errs []error) (list BrokenScripts) {
 	for _, err := range errs {
@@ -338,13 +311,7 @@ func (s *Scripts) Current(o *Options) bool {
 			return false
 		}
 	}
-	for _, l := range s.located {
-		file, err := o.Cache.locate(ctx, o.Dir, l.owner, l.name, fs.ErrNotExist)
-		if err != nil || file != l.file {
-			return false
-		}
-	}
-	return true
+	return s.stillLocated(ctx, o)
 }
 
 // Release ends all quarantines.

@@ -40,6 +40,7 @@ func File(file string, src []byte) (*Result, error) {
 	}
 	m.dropForeign()
 	m.completeTenants()
+	m.moveAdmin()
 	m.addKey()
 	config, left := m.parse()
 	if config != nil && m.allowVariables(config) {
@@ -150,6 +151,19 @@ func (m *migration) hadHost(tenant int) bool {
 func (m *migration) insert(tenant int, line string) bool {
 	at, _ := m.document.Position(&m.config.Tenants[tenant].Name)
 	return m.text.insert(at, "name", line)
+}
+
+// moveAdmin leaves the admin API's paths to the default where they were everybody's.
+func (m *migration) moveAdmin() {
+	base := &m.config.AdminBasePath
+	if *base != "/" {
+		return
+	}
+	at, _ := m.document.Position(base)
+	if m.text.comment(at, 1) {
+		*base = proxy.DefaultConfig().AdminBasePath
+		m.change("line %d: admin_base_path is a comment now: health is at %s/health, for / is the tenants'", at, *base)
+	}
 }
 
 // addKey adds what makes it a file of this version.
