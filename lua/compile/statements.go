@@ -68,7 +68,9 @@ func (f *function) statement(s syntax.Statement) {
 	case *syntax.Assign:
 		f.assign(s)
 	case *syntax.DefineFunction:
+		base := f.free
 		f.assignOne(s.Target, &syntax.Closure{Pos: s.Pos, Function: s.Function})
+		f.free = base
 	case *syntax.CallStatement:
 		base := f.free
 		f.accessCall(s.Call, 0)
