@@ -21,13 +21,13 @@ var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 // admitBody holds the body to the limit before the client is told to send it,
 // and buffers a small one.
 func (x *exchange) admitBody() error {
-	if x.req.ContentLength > x.snap.maxBody {
+	if x.req.ContentLength > x.bounds.maxBody {
 		return faultBodyTooLarge
 	}
 	if x.req.Framing == http1.NoBody {
 		return nil
 	}
-	x.body.Limit(x.snap.maxBody)
+	x.body.Limit(x.bounds.maxBody)
 	streamed := x.req.Framing != http1.Length || x.req.ContentLength > maxBuffered
 	if streamed && x.tenant.expects {
 		return nil // the target says whether it wants it: see Upload
@@ -95,14 +95,14 @@ func (x *exchange) nextBody() (span []byte, err error) {
 // are the client's.
 func (x *exchange) awaitBody(read func() error) error {
 	before := socket.Nanotime()
-	x.client.Sock.SetReadExpiry(upstream.Expiry(x.snap.bodyIdle, x.call.Expiry))
+	x.client.Sock.SetReadExpiry(upstream.Expiry(x.bounds.bodyIdle, x.call.Expiry))
 	if x.upload.answered.Load() { // looked at after the line above, which it undoes
 		x.client.Sock.SetReadExpiry(x.call.Expiry)
 	}
 	err := read()
 	arrived := x.body.Read() - x.judged
 	x.judged += arrived
-	slow := x.pace.Add(socket.Nanotime()-before, arrived, int64(x.snap.bodyIdle), x.snap.minRate)
+	slow := x.pace.Add(socket.Nanotime()-before, arrived, int64(x.bounds.bodyIdle), x.bounds.minRate)
 	switch {
 	case err == nil && slow && !x.upload.answered.Load():
 		return faultSlowBody

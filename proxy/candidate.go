@@ -164,10 +164,12 @@ func (s *Server) tenantOf(snap *snapshot, i int, c *candidate, generation *upstr
 	config := &snap.config.Tenants[i]
 	if c.choice == tenants.Nothing {
 		t := s.compileTenant(refusedConfig(config), generation)
+		t.bounds = snap.bounds
 		t.refuse, t.problem = faultMisconfigured, s.problemOf(snap, c)
 		return t, c.refused
 	}
 	t := s.compileTenant(config, generation)
+	t.bounds = boundsWithin(&snap.bounds, snap.asked, config)
 	if c.choice == tenants.Last {
 		t.problem = s.problemOf(snap, c)
 		if t.scripts = c.last.scripts; !snap.config.LuaRouting.Enabled {

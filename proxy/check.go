@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"mime"
 	"net"
 	"net/netip"
 	"os"
@@ -34,8 +33,8 @@ func (c *Config) Check(dir string, r *settings.Document, written func(field any)
 		r.Errorf(&c.Admin.Address, "address %q is that of the public listener too, expected another one", c.Admin.Address)
 	}
 	c.TLS.check(dir, r)
-	c.RequestLimits.check(r)
-	c.Compression.check(r)
+	c.RequestLimits.Check(r, nil)
+	c.Compression.Check(r)
 	c.AccessLog.check(dir, r)
 	c.Log.check(r)
 	if len(c.Tenants) == 0 && c.Compatibility != Keystone1 {
@@ -43,6 +42,7 @@ func (c *Config) Check(dir string, r *settings.Document, written func(field any)
 	}
 	own := func(index int) settings.Reporter { return r.Within(tenantsKey, index) }
 	tenants.CheckAll(c.Tenants, r, own)
+	c.checkTraffic(own)
 	c.checkScripts(dir, r)
 	c.checkLoops(own)
 }
@@ -195,42 +195,6 @@ func (c *TLSConfig) check(dir string, r settings.Reporter) {
 	}
 	if _, err := loadCertificate(dir, c); err != nil {
 		r.Errorf(&c.CertFile, "%v", err)
-	}
-}
-
-// check also puts the defaults in the place of zeros, as the earlier
-// Keystone Gateway did.
-func (c *RequestLimitsConfig) check(r settings.Reporter) {
-	for _, limit := range []struct {
-		size          *settings.Size
-		key           string
-		zero, highest settings.Size
-	}{
-		{&c.MaxBodySize, "max_body_size", defaultMaxBody, 1 << 50},
-		{&c.MaxHeaderSize, "max_header_size", defaultMaxHeader, 16 << 20},
-		{&c.MaxURLSize, "max_url_size", defaultMaxURL, 1 << 20},
-	} {
-		if *limit.size == 0 {
-			*limit.size = limit.zero
-		}
-		if *limit.size > limit.highest {
-			r.Errorf(limit.size, "%s %s is out of range, expected at most %s", limit.key, limit.size, limit.highest)
-		}
-	}
-	if c.MaxURLSize > c.MaxHeaderSize {
-		r.Errorf(&c.MaxURLSize, "max_url_size %s is larger than max_header_size %s, which includes it", c.MaxURLSize, c.MaxHeaderSize)
-	}
-}
-
-func (c *CompressionConfig) check(r settings.Reporter) {
-	if c.Level < 1 || c.Level > 9 {
-		r.Errorf(&c.Level, "level %d is out of range, expected 1 to 9", c.Level)
-	}
-	for i := range c.ContentTypes {
-		media, params, err := mime.ParseMediaType(c.ContentTypes[i])
-		if err != nil || len(params) > 0 || !strings.Contains(media, "/") {
-			r.Errorf(&c.ContentTypes[i], "content type %q is not a media type, expected one like text/html", c.ContentTypes[i])
-		}
 	}
 }
 

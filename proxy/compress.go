@@ -9,16 +9,18 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
 
 // compression is the section of that name, compiled.
 type compression struct {
 	level int
+	least int64           // length of a response that is compressed
 	types map[string]bool // media types in lower case; nil when disabled
 }
 
-func newCompression(c *CompressionConfig) compression {
-	compiled := compression{level: c.Level}
+func newCompression(c *tenants.CompressionConfig) compression {
+	compiled := compression{level: c.Level, least: c.MinSize.Int64()}
 	if c.Enabled {
 		compiled.types = make(map[string]bool, len(c.ContentTypes))
 		for _, media := range c.ContentTypes {
@@ -28,18 +30,15 @@ func newCompression(c *CompressionConfig) compression {
 	return compiled
 }
 
-// minCompressed is the smallest body that gains from compression.
-const minCompressed = 256
-
 // negotiate finds out what compression makes of a response with that status
 // and header, and with content of that length, or -1 where it isn't known: only
 // a whole, plain representation, of a listed type, that may be transformed, is
 // compressed, for a client that accepts gzip. The fields of HEAD and 304 are
 // those that the 200 to a GET would have (RFC 9110 §9.3.2 and §15.4.5).
 func (x *exchange) negotiate(status int, h http1.Header, length int64) {
-	c := &x.snap.compression
+	c := &x.bounds.compression
 	x.varies = c.types != nil && c.may(status, h)
-	x.recoded = x.varies && status != 206 && x.req.Minor == 1 && (length < 0 || length >= minCompressed) && acceptsGzip(x.req.Header)
+	x.recoded = x.varies && status != 206 && x.req.Minor == 1 && (length < 0 || length >= c.least) && acceptsGzip(x.req.Header)
 	if x.recoded && status == 304 && !h.Has(http1.ContentType) {
 		// Whether it is of a listed type isn't known: the tag that the client
 		// has says what it got.

@@ -40,10 +40,10 @@ type Config struct {
 	TLS TLSConfig `yaml:"tls"`
 
 	// Bounds of what a client may send.
-	RequestLimits RequestLimitsConfig `yaml:"request_limits"`
+	RequestLimits tenants.RequestLimitsConfig `yaml:"request_limits"`
 
 	// Compression of responses.
-	Compression CompressionConfig `yaml:"compression"`
+	Compression tenants.CompressionConfig `yaml:"compression"`
 
 	// Lua scripts.
 	LuaRouting LuaRoutingConfig `yaml:"lua_routing"`
@@ -240,34 +240,6 @@ type TLSConfig struct {
 	KeyFile string `yaml:"key_file"`
 }
 
-// RequestLimitsConfig is the section request_limits.
-type RequestLimitsConfig struct {
-	// Largest request body; beyond, 413. 0 is the default: 10MiB.
-	MaxBodySize settings.Size `yaml:"max_body_size"`
-
-	// Largest request line and header section together; beyond, 431. It is
-	// also the memory that a connection may take for them.
-	// 0 is the default: 32KiB.
-	MaxHeaderSize settings.Size `yaml:"max_header_size"`
-
-	// Largest request target; beyond, 414. 0 is the default: 8KiB.
-	MaxURLSize settings.Size `yaml:"max_url_size"`
-}
-
-// CompressionConfig is the section compression.
-type CompressionConfig struct {
-	// Whether responses are compressed with gzip for clients that accept it.
-	// Default: false.
-	Enabled bool `yaml:"enabled"`
-
-	// Level from 1, the fastest, to 9, the smallest. Default: 5.
-	Level int `yaml:"level" min:"1" max:"9"`
-
-	// Media types that are compressed. Default: text/html, text/css,
-	// text/javascript, text/plain, application/json, application/xml.
-	ContentTypes []string `yaml:"content_types"`
-}
-
 // LuaRoutingConfig is the section lua_routing.
 type LuaRoutingConfig struct {
 	// Whether scripts are loaded. A tenant that has lua_routes is never served
@@ -320,13 +292,6 @@ type LogConfig struct {
 	Format string `yaml:"format" enum:"auto,json,console"`
 }
 
-// Defaults of request_limits, which a 0 in the file stands for too.
-const (
-	defaultMaxBody   = 10 << 20
-	defaultMaxHeader = 32 << 10
-	defaultMaxURL    = 8 << 10
-)
-
 // DefaultConfig returns the configuration that a file is laid over.
 func DefaultConfig() Config {
 	return Config{
@@ -342,13 +307,8 @@ func DefaultConfig() Config {
 			MinRate:      64,
 			DrainTimeout: seconds(30),
 		},
-		Admin: AdminConfig{Enabled: true, Address: "127.0.0.1:9090"},
-		RequestLimits: RequestLimitsConfig{
-			MaxBodySize: defaultMaxBody, MaxHeaderSize: defaultMaxHeader, MaxURLSize: defaultMaxURL,
-		},
-		Compression: CompressionConfig{Level: 5, ContentTypes: []string{
-			"text/html", "text/css", "text/javascript", "text/plain", "application/json", "application/xml",
-		}},
+		Admin:         AdminConfig{Enabled: true, Address: "127.0.0.1:9090"},
+		RequestLimits: tenants.DefaultRequestLimits(), Compression: tenants.DefaultCompression(),
 		LuaRouting: LuaRoutingConfig{ScriptsDir: "scripts"},
 		AccessLog:  AccessLogConfig{Enabled: true, Output: "stdout", Sample: 1},
 		Log:        LogConfig{Level: "info", Format: "auto"},

@@ -9,7 +9,7 @@ import (
 
 // Sources returns the source texts whose comments document the configuration.
 func Sources() settings.Sources {
-	return settings.Sources{configSource, tenants.Source(), upstream.Source(), lua.Source()}
+	return settings.Sources{configSource, tenants.Source(), tenants.TrafficSource(), upstream.Source(), lua.Source()}
 }
 
 // Schema returns the JSON Schema of the configuration file.

@@ -19,6 +19,7 @@ import (
 type exchange struct {
 	server *Server
 	snap   *snapshot // the one generation that this request sees
+	bounds *bounds   // of it, or of the tenant once it is known
 	client *client
 	memory *memory.Charge // what it holds; the client's
 	start  int64          // socket.Nanotime
@@ -95,6 +96,7 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 func (s *Server) acquire(c *client) *exchange {
 	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool holds nothing else
 	x.server, x.client, x.snap, x.memory = s, c, s.current.Load(), &c.memory
+	x.bounds = &x.snap.bounds
 	x.start = c.headAt
 	return x
 }
@@ -107,7 +109,7 @@ func (x *exchange) release() {
 }
 
 func (x *exchange) reset() {
-	x.server, x.snap, x.client, x.tenant, x.memory = nil, nil, nil, nil, nil
+	x.server, x.snap, x.bounds, x.client, x.tenant, x.memory = nil, nil, nil, nil, nil, nil
 	x.start = 0
 	x.req.Reset()
 	x.host, x.path, x.query, x.sendPath, x.id, x.method, x.written = nil, nil, nil, nil, nil, nil, nil
@@ -198,7 +200,7 @@ func (x *exchange) accept() error {
 		x.close = true
 		return err
 	}
-	if err := x.req.Parse(x.client.head, x.snap.maxURL); err != nil {
+	if err := x.req.Parse(x.client.head, x.bounds.maxURL); err != nil {
 		return err
 	}
 	x.method = x.req.Method
@@ -260,6 +262,9 @@ func (x *exchange) route() error {
 		return faultNotFound
 	}
 	x.tenant = t
+	if err := x.holdToTenant(t); err != nil {
+		return err
+	}
 	if t.total > 0 {
 		x.call.Expiry = x.start + int64(t.total)
 	}

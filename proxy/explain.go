@@ -29,14 +29,13 @@ func (x *exchange) explain(fault *Fault, err error) error {
 	if x.tenant != nil {
 		x.nameTotal()
 	}
-	server := &x.snap.config.Server
-	limits := &x.snap.config.RequestLimits
+	server, limits, timeouts := &x.snap.config.Server, &x.bounds.limits, &x.bounds.timeouts
 	switch fault {
 	case faultSlowHead:
 		return setting("the header section was not complete within server.timeouts.header (%s)", server.Timeouts.Header)
 	case faultSlowBody:
-		return fmt.Errorf("nothing of the body came for server.timeouts.body_idle (%s), or less than server.min_rate (%s) asks for",
-			server.Timeouts.BodyIdle, server.MinRate)
+		return fmt.Errorf("nothing of the body came for %s (%s), or less than %s (%s) asks for",
+			x.bounds.key("body_idle"), timeouts.BodyIdle, x.bounds.key("min_rate"), timeouts.MinRate)
 	case faultRequestTimeout:
 		return fmt.Errorf("the request was not complete within %s (%s)", x.call.Timeouts.TotalKey, settings.Duration(x.call.Timeouts.Total))
 	case faultHeaderTooLarge:
@@ -58,9 +57,8 @@ func setting(format string, value fmt.Stringer) error { return fmt.Errorf(format
 func (x *exchange) cutCause(err error) error {
 	switch x.code {
 	case codeSlowClient:
-		server := &x.snap.config.Server
-		return fmt.Errorf("the client has taken nothing for server.timeouts.write_idle (%s), or less than server.min_rate (%s) asks for, or the request took longer than timeouts.total",
-			server.Timeouts.WriteIdle, server.MinRate)
+		return fmt.Errorf("the client has taken nothing for %s (%s), or less than %s (%s) asks for, or the request took longer than timeouts.total",
+			x.bounds.key("write_idle"), x.bounds.timeouts.WriteIdle, x.bounds.key("min_rate"), x.bounds.timeouts.MinRate)
 	case codeSlowResponse, codeResponseCut:
 		return x.pausedCause(err)
 	}

@@ -251,7 +251,7 @@ func (x *exchange) write(p []byte) error {
 
 func (x *exchange) clientSink() sink {
 	return sink{
-		conn: x.client.Conn.Conn, sock: x.client.Sock, idle: x.snap.writeIdle, total: x.call.Expiry, minRate: x.snap.minRate,
+		conn: x.client.Conn.Conn, sock: x.client.Sock, idle: x.bounds.writeIdle, total: x.call.Expiry, minRate: x.bounds.minRate,
 		busy: &x.client.writing,
 	}
 }

@@ -2,19 +2,79 @@ package proxy
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // inherit gives sections the values that they leave to the section of the same
 // keys around them: one rule for all, which docs/configuration.md explains.
 func (c *Config) inherit(d *settings.Document) {
+	c.RequestLimits.Fill(tenants.DefaultRequestLimits())
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
+		section := func(path string, inner, outer any) {
+			d.Inherit(settings.Section{Value: inner, Secrets: &t.Secrets, Path: path}, settings.Section{Value: outer, Secrets: &c.Secrets, Path: path})
+		}
+		section("request_limits", &t.RequestLimits, &c.RequestLimits)
+		t.RequestLimits.Fill(c.RequestLimits)
+		section("compression", &t.Compression, &c.Compression)
+		c.inheritTimeouts(d, &t.ClientTimeouts)
 		for j := range t.Services {
 			d.Inherit(settings.Section{Value: &t.Services[j].TLS, Secrets: &t.Secrets, Path: fmt.Sprintf("services[%d].tls", j)},
 				settings.Section{Value: &t.TargetTLS, Secrets: &t.Secrets, Path: "target_tls"})
+		}
+	}
+}
+
+// inheritTimeouts is by hand, since the server has these keys in other sections.
+func (c *Config) inheritTimeouts(d *settings.Document, t *tenants.ClientTimeoutsConfig) {
+	if !d.Has(&t.BodyIdle) {
+		t.BodyIdle = c.Server.Timeouts.BodyIdle
+	}
+	if !d.Has(&t.WriteIdle) {
+		t.WriteIdle = c.Server.Timeouts.WriteIdle
+	}
+	if !d.Has(&t.MinRate) {
+		t.MinRate = c.Server.MinRate
+	}
+}
+
+// serverTimeouts are what tenants inherit.
+func (c *Config) serverTimeouts() tenants.ClientTimeoutsConfig {
+	return tenants.ClientTimeoutsConfig{BodyIdle: c.Server.Timeouts.BodyIdle, WriteIdle: c.Server.Timeouts.WriteIdle, MinRate: c.Server.MinRate}
+}
+
+// withoutInherited is a copy of a tenant's section without what it has from the
+// server, so that a change of that isn't one of each tenant.
+func (c *Config) withoutInherited(index int) tenants.Config {
+	t := c.Tenants[index]
+	if t.RequestLimits == c.RequestLimits {
+		t.RequestLimits = tenants.RequestLimitsConfig{}
+	}
+	if reflect.DeepEqual(t.Compression, c.Compression) {
+		t.Compression = tenants.CompressionConfig{}
+	}
+	if t.ClientTimeouts == c.serverTimeouts() {
+		t.ClientTimeouts = tenants.ClientTimeoutsConfig{}
+	}
+	return t
+}
+
+// checkTraffic checks what tenants say of themselves that the server says too.
+func (c *Config) checkTraffic(own func(index int) settings.Reporter) {
+	for i := range c.Tenants {
+		t, r := &c.Tenants[i], own(i)
+		if t.RequestLimits != c.RequestLimits {
+			t.RequestLimits.Check(r, &c.RequestLimits)
+		}
+		if !reflect.DeepEqual(t.Compression, c.Compression) {
+			t.Compression.Check(r)
+		}
+		if t.ClientTimeouts != c.serverTimeouts() {
+			t.ClientTimeouts.Check(r)
 		}
 	}
 }

@@ -204,7 +204,7 @@ func changes(from, to *snapshot) []string {
 		switch {
 		case !existed:
 			list = append(list, fmt.Sprintf("tenant %q added", name))
-		case !reflect.DeepEqual(before.Tenants[at], after.Tenants[i]):
+		case !reflect.DeepEqual(before.withoutInherited(at), after.withoutInherited(i)):
 			list = append(list, fmt.Sprintf("tenant %q changed", name))
 		case from.scripts[name] != to.scripts[name]:
 			list = append(list, fmt.Sprintf("scripts of tenant %q changed", name))

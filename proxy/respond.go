@@ -150,7 +150,7 @@ func (x *exchange) sendResponseBody(compress bool) error {
 	defer func() { x.out = p.out[:0] }()
 	var encoder *gzipEncoder
 	if compress {
-		encoder = acquireEncoder(x.snap.compression.level, p)
+		encoder = acquireEncoder(x.bounds.compression.level, p)
 		defer encoder.release()
 	}
 	body := &x.call.Body

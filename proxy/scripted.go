@@ -207,8 +207,8 @@ func (x *exchange) endCall() {
 
 // SetPath replaces the path.
 func (x *exchange) SetPath(path string) error {
-	if len(path) > x.snap.maxURL {
-		return fmt.Errorf("a path of %d bytes is too long, expected at most %d", len(path), x.snap.maxURL)
+	if len(path) > x.bounds.maxURL {
+		return fmt.Errorf("a path of %d bytes is too long, expected at most %d", len(path), x.bounds.maxURL)
 	}
 	if bytes.IndexByte([]byte(path), '?') >= 0 {
 		return fmt.Errorf("path %.100q has a question mark, expected a path (set_query is for the query)", path)
@@ -232,8 +232,8 @@ func (x *exchange) SetPath(path string) error {
 
 // SetQuery replaces the query.
 func (x *exchange) SetQuery(query string) error {
-	if len(query) > x.snap.maxURL {
-		return fmt.Errorf("a query of %d bytes is too long, expected at most %d", len(query), x.snap.maxURL)
+	if len(query) > x.bounds.maxURL {
+		return fmt.Errorf("a query of %d bytes is too long, expected at most %d", len(query), x.bounds.maxURL)
 	}
 	if x.req.Form == http1.AsteriskForm {
 		return errors.New("OPTIONS * has no query")
@@ -251,7 +251,7 @@ func (x *exchange) SetQuery(query string) error {
 
 // SetHost replaces the host that targets see.
 func (x *exchange) SetHost(host string) error {
-	if len(host) > x.snap.maxURL { // before it is copied
+	if len(host) > x.bounds.maxURL { // before it is copied
 		return fmt.Errorf("a host of %d bytes is too long", len(host))
 	}
 	canonical, err := tenants.CanonicalHost(nil, []byte(host))
@@ -290,7 +290,7 @@ func (x *exchange) Watch(cancel func()) (end func()) {
 // Restore undoes all that scripts have changed about the request.
 func (x *exchange) Restore(because error) error {
 	x.script.skipped = because
-	if err := x.req.Parse(x.client.head, x.snap.maxURL); err != nil {
+	if err := x.req.Parse(x.client.head, x.snap.bounds.maxURL); err != nil {
 		return err
 	}
 	x.dropIdentity(x.req.Header)

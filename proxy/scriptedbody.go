@@ -25,7 +25,7 @@ func (x *exchange) ReadBody(limit int64) ([]byte, error) {
 	case x.begun && !x.continued: // the client waits for a 100 that can no longer be sent
 		return nil, errors.New("the response has begun: read request.body before response:flush()")
 	}
-	body, err := x.readWhole(min(limit, x.snap.maxBody))
+	body, err := x.readWhole(min(limit, x.bounds.maxBody))
 	if err != nil {
 		fault := faultOf(err)
 		x.close = x.close || fault.Close

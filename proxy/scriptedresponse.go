@@ -105,7 +105,7 @@ func (x *exchange) sendScripted() error {
 func (x *exchange) sendCompressed(body []byte) error {
 	x.beginStream()
 	defer func() { x.out = x.pump.out[:0] }()
-	encoder := acquireEncoder(x.snap.compression.level, &x.pump)
+	encoder := acquireEncoder(x.bounds.compression.level, &x.pump)
 	defer encoder.release()
 	err := encoder.write(body)
 	if err == nil {

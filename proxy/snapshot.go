@@ -28,18 +28,13 @@ type snapshot struct {
 	wrong   error                   // why not all is as asked for: settings.Errors, or nil
 	pools   *upstream.Generation
 
-	maxBody     int64
-	maxURL      int
-	bodyIdle    time.Duration
-	writeIdle   time.Duration
-	minRate     int64 // bytes a second
+	bounds      bounds // until a tenant is known
 	trusted     []netip.Prefix
 	trustUnix   bool
 	identity    fieldSet
 	forwarded   bool
 	via         string
 	addDate     bool
-	compression compression
 	logging     bool
 	sample      float64
 	certificate *tls.Certificate
@@ -62,6 +57,7 @@ type tenant struct {
 	prefix       string       // of path_prefix, in its comparison form
 	scripts      *lua.Scripts // nil without
 	scriptsTotal time.Duration
+	bounds       bounds
 	refuse       *Fault   // what all its requests are answered with; nil: they are served
 	problem      *Problem // nil: it is as the configuration asks for
 }
@@ -79,13 +75,10 @@ type limits struct {
 func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late []*scriptsLoad, err error) {
 	snap = &snapshot{
 		made: time.Now(), asked: c, config: c,
-		maxBody: c.RequestLimits.MaxBodySize.Int64(), maxURL: int(c.RequestLimits.MaxURLSize),
-		bodyIdle:  c.Server.Timeouts.BodyIdle.Std(),
-		writeIdle: c.Server.Timeouts.WriteIdle.Std(), minRate: c.Server.MinRate.Int64(),
+		bounds:    boundsOf(c),
 		identity:  newFieldSet(c.Server.IdentityFields),
 		forwarded: c.Server.Forwarded, via: c.Server.Via, addDate: c.Server.AddDate,
-		compression: newCompression(&c.Compression),
-		logging:     c.AccessLog.Enabled, sample: c.AccessLog.Sample,
+		logging: c.AccessLog.Enabled, sample: c.AccessLog.Sample,
 	}
 	for _, network := range c.Server.TrustedProxies {
 		if prefix, ok := settings.ParseNetwork(network); ok {

@@ -4,6 +4,7 @@ import (
 	_ "embed" // for Source
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -72,6 +73,18 @@ type Config struct {
 	// How the targets are probed.
 	Health upstream.HealthConfig `yaml:"health"`
 
+	// Bounds of what the tenant's clients may send. Keys that are left out are those
+	// of the server's request_limits.
+	RequestLimits RequestLimitsConfig `yaml:"request_limits"`
+
+	// Compression of the tenant's responses. Keys that are left out are those of the
+	// server's compression.
+	Compression CompressionConfig `yaml:"compression"`
+
+	// How slow the tenant's clients may be. Keys that are left out are those of
+	// server.timeouts and server.min_rate.
+	ClientTimeouts ClientTimeoutsConfig `yaml:"client_timeouts"`
+
 	// Limits on the connections to each target.
 	Connections upstream.ConnectionsConfig `yaml:"connections"`
 
@@ -120,9 +133,13 @@ func (c *Config) SetDefaults() {
 		Timeouts:      upstream.DefaultTimeouts(),
 		Health:        upstream.DefaultHealth(),
 		Connections:   upstream.DefaultConnections(),
-		Expect:        ExpectAnswer,
-		NormalizePath: NormalizeConfig{MergeSlashes: true, DecodeUnreserved: true},
-		PreserveHost:  true,
+		RequestLimits: DefaultRequestLimits(),
+		Compression:   DefaultCompression(),
+		// The server's defaults, as they are documented there.
+		ClientTimeouts: ClientTimeoutsConfig{BodyIdle: settings.Duration(30 * time.Second), WriteIdle: settings.Duration(30 * time.Second), MinRate: 64},
+		Expect:         ExpectAnswer,
+		NormalizePath:  NormalizeConfig{MergeSlashes: true, DecodeUnreserved: true},
+		PreserveHost:   true,
 	}
 }
 
