@@ -108,6 +108,7 @@ func serve(o proxy.Options, show *demo) error {
 	output := proxy.NewLogWriter(&o.Config.Log, os.Stderr)
 	defer output.Close()
 	log := proxy.NewLog(&o.Config.Log, output)
+	shortenSlices()
 	o.Log, o.LogWriter, o.Memory = log, output, tuneMemory(log)
 	server, err := proxy.New(o)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 // while now and then: goroutines that are always ready keep the scheduler from
 // looking at the network, so that everybody else's requests would wait.
 const (
-	longRun   = 500e3 // nanoseconds of running
-	restAfter = 500e3 // nanoseconds of running; the rest is as long
+	longRun   = 200e3 // nanoseconds of running
+	restAfter = 100e3 // nanoseconds of running; the rest is as long. A thread that runs for longer is in the way of others on its processor
 	maxRest   = 20e6
 	patience  = 1e9 // nanoseconds that a run waits at most, for its turn and for each rest
 
@@ -46,7 +46,7 @@ func (r *Run) share() {
 			return
 		}
 		rest = max(rest, min(r.ran-r.worked, maxRest))
-		r.yield(func() { time.Sleep(time.Duration(rest)) })
+		r.yield(func() { nap(time.Duration(rest)) })
 		r.worked, r.rested = r.ran, r.memory
 	case r.lock.waiting.Load() > 0:
 		r.yield(runtime.Gosched)
