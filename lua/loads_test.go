@@ -191,7 +191,7 @@ func TestLoadsAreKept(t *testing.T) {
 func TestLoadsMakeWay(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]string{
-		"long":  "local from = os.clock() while os.clock() - from < 0.1 do end",
+		"long":  "for i = 1, 3e6 do end",
 		"large": "X = ('x'):rep(2000000) for i = 1, 100 do X = X end",
 	} {
 		dir := t.TempDir()

@@ -25,8 +25,7 @@ const (
 func (r *Run) share() {
 	if loader := r.limits.Loader; loader != nil {
 		if wait := loader.Pace(time.Duration(r.ran), r.memory); wait != nil {
-			r.lock.pass(wait)
-			r.resume()
+			r.yield(wait)
 		}
 	}
 	large := r.large()
