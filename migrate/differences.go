@@ -64,7 +64,11 @@ func (m *migration) noteScripts(config *proxy.Config) {
 		return
 	}
 	dir := config.LuaRouting.ScriptsDir
-	if !filepath.IsAbs(dir) && !exists(filepath.Join(filepath.Dir(m.file), dir)) && exists(dir) {
+	switch beside := filepath.Join(filepath.Dir(m.file), dir); {
+	case filepath.IsAbs(dir):
+	case exists(beside):
+		m.note("scripts_dir %q is found beside OLD: put NEW there too", dir)
+	case exists(dir):
 		m.note("scripts_dir %q is looked for beside NEW and, as it isn't there, below the working directory: start the gateway in this one", dir)
 	}
 	m.note("%s: the scripts are the tenant's own, run for every request and are refused (503) where one is missing or broken; before, requests then passed without them", scripted)
