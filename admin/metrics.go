@@ -182,7 +182,7 @@ func (m *scrape) memory(v proxy.MemoryView) {
 
 // health is what there is of each target.
 func (m *scrape) health() {
-	m.family("keystone_target_up", gauge, "Whether a target is healthy and gets requests.")
+	m.family("keystone_target_up", gauge, "Whether a target is healthy: it gets requests, unless its weight is 0.")
 	for _, t := range m.targets {
 		m.bool(t.target.Healthy(), t.labels)
 	}
