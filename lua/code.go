@@ -3,6 +3,8 @@ package lua
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
@@ -94,3 +96,20 @@ func (c *Cache) compile(source []byte, key cacheKey, e *entry) (*vm.Program, err
 
 // largeSource is from how many bytes on a source is large.
 const largeSource = 64 << 10
+
+// Mentions reports whether the scripts name a file of the tenant's directory as
+// a module, although they have not loaded it: requests can't require it.
+func (s *Scripts) Mentions(path string) bool {
+	below, err := filepath.Rel(filepath.Join(s.options.Dir, s.options.Tenant), path)
+	module, isLua := strings.CutSuffix(filepath.ToSlash(below), ".lua")
+	if err != nil || !isLua || !filepath.IsLocal(below) {
+		return false
+	}
+	module = strings.ReplaceAll(module, "/", ".")
+	for _, f := range s.files {
+		if f.program.Mentions(module) {
+			return true
+		}
+	}
+	return false
+}

@@ -163,7 +163,13 @@ func unusedFiles(dir string, all map[string]*lua.Scripts) []string {
 	var list []string
 	eachScript(dir, func(path string) {
 		if !used[path] && !strings.HasSuffix(path, "_test.lua") && !isMeta(path) {
-			list = append(list, path+": no tenant uses this script")
+			words := "no tenant uses this script"
+			for _, scripts := range all {
+				if scripts.Mentions(path) {
+					words = "the module is required only while requests run, when it can't be loaded: require it outside of functions too"
+				}
+			}
+			list = append(list, path+": "+words)
 		}
 	})
 	return list

@@ -47,8 +47,22 @@ func clampConnections(wanted, ofOne int, descriptors uint64) (most, mostOfOne in
 }
 
 // forConnections is how many of so many descriptors are for connections.
-func forConnections(descriptors int) int {
-	return max(0, descriptors-min(ownDescriptors+2*socket.MaxPipes, max(descriptors/4, leastDescriptors)))
+func forConnections(descriptors int) int { return max(0, descriptors-reserved(descriptors)) }
+
+// reserved is how many descriptors are for the gateway itself, pipes included.
+func reserved(descriptors int) int {
+	return min(ownDescriptors+2*socket.MaxPipes, max(descriptors/4, leastDescriptors))
+}
+
+// mostPipes is how many pipes there may be, so that the gateway itself has what
+// it needs of what is reserved.
+func mostPipes(descriptors uint64) int {
+	if descriptors == 0 || descriptors > math.MaxInt32 {
+		return socket.MaxPipes
+	}
+	reserve := reserved(int(descriptors))
+	own := min(ownDescriptors, max(leastDescriptors, reserve/2))
+	return min(max(0, (reserve-own)/2), socket.MaxPipes)
 }
 
 // placesBeside are those for connections to targets and of scripts beside so

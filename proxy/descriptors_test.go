@@ -1,6 +1,10 @@
 package proxy
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
 
 // TestClampConnections: clients leave descriptors to targets and to the gateway,
 // and one address leaves connections to others.
@@ -26,6 +30,12 @@ func TestClampConnections(t *testing.T) {
 		most, ofOne := clampConnections(test.wanted, test.ofOne, test.descriptors)
 		if most != test.most || ofOne != test.mostOfOne || test.leftAtLeast > 0 && int(test.descriptors)-most < test.leftAtLeast {
 			t.Errorf("%+v: %d, of one address %d", test, most, ofOne)
+		}
+	}
+	for n := 1; n < 4000; n++ {
+		pipes := mostPipes(uint64(n))
+		if 2*pipes+min(leastDescriptors, n) > n-forConnections(n) || n > 1300 && pipes != socket.MaxPipes {
+			t.Fatalf("%d pipes of %d descriptors, of which %d are for connections", pipes, n, forConnections(n))
 		}
 	}
 	for n := 4; n < 10000; n++ {

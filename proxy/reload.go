@@ -165,6 +165,7 @@ func (s *Server) swap(snap *snapshot) {
 		scripts.InUse()
 	}
 	s.limitMemory(snap)
+	s.places.SetTenants(len(snap.tenants))
 	s.registry.Activate(snap.pools)
 	s.retireScripts(old, snap)
 	s.planRetries(snap.failed)

@@ -125,6 +125,7 @@ func New(o Options) (*Server, error) {
 	s.loads = lua.NewLoads(s.loadBudget)
 	most, ofOne := s.connectionLimits(o.Config)
 	s.places = placesBeside(most, descriptors())
+	s.sweeper.SetMostPipes(mostPipes(descriptors()))
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper, Places: s.places})
 	patience := startPatience
 	if s.strict {

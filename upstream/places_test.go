@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -45,6 +46,68 @@ func TestPlaces(t *testing.T) {
 	var none *upstream.Places
 	if _, err := none.Take("a"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPlacesOfThirds: whatever the other tenants take together, each has its
+// part, and all together no more than there are.
+func TestPlacesOfThirds(t *testing.T) {
+	t.Parallel()
+	const most = 64
+	for _, tenants := range []int{1, 2, 3, 8, 16, 17, 1000} {
+		p := upstream.NewPlaces(most)
+		p.SetTenants(tenants)
+		all, denied := 0, 0
+		take := func(tenant, wanted int) (taken int) {
+			for taken < wanted {
+				if _, err := p.Take(fmt.Sprint(tenant)); err != nil {
+					break
+				}
+				taken++
+			}
+			all += taken
+			return taken
+		}
+		for hostile := range min(tenants-1, most) {
+			take(hostile, most)
+		}
+		for last := min(tenants-1, most); last < min(tenants, most); last++ {
+			if take(last, most) == 0 {
+				denied++
+			}
+		}
+		if all > most || denied > 0 && tenants <= most/4 {
+			t.Errorf("%d tenants: %d places of %d were taken, %d tenants had none", tenants, all, most, denied)
+		}
+		if tenants > 1 && tenants <= most/4 && all < most-2*most/tenants {
+			t.Errorf("%d tenants: only %d places of %d could be used", tenants, all, most)
+		}
+	}
+	p := upstream.NewPlaces(most) // two of three, again and again, and at a change
+	p.SetTenants(3)
+	var held []func()
+	for i := range 10 * most {
+		if giveBack, err := p.Take(fmt.Sprint(i % 2)); err == nil {
+			held = append(held, giveBack)
+		}
+	}
+	third, err := p.Take("third")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.SetTenants(4)
+	fourth, err := p.Take("fourth")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, giveBack := range append(held, third, fourth) {
+		giveBack()
+	}
+	p.SetTenants(1)
+	for range most * 3 / 4 {
+		if _, err := p.Take("one"); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -109,3 +109,11 @@ func Undefined(programs []*Program, known func(name string) bool) map[*Program][
 	}
 	return undefined
 }
+
+// Mentions reports whether a text is among the program's constant strings.
+func (p *Program) Mentions(text string) bool { return mentions(p.proto, text) }
+
+func mentions(p *glua.FunctionProto, text string) bool {
+	return slices.Contains(p.Constants, glua.LValue(glua.LString(text))) ||
+		slices.ContainsFunc(p.FunctionPrototypes, func(inner *glua.FunctionProto) bool { return mentions(inner, text) })
+}

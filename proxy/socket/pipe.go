@@ -14,7 +14,7 @@ const (
 	// leastPipe is the smallest pipe that is of use. Past its user's limit
 	// (pipe(7), pipe-user-pages-soft) a process gets pipes of 8 KiB.
 	leastPipe = 64 << 10
-	// MaxPipes bounds the pipes that are open, with two descriptors each, and
+	// MaxPipes, or what SetMostPipes says, bounds the pipes that are open, with two descriptors each, and
 	// what slow receivers make the kernel hold: 32 MiB of bodies, and some times
 	// that where they came in tiny segments. Beyond it bodies are copied.
 	MaxPipes = 128
@@ -57,6 +57,7 @@ type pipePool struct {
 	idle   []*Pipe // the longest idle first
 	open   int     // with those in use
 	closed bool
+	most   int // may be open
 }
 
 // acquire returns an empty pipe, or nil if there is none to be had.
@@ -68,7 +69,7 @@ func (pool *pipePool) acquire() *Pipe {
 		pool.mu.Unlock()
 		return p
 	}
-	if pool.open >= MaxPipes {
+	if pool.open >= pool.most {
 		pool.mu.Unlock()
 		return nil
 	}

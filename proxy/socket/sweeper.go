@@ -35,7 +35,11 @@ type sweeperShard struct {
 }
 
 // NewSweeper returns a sweeper; connections can be made before it runs.
-func NewSweeper() *Sweeper { return &Sweeper{pipes: pipePool{splice: rawSplice}} }
+func NewSweeper() *Sweeper { return &Sweeper{pipes: pipePool{splice: rawSplice, most: MaxPipes}} }
+
+// SetMostPipes bounds the pipes that are open, with two descriptors each. It
+// must be called before there are connections.
+func (s *Sweeper) SetMostPipes(n int) { s.pipes.most = min(n, MaxPipes) }
 
 // Run sweeps until ctx is done. Pipes are not kept after that.
 func (s *Sweeper) Run(ctx context.Context) {
