@@ -17,7 +17,7 @@ const (
 	draining  = "draining" // the process is about to stop
 	live      = "live"
 	// degraded: the gateway is well, and not every tenant is served as the
-	// configuration asks for.
+	// configuration asks for, or memory is short.
 	degraded      = "degraded"
 	misconfigured = "misconfigured" // of a tenant: its requests are refused
 )
@@ -35,6 +35,9 @@ type gatewayHealth struct {
 	Unhealthy     []string `json:"unhealthy,omitzero"`
 	Misconfigured []string `json:"misconfigured,omitzero"`
 	Outdated      []string `json:"outdated,omitzero"`
+	// Shedding are those whose requests are refused since memory is short and they
+	// hold most of it; nil for the public.
+	Shedding []shed `json:"shedding,omitzero"`
 }
 
 type tenantCounts struct {
@@ -71,7 +74,7 @@ func (a *API) health() gatewayHealth {
 	now := time.Now()
 	h := gatewayHealth{
 		Status: healthy, Timestamp: now.UTC(), Version: a.version, UptimeSeconds: wholeMillis(now.Sub(a.started)),
-		Unhealthy: []string{}, Misconfigured: []string{}, Outdated: []string{},
+		Unhealthy: []string{}, Misconfigured: []string{}, Outdated: []string{}, Shedding: a.memory().Shedding,
 	}
 	for t := range a.server.Tenants() {
 		h.Tenants.Total++
@@ -93,7 +96,7 @@ func (a *API) health() gatewayHealth {
 		h.Status = draining
 	case len(h.Unhealthy) > 0:
 		h.Status = unhealthy
-	case len(h.Misconfigured)+len(h.Outdated) > 0:
+	case len(h.Misconfigured)+len(h.Outdated)+len(h.Shedding) > 0:
 		h.Status = degraded
 	}
 	return h
@@ -195,7 +198,7 @@ func (a *API) publicGateway() (status int, body []byte) {
 		a.public.made, a.public.status, a.public.body = time.Now(), statusOf(h.Status), encode(h)
 	default:
 		h := a.health()
-		h.Unhealthy, h.Misconfigured, h.Outdated = nil, nil, nil
+		h.Unhealthy, h.Misconfigured, h.Outdated, h.Shedding = nil, nil, nil, nil
 		a.public.made, a.public.status, a.public.body = time.Now(), statusOf(h.Status), encode(h)
 	}
 	return a.public.status, a.public.body

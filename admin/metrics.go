@@ -172,6 +172,8 @@ func (m *scrape) memory(v proxy.MemoryView) {
 	for _, t := range m.tenants[1:] {
 		m.bool(t.stats.Memory.Shedding(), t.label)
 	}
+	m.family("keystone_memory_sheds_total", counter, "Times that a tenant began to be relieved of memory, or was relieved of more.")
+	m.uint(v.Sheds)
 	m.family("keystone_memory_cut_connections_total", counter, "Connections that were cut for the memory that they held.")
 	m.uint(v.Cut)
 	m.family("keystone_memory_scripts_bytes", gauge, "Memory that the VMs of all tenants hold, as counted.")

@@ -77,16 +77,28 @@ type snapshot struct {
 
 // memory is what the process holds, in bytes.
 type memory struct {
-	Ceiling  int64    `json:"ceiling"` // server.max_memory, resolved; 0: none
-	Requests int64    `json:"requests"`
-	Scripts  int64    `json:"scripts"`
-	Live     int64    `json:"live"`     // what the last garbage collection found alive
-	Shedding []string `json:"shedding"` // tenants that are relieved of what they hold
+	Ceiling  int64  `json:"ceiling"` // server.max_memory, resolved; 0: none
+	Requests int64  `json:"requests"`
+	Scripts  int64  `json:"scripts"`
+	Live     int64  `json:"live"`     // what the last garbage collection found alive
+	Shedding []shed `json:"shedding"` // tenants that are relieved of what they hold
+}
+
+// shed says that a tenant is relieved of memory.
+type shed struct {
+	Tenant      string    `json:"tenant"` // "" is connections that belong to none
+	Since       time.Time `json:"since"`
+	Reason      string    `json:"reason"`
+	Connections bool      `json:"connections"` // some were cut for it
 }
 
 func (a *API) memory() memory {
 	v := a.server.Memory()
-	return memory{v.Ceiling, v.Held, v.Scripts, v.Live, orEmpty(v.Shedding)}
+	m := memory{v.Ceiling, v.Held, v.Scripts, v.Live, []shed{}}
+	for _, s := range v.Shedding {
+		m.Shedding = append(m.Shedding, shed{s.Tenant, s.Since.UTC(), s.Reason, s.Connections})
+	}
+	return m
 }
 
 type reloadCount struct {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"runtime"
 	"runtime/metrics"
 	"slices"
@@ -35,6 +36,20 @@ type pressure struct {
 	live      atomic.Int64 // for the admin API
 	scripts   atomic.Int64
 	cut       atomic.Uint64 // connections
+	sheds     atomic.Uint64 // times that a tenant was relieved
+
+	mu   sync.Mutex
+	shed map[*memory.Account]Shed // those that are being relieved; guarded by mu
+}
+
+// Shed says that a tenant is being relieved of memory.
+type Shed struct {
+	Tenant string // "" is connections without one
+	Since  time.Time
+	Reason string
+	// Connections says that relieving it of scripts and of new requests was not
+	// enough: connections have been cut.
+	Connections bool
 }
 
 // refusals are of an account, when they were logged last.
@@ -44,7 +59,7 @@ type refusals struct {
 }
 
 func newPressure(s *Server) *pressure {
-	return &pressure{server: s, warned: map[*memory.Account]refusals{}, samples: []metrics.Sample{
+	return &pressure{server: s, warned: map[*memory.Account]refusals{}, shed: map[*memory.Account]Shed{}, samples: []metrics.Sample{
 		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"},
 	}}
 }
@@ -84,7 +99,7 @@ func (p *pressure) look(now int64) {
 	}
 	do, who, released := p.shedder.judge(now, ceiling, held, p.holders)
 	for _, account := range released {
-		account.SetShedding(false)
+		p.end(account)
 		p.server.log.Info().Str("tenant", p.nameOf(account)).Msg("memory is there again, the tenant is served as before")
 	}
 	switch do {
@@ -99,11 +114,44 @@ func (p *pressure) look(now int64) {
 	p.server.log.Error().Str("tenant", who.name).Int64("requests_hold", who.clients).Int64("scripts_hold", who.vms).
 		Int64("all_hold", held).Int64("max_memory", ceiling).Bool("connections", do == shedConnections).
 		Msg("memory is short, the tenant that holds most is relieved of it")
-	who.account.SetShedding(true)
+	p.begin(who, do == shedConnections, fmt.Sprintf("the gateway holds %d bytes of server.max_memory %d, and this tenant most of it: its requests %d, its scripts %d",
+		held, ceiling, who.clients, who.vms))
 	if do == shedConnections {
 		p.server.clients.cutHeaviest(who.account, who.clients/2, now, &p.cut)
 	}
 	p.relieve(who)
+}
+
+// begin has a tenant's requests refused memory, and says so.
+func (p *pressure) begin(who *holder, connections bool, reason string) {
+	who.account.SetShedding(true)
+	p.sheds.Add(1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	shed, before := p.shed[who.account]
+	if !before {
+		shed = Shed{Tenant: who.name, Since: time.Now(), Reason: reason}
+	}
+	shed.Connections = shed.Connections || connections
+	p.shed[who.account] = shed
+}
+
+func (p *pressure) end(account *memory.Account) {
+	account.SetShedding(false)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.shed, account)
+}
+
+// shedding lists those that are being relieved, by name.
+func (p *pressure) shedding() (list []Shed) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, shed := range p.shed {
+		list = append(list, shed)
+	}
+	slices.SortFunc(list, func(a, b Shed) int { return cmp.Compare(a.Tenant, b.Tenant) })
+	return list
 }
 
 // unhurried is at every how many looks tenants are looked at while memory is
@@ -218,22 +266,17 @@ type MemoryView struct {
 	// Held is what requests and connections hold, Scripts what VMs do, as
 	// counted; Live is what the garbage collector found alive, stacks included.
 	Held, Scripts, Live int64
-	// Shedding names the tenants that are being relieved.
-	Shedding []string
-	// Cut counts connections that were cut for what they held.
-	Cut uint64
+	// Shedding are the tenants that are being relieved.
+	Shedding []Shed
+	// Sheds counts how often that was begun, or went further. Cut counts
+	// connections that were cut for what they held.
+	Sheds, Cut uint64
 }
 
 // Memory returns what the process holds.
 func (s *Server) Memory() MemoryView {
-	v := MemoryView{
+	return MemoryView{
 		Ceiling: s.memory.Ceiling(), Held: s.memory.Used(), Scripts: s.pressure.scripts.Load(), Live: s.pressure.live.Load(),
-		Cut: s.pressure.cut.Load(),
+		Shedding: s.pressure.shedding(), Sheds: s.pressure.sheds.Load(), Cut: s.pressure.cut.Load(),
 	}
-	for _, t := range s.current.Load().tenants {
-		if t.stats.Memory.Shedding() {
-			v.Shedding = append(v.Shedding, t.name)
-		}
-	}
-	return v
 }
