@@ -151,7 +151,7 @@ func declaredNames(t *testing.T) (names []string) {
 		types := parseTypes(t, file)
 		names = append(names, types.names...)
 		for _, class := range []struct{ name, table string }{
-			{"keystone.Request", "request"}, {"keystone.Response", "response"}, {"keystone.chi", "chi"}, {"mathlib", "math"},
+			{"keystone.Request", "request"}, {"keystone.Response", "response"}, {"keystone.chi", "chi"}, {"mathlib", "math"}, {"packagelib", "package"},
 		} {
 			for _, field := range types.classes[class.name] {
 				names = append(names, class.table+"."+field)

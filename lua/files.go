@@ -3,7 +3,6 @@ package lua
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -277,15 +276,4 @@ func ScriptName(name string) (string, error) {
 		return "", fmt.Errorf("script %q is not a path below the scripts directory, expected one like auth.lua", name)
 	}
 	return name, nil
-}
-
-// moduleName turns the argument of require into the name of a file: dots are
-// slashes, as everywhere in Lua.
-func moduleName(name string) (string, error) {
-	for part := range strings.SplitSeq(name, ".") {
-		if part == "" || strings.ContainsAny(part, "/\\\x00") {
-			return "", errors.New("expected names joined by dots, such as lib.auth")
-		}
-	}
-	return strings.ReplaceAll(name, ".", "/") + ".lua", nil
 }

@@ -85,6 +85,20 @@ func (c *call) requestProperty(L *glua.LState, o *objects, name string) glua.LVa
 	return nil
 }
 
+// isProperty reports whether a string is a property of the running request, which
+// scripts of the first style may call.
+func isProperty(L *glua.LState, name, text string) bool {
+	c, ok := vm.RunOf(L).Owner.(*call)
+	if !ok || c.exchange == nil || !slices.Contains(requestProperties, name) {
+		return false
+	}
+	value := c.body // which isn't read for this
+	if name != "body" {
+		value = c.requestProperty(L, &objects{}, name)
+	}
+	return value == glua.LString(text)
+}
+
 // text makes a Lua string of the proxy's memory.
 func (c *call) text(L *glua.LState, b []byte) glua.LValue {
 	if len(b) > maxInterned {

@@ -3,7 +3,6 @@ package lua
 import (
 	"fmt"
 	"net/http"
-	"time"
 
 	glua "github.com/yuin/gopher-lua"
 
@@ -241,66 +240,6 @@ func responseRedirect(L *glua.LState) int {
 	}
 	return 0
 }
-
-// responseCookie adds a Set-Cookie field: {name=, value=, path=, domain=,
-// max_age=, expires=, secure=, http_only=, same_site=}. What is not said is the
-// safe choice: http_only, same_site Lax, and secure where the client uses TLS.
-func responseCookie(L *glua.LState) int {
-	c, n := self(L)
-	t := vm.CheckTable(L, n)
-	text := func(key string) string {
-		switch v := L.GetField(t, key).(type) {
-		case glua.LString, glua.LNumber:
-			return vm.Text(v)
-		}
-		return ""
-	}
-	flag := func(key string, otherwise bool) bool {
-		if v := L.GetField(t, key); v != glua.LNil {
-			return glua.LVAsBool(v)
-		}
-		return otherwise
-	}
-	//nolint:gosec // G124: the three are set from safe defaults, which a script may override
-	cookie := http.Cookie{
-		Name: text("name"), Value: text("value"), Path: text("path"), Domain: text("domain"), SameSite: http.SameSiteLaxMode,
-		Secure: flag("secure", c.req.Scheme == "https"), HttpOnly: flag("http_only", true),
-	}
-	if cookie.Path == "" {
-		cookie.Path = "/"
-	}
-	if age, ok := L.GetField(t, "max_age").(glua.LNumber); ok {
-		if cookie.MaxAge = int(age); cookie.MaxAge <= 0 {
-			cookie.MaxAge = -1
-		}
-	}
-	if at, ok := L.GetField(t, "expires").(glua.LNumber); ok {
-		cookie.Expires = time.Unix(int64(at), 0).UTC()
-	}
-	switch site := text("same_site"); site {
-	case "":
-	case "Lax", "lax":
-		cookie.SameSite = http.SameSiteLaxMode
-	case "Strict", "strict":
-		cookie.SameSite = http.SameSiteStrictMode
-	case "None", "none":
-		cookie.SameSite = http.SameSiteNoneMode
-	default:
-		vm.ArgError(L, n, fmt.Sprintf("same_site is %q, expected Lax, Strict or None", vm.Clip(site)))
-	}
-	if err := cookie.Valid(); err != nil {
-		vm.ArgError(L, n, err.Error())
-	}
-	line := cookie.String()
-	if len(line) > maxCookie {
-		vm.ArgError(L, n, fmt.Sprintf("a cookie of %d bytes is too long, expected at most %d", len(line), maxCookie))
-	}
-	c.addResponseHeader(L, "Set-Cookie", line)
-	return 0
-}
-
-// maxCookie bounds a Set-Cookie field; clients keep 4096 bytes (RFC 6265 §6.1).
-const maxCookie = 8 << 10
 
 func responseSetBody(L *glua.LState) int {
 	c, n := self(L)

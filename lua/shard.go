@@ -3,7 +3,6 @@ package lua
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	glua "github.com/yuin/gopher-lua"
@@ -32,7 +31,7 @@ type shard struct {
 
 	functions vm.Functions
 	builtin   map[string]*glua.LTable // the gateway's modules that have been opened
-	loaded    map[string]glua.LValue  // modules of the tenant's directory
+	packages  *stdlib.Packages        // modules of the tenant's directory
 	declarer  *declarer
 
 	inFlight int          // requests
@@ -53,10 +52,11 @@ func (s *Scripts) newShard(l *loading) (*shard, error) {
 	main := glua.NewState(vmOptions)
 	sh := &shard{
 		owner: s, main: main, lock: vm.NewLock(main, s.ledger, s.turns),
-		interned: map[string]glua.LValue{}, loaded: map[string]glua.LValue{}, builtin: map[string]*glua.LTable{},
-		functions: vm.Functions{SetIndex: stdlib.SetIndex, Names: fieldNames, Line: s.options.Cover},
+		interned: map[string]glua.LValue{}, builtin: map[string]*glua.LTable{},
+		functions: vm.Functions{SetIndex: stdlib.SetIndex, Names: fieldNames, Property: isProperty, Line: s.options.Cover},
 	}
 	l.adopt(sh.lock)
+	sh.functions.Loading = sh.openGlobals
 	sh.lock.Lock()
 	defer sh.lock.Unlock()
 	if err := sh.load(l); err != nil {
@@ -101,6 +101,7 @@ func (sh *shard) load(l *loading) error {
 	}
 	if sh.owner.options.Config.StrictGlobals {
 		vm.FreezeInPlace(sh.main, "the globals' table (lua.strict_globals)", sh.main.G.Global)
+		sh.lock.Seal()
 	}
 	return nil
 }
@@ -140,6 +141,7 @@ func (e *LoadError) Unwrap() error { return e.Err }
 func (sh *shard) openLibraries() {
 	L, o := sh.main, &sh.owner.options
 	stdlib.Open(L, o.Clock.Now)
+	sh.packages = stdlib.OpenPackages(L, packagePath)
 	globals := L.G.Global
 	freeze := func(name string, t *glua.LTable) *glua.LTable { return vm.Freeze(L, name, t) }
 	sh.declarer = &declarer{declarations: newDeclarations(), first: sh.owner.loading != nil}
@@ -201,64 +203,11 @@ func (sh *shard) roots() []glua.LValue {
 	for i := range sh.declarer.routes {
 		add(sh.declarer.routes[i].handler)
 	}
-	for _, value := range sh.loaded {
-		list = append(list, value)
+	if sh.packages != nil {
+		list = append(list, sh.packages.Roots()...)
 	}
 	return list
 }
-
-// require returns a module: one of the gateway's, or a file of the tenant's
-// own directory, which is loaded once in each VM.
-func (sh *shard) require(L *glua.LState) int {
-	name := vm.CheckString(L, 1)
-	if len(name) > maxModuleName {
-		vm.ArgError(L, 1, "there is no module "+vm.Clip(name))
-	}
-	if short, ok := strings.CutPrefix(name, "keystone."); ok {
-		t := sh.module(short)
-		if t == nil {
-			hint := vm.Suggestion(short, modules.Names())
-			hint = strings.Replace(hint, "'", "'keystone.", 1)
-			vm.ArgError(L, 1, fmt.Sprintf("there is no module %q%s, expected one of keystone.%s", name, hint, strings.Join(modules.Names(), ", keystone.")))
-		}
-		L.Push(t)
-		return 1
-	}
-	if value, ok := sh.loaded[name]; ok {
-		if value == nil {
-			L.RaiseError("module %q requires itself", name)
-		}
-		L.Push(value)
-		return 1
-	}
-	path, err := moduleName(name)
-	if err != nil {
-		vm.ArgError(L, 1, err.Error())
-	}
-	if sh.declarer.closed {
-		L.RaiseError("module %q is not loaded: require it where the script is loaded, outside of functions that handle requests", name)
-	}
-	f, err := sh.owner.file(sh.owner.options.Tenant + "/" + path)
-	if err != nil {
-		L.RaiseError("%s", err.Error())
-	}
-	main := sh.instantiate(f.program)
-	sh.loaded[name] = nil
-	L.Push(main)
-	L.Push(glua.LString(name))
-	L.Call(1, 1)
-	value := L.Get(-1)
-	L.Pop(1)
-	if value == glua.LNil {
-		value = glua.LTrue
-	}
-	sh.loaded[name] = value
-	L.Push(value)
-	return 1
-}
-
-// maxModuleName bounds the argument of require, in bytes.
-const maxModuleName = 200
 
 // instantiate makes the function of a program.
 func (sh *shard) instantiate(p *vm.Program) *glua.LFunction {

@@ -34,7 +34,7 @@ type machine struct {
 	lock      *vm.Lock
 	functions vm.Functions
 	modules   map[string]*glua.LTable // "keystone.json" and the like
-	loaded    map[string]glua.LValue  // modules of the directory
+	packages  *stdlib.Packages        // modules of the directory
 	closed    bool
 	client    *modules.Client
 
@@ -55,12 +55,13 @@ func newMachine(c modules.Clock, log io.Writer, cover func(string, int)) *machin
 	})
 	m := &machine{
 		main: main, lock: vm.NewLock(main, vm.NewLedger(0, 0), nil), functions: vm.Functions{SetIndex: stdlib.SetIndex, Line: cover},
-		modules: map[string]*glua.LTable{}, loaded: map[string]glua.LValue{},
+		modules: map[string]*glua.LTable{},
 		client: modules.NewClient(modules.ClientConfig{ // tests ask the gateway itself, and mocks
 			Allow: []modules.Permission{{Network: netip.MustParsePrefix(mockNetwork)}},
 		}),
 	}
 	stdlib.Open(main, c.Now)
+	m.packages = stdlib.OpenPackages(main, "?.lua;?/init.lua")
 	tenant := &modules.Tenant{
 		Name: "test", Log: zerolog.New(log), Clock: c, Random: rand.Reader, HTTP: m.client,
 		Env: func(string) (string, bool) { return "", false },
@@ -216,46 +217,33 @@ func (f *file) require(L *glua.LState) int {
 		L.Push(t)
 		return 1
 	}
-	if value, ok := f.machine.loaded[name]; ok {
-		if value == nil {
-			L.RaiseError("module %q requires itself", name)
-		}
-		L.Push(value)
-		return 1
-	}
 	if strings.HasPrefix(name, "keystone.") {
 		L.RaiseError("module %q is not there in tests, only %s", name, "keystone."+strings.Join(testModules, ", keystone."))
 	}
+	f.machine.packages.Require(L, name, func() *glua.LFunction { return f.findModule(L, name) })
+	return 1
+}
+
+// findModule returns the function of a module's file, or raises an error.
+func (f *file) findModule(L *glua.LState, name string) *glua.LFunction {
 	for part := range strings.SplitSeq(name, ".") {
 		if part == "" || strings.ContainsAny(part, "/\\\x00") {
 			vm.ArgError(L, 1, "expected names joined by dots, such as lib.auth")
 		}
 	}
-	file := strings.ReplaceAll(name, ".", "/") + ".lua"
+	file := strings.ReplaceAll(name, ".", "/")
 	beside, tenant := path.Join(path.Dir(f.name), file), path.Join(f.tenant(), file)
-	source, err := readSource(f.runner.options.Dir, beside)
-	found := beside
-	if err != nil && tenant != beside {
-		source, err = readSource(f.runner.options.Dir, tenant)
-		found = tenant
+	for _, found := range []string{beside + ".lua", beside + "/init.lua", tenant + ".lua", tenant + "/init.lua"} {
+		source, err := readSource(f.runner.options.Dir, found)
+		if err != nil {
+			continue
+		}
+		main, err := f.machine.instantiate(source, found, f.runner.cover != nil)
+		if err != nil {
+			L.RaiseError("%s", err.Error())
+		}
+		return main
 	}
-	if err != nil {
-		L.RaiseError("module %q is neither %s nor %s", name, beside, tenant)
-	}
-	main, err := f.machine.instantiate(source, found, f.runner.cover != nil)
-	if err != nil {
-		L.RaiseError("%s", err.Error())
-	}
-	f.machine.loaded[name] = nil
-	L.Push(main)
-	L.Push(glua.LString(name))
-	L.Call(1, 1)
-	value := L.Get(-1)
-	L.Pop(1)
-	if value == glua.LNil {
-		value = glua.LTrue
-	}
-	f.machine.loaded[name] = value
-	L.Push(value)
-	return 1
+	L.RaiseError("module %q is neither %s.lua nor %s.lua, nor an init.lua in a directory of that name", name, beside, tenant)
+	return nil
 }

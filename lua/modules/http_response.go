@@ -81,11 +81,7 @@ func (rs *responses) flat(L *glua.LState, header http.Header) *glua.LTable {
 	fields := rs.charged(L, header)
 	fields.Metatable = rs.title
 	for name, values := range header {
-		if name == "Set-Cookie" && len(values) > 1 {
-			fields.RawSetString(name, stringList(L, values))
-		} else {
-			fields.RawSetString(name, glua.LString(strings.Join(values, ", ")))
-		}
+		fields.RawSetString(name, glua.LString(values[0])) // as the earlier Keystone has it
 	}
 	return fields
 }

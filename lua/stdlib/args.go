@@ -91,6 +91,15 @@ func checkTable(L *glua.LState, i int) *glua.LTable {
 	return t
 }
 
+// checkFunction is argument i, a function.
+func checkFunction(L *glua.LState, i int) *glua.LFunction {
+	f, ok := L.Get(i).(*glua.LFunction)
+	if !ok {
+		typeError(L, i, "function")
+	}
+	return f
+}
+
 // checkReadable is argument i, a table: what it reads as if it is frozen. It
 // must not be handed to scripts.
 func checkReadable(L *glua.LState, i int) *glua.LTable { return readable(checkTable(L, i)) }

@@ -37,11 +37,11 @@ func TestSetIndex(t *testing.T) {
 		}
 	}
 	for chunk, want := range map[string]string{
-		`set({}, nil, 1)`:   "index is nil",
-		`set({}, 0/0, 1)`:   "index is NaN",
-		`set(nil, 1, 1)`:    "attempt to index a nil value",
-		`set(string, 1, 1)`: "read-only",
-		`for i = 1, 1000 do set({}, 2^15 - 1, 1) end`:                                      memory,
+		`set({}, nil, 1)`:                             "index is nil",
+		`set({}, 0/0, 1)`:                             "index is NaN",
+		`set(nil, 1, 1)`:                              "attempt to index a nil value",
+		`set(string, "rep", 1)`:                       "read-only",
+		`for i = 1, 1000 do set({}, 2^15 - 1, 1) end`: memory,
 		`local t = {} t = setmetatable(t, {}) getmetatable(t).__newindex = t set(t, 1, 1)`: "loop",
 	} {
 		thread, _ := begin(t, vmtest.Limits())

@@ -19,7 +19,7 @@ func (l *lib) openBase(L *glua.LState) {
 	l.errorFunction = L.NewFunction(baseError)
 	for name, function := range map[string]glua.LGFunction{
 		"assert":       baseAssert,
-		"getmetatable": getMetatable,
+		"getmetatable": l.getMetatable,
 		"ipairs": func(L *glua.LState) int {
 			t := checkTable(L, 1)
 			L.Push(step)
@@ -30,6 +30,10 @@ func (l *lib) openBase(L *glua.LState) {
 		"pairs": func(L *glua.LState) int {
 			return basePairs(L, nextFunction)
 		},
+		"getfenv":      getEnvironment,
+		"setfenv":      setEnvironment,
+		"load":         l.load,
+		"loadstring":   l.loadString,
 		"pcall":        l.pcall,
 		"xpcall":       l.xpcall,
 		"rawequal":     rawEqual,
@@ -39,7 +43,12 @@ func (l *lib) openBase(L *glua.LState) {
 		"setmetatable": setMetatable,
 		"tonumber":     baseToNumber,
 		"tostring": func(L *glua.LState) int {
-			L.Push(glua.LString(l.toString(L, checkPresent(L, 1))))
+			v := checkPresent(L, 1)
+			if result, ok := callToString(L, v); ok { // whatever it is
+				L.Push(result)
+			} else {
+				L.Push(glua.LString(l.toString(L, v)))
+			}
 			return 1
 		},
 		"type":   baseType,
@@ -56,6 +65,9 @@ func baseAssert(L *glua.LState) int {
 		message := L.Get(2)
 		if message == glua.LNil {
 			message = glua.LString("assertion failed!")
+		}
+		if glua.LVCanConvToString(message) {
+			message = positioned(L, 1, vm.Text(message))
 		}
 		L.Error(message, 0)
 	}
@@ -93,10 +105,14 @@ func where(L *glua.LState, level int) string {
 	return position + " "
 }
 
-func getMetatable(L *glua.LState) int {
-	if t, ok := checkPresent(L, 1).(*glua.LTable); ok {
-		L.Push(L.GetMetatable(t))
-	} else {
+// getMetatable shows those of tables, and of strings what scripts may know of it.
+func (l *lib) getMetatable(L *glua.LState) int {
+	switch v := checkPresent(L, 1).(type) {
+	case *glua.LTable:
+		L.Push(L.GetMetatable(v))
+	case glua.LString:
+		L.Push(l.ofStrings)
+	default:
 		L.Push(glua.LNil)
 	}
 	return 1
@@ -141,7 +157,7 @@ func baseNext(L *glua.LState) int {
 
 // basePairs returns the table itself, frozen or not: next looks behind it.
 func basePairs(L *glua.LState, nextFunction *glua.LFunction) int {
-	value := checkPresent(L, 1)
+	value := L.Get(1)
 	if handler, ok := L.GetMetaField(value, "__pairs").(*glua.LFunction); ok {
 		L.Push(handler)
 		L.Push(value)
@@ -212,8 +228,11 @@ func baseToNumber(L *glua.LState) int {
 		return 1
 	}
 	vm.RunOf(L).Spend(L, len(s)/8)
-	s = strings.Trim(s, vm.Space)
+	s = strings.TrimPrefix(strings.Trim(s, vm.Space), "+")
 	digits := strings.TrimPrefix(s, "-")
+	if len(s)-len(digits) > 1 || strings.HasPrefix(digits, "+") {
+		digits = ""
+	}
 	if base == 16 && len(digits) > 2 && digits[0] == '0' && digits[1]|0x20 == 'x' {
 		digits = digits[2:]
 	}
@@ -245,12 +264,7 @@ func (l *lib) toString(L *glua.LState, v glua.LValue) string {
 	case glua.LBool, *glua.LNilType:
 		return v.String()
 	}
-	if handler := L.GetMetaField(v, "__tostring"); handler != glua.LNil {
-		L.Push(handler)
-		L.Push(v)
-		L.Call(1, 1)
-		s := L.Get(-1)
-		L.Pop(1)
+	if s, ok := callToString(L, v); ok {
 		if !glua.LVCanConvToString(s) {
 			L.RaiseError("'tostring' must return a string to 'print'")
 		}
@@ -258,6 +272,28 @@ func (l *lib) toString(L *glua.LState, v glua.LValue) string {
 	}
 	vm.RunOf(L).Charge(L, 32)
 	return l.identity(v)
+}
+
+// callToString calls a value's __tostring, if it has one.
+func callToString(L *glua.LState, v glua.LValue) (result glua.LValue, ok bool) {
+	switch v.(type) {
+	case *glua.LTable, *glua.LUserData:
+	default:
+		return nil, false
+	}
+	handler := L.GetMetaField(v, "__tostring")
+	if handler == glua.LNil {
+		return nil, false
+	}
+	if !callable(L, handler) {
+		L.RaiseError("attempt to call a %s value", handler.Type())
+	}
+	L.Push(handler)
+	L.Push(v)
+	L.Call(1, 1)
+	result = L.Get(-1)
+	L.Pop(1)
+	return result, true
 }
 
 // identity tells values of a type from each other, as an address would, but

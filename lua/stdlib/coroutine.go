@@ -218,9 +218,7 @@ func (l *lib) prepare(L, thread *glua.LState) string {
 		L.RaiseError("cannot resume a coroutine of another request")
 	}
 	if status := l.status(L, thread); status != "suspended" {
-		return "cannot resume " + map[string]string{
-			"dead": "dead", "running": "non-suspended", "normal": "non-suspended",
-		}[status] + " coroutine"
+		return "cannot resume " + status + " coroutine"
 	}
 	checkRoom(L, L.GetTop())
 	made.depth = l.depth(L) + 1

@@ -28,15 +28,15 @@ func TestCoroutine(t *testing.T) {
 		{`local co = coroutine.create(function() error("boom", 0) end)
 		local a, b = coroutine.resume(co) return a, b, coroutine.status(co)`, `false "boom" "dead"`},
 		{`local co co = coroutine.create(function() return coroutine.resume(co) end) return coroutine.resume(co)`,
-			`true false "cannot resume non-suspended coroutine"`},
+			`true false "cannot resume running coroutine"`},
 		{`local outer outer = coroutine.create(function()
 			local inner = coroutine.create(function() return coroutine.status(outer), coroutine.resume(outer) end)
 			return coroutine.resume(inner) end) return coroutine.resume(outer)`,
-			`true true "normal" false "cannot resume non-suspended coroutine"`},
+			`true true "normal" false "cannot resume normal coroutine"`},
 		{`return coroutine.running(), coroutine.wrap(function() return type(coroutine.running()) end)()`, `nil "thread"`},
 		{`local co co = coroutine.create(function() return pcall(function()
 			return coroutine.running() == co, coroutine.status(co), coroutine.resume(co) end) end)
-		return coroutine.resume(co)`, `true true true "running" false "cannot resume non-suspended coroutine"`},
+		return coroutine.resume(co)`, `true true true "running" false "cannot resume running coroutine"`},
 		{`return pcall(coroutine.wrap(function() error("boom", 0) end))`, `false "boom"`},
 		{`local f = coroutine.wrap(function() end) f() return pcall(f)`, `false "cannot resume dead coroutine"`},
 		{`return pcall(coroutine.create, 1)`, `false "bad argument #1 to '?' (Lua function expected)"`},

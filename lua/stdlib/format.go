@@ -82,6 +82,9 @@ func (l *lib) format(L *glua.LState) int {
 			rest = rest[1:]
 			continue
 		}
+		if arg > L.GetTop() {
+			vm.ArgError(L, arg, "no value")
+		}
 		var conversion spec
 		conversion, rest = parseSpec(L, rest)
 		run.Spend(L, 5)
@@ -122,9 +125,6 @@ func (l *lib) convert(L *glua.LState, b *builder, c *spec, arg int) {
 	case 'q':
 		quote(b, checkString(L, arg))
 	case 's':
-		if arg > L.GetTop() {
-			typeError(L, arg, "string")
-		}
 		s := l.toString(L, L.Get(arg))
 		if c.precision >= 0 && c.precision < len(s) {
 			s = s[:c.precision]

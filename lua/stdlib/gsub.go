@@ -45,16 +45,13 @@ func (b *builder) addByte(c byte) {
 func gsub(L *glua.LState) int {
 	s, pattern := checkString(L, 1), checkString(L, 2)
 	replacement := L.Get(3)
+	most := optInt(L, 4, len(s)+1)
 	switch v := replacement.(type) {
 	case glua.LNumber:
 		replacement = glua.LString(vm.NumberText(v))
 	case glua.LString, *glua.LTable, *glua.LFunction:
 	default:
 		vm.ArgError(L, 3, "string/function/table expected")
-	}
-	most := len(s) + 1
-	if L.Get(4) != glua.LNil {
-		most = checkInt(L, 4)
 	}
 	m := matcher{L: L, src: s, pat: pattern}
 	start, anchored := 0, false

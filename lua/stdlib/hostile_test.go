@@ -51,7 +51,7 @@ func TestHostile(t *testing.T) {
 		{`local s = ("x"):rep(1e6) while true do s:reverse() end`, budget},
 		{`local s = ("x"):rep(1e6) while true do s:find("y", 1, true) end`, instructions},
 		{`local s = ("x"):rep(1e6) while true do s = ("%q"):format(s .. "") end`, budget},
-		{`local s = ("%99d"):rep(1e6) return s:format(1)`, "number expected"},
+		{`local s = ("%99d"):rep(1e6) return s:format(1)`, "no value"},
 		{`local t = {} for i = 1, 8000 do t[i] = 1 end local s = ("%99.99f"):rep(8000) while true do s:format(unpack(t)) end`, budget},
 		{`local t = {} local s = ("x"):rep(1e5) for i = 1, 1000 do t[i] = s end return table.concat(t, s)`, memory},
 		{`return table.concat({}, "x", 1, 2^53)`, "invalid value"},
@@ -59,7 +59,7 @@ func TestHostile(t *testing.T) {
 		{`for i = 1, 1e6 do table.insert({}, 2^15 - 1, 1) end`, memory},
 		{`for i = 1, 1e6 do rawset({}, 2^15 - 1, 1) end`, memory},
 		{`table.insert({}, 2^25, 1) rawset({}, 2^15, 1) rawset({}, 1e6, 1)`, ""},
-		{`table.insert({}, -2^53, 1)`, "out of bounds"},
+		{`table.insert({}, -2^53, 1)`, instructions},
 		{`local t = {} for i = 1, 1e5 do table.insert(t, i) end while true do table.insert(t, 1, 1) end`, instructions},
 		{`local t = {} for i = 1, 1e5 do table.insert(t, i) end while true do t[#t] = nil table.insert(t, 1, 1) end`, ""},
 		{`local i = 0 local t = {} while true do i = i + 1 rawset(t, "k" .. i, 1) rawset(t, "k" .. i, nil) end`, budget},
@@ -99,13 +99,13 @@ func TestHostile(t *testing.T) {
 		{`table.remove(string)`, "read-only"},
 		{`setmetatable(string, {})`, "protected metatable"},
 		{`setmetatable("", {})`, "table expected"},
-		{`return getmetatable("").__index`, "index"},
+		{`getmetatable("").__add = print`, "read-only"},
 		{`local k, v = next(string) while true do for k, v in pairs(string) do if type(v) ~= "function" then error(k) end end end`, instructions},
 		{`("x")(1)`, "attempt to call a string value"},
 		{`return rawset({}, 0/0, 1)`, "NaN"},
 		{`return ("%d"):format(0/0), ("%c"):format(1/0), ("%x"):format(-1/0), ("x"):rep(0/0), ("x"):sub(0/0, 1/0), math.random(2^53)`, ""},
-		{`return io or debug or load or loadstring or dofile or loadfile or require or module or collectgarbage or
-		getfenv or setfenv or newproxy or package or _printregs or string.dump or os.exit or os.getenv or math.mod or print`, ""},
+		{`return io or debug or dofile or loadfile or require or module or collectgarbage or
+		newproxy or package or _printregs or string.dump or os.exit or os.getenv or print`, ""},
 	}
 	for _, test := range tests {
 		thread, _ := begin(t, tight())

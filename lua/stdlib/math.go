@@ -13,6 +13,7 @@ func openMath(L *glua.LState) {
 	content := library(L, map[string]glua.LGFunction{
 		"atan2":      binary(math.Atan2),
 		"fmod":       binary(math.Mod),
+		"mod":        binary(math.Mod),
 		"pow":        binary(math.Pow),
 		"frexp":      frexp,
 		"ldexp":      ldexp,
@@ -20,7 +21,7 @@ func openMath(L *glua.LState) {
 		"min":        extreme(func(a, b float64) bool { return a < b }),
 		"modf":       modf,
 		"random":     random,
-		"randomseed": func(*glua.LState) int { return 0 },
+		"randomseed": func(L *glua.LState) int { checkInt(L, 1); return 0 },
 	})
 	for name, f := range map[string]func(float64) float64{
 		"abs": math.Abs, "acos": math.Acos, "asin": math.Asin, "atan": math.Atan, "ceil": math.Ceil,
@@ -42,8 +43,8 @@ func openMath(L *glua.LState) {
 
 func binary(f func(a, b float64) float64) glua.LGFunction {
 	return func(L *glua.LState) int {
-		a := checkNumber(L, 1)
-		L.Push(glua.LNumber(f(a, checkNumber(L, 2))))
+		b := checkNumber(L, 2) // which C looks at first
+		L.Push(glua.LNumber(f(checkNumber(L, 1), b)))
 		return 1
 	}
 }
@@ -69,8 +70,8 @@ func frexp(L *glua.LState) int {
 }
 
 func ldexp(L *glua.LState) int {
+	exponent := max(-5000, min(checkInt(L, 2), 5000)) // which C looks at first
 	n := checkNumber(L, 1)
-	exponent := max(-5000, min(checkInt(L, 2), 5000))
 	L.Push(glua.LNumber(math.Ldexp(n, exponent)))
 	return 1
 }

@@ -2,6 +2,7 @@ package stdlib
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -18,9 +19,21 @@ func (l *lib) openOS(L *glua.LState) {
 			return 1
 		},
 		"date": l.date,
+		"difftime": func(L *glua.LState) int {
+			end := checkNumber(L, 1)
+			start := 0.0
+			if L.Get(2) != glua.LNil {
+				start = checkNumber(L, 2)
+			}
+			L.Push(glua.LNumber(math.Trunc(end) - math.Trunc(start)))
+			return 1
+		},
 		"time": l.time,
 	}))
 }
+
+// gmt is UTC by the name that C gives it.
+var gmt = time.FixedZone("GMT", 0)
 
 // The seconds that os.date takes: the years 1 to 9999.
 const (
@@ -37,6 +50,13 @@ func (l *lib) time(L *glua.LState) int {
 	sec, minute, hour := field(L, t, "sec", 0), field(L, t, "min", 0), field(L, t, "hour", 12)
 	day, month, year := field(L, t, "day", -1), field(L, t, "month", -1), field(L, t, "year", -1)
 	date := time.Date(year, time.Month(month), day, hour, minute, sec, 0, l.now().Location())
+	if given := L.GetField(t, "isdst"); given != glua.LNil && glua.LVAsBool(given) != date.IsDST() {
+		if glua.LVAsBool(given) { // as C's mktime has it
+			date = date.Add(-time.Hour)
+		} else {
+			date = date.Add(time.Hour)
+		}
+	}
 	if seconds := date.Unix(); seconds >= minTime && seconds <= maxTime {
 		L.Push(glua.LNumber(seconds))
 	} else {
@@ -75,7 +95,7 @@ func (l *lib) date(L *glua.LState) int {
 		now = time.Unix(int64(seconds), 0).In(now.Location())
 	}
 	if rest, ok := strings.CutPrefix(format, "!"); ok {
-		format, now = rest, now.UTC()
+		format, now = rest, now.In(gmt)
 	}
 	if format == "*t" {
 		L.Push(dateTable(L, now))
@@ -113,7 +133,7 @@ func dateTable(L *glua.LState, t time.Time) *glua.LTable {
 // layouts are the conversions of C's strftime that time.Format has, in the "C"
 // locale.
 var layouts = map[byte]string{
-	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'c': "Mon Jan _2 15:04:05 2006", 'd': "02",
+	'P': "pm", 'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'c': "Mon Jan _2 15:04:05 2006", 'd': "02",
 	'D': "01/02/06", 'e': "_2", 'F': "2006-01-02", 'h': "Jan", 'H': "15", 'I': "03", 'm': "01", 'M': "04",
 	'n': "\n", 'p': "PM", 'r': "03:04:05 PM", 'R': "15:04", 'S': "05", 't': "\t", 'T': "15:04:05",
 	'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006", 'z': "-0700", 'Z': "MST",
@@ -136,6 +156,10 @@ func strftime(t time.Time, verb byte) string {
 		return strconv.Itoa(year)
 	case 'j':
 		return fmt.Sprintf("%03d", t.YearDay())
+	case 'k':
+		return fmt.Sprintf("%2d", t.Hour())
+	case 'l':
+		return fmt.Sprintf("%2d", (t.Hour()+11)%12+1)
 	case 's':
 		return strconv.FormatInt(t.Unix(), 10)
 	case 'u':

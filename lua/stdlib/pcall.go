@@ -60,8 +60,8 @@ func (l *lib) pcall(L *glua.LState) int {
 }
 
 func (l *lib) xpcall(L *glua.LState) int {
-	fn := checkPresent(L, 1)
 	handler := checkPresent(L, 2)
+	fn := L.Get(1)
 	thread := l.enter(L)
 	thread.state.Push(fn)
 	failure := thread.call(0)
@@ -82,9 +82,13 @@ func (l *lib) xpcall(L *glua.LState) int {
 	L.Push(glua.LFalse)
 	if failure != nil {
 		vm.RunOf(L).Caught(L, failure)
-		L.Push(failure)
+		L.Push(glua.LString("error in error handling"))
 		return 2
 	}
+	if second.state.GetTop() == 0 {
+		second.state.Push(glua.LNil)
+	}
+	second.state.SetTop(1)
 	return 1 + l.results(L, second)
 }
 
@@ -251,11 +255,23 @@ func (p *protected) call(nargs int) (failure glua.LValue) {
 		}
 	}()
 	fn := state.Get(-nargs - 1)
-	if _, ok := fn.(*glua.LFunction); !ok && state.GetMetaField(fn, "__call").Type() != glua.LTFunction {
+	if !callable(state, fn) {
 		return glua.LString("attempt to call a " + fn.Type().String() + " value")
 	}
 	state.Call(nargs, glua.MultRet)
 	return nil
+}
+
+// callable reports whether a value can be called. Strings can't, but for the
+// properties of a request.
+func callable(L *glua.LState, v glua.LValue) bool {
+	switch v.(type) {
+	case *glua.LFunction:
+		return true
+	case glua.LString:
+		return false
+	}
+	return L.GetMetaField(v, "__call").Type() == glua.LTFunction
 }
 
 // errorValue is what a script gets for a panic.

@@ -3,12 +3,13 @@
 // the run and are bounded in each call.
 //
 // What differs from Lua 5.1:
-//   - There is no io, debug, package, load*, dofile, require, module,
-//     collectgarbage, getfenv, setfenv, newproxy, string.dump, table.foreach*,
-//     table.setn, math.mod, and of os only time, date and clock. print is the
-//     caller's.
-//   - Library tables are read-only. Metatables can be had and set of tables
-//     only; __gc and __mode do nothing.
+//   - There is no io, debug, loadfile, dofile, module, collectgarbage, newproxy,
+//     string.dump, table.setn, and of os only time, date, difftime and clock.
+//     print and require are the caller's, which has Packages for the latter.
+//   - Scripts can add to library tables, and not change what is in them.
+//     Metatables can be had and set of tables only, but for what there is to see
+//     of that of strings; __gc and __mode do nothing.
+//   - bit and bit32 are LuaJIT's and Lua 5.2's.
 //   - Tables, functions, threads and userdata get an identity that says
 //     nothing of addresses. What isn't a number is nan, whatever its sign.
 //   - string.format's %s takes any value and calls __tostring; pairs honours
@@ -34,6 +35,7 @@ type lib struct {
 	main   *glua.LState
 
 	errorFunction *glua.LFunction
+	ofStrings     *glua.LTable // what scripts see of the metatable of strings
 	threads       threads
 }
 
@@ -47,6 +49,7 @@ func Open(L *glua.LState, now func() time.Time) {
 	l.openString(L)
 	openTable(L)
 	openMath(L)
+	openBit(L)
 	l.openOS(L)
 }
 
@@ -62,9 +65,11 @@ func library(L *glua.LState, functions map[string]glua.LGFunction) *glua.LTable 
 	return table
 }
 
-// install makes a library's table a global that scripts can only read.
-func install(L *glua.LState, name string, content *glua.LTable) {
-	globals(L).RawSetString(name, vm.Freeze(L, name, content))
+// install makes a library's table a global, to which scripts can add, in this VM.
+func install(L *glua.LState, name string, content *glua.LTable) *glua.LTable {
+	table := vm.Extendable(L, name, content)
+	globals(L).RawSetString(name, table)
+	return table
 }
 
 // registryKey is where a VM's library is found.

@@ -14,6 +14,7 @@ func (l *lib) openString(L *glua.LState) {
 		"char":    strChar,
 		"find":    func(L *glua.LState) int { return strFind(L, true) },
 		"format":  l.format,
+		"gfind":   gmatch,
 		"gmatch":  gmatch,
 		"gsub":    gsub,
 		"len":     func(L *glua.LState) int { L.Push(glua.LNumber(len(checkString(L, 1)))); return 1 },
@@ -24,7 +25,9 @@ func (l *lib) openString(L *glua.LState) {
 		"sub":     strSub,
 		"upper":   func(L *glua.LState) int { return changeCase(L, 'a') },
 	})
-	install(L, glua.StringLibName, content)
+	shown := L.CreateTable(0, 1)
+	shown.RawSetString("__index", install(L, glua.StringLibName, content))
+	l.ofStrings = vm.Freeze(L, "the metatable of strings", shown)
 
 	meta := L.CreateTable(0, 2)
 	meta.RawSetString("__index", content)
@@ -35,12 +38,22 @@ func (l *lib) openString(L *glua.LState) {
 
 // callString makes a property callable: request:method() is request.method
 // called with the request, request.body() is request.body called with nothing.
+// Any other call of a string is the error that it is in Lua.
 func callString(L *glua.LState) int {
-	if _, ok := L.Get(2).(*glua.LUserData); !ok && L.GetTop() > 1 {
+	text, _ := L.Get(1).(glua.LString)
+	_, withObject := L.Get(2).(*glua.LUserData)
+	kind, name, of := vm.CalledAs(L)
+	_, ofObject := of.(*glua.LUserData)
+	known := ofObject || of == nil && vm.IsProperty(L, name, string(text))
+	switch {
+	case kind == "method" && withObject, kind == "field" && (withObject || L.GetTop() == 1) && known:
+		L.SetTop(1)
+		return 1
+	case kind == "" || strings.HasPrefix(name, "("): // a loop's
 		L.RaiseError("attempt to call a string value")
 	}
-	L.SetTop(1)
-	return 1
+	L.RaiseError("attempt to call %s '%s' (a string value)", kind, name)
+	return 0
 }
 
 // position turns a position that counts from the end if negative into one that

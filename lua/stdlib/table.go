@@ -11,7 +11,9 @@ import (
 
 func openTable(L *glua.LState) {
 	install(L, glua.TabLibName, library(L, map[string]glua.LGFunction{
-		"concat": tableConcat,
+		"concat":   tableConcat,
+		"foreach":  tableForEach,
+		"foreachi": tableForEachI,
 		"getn": func(L *glua.LState) int {
 			L.Push(glua.LNumber(vm.Length(L, checkReadable(L, 1))))
 			return 1
@@ -24,11 +26,11 @@ func openTable(L *glua.LState) {
 }
 
 func tableConcat(L *glua.LState) int {
-	t := checkReadable(L, 1)
 	separator := ""
 	if L.Get(2) != glua.LNil {
 		separator = checkString(L, 2)
 	}
+	t := checkReadable(L, 1)
 	from := optInt(L, 3, 1)
 	var to int
 	if L.Get(4) == glua.LNil {
@@ -92,18 +94,29 @@ func tableInsert(L *glua.LState) int {
 		RawSetIndex(L, t, glua.LNumber(n+1), L.Get(2))
 	case 3:
 		at := checkInt(L, 2)
-		if at < 1 {
-			vm.ArgError(L, 2, "position out of bounds")
-		}
-		if at > n {
+		switch {
+		case at > n:
 			RawSetIndex(L, t, glua.LNumber(at), L.Get(3))
-			break
+		case at < 1:
+			insertBelow(L, t, n, at)
+		default:
+			vm.InsertAt(L, t, n, at, L.Get(3))
 		}
-		vm.InsertAt(L, t, n, at, L.Get(3))
 	default:
 		L.RaiseError("wrong number of arguments to 'insert'")
 	}
 	return 0
+}
+
+// insertBelow inserts where no element of a list is: what is there, mostly
+// nothing, is moved as well.
+func insertBelow(L *glua.LState, t *glua.LTable, n, at int) {
+	run := vm.RunOf(L)
+	for i := n + 1; i > at; i-- {
+		run.Spend(L, 10)
+		RawSetIndex(L, t, glua.LNumber(i), t.RawGet(glua.LNumber(i-1)))
+	}
+	RawSetIndex(L, t, glua.LNumber(at), L.Get(3))
 }
 
 func tableRemove(L *glua.LState) int {
@@ -115,6 +128,46 @@ func tableRemove(L *glua.LState) int {
 	}
 	L.Push(vm.RemoveAt(L, t, n, at))
 	return 1
+}
+
+// tableForEach calls a function with each key and value, until it returns something.
+func tableForEach(L *glua.LState) int {
+	t := checkReadable(L, 1)
+	f := checkFunction(L, 2)
+	for k, v := vm.Next(L, t, glua.LNil); k != glua.LNil; k, v = vm.Next(L, t, k) {
+		if found := each(L, f, k, v); found {
+			return 1
+		}
+	}
+	return 0
+}
+
+// tableForEachI is tableForEach for the elements of a list.
+func tableForEachI(L *glua.LState) int {
+	t := checkReadable(L, 1)
+	f := checkFunction(L, 2)
+	n := vm.Length(L, t)
+	for i := 1; i <= n; i++ {
+		if found := each(L, f, glua.LNumber(i), t.RawGet(glua.LNumber(i))); found {
+			return 1
+		}
+	}
+	return 0
+}
+
+// each calls f(k, v), and reports whether it has returned something, which then
+// is on the stack.
+func each(L *glua.LState, f *glua.LFunction, k, v glua.LValue) bool {
+	vm.RunOf(L).Spend(L, 2)
+	L.Push(f)
+	L.Push(k)
+	L.Push(v)
+	L.Call(2, 1)
+	if L.Get(-1) != glua.LNil {
+		return true
+	}
+	L.Pop(1)
+	return false
 }
 
 // tableMaxN looks at all keys: what next gives.
@@ -139,10 +192,7 @@ func tableSort(L *glua.LState) int {
 	t := checkWritable(L, 1)
 	var less *glua.LFunction
 	if L.Get(2) != glua.LNil {
-		var ok bool
-		if less, ok = L.Get(2).(*glua.LFunction); !ok {
-			typeError(L, 2, "function")
-		}
+		less = checkFunction(L, 2)
 	}
 	n := vm.Length(L, t)
 	run := vm.RunOf(L)
@@ -192,5 +242,21 @@ func (s *sorter) Less(i, j int) bool {
 			return x < y
 		}
 	}
+	if _, number := a.(glua.LNumber); !number || a.Type() != b.Type() {
+		s.check(a, b)
+	}
 	return s.L.LessThan(a, b)
+}
+
+// check raises Lua's words if two values, which aren't both numbers or both
+// strings, can't be compared.
+func (s *sorter) check(a, b glua.LValue) {
+	x, y := a.Type(), b.Type()
+	if x == y && s.L.GetMetaField(a, "__lt") != glua.LNil {
+		return
+	}
+	if x == y {
+		s.L.RaiseError("attempt to compare two %s values", x)
+	}
+	s.L.RaiseError("attempt to compare %s with %s", x, y)
 }

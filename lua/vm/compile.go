@@ -68,6 +68,15 @@ func (p *Program) Size() int64 {
 
 // sizeOf counts what a function's code takes, with that of those in it.
 func sizeOf(p *glua.FunctionProto) int64 {
+	n := ownSize(p)
+	for _, inner := range p.FunctionPrototypes {
+		n += sizeOf(inner)
+	}
+	return n
+}
+
+// ownSize counts what a function's code takes, without those in it.
+func ownSize(p *glua.FunctionProto) int64 {
 	const function, name, constant, variable = 400, 24, 48, 64
 	n := function + 4*int64(cap(p.Code)) + 8*int64(cap(p.DbgSourcePositions)) +
 		name*int64(cap(p.DbgCalls)+cap(p.DbgUpvalues)) + variable*int64(cap(p.DbgLocals)) + constant*int64(cap(p.Constants))
@@ -75,9 +84,6 @@ func sizeOf(p *glua.FunctionProto) int64 {
 		if text, ok := c.(glua.LString); ok {
 			n += int64(len(text))
 		}
-	}
-	for _, inner := range p.FunctionPrototypes {
-		n += sizeOf(inner)
 	}
 	return n
 }

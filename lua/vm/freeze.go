@@ -14,6 +14,32 @@ func Freeze(L *glua.LState, name string, content *glua.LTable) *glua.LTable {
 	return frozen
 }
 
+// Extendable is Freeze, but that scripts may add to the table, and change what they
+// have added: what is in content now stays. Once the VM is sealed, they may not
+// either.
+func Extendable(L *glua.LState, name string, content *glua.LTable) *glua.LTable {
+	given := map[glua.LString]bool{}
+	content.ForEach(func(k, _ glua.LValue) { given[glua.LString(k.String())] = true })
+	extendable := L.CreateTable(0, 1)
+	freeze(L, name, extendable, content)
+	meta := extendable.Metatable.(*glua.LTable) //nolint:forcetypeassert // freeze makes it
+	meta.RawSetString("__newindex", L.NewFunction(func(L *glua.LState) int {
+		if key, ok := L.Get(2).(glua.LString); ok && given[key] || RunOf(L).lock.sealed {
+			return refuse(L, name)
+		}
+		SetRaw(L, content, L.Get(2), L.Get(3))
+		return 0
+	}))
+	return extendable
+}
+
+// refuse raises that a table, of which the second argument is a key, can't be
+// written.
+func refuse(L *glua.LState, name string) int {
+	L.RaiseError("%s is read-only: cannot set %q", name, Clip(L.ToString(2)))
+	return 0
+}
+
 // FreezeInPlace moves what is in t behind it and freezes t.
 func FreezeInPlace(L *glua.LState, name string, t *glua.LTable) {
 	content := L.CreateTable(0, 1)
@@ -25,10 +51,7 @@ func FreezeInPlace(L *glua.LState, name string, t *glua.LTable) {
 func freeze(L *glua.LState, name string, frozen, content *glua.LTable) {
 	meta := L.CreateTable(0, 1)
 	meta.RawSetString("__index", content)
-	meta.RawSetString("__newindex", L.NewFunction(func(L *glua.LState) int {
-		L.RaiseError("%s is read-only: cannot set %q", name, Clip(L.ToString(2)))
-		return 0
-	}))
+	meta.RawSetString("__newindex", L.NewFunction(func(L *glua.LState) int { return refuse(L, name) }))
 	meta.RawSetString("__metatable", glua.LFalse)
 	meta.RawSetString(frozenKey, content)
 	frozen.Metatable = meta

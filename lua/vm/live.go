@@ -181,6 +181,9 @@ func (w *walker) expand(v glua.LValue) {
 		if v.Env != nil {
 			w.visit(v.Env)
 		}
+		if v.Proto != nil {
+			w.code(v.Proto)
+		}
 	case *glua.LState:
 		w.bytes += threadBytes
 		w.stack(registryOf(v))
@@ -198,6 +201,18 @@ func (w *walker) expand(v glua.LValue) {
 		if v.Metatable != nil {
 			w.visit(v.Metatable)
 		}
+	}
+}
+
+// code counts what was compiled in a run, which functions keep.
+func (w *walker) code(p *glua.FunctionProto) {
+	bytes, ok := codeBytes(p)
+	if !ok || !w.first(unsafe.Pointer(p)) { //nolint:gosec // G103: compared only
+		return
+	}
+	w.bytes += bytes
+	for _, inner := range p.FunctionPrototypes {
+		w.code(inner)
 	}
 }
 

@@ -27,6 +27,7 @@ type Lock struct {
 	ledger    *Ledger
 	turns     *Turns
 	functions *Functions // of the programs that are loaded
+	sealed    bool       // libraries can't be added to any more
 }
 
 // NewLock returns the lock of a new VM, whose main thread is main. The ledger
@@ -67,6 +68,9 @@ func (l *Lock) Measured(largest int64) {
 	l.largest, l.slice = 0, slice
 	l.meet(largest)
 }
+
+// Seal makes tables that scripts could add to read-only. The lock is held.
+func (l *Lock) Seal() { l.sealed = true }
 
 // Retire ends the VM's runs, each before its next instruction: the VM is about
 // to be emptied. The lock need not be held.

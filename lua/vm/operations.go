@@ -13,6 +13,12 @@ type Functions struct {
 	// Names lists the fields and methods of an object of Go's, for messages; nil is
 	// none.
 	Names func(object *glua.LUserData) []string
+	// Property reports whether a string is the property of that name of the request
+	// that runs; nil is never. It doesn't wait.
+	Property func(L *glua.LState, name, text string) bool
+	// Loading is called before a text that a script has made becomes a function;
+	// nil is nobody.
+	Loading func(p *Program)
 	// Line is called before each statement of a program compiled with Cover.
 	Line func(name string, line int)
 }
@@ -42,6 +48,12 @@ var operations = func() *[compile.Operations]*glua.LFunction {
 	}
 	return &functions
 }()
+
+// IsProperty reports whether a string is a property of the request that runs.
+func IsProperty(L *glua.LState, name, text string) bool {
+	f := functionsOf(L)
+	return f != nil && f.Property != nil && f.Property(L, name, text)
+}
 
 func functionsOf(L *glua.LState) *Functions { return RunOf(L).lock.functions }
 

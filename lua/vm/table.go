@@ -223,12 +223,15 @@ func (p *tableParts) replace(k glua.LValue) bool {
 }
 
 // renew makes the hash part anew, as large as what is in it, in the same order.
+// One key that was deleted stays, which says that others may have been forgotten.
 func (p *tableParts) renew() {
 	strdict, dict := make(map[string]glua.LValue, len(p.strdict)), make(map[glua.LValue]glua.LValue, len(p.dict))
-	keys, k2i := make([]glua.LValue, 0, p.alive()), make(map[glua.LValue]int, p.alive())
+	keys, k2i := make([]glua.LValue, 0, p.alive()+1), make(map[glua.LValue]int, p.alive()+1)
+	var dead glua.LValue
 	for _, k := range p.keys {
 		v := p.get(k)
 		if v == nil {
+			dead = k
 			continue
 		}
 		if s, ok := k.(glua.LString); ok {
@@ -238,6 +241,10 @@ func (p *tableParts) renew() {
 		}
 		k2i[k] = len(keys)
 		keys = append(keys, k)
+	}
+	if dead != nil {
+		k2i[dead] = len(keys)
+		keys = append(keys, dead)
 	}
 	p.strdict, p.dict, p.keys, p.k2i = strdict, dict, keys, k2i
 }
@@ -281,7 +288,8 @@ func Length(L *glua.LState, t *glua.LTable) int {
 	return low
 }
 
-// Next is the key after k and its value; nil is the end. k nil is the start.
+// Next is the key after k and its value; nil is the end. k nil is the start. A
+// key that the table never had is an error, if that is known.
 // Keys may be deleted meanwhile; where others add keys, a key that is deleted
 // may be the last one.
 func Next(L *glua.LState, t *glua.LTable, k glua.LValue) (key, value glua.LValue) {
@@ -293,6 +301,9 @@ func Next(L *glua.LState, t *glua.LTable, k glua.LValue) (key, value glua.LValue
 			RunOf(L).SpendKey(L, k)
 			at, known := p.k2i[k]
 			if !known {
+				if len(p.keys) == p.alive() { // none has been forgotten
+					L.RaiseError("invalid key to 'next'")
+				}
 				return glua.LNil, glua.LNil
 			}
 			return p.following(L, at+1)

@@ -2,12 +2,12 @@
 
 -- The language's own library, as scripts have it: Lua 5.1's, without what
 -- reaches outside of the VM. .luarc.json turns LuaLS's definitions off, so
--- that an editor marks what isn't here: io, debug, package, load, loadstring,
--- loadfile, dofile, module, collectgarbage, getfenv, setfenv, newproxy,
--- os.execute and the like, string.dump, table.foreach.
+-- that an editor marks what isn't here: io, debug, loadfile, dofile, module,
+-- collectgarbage, newproxy, os.execute and the like, string.dump.
 --
 -- Every function counts its work as instructions and its results as memory of
--- the request. The tables of the library are read-only.
+-- the request. Scripts can add to the tables of the library, in their own VM;
+-- what is in them is read-only.
 
 --- The table of all globals. Assigning to a global while a request runs changes it in one VM only; with lua.strict_globals it is an error.
 _G = {}
@@ -29,10 +29,15 @@ function assert(v, message, ...) end
 ---@param level? integer
 function error(message, level) end
 
---- Returns the metatable of a table, or what its field __metatable says; nil for everything else, strings too.
+--- Returns the metatable of a table, or what its field __metatable says; for a string a read-only table with __index; nil for everything else.
 ---@param object any
 ---@return table? metatable
 function getmetatable(object) end
+
+--- Returns the table that a function has for its global variables; a number is the level of a function that runs, 1 by default, 0 is _G.
+---@param f? function|integer
+---@return table
+function getfenv(f) end
 
 --- Goes through t[1], t[2], … up to the first nil.
 ---@generic T: table, V
@@ -41,6 +46,22 @@ function getmetatable(object) end
 ---@return T
 ---@return integer i
 function ipairs(t) end
+
+--- Compiles a text, or what a function returns part by part until it returns nothing, and returns the function, or nil and a message. mode must have a "t": there are no binary chunks. A text has 64 KiB at most; compiling it counts.
+---@param chunk string|fun(): string?
+---@param chunkname? string
+---@param mode? string
+---@param env? table for its global variables
+---@return function?
+---@return string? message
+function load(chunk, chunkname, mode, env) end
+
+--- Compiles a text as load does.
+---@param text string
+---@param chunkname? string
+---@return function?
+---@return string? message
+function loadstring(text, chunkname) end
 
 --- Returns the next key of a table with its value; nil after the last. The first call has no key.
 ---@generic K, V
@@ -87,7 +108,7 @@ function rawget(table, index) end
 ---@return table
 function rawset(table, index, value) end
 
---- Returns a module: one of the gateway's, such as "keystone.crypto", or a file of the tenant's own directory: "lib.auth" is scripts_dir/TENANT/lib/auth.lua, and can only be loaded while scripts are loaded. Each VM loads a module once.
+--- Returns a module: one of the gateway's, such as "keystone.crypto", or a file of the tenant's own directory: "lib.auth" is scripts_dir/TENANT/lib/auth.lua, or lib/auth/init.lua, and can only be loaded while scripts are loaded. Each VM loads a module once.
 ---@param modname string
 ---@return any
 function require(modname) end
@@ -97,6 +118,12 @@ function require(modname) end
 ---@param ... any
 ---@return any ...
 function select(index, ...) end
+
+--- Gives a function of the script's a table for its global variables; a number is the level of a function that runs. Returns the function.
+---@param f function|integer
+---@param table table
+---@return function
+function setfenv(f, table) end
 
 --- Sets the metatable of a table, and returns the table. __gc and __mode do nothing.
 ---@param table table
@@ -134,6 +161,160 @@ function unpack(list, i, j) end
 ---@return boolean success
 ---@return any ...
 function xpcall(f, msgh) end
+
+--- What require knows.
+---@class packagelib
+---@field config string
+---@field cpath string ""
+---@field loaded table<string, any> the modules that have been loaded; Lua's own libraries can't be replaced
+---@field path string "?.lua;?/init.lua"; it can't be changed
+---@field preload table<string, function> makes modules without files
+package = {}
+
+---@class bitlib
+bit = {}
+
+--- The number as 32 bits with a sign, as LuaJIT has it.
+---@param x number
+---@return integer
+function bit.tobit(x) end
+
+--- All bits turned.
+---@param x number
+---@return integer
+function bit.bnot(x) end
+
+--- The bytes in reverse order.
+---@param x number
+---@return integer
+function bit.bswap(x) end
+
+--- Bits that all have.
+---@param x number
+---@param ... number
+---@return integer
+function bit.band(x, ...) end
+
+--- Bits that any has.
+---@param x number
+---@param ... number
+---@return integer
+function bit.bor(x, ...) end
+
+--- Bits that an odd number of them have.
+---@param x number
+---@param ... number
+---@return integer
+function bit.bxor(x, ...) end
+
+--- Shifts to the left, by n modulo 32.
+---@param x number
+---@param n integer
+---@return integer
+function bit.lshift(x, n) end
+
+--- Shifts to the right, by n modulo 32; zeros come in.
+---@param x number
+---@param n integer
+---@return integer
+function bit.rshift(x, n) end
+
+--- Shifts to the right, by n modulo 32; the sign stays.
+---@param x number
+---@param n integer
+---@return integer
+function bit.arshift(x, n) end
+
+--- Turns to the left.
+---@param x number
+---@param n integer
+---@return integer
+function bit.rol(x, n) end
+
+--- Turns to the right.
+---@param x number
+---@param n integer
+---@return integer
+function bit.ror(x, n) end
+
+--- Hexadecimal digits: 8, or n; negative is in capitals.
+---@param x number
+---@param n? integer
+---@return string
+function bit.tohex(x, n) end
+
+---@class bit32lib
+bit32 = {}
+
+--- All bits turned, without a sign, as Lua 5.2 has it.
+---@param x number
+---@return integer
+function bit32.bnot(x) end
+
+--- Bits that all have.
+---@param ... number
+---@return integer
+function bit32.band(...) end
+
+--- Bits that any has.
+---@param ... number
+---@return integer
+function bit32.bor(...) end
+
+--- Bits that an odd number of them have.
+---@param ... number
+---@return integer
+function bit32.bxor(...) end
+
+--- Whether there are bits that all have.
+---@param ... number
+---@return boolean
+function bit32.btest(...) end
+
+--- Shifts to the left, or to the right by a negative n.
+---@param x number
+---@param n integer
+---@return integer
+function bit32.lshift(x, n) end
+
+--- Shifts to the right, or to the left by a negative n; zeros come in.
+---@param x number
+---@param n integer
+---@return integer
+function bit32.rshift(x, n) end
+
+--- Shifts to the right; the highest bit stays.
+---@param x number
+---@param n integer
+---@return integer
+function bit32.arshift(x, n) end
+
+--- Turns to the left.
+---@param x number
+---@param n integer
+---@return integer
+function bit32.lrotate(x, n) end
+
+--- Turns to the right.
+---@param x number
+---@param n integer
+---@return integer
+function bit32.rrotate(x, n) end
+
+--- A field of bits, from 0 to 31.
+---@param x number
+---@param field integer
+---@param width? integer default 1
+---@return integer
+function bit32.extract(x, field, width) end
+
+--- The number with a field of bits replaced.
+---@param x number
+---@param v number
+---@param field integer
+---@param width? integer default 1
+---@return integer
+function bit32.replace(x, v, field, width) end
 
 ---@class coroutinelib
 coroutine = {}
@@ -247,6 +428,12 @@ function math.min(x, ...) end
 ---@return integer
 ---@return number
 function math.modf(x) end
+
+--- math.fmod by the name that it had in Lua 5.0.
+---@param x number
+---@param y number
+---@return number
+function math.mod(x, y) end
 ---@param x number
 ---@param y number
 ---@return number
@@ -294,6 +481,12 @@ function os.clock() end
 ---@param time? integer seconds since 1970
 ---@return string
 function os.date(format, time) end
+
+--- The seconds between two times.
+---@param t2 number
+---@param t1? number default 0
+---@return number
+function os.difftime(t2, t1) end
 
 --- Seconds since 1970: the present, or what a table says in local time.
 ---@param date? osdate
@@ -345,6 +538,12 @@ function string.format(s, ...) end
 ---@param pattern string|number
 ---@return fun(): string, ...
 function string.gmatch(s, pattern) end
+
+--- string.gmatch by the name that it had in Lua 5.0.
+---@param s string
+---@param pattern string
+---@return fun(): string, ...
+function string.gfind(s, pattern) end
 --- Replaces the first n matches, by default all. Returns the text and how many there were.
 ---@param s string|number
 ---@param pattern string|number
@@ -398,6 +597,18 @@ function table.concat(list, sep, i, j) end
 ---@param list table
 ---@return integer
 function table.getn(list) end
+
+--- Calls f with each key and value, until it returns something, and returns that. For scripts of Lua 5.0.
+---@param t table
+---@param f fun(key: any, value: any): any
+---@return any
+function table.foreach(t, f) end
+
+--- table.foreach for t[1] to t[#t].
+---@param t any[]
+---@param f fun(index: integer, value: any): any
+---@return any
+function table.foreachi(t, f) end
 --- Inserts a value at a position, by default the end.
 ---@overload fun(list: table, value: any)
 ---@param list table

@@ -137,12 +137,13 @@ func (d *difference) report(wanted func(i int) (want string, same bool)) {
 // stock runs a source on lua5.1 and returns what it prints.
 func stock(tb testing.TB, source string) string {
 	tb.Helper()
-	file := filepath.Join(tb.TempDir(), "in")
-	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+	dir := tb.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "in"), []byte(source), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	var out, wrong bytes.Buffer
-	command := exec.Command("lua5.1", file) //nolint:gosec // G204: a file of the test's
+	command := exec.Command("lua5.1", "in") // whose name stands in messages
+	command.Dir = dir
 	command.Stdout, command.Stderr = &out, &wrong
 	command.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C")
 	if err := command.Run(); err != nil {

@@ -1,0 +1,90 @@
+package stdlib
+
+import (
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+)
+
+// Packages are the modules of one VM: what require has returned, and the global
+// table "package", which shows them.
+type Packages struct {
+	loaded, preload *glua.LTable
+	running         map[string]bool
+	failed          map[string]glua.LValue // the errors of those that have failed
+}
+
+// OpenPackages makes the table package. path is what package.path says. The
+// libraries must be open.
+func OpenPackages(L *glua.LState, path string) *Packages {
+	p := &Packages{
+		loaded: L.CreateTable(0, 16), preload: L.CreateTable(0, 1),
+		running: map[string]bool{}, failed: map[string]glua.LValue{},
+	}
+	content := L.CreateTable(0, 5)
+	shown := vm.Freeze(L, "package", content)
+	globals(L).RawSetString("package", shown)
+	for _, name := range []string{"_G", "string", "table", "math", "coroutine", "os", "bit", "bit32", "package"} {
+		p.loaded.RawSetString(name, globals(L).RawGetString(name))
+	}
+	content.RawSetString("loaded", vm.Extendable(L, "package.loaded", p.loaded))
+	content.RawSetString("preload", p.preload)
+	content.RawSetString("path", glua.LString(path))
+	content.RawSetString("cpath", glua.LString(""))
+	content.RawSetString("config", glua.LString("/\n;\n?\n!\n-\n"))
+	return p
+}
+
+// Require pushes a module. find returns the function that makes it, or raises an
+// error. A module that has failed isn't run again: its error is raised again.
+func (p *Packages) Require(L *glua.LState, name string, find func() *glua.LFunction) {
+	if value := p.loaded.RawGetString(name); value != glua.LNil {
+		L.Push(value)
+		return
+	}
+	if p.running[name] {
+		L.RaiseError("module %q requires itself", name)
+	}
+	if failure, ok := p.failed[name]; ok {
+		L.Error(failure, 0)
+	}
+	main, ok := p.preload.RawGetString(name).(*glua.LFunction)
+	if !ok {
+		main = find()
+	}
+	p.running[name] = true
+	defer func() {
+		delete(p.running, name)
+		if cause := recover(); cause != nil {
+			if vm.RunOf(L).Exhausted() == nil {
+				p.failed[name] = errorValue(cause)
+			}
+			panic(cause)
+		}
+	}()
+	L.Push(main)
+	L.Push(glua.LString(name))
+	L.Call(1, 1)
+	value := L.Get(-1)
+	L.Pop(1)
+	if value == glua.LNil {
+		if value = p.loaded.RawGetString(name); value == glua.LNil { // it may have done so itself
+			value = glua.LTrue
+		}
+	}
+	vm.SetRaw(L, p.loaded, glua.LString(name), value)
+	L.Push(value)
+}
+
+// Roots are the values that the VM keeps for require, whatever the scripts do to
+// the table package.
+func (p *Packages) Roots() []glua.LValue {
+	list := []glua.LValue{p.loaded, p.preload}
+	for _, failure := range p.failed {
+		list = append(list, failure)
+	}
+	return list
+}
+
+// Forget drops the errors, when the VM is emptied.
+func (p *Packages) Forget() { clear(p.failed) }
