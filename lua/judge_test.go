@@ -50,6 +50,7 @@ func TestWarnings(t *testing.T) {
 		{"chi_middleware(function(request, response, next)\nrespnse:write('x')\nnext()\nend)", `a.lua:2: the global "respnse" is not defined anywhere (did you mean 'response'?)`},
 		{"chi_middleware(function(request, response, next)\nresponse:header('A', string.formt('x'))\nnext()\nend)", "a.lua:2: attempt to call field 'formt' (a nil value) (did you mean 'format'?)"},
 		{"local re = require 'keystone.re'\nchi_middleware(function(request, response, next)\nif re.tst(request.path, 'x') then next() end\nnext()\nend)", "a.lua:3: attempt to call field 'tst' (a nil value) (did you mean 'test'?)"},
+		{"chi_middleware(function(request, response, next)\nif request:header('A') == null then next() end\nnext()\nend)", `a.lua:2: the global "null" is not defined anywhere (did you mean 'nil'?)`},
 		// Secrets.
 		{"local key = get_env('KEY')\nchi_middleware(function(request, response, next) next() end)", `a.lua:1: get_env("KEY") is always "": lua.env doesn't name it`},
 		{"chi_middleware(function(request, response, next)\nif request:header('A') ~= get_env('KEY') then response:status(401) return end\nnext()\nend)", `a.lua:2: get_env("KEY") is always ""`},

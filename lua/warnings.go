@@ -92,7 +92,7 @@ func (s *Scripts) undefined(known map[string]bool) (list []warning) {
 		}
 		for _, g := range globals {
 			text := fmt.Sprintf("the global %q is not defined anywhere", g.Name)
-			text += vm.Suggestion(g.Name, near)
+			text += vm.GlobalSuggestion(g.Name, near)
 			if list = append(list, warning{program.Name, g.Line, text}); len(list) == maxUndefined {
 				return list
 			}

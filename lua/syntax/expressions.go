@@ -301,6 +301,9 @@ func (p *parser) function(at Pos, method bool) *Function {
 			fail(p.token.Pos, "<name> or '...' expected near ')'")
 		}
 	}
+	if p.token.kind == '=' {
+		fail(p.token.Pos, "')' expected near '=' (parameters have no default values: 'if a == nil then a = … end' in the function)")
+	}
 	p.expect(')')
 	p.body(f, at)
 	p.scope = p.scope.outer

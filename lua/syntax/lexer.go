@@ -117,31 +117,46 @@ var doubles = []struct {
 	{"<=", tokenLessEqual}, {">=", tokenGreaterEqual}, {"::", tokenLabel},
 }
 
-// foreign are operators of other languages, and what Lua has for them.
+// foreign are operators of other languages, and what Lua has for them. No Lua has
+// them in a row.
 var foreign = []struct{ text, lua string }{
+	{"===", "'=='"}, {"!==", "'~='"}, {"<>", "'~='"}, {"..=", "'x = x .. …'"}, {"/=", "'x = x / …', or '~='"}, {"%=", "'x = x % …'"}, {"^=", "'x = x ^ …'"},
+	{":=", "'='"}, {"->", "'.', or 'function(…) … end'"}, {">>", "a division"}, {"“", "'\"'"}, {"”", "'\"'"}, {"„", "'\"'"}, {"«", "'\"'"}, {"‘", "\"'\""}, {"’", "\"'\""}, {"`", "'\"', or [[ … ]]"},
+	{"\u00a0", "a plain space"}, {"\u200b", "nothing"}, {"–", "'-'"}, {"—", "'--'"}, {"…", "'...'"},
 	{"!=", "'~='"}, {"!", "'not'"}, {"&&", "'and'"}, {"||", "'or'"}, {"+=", "'x = x + …'"}, {"-=", "'x = x - …'"},
 	{"*=", "'x = x * …'"}, {"++", "'x = x + 1'"}, {"//", "a comment '--', or math.floor(a / b)"}, {"/*", "a comment '--[[ … ]]'"},
-	{"<<", "a multiplication"}, {"=>", "'>=' or '='"}, {"?", "'a and b or c'"},
+	{"<<", "a multiplication"}, {"=>", "'>=' or '='"}, {"?", "'a and b or c'"}, {"&", "'and'"}, {"|", "'or'"},
 }
 
 func (l *lexer) symbol(c byte) kind {
 	rest := l.source[l.at:]
 	for _, s := range doubles {
 		if strings.HasPrefix(rest, s.text) {
+			if extended := s.text + "="; strings.HasPrefix(rest, extended) && (s.kind == tokenEqual || s.kind == tokenConcat) {
+				break // === and ..=
+			}
 			l.at += len(s.text)
 			return s.kind
 		}
+	}
+	l.refuse(rest)
+	if strings.IndexByte("+-*/%^#<>=(){}[];:,.", c) < 0 {
+		fail(l.pos(), "unexpected symbol near '%s'", character(rest))
+	}
+	l.at++
+	return kind(c)
+}
+
+// refuse fails at an operator of another language.
+func (l *lexer) refuse(rest string) {
+	if len(rest) > 1 && strings.IndexByte("=>-:/%^*+.", rest[1]) < 0 && strings.IndexByte("+-*/%^#<>=(){}[];:,.", rest[0]) >= 0 {
+		return // the common case
 	}
 	for _, s := range foreign {
 		if strings.HasPrefix(rest, s.text) {
 			fail(l.pos(), "unexpected symbol near '%s' (did you mean %s?)", s.text, s.lua)
 		}
 	}
-	if strings.IndexByte("+-*/%^#<>=(){}[];:,.", c) < 0 {
-		fail(l.pos(), "unexpected symbol near '%s'", character(rest))
-	}
-	l.at++
-	return kind(c)
 }
 
 // character is the first character of a text, for a message.

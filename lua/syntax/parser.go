@@ -1,6 +1,9 @@
 package syntax
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // parser is a recursive-descent parser with one token of look-ahead.
 type parser struct {
@@ -10,6 +13,7 @@ type parser struct {
 	has      bool  // ahead is set
 	ended    int32 // the line on which the token before the current one ended
 	endLine  int32 // the current one
+	elseIf   int32 // where the innermost "else if" is that hasn't ended; 0 is none
 	aheadEnd int32 // the one ahead
 
 	names map[string]*Variable // what each name of a local variable means here
@@ -100,8 +104,19 @@ func (p *parser) hint(expected kind) string {
 		word = strings.ToLower(p.token.text)
 	}
 	switch {
-	case p.token.kind == '=' && expected != tokenName:
+	case p.token.kind == '=' && (expected == tokenThen || expected == tokenDo || expected == ')'):
 		return " (did you mean '=='?)"
+	case word == "is" && (expected == tokenThen || expected == tokenDo):
+		return " (did you mean '=='?)"
+	case expected == tokenEnd && p.elseIf != 0:
+		return fmt.Sprintf(" (did you mean 'elseif' at line %d?)", p.elseIf)
+	case expected == tokenEOF && p.token.kind == tokenEnd:
+		return " (one 'end' too many)"
+	case p.token.kind == ':' && (expected == '}' || expected == tokenThen || expected == tokenDo):
+		if expected == '}' {
+			return " (did you mean '[…] = …'?)"
+		}
+		return " (did you mean '" + expected.spelling() + "'?)"
 	case word == "elif" || word == "elsif":
 		return " (did you mean 'elseif'?)"
 	case word == "endif" || word == "fi":
@@ -113,7 +128,18 @@ func (p *parser) hint(expected kind) string {
 }
 
 func (p *parser) unexpected() {
-	fail(p.token.Pos, "unexpected symbol near '%s'", p.token.near())
+	hint := ""
+	switch p.token.kind {
+	case '{':
+		hint = " (blocks have no braces: they end with 'end')"
+	case '[':
+		hint = " (lists are written { … })"
+	case '~':
+		hint = " (did you mean 'not', or '~='?)"
+	case '<':
+		hint = " (Lua 5.1 has no attributes of variables)"
+	}
+	fail(p.token.Pos, "unexpected symbol near '%s'%s", p.token.near(), hint)
 }
 
 // name takes a name.

@@ -71,8 +71,13 @@ func (p *parser) ifStatement(at Pos) Statement {
 			break
 		}
 	}
-	if p.accept(tokenElse) {
+	if line := p.token.Line; p.accept(tokenElse) {
+		outer := p.elseIf
+		if p.token.kind == tokenIf && p.token.Line == line {
+			p.elseIf = line
+		}
 		s.Else = p.block(false)
+		defer func() { p.elseIf = outer }()
 	}
 	p.closing(tokenEnd, tokenIf, at)
 	return s
@@ -155,6 +160,9 @@ func (p *parser) defineFunction(at Pos) Statement {
 
 func (p *parser) localFunction(at Pos) Statement {
 	name := p.name()
+	if p.token.kind == '.' || p.token.kind == ':' {
+		fail(p.token.Pos, "'(' expected near '%s' (a local function has a plain name: did you mean 'function'?)", p.token.near())
+	}
 	v := p.variable(name.text)
 	p.declare(v)
 	f := p.function(at, false)
@@ -227,6 +235,9 @@ func (p *parser) statementHint(e Expression) string {
 	if !ok || name.Variable != nil {
 		return ""
 	}
+	if p.token.kind == tokenEqual {
+		return " (did you mean '='?)"
+	}
 	switch name.Name {
 	case "elif", "elsif":
 		return " (did you mean 'elseif'?)"
@@ -234,6 +245,20 @@ func (p *parser) statementHint(e Expression) string {
 		return " (did you mean 'local'?)"
 	case "continue":
 		return " (Lua has no continue: 'goto' and a label at the loop's end do it)"
+	case "try":
+		return " (did you mean 'pcall(function() … end)'?)"
+	case "switch", "case", "match":
+		return " (did you mean 'if … elseif … end'?)"
+	case "import", "include", "use", "from":
+		return " (did you mean 'local name = require \"name\"'?)"
+	case "foreach":
+		return " (did you mean 'for key, value in pairs(t) do'?)"
+	case "unless":
+		return " (did you mean 'if not'?)"
+	case "class", "interface", "struct", "enum":
+		return " (Lua has no classes: a table with a metatable does it)"
+	case "async", "await", "new", "public", "private", "static", "export":
+		return " (Lua has no '" + name.Name + "')"
 	case "func", "fn", "def":
 		return " (did you mean 'function'?)"
 	}

@@ -43,6 +43,9 @@ func (f *frame) meant(L *glua.LState, n named, v glua.LValue) string {
 		}
 		return ""
 	}
+	if n.kind == "global" {
+		return GlobalSuggestion(n.name, known)
+	}
 	return Suggestion(n.name, known)
 }
 
@@ -63,6 +66,23 @@ func Suggestion(name string, known []string) string {
 		return didYouMean(near)
 	}
 	return ""
+}
+
+// GlobalSuggestion is Suggestion for the name of a global variable.
+func GlobalSuggestion(name string, known []string) string {
+	if lua := foreignNames[name]; lua != "" {
+		return didYouMean(lua)
+	}
+	return Suggestion(name, known)
+}
+
+// foreignNames are what other languages, and other gateways with Lua, call
+// things.
+var foreignNames = map[string]string{
+	"null": "nil", "NULL": "nil", "undefined": "nil", "None": "nil", "none": "nil", "True": "true", "False": "false", "TRUE": "true", "FALSE": "false",
+	"this": "self", "throw": "error", "raise": "error", "die": "error", "echo": "print", "console": "log", "puts": "print", "JSON": "json", "cjson": "json", "ngx": "request, response or keystone.…",
+	"len": "#", "length": "#", "str": "tostring", "parseInt": "tonumber", "parseFloat": "tonumber", "int": "tonumber", "getenv": "get_env", "printf": "string.format", "sprintf": "string.format",
+	"req": "request", "res": "response", "resp": "response", "router": "chi", "app": "chi", "isset": "~= nil", "typeof": "type", "foreach": "for key, value in pairs(t) do",
 }
 
 func didYouMean(name string) string { return " (did you mean '" + name + "'?)" }
