@@ -229,6 +229,7 @@ func (m *scrape) lua() {
 			m.uint(family.value(m.scripts[i].stats), m.scripts[i].label)
 		}
 	}
+	m.ownMetrics()
 	m.family("keystone_lua_vms", gauge, "VMs that a tenant's scripts are loaded in.")
 	for i := range m.scripts {
 		m.int(int64(m.scripts[i].vms), m.scripts[i].label)

@@ -106,6 +106,16 @@ type Stats struct {
 	// LoadFailures are VMs that could not be made of scripts that had been
 	// accepted.
 	LoadFailures atomic.Uint64
+	// Metrics are the scripts' own.
+	Metrics modules.Metrics
+}
+
+// OwnMetrics calls f with the counters and gauges of the scripts' own, sorted by
+// name and labels, which are in Prometheus's text format without braces.
+func (s *Stats) OwnMetrics(f func(name, labels string, value float64)) {
+	for _, sample := range s.Metrics.Samples() {
+		f(sample.Name, sample.Labels, sample.Value)
+	}
 }
 
 // Broken is a script that can't be loaded. Its message begins with file and
@@ -169,7 +179,7 @@ func loadScripts(l *loading) (*Scripts, error) {
 		s.stats = &Stats{}
 	}
 	s.tenant = &modules.Tenant{
-		Name: o.Tenant, Log: s.boundLog(), Budget: s.budget, Clock: o.Clock, Random: o.Random, Store: o.Store, Env: s.env,
+		Name: o.Tenant, Log: s.boundLog(), Budget: s.budget, Clock: o.Clock, Random: o.Random, Store: o.Store, Env: s.env, Metrics: &s.stats.Metrics,
 		HTTP: modules.NewClient(modules.ClientConfig{
 			Timeout: c.HTTP.Timeout.Std(), MaxResponse: c.HTTP.MaxResponse.Int64(),
 			Allow: permissions(c.HTTP.Allow), Deny: networks(c.HTTP.Deny), Own: o.Own, Hops: o.Hops, Place: o.place(),

@@ -42,7 +42,7 @@ end
 V[#V + 1] = chain
 COUNT = #V
 local modules = {}
-for _, name in pairs({"json", "http", "shared", "crypto", "jwt", "re", "time", "url", "log", "limit"}) do
+for _, name in pairs({"json", "http", "shared", "crypto", "jwt", "re", "time", "url", "log", "limit", "metrics"}) do
 	modules["keystone." .. name] = require("keystone." .. name)
 end
 OPERATORS = {

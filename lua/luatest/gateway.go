@@ -109,6 +109,15 @@ func (f *file) openGateway(L *glua.LState) *glua.LTable {
 			L.Push(glua.LString("http://" + f.start(L).address))
 			return 1
 		},
+		"metric": func(L *glua.LState) int {
+			for t := range f.start(L).server.Tenants() {
+				if t.Lua != nil {
+					return t.Lua.Stats().Metrics.LuaGet(L)
+				}
+			}
+			L.Push(glua.LNil)
+			return 1
+		},
 		"log": func(L *glua.LState) int {
 			return f.pushEntries(L, func(e *entry) bool { return e.script })
 		},

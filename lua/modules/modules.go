@@ -1,5 +1,5 @@
 // Package modules holds what scripts get beyond the language and the request:
-// json, http, shared, crypto, jwt, re, time, url, log, limit. Each is a file;
+// json, http, shared, crypto, jwt, re, time, url, log, limit, metrics. Each is a file;
 // each function counts the memory and the work that it does for a script on
 // the script's run, and gives the VM away while it waits.
 package modules
@@ -55,6 +55,9 @@ type Tenant struct {
 	// Env returns an environment variable that the configuration allows.
 	Env func(name string) (string, bool)
 
+	// Metrics are those of its scripts; nil keeps those of each VM.
+	Metrics *Metrics
+
 	keys keySets // of jwt
 }
 
@@ -68,7 +71,7 @@ type Logging interface {
 func open() map[string]func(L *glua.LState, t *Tenant) *glua.LTable {
 	return map[string]func(L *glua.LState, t *Tenant) *glua.LTable{
 		"json": openJSON, "http": openHTTP, "shared": openShared, "crypto": openCrypto, "jwt": openJWT,
-		"re": openRE, "time": openTime, "url": openURL, "log": openLog, "limit": openLimit,
+		"re": openRE, "time": openTime, "url": openURL, "log": openLog, "limit": openLimit, "metrics": openMetrics,
 	}
 }
 

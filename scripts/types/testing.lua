@@ -140,6 +140,12 @@ function gateway.start() end
 ---@return string
 function gateway.url() end
 
+--- The value of a counter or gauge of the scripts' own (keystone.metrics), nil if there is none.
+---@param name string
+---@param labels? keystone.metrics.Labels
+---@return number? value
+function gateway.metric(name, labels) end
+
 --- What scripts have logged.
 ---@return table[]
 function gateway.log() end
