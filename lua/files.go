@@ -36,7 +36,7 @@ type Cache struct {
 	generation uint64              // guarded by mu, as are those below
 	owners     *files.Owners       // the tenants of this generation
 	entries    map[cacheKey]*entry // by file
-	indexes    map[string]*index   // of this generation, by directory
+	indexes    map[indexKey]*index // of this generation
 	running    map[any]int         // loads by tenant, and looks by file, that have not ended
 }
 
@@ -63,7 +63,7 @@ type entry struct {
 
 // NewCache returns an empty cache.
 func NewCache() *Cache {
-	return &Cache{generation: 1, entries: map[cacheKey]*entry{}, indexes: map[string]*index{}, running: map[any]int{}}
+	return &Cache{generation: 1, entries: map[cacheKey]*entry{}, indexes: map[indexKey]*index{}, running: map[any]int{}}
 }
 
 // Begin starts a generation: files are looked at again, each once. Its tenants
@@ -72,7 +72,7 @@ func NewCache() *Cache {
 func (c *Cache) Begin(tenants []string) {
 	c.mu.Lock()
 	c.generation++
-	c.owners, c.indexes = files.NewOwners(tenants), map[string]*index{}
+	c.owners, c.indexes = files.NewOwners(tenants), map[indexKey]*index{}
 	known := make(map[cacheKey]*entry, len(c.entries))
 	for key, e := range c.entries {
 		if e.ended() && e.file != nil {

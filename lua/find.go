@@ -7,15 +7,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 )
 
-// index says where in a directory files lie, by their base names; it belongs to
-// one generation. It follows no links, and it only proposes: whether a file may
-// be read is decided when it is opened.
+// index says where files lie, by their base names: those of a directory but for
+// what bears a tenant's name, or those of one tenant, so that none can spoil the
+// search of others. It belongs to one generation. It follows no links, and it only
+// proposes: whether a file may be read is decided when it is opened.
 type index struct {
 	done  chan struct{}       // closed when the look has ended; what is below is fixed then
 	top   map[string]bool     // what the directory itself has, whatever it is
@@ -23,6 +23,9 @@ type index struct {
 	seen  int                 // files and directories
 	err   error
 }
+
+// indexKey is whose scripts in a directory an index is of; no owner is nobody's.
+type indexKey struct{ dir, owner string }
 
 // Bounds of an index.
 const (
@@ -78,20 +81,26 @@ func (c *Cache) locate(ctx context.Context, dir, owner, name string, notThere er
 	if strings.Contains(name, "/") || !errors.Is(notThere, fs.ErrNotExist) {
 		return "", notThere
 	}
-	i, owners := c.index(dir)
-	select {
-	case <-i.done:
-	case <-ctx.Done():
-		return "", fmt.Errorf("script %q: looking for it below the scripts directory took too long: %w", name, context.Cause(ctx))
+	owners := []string{""}
+	if owner != "" {
+		owners = append(owners, owner)
 	}
-	if i.err != nil {
-		return "", fmt.Errorf("%w, and it can't be looked for below the scripts directory: %w", notThere, i.err)
+	var found []string
+	for _, owner := range owners {
+		i := c.index(indexKey{dir, owner})
+		select {
+		case <-i.done:
+		case <-ctx.Done():
+			return "", fmt.Errorf("script %q: looking for it below the scripts directory took too long: %w", name, context.Cause(ctx))
+		}
+		if i.err != nil {
+			return "", fmt.Errorf("%w, and it can't be looked for below the scripts directory: %w", notThere, i.err)
+		}
+		if i.top[name] { // a link that leads nowhere is no reason to take another file
+			return "", notThere
+		}
+		found = append(found, i.files[name]...)
 	}
-	if i.top[name] { // a link that leads nowhere is no reason to take another file
-		return "", notThere
-	}
-	below := files.Dir{Path: dir, Owners: owners}
-	found := slices.DeleteFunc(slices.Clone(i.files[name]), func(file string) bool { return below.Foreign(file, owner) })
 	switch len(found) {
 	case 0:
 		return "", notThere
@@ -110,38 +119,39 @@ func shortened(found []string) []string {
 	return found
 }
 
-// index returns this generation's index of a directory, which it begins to make
-// if need be.
-func (c *Cache) index(dir string) (*index, *files.Owners) {
+// index returns this generation's index, which it begins to make if need be.
+func (c *Cache) index(key indexKey) *index {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := c.indexes[dir]
+	i := c.indexes[key]
 	if i != nil {
-		return i, c.owners
+		return i
 	}
 	i = &index{done: make(chan struct{}), top: map[string]bool{}, files: map[string][]string{}}
-	c.indexes[dir] = i
-	if !c.beginLocked(indexOf(dir)) {
+	c.indexes[key] = i
+	if !c.beginLocked(key) {
 		i.err = fmt.Errorf("it has been looked through %d times without an end", maxRunning)
 		close(i.done)
-		return i, c.owners
+		return i
 	}
+	dir := files.Dir{Path: key.dir, Owners: c.owners}
 	go func() { // it ends when the file system has answered; nobody waits for that but for as long as they want
-		defer c.end(indexOf(dir))
+		defer c.end(key)
 		defer close(i.done)
-		i.err = i.add(dir, "", 0)
+		if key.owner == "" {
+			i.err = i.add(dir, "", 0)
+		} else if info, err := os.Lstat(filepath.Join(key.dir, key.owner)); err == nil && info.IsDir() && !dir.Foreign(key.owner+"/", key.owner) {
+			i.err = i.add(dir, key.owner+"/", 1)
+		}
 	}()
-	return i, c.owners
+	return i
 }
-
-// indexOf is what is counted of a directory's indexes that are being made.
-type indexOf string
 
 // add adds what is in a directory. What can't be read counts as absent. Hidden
 // files and directories are left out: editors and version control keep notes in
 // them.
-func (i *index) add(dir, below string, depth int) error {
-	entries, err := os.ReadDir(filepath.Join(dir, filepath.FromSlash(below)))
+func (i *index) add(dir files.Dir, below string, depth int) error {
+	entries, err := os.ReadDir(filepath.Join(dir.Path, filepath.FromSlash(below)))
 	if err != nil {
 		return nil //nolint:nilerr // as the comment says
 	}
@@ -156,6 +166,9 @@ func (i *index) add(dir, below string, depth int) error {
 		switch {
 		case strings.HasPrefix(name, "."):
 		case entry.IsDir():
+			if depth == 0 && dir.Foreign(name+"/", "") { // a tenant's
+				continue
+			}
 			if err := i.add(dir, below+name+"/", depth+1); err != nil {
 				return err
 			}

@@ -37,6 +37,9 @@ func TestScriptsBelow(t *testing.T) {
 		{"a link to a file", "evil/auth.lua lib/auth.lua->../evil/auth.lua", "auth", false, `cannot open script "auth.lua"`},
 		{"a link to a directory", "evil/auth.lua lib->evil", "auth", false, `cannot open script "auth.lua"`},
 		{"a link that leads nowhere", "auth.lua->gone.lua lib/auth.lua", "auth", false, `cannot open script "auth.lua"`},
+		{"another tenant's is too deep", "lib/auth.lua evil/" + strings.Repeat("d/", 40) + "x.lua", "auth", false, "lib/auth.lua"},
+		{"its own is too deep", "lib/auth.lua shop/" + strings.Repeat("d/", 40) + "x.lua", "auth", false, "can't be looked for below"},
+		{"another tenant's directory in its own", "shop->evil evil/auth.lua", "auth", false, `cannot open script "auth.lua"`},
 		{"too deep", strings.Repeat("d/", 40) + "auth.lua", "auth", false, "can't be looked for below the scripts directory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

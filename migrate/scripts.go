@@ -1,13 +1,13 @@
 package migrate
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 )
 
 var (
@@ -15,14 +15,18 @@ var (
 	calls = regexp.MustCompile(`\bhttp_(get|post)\b`)
 )
 
+// maxScript bounds what is read of a script, in bytes; none that was loaded is
+// longer.
+const maxScript = 1 << 20
+
 // allowVariables lets scripts read the variables of the environment that they
 // read by name: all were open to them. It reports whether it has changed the text.
 func (m *migration) allowVariables(config *proxy.Config) (changed bool) {
-	for tenant, files := range proxy.ScriptFiles(filepath.Join(filepath.Dir(m.file), fresh), config) {
+	for tenant, list := range proxy.ScriptFiles(filepath.Join(filepath.Dir(m.file), fresh), config) {
 		var names []string
 		reaches := false
-		for _, file := range files {
-			source, err := os.ReadFile(filepath.Clean(file))
+		for _, file := range list {
+			source, err := files.Read(filepath.Clean(file), maxScript)
 			if err != nil {
 				continue
 			}

@@ -37,7 +37,7 @@ var importRules = map[string][]string{
 	"lua/compile":     {"lua/syntax"},
 	"lua/vm":          {"lua/compile", "proxy/spelling"},
 	"lua/vm/vmtest":   {"lua/vm"},
-	"migrate":         {"proxy", "proxy/settings", "tenants"},
+	"migrate":         {"proxy", "proxy/files", "proxy/settings", "tenants"},
 	"upstream":        {"proxy/cause", "proxy/http1", "proxy/socket", "proxy/settings"},
 	"bench":           {"bench/*"},
 	"bench/load":      {},
