@@ -32,17 +32,13 @@ local function text(v, depth)
   local kind = type(v)
   if kind == "table" then
     if depth > 3 then return "deep" end
-    local names, list = {}, {}
-    for k in pairs(v) do
+    local list = {}
+    for k, e in pairs(v) do -- several keys may have one text
       local name = tostring(k):gsub(": .*", "") -- without an address
-      names[#names + 1] = (type(k) == "number" and "1" or "2") .. name
-      names[name] = k
+      list[#list + 1] = (type(k) == "number" and "1" or "2") .. name .. "=" .. text(e, depth + 1)
     end
-    table.sort(names)
-    for i = 1, #names do
-      local k = names[i]:sub(2)
-      list[i] = k .. "=" .. text(v[names[k]], depth + 1)
-    end
+    table.sort(list)
+    for i = 1, #list do list[i] = list[i]:sub(2) end
     return "{" .. table.concat(list, ",") .. "}"
   elseif kind == "string" then return string.format("%q", v)
   elseif kind == "number" then return v ~= v and "nan" or v == 0 and "0" or tostring(v) -- the engine's 0 has no sign
