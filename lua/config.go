@@ -199,6 +199,11 @@ func (c *Config) Check(r settings.Reporter) {
 	if c.HTTP.Timeout.Std() <= 0 {
 		r.Errorf(&c.HTTP.Timeout, "lua.http.timeout is %v, expected more than 0", c.HTTP.Timeout)
 	}
+	for i := range c.Env {
+		if name, _, valued := strings.Cut(c.Env[i], "="); valued {
+			r.Errorf(&c.Env[i], "lua.env has a value for %q, expected names only: values belong in lua.secrets", name)
+		}
+	}
 	for name := range c.Secrets {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
 			r.Errorf(&c.Secrets, "lua.secrets has the name %q, expected one that an environment variable can have", name)

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -139,4 +140,37 @@ func TestSecretsInOtherMessages(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "whispered") || !strings.Contains(err.Error(), `tenant "***" has neither services nor lua_routes`) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestWatchFollowsFiles reloads when a file that the configuration names changes,
+// also one that a link leads to, as Kubernetes exchanges them.
+func TestWatchFollowsFiles(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t, "scripts/a.lua", greeter, "one/greeting", "one", "two/greeting", "two-of-them",
+		"c.yaml", tenantsOf("a", plainTenant("a", "secrets: {GREETING: '${file:data/greeting}'}")))
+	link := filepath.Join(w.dir, "data")
+	if err := os.Symlink("one", link); err != nil {
+		t.Fatal(err)
+	}
+	w.run()
+	ctx, stop := context.WithCancel(context.Background())
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		w.server.Watch(ctx, true)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-watched
+	})
+	if got := w.ask("a"); got != "one" {
+		t.Errorf("got %q", got)
+	}
+	if err := os.Symlink("two", link+".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(link+".new", link); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the file behind the exchanged link is in use", func() bool { return w.ask("a") == "two-of-them" })
 }
