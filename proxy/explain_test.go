@@ -124,6 +124,69 @@ func TestCauses(t *testing.T) {
 	}
 }
 
+// TestOverflowIsNoFailure: what a limit of the gateway's own refuses is logged
+// with the limit, and doesn't count against the target.
+func TestOverflowIsNoFailure(t *testing.T) {
+	t.Parallel()
+	arrived, release := make(chan struct{}, 1), make(chan struct{})
+	busy := target(t, func(conn net.Conn) {
+		_, _ = http.ReadRequest(bufio.NewReader(conn))
+		arrived <- struct{}{}
+		<-release
+	})
+	log := filepath.Join(t.TempDir(), "access.log")
+	server := start(t, fmt.Sprintf("access_log: {output: %q}\ntenants: [{name: a, path_prefix: /, connections: {max_per_target: 1, max_pending: 0}, services: [{name: one, url: \"http://%s\"}]}]\n", log, busy))
+	first, err := net.Dial("tcp", server.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = first.Close() }()
+	send(t, first, "GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-arrived
+	response, err := http.Get("http://" + server.Addr().String() + "/second")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if code := response.Header.Get("X-Gateway-Error"); code != "upstream_overflow" {
+		t.Errorf("got %s", code)
+	}
+	for tenant := range server.Tenants() {
+		if n := tenant.Pool.Targets()[0].Failures.Load(); n != 0 {
+			t.Errorf("the target has %d failures", n)
+		}
+		tenant.Stats.Errors(func(code string, requests uint64) {
+			if code != "upstream_overflow" || requests != 1 {
+				t.Errorf("%d requests with %s", requests, code)
+			}
+		})
+	}
+	close(release)
+	eventually(t, "the log names the limits", func() bool {
+		text, _ := os.ReadFile(log)
+		return strings.Contains(string(text), `target \"one\": connections.max_per_target (1) are in use, and connections.max_pending (0) requests wait for one`)
+	})
+}
+
+// TestProbesSayTheProtocol: probes recognise a url with the wrong scheme.
+func TestProbesSayTheProtocol(t *testing.T) {
+	t.Parallel()
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = nothing
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	server := start(t, fmt.Sprintf("tenants:\n"+
+		"  - {name: a, path_prefix: /a, health: {path: /, interval: 100ms}, services: [{url: %q}]}\n"+
+		"  - {name: b, path_prefix: /b, health: {path: /, interval: 100ms}, services: [{url: %q}]}\n",
+		strings.Replace(secure.URL, "https", "http", 1), strings.Replace(plain.URL, "http", "https", 1)))
+	for tenant := range server.Tenants() {
+		want := map[string]string{"a": "begin with https://", "b": "begin with http://"}[tenant.Name]
+		eventually(t, want, func() bool { return strings.Contains(tenant.Pool.Targets()[0].State().LastError, want) })
+	}
+}
+
 func numberOf(tenant string) (n int) {
 	_, _ = fmt.Sscanf(tenant, "t%d", &n)
 	return n

@@ -26,6 +26,8 @@ func TestConsole(t *testing.T) {
 	const evil = "a\n12:00:00 ERR fake\x1b[2J\r\u009b2J\u202eb\u2028\x7f"
 	log.Info().Str("value", evil).Str(evil, "name").Err(os.ErrNotExist).Msg(evil)
 	log.Info().Msg("plain\ttext, schön")
+	_, _ = output.Write([]byte(`{"time":"2026-11-22T23:06:26.012Z","request_id":"fd95","tenant":"shop","target":"shop-2","method":"GET","host":"shop.example.com",` +
+		`"path":"/a\u001b[2J\n12:00:00 ERR fake","status":503,"duration_ms":1.234,"attempts":2,"error":"no_healthy_target","cause":"b\u009bc"}` + "\n"))
 	output.Close()
 	_ = writer.Close()
 	var lines []string
@@ -36,8 +38,11 @@ func TestConsole(t *testing.T) {
 		}
 		lines = append(lines, line)
 	}
-	if len(lines) != 2 {
-		t.Fatalf("%d lines, want 2: %q", len(lines), lines)
+	if len(lines) != 3 {
+		t.Fatalf("%d lines, want 3: %q", len(lines), lines)
+	}
+	if want := `GET shop.example.com/a\x1b[2J\n12:00:00 ERR fake 503 1.2ms → shop-2 (2 attempts) no_healthy_target: b\u009bc fd95`; !strings.HasSuffix(lines[2], want) {
+		t.Errorf("got  %q\nwant %q", lines[2], want)
 	}
 	if strings.ContainsAny(lines[0], "\x1b\r\u009b\u202e\u2028\x7f") || !strings.Contains(lines[0], `a\n12:00:00 ERR fake\x1b[2J`) {
 		t.Errorf("got %q", lines[0])
