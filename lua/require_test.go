@@ -98,3 +98,24 @@ func TestRequireInFurtherVMs(t *testing.T) {
 		t.Error("a file that goes before a module's directory has appeared, and the scripts are said to be current")
 	}
 }
+
+// TestLoadedHandlersAreJudged declares functions that were made of text: one that
+// keeps its request gets another one each time, as any function does.
+func TestLoadedHandlersAreJudged(t *testing.T) {
+	scripts := load(t, `chi_middleware(assert(loadstring([[return function(request, response, next)
+		if kept then kept:header("X-A") end
+		kept = request
+		next()
+	end]]))())`)
+	var errs []string
+	for range 2 {
+		r := newRequest()
+		r.begin()
+		if err := scripts.Serve(r, 0); err != nil {
+			errs = append(errs, err.Error())
+		}
+	}
+	if len(errs) != 1 || !strings.Contains(errs[0], "belongs to another request") {
+		t.Errorf("what was kept is used in the next request: %q", errs)
+	}
+}

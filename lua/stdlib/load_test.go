@@ -177,6 +177,21 @@ func TestLibrariesCanBeAddedTo(t *testing.T) {
 			t.Errorf("%s\n got %s\nwant %s", chunk, got, want)
 		}
 	}
+	// What libraries do when they are loaded.
+	for chunk, want := range map[string]string{
+		`if not package.searchpath then function package.searchpath() return "x" end end return package.searchpath()`:                 "x",
+		`local old = os.exit os.exit = function(code) if old then old(code) end return code end return os.exit(7)`:                    "7",
+		`debug = {traceback = function(m) return m end} package.loaded.debug = debug return package.loaded.debug == debug`:            "true",
+		`local unpack, load = table.unpack or unpack, loadstring or load return unpack({load("return 1")(), 2})`:                      "1 2",
+		`local f = loadstring("x = 1 return _ENV or getfenv(1).x") if setfenv then setfenv(f, {getfenv = getfenv}) end return f(), x`: "1 nil",
+		`local ok, lib = pcall(require or error, "lpeg") return ok`:                                                                   "false",
+		`return _VERSION, math.mod == nil, string.gfind == string.gmatch, table.getn({1, 2}), _G._G == _G`:                            "Lua 5.1 false false 2 true",
+		`local mt = getmetatable("") mt = mt and mt.__index return mt == string, ("x").rep == mt.rep`:                                 "true true",
+	} {
+		if got := compiled(t, vmtest.Limits(), chunk); got != want {
+			t.Errorf("%s\n got %s\nwant %s", chunk, got, want)
+		}
+	}
 	if got := compiled(t, vmtest.Limits(), `return string.shout, string.a, table.unpack`); got != "nil nil nil" {
 		t.Errorf("another VM has %s", got)
 	}

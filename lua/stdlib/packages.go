@@ -22,16 +22,16 @@ func OpenPackages(L *glua.LState, path string) *Packages {
 		running: map[string]bool{}, failed: map[string]glua.LValue{},
 	}
 	content := L.CreateTable(0, 5)
-	shown := vm.Freeze(L, "package", content)
-	globals(L).RawSetString("package", shown)
-	for _, name := range []string{"_G", "string", "table", "math", "coroutine", "os", "bit", "bit32", "package"} {
-		p.loaded.RawSetString(name, globals(L).RawGetString(name))
-	}
-	content.RawSetString("loaded", vm.Extendable(L, "package.loaded", p.loaded))
+	content.RawSetString("loaded", p.loaded)
 	content.RawSetString("preload", p.preload)
 	content.RawSetString("path", glua.LString(path))
 	content.RawSetString("cpath", glua.LString(""))
 	content.RawSetString("config", glua.LString("/\n;\n?\n!\n-\n"))
+	install(L, "package", content)
+	for _, name := range []string{"_G", "string", "table", "math", "coroutine", "os", "bit", "bit32", "package"} {
+		p.loaded.RawSetString(name, globals(L).RawGetString(name))
+	}
+	content.RawSetString("loaded", vm.Extendable(L, "package.loaded", p.loaded))
 	return p
 }
 
