@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"sync"
+	"math/bits"
 	"time"
 
 	glua "github.com/yuin/gopher-lua"
@@ -81,7 +80,7 @@ type Run struct {
 	largest    int64 // bytes of the largest value that it was charged for
 	worked     int64 // ran at the end of the last rest
 	rested     int64 // memory at the end of the last rest
-	depth      int   // of the deepest Go stack that has been charged
+	depth      int   // bytes of the deepest Go stack that has been charged
 	stack      int   // slots of the largest stack that has been charged
 	began      int64 // when the run was first looked at; 0 is not yet
 	long       bool  // holds a turn of the lock's long runs
@@ -313,40 +312,45 @@ func (r *Run) Yield(L *glua.LState, f func()) {
 	f()
 }
 
-// ChargeSlots counts the slots of a stack, if it is the run's largest so far.
+// ChargeSlots counts the slots of a stack, if it is the run's largest so far,
+// and the frames of the calls that it has grown for: of two slots each, up to
+// as many as calls may nest.
 func (r *Run) ChargeSlots(L *glua.LState, slots int) {
-	if grown := slots - max(r.stack, freeStack); grown > 0 {
+	before := max(r.stack, freeStack)
+	if grown := slots - before; grown > 0 {
 		r.stack = slots
-		r.Charge(L, 16*grown)
+		r.Charge(L, stackSlot*grown+frameBytes*(min(slots, framedSlots)-min(before, framedSlots))/2)
 	}
 }
 
-// chargeDepth counts the Go stack of a run that is about to wait: metamethods
-// and coroutines nest on it. A short run can't have nested deeply, and the
-// look at the stack costs a microsecond.
-func (r *Run) chargeDepth(L *glua.LState) {
-	if r.limits.Instructions-r.left-r.fuse <= slice {
-		return
-	}
-	pcs := stacks.Get().(*[maxDepth]uintptr) //nolint:forcetypeassert // the pool holds nothing else
-	depth := runtime.Callers(0, pcs[:])
-	stacks.Put(pcs)
-	if depth > max(r.depth, freeDepth) {
-		deeper := depth - max(r.depth, freeDepth)
-		r.depth = depth
-		r.Charge(L, frameSize*deeper)
-	}
-}
-
-// Frames of the Go stack: how many are looked at, how many are not counted,
-// and what one is counted as, in bytes.
+// Bytes of a slot and of a frame, and how many slots have frames.
 const (
-	maxDepth  = 16 << 10
-	freeDepth = 100
-	frameSize = 400
+	stackSlot   = 16
+	frameBytes  = 100
+	framedSlots = freeStack + 2*512
 )
 
-var stacks = sync.Pool{New: func() any { return new([maxDepth]uintptr) }}
+// chargeDepth counts the Go stack of a run that is about to wait: metamethods,
+// pcall and coroutines nest on it. Its size is a power of two; what a request
+// without nesting needs isn't counted here.
+func (r *Run) chargeDepth(L *glua.LState) {
+	if r.limits.Instructions-r.left-r.fuse <= slice { // it can't have nested deeply
+		return
+	}
+	size := 1 << bits.Len(uint(stackInUse()+stackMargin)) //nolint:gosec // G115: a size
+	if size > max(r.depth, freeDepth) {
+		deeper := size - max(r.depth, freeDepth)
+		r.depth = size
+		r.Charge(L, deeper)
+	}
+}
+
+// Bytes of the Go stack: how many of it are not counted, and how many the run
+// time keeps free at its end, for functions that don't look.
+const (
+	freeDepth   = 16 << 10
+	stackMargin = 1 << 10
+)
 
 // pause ends a segment of running: time until the next look doesn't count.
 func (r *Run) pause() {
