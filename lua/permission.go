@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -72,10 +73,26 @@ func networks(list []string) []netip.Prefix {
 	return prefixes
 }
 
-// place is Places for the tenant.
-func (o *Options) place() func() (func(), error) {
-	if o.Places == nil {
-		return nil
+// connectionBytes is what a connection of a script takes as long as it is open:
+// buffers, two goroutines, the state of TLS.
+const connectionBytes = 48 << 10
+
+// place takes a place and the memory for a connection of the scripts.
+func (s *Scripts) place() (giveBack func(), err error) {
+	if !s.AcquireMemory(connectionBytes) {
+		return nil, fmt.Errorf("lua.max_vm_memory %d is used up by the requests in flight: there is no memory for a connection", s.options.Config.MaxVMMemory.Int64())
 	}
-	return func() (func(), error) { return o.Places(o.Tenant) }
+	giveBack = func() { s.ReleaseMemory(connectionBytes) }
+	if s.options.Places == nil {
+		return giveBack, nil
+	}
+	leave, err := s.options.Places(s.options.Tenant)
+	if err != nil {
+		giveBack()
+		return nil, err
+	}
+	return func() {
+		leave()
+		giveBack()
+	}, nil
 }

@@ -182,7 +182,7 @@ func loadScripts(l *loading) (*Scripts, error) {
 		Name: o.Tenant, Log: s.boundLog(), Budget: s.budget, Clock: o.Clock, Random: o.Random, Store: o.Store, Env: s.env, Metrics: &s.stats.Metrics,
 		HTTP: modules.NewClient(modules.ClientConfig{
 			Timeout: c.HTTP.Timeout.Std(), MaxResponse: c.HTTP.MaxResponse.Int64(),
-			Allow: permissions(c.HTTP.Allow), Deny: networks(c.HTTP.Deny), Own: o.Own, Hops: o.Hops, Place: o.place(),
+			Allow: permissions(c.HTTP.Allow), Deny: networks(c.HTTP.Deny), Own: o.Own, Hops: o.Hops, Place: s.place,
 		}),
 	}
 	if broken := s.read(); broken != nil {

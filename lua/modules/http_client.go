@@ -72,6 +72,13 @@ const (
 	connectTimeout = 10 * time.Second // a time-out of its own, for connections that outlive the request that asked for them
 	// freeBody is how much of a response body requestBytes pays for.
 	freeBody = 4 << 10
+	// streamBytes is how much of a response HTTP/2 may receive that has not been
+	// read; its default is 4 MiB.
+	streamBytes = 64 << 10
+	// freeHead is how much of a response's head requestBytes pays for, headField
+	// what each field takes besides its text.
+	freeHead  = 8 << 10
+	headField = 150
 	// gzipBytes is what a decompressor holds.
 	gzipBytes = 48 << 10
 )
@@ -135,6 +142,7 @@ func NewClient(c ClientConfig) *Client {
 		MaxIdleConns:           4 * c.MaxConnections,
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: streamBytes, MaxReceiveBufferPerConnection: 16 * streamBytes},
 		DisableCompression:     true, // a script asks for it, and inflating is bounded here
 	}}
 }
@@ -199,6 +207,11 @@ func (c *Client) exchange(ctx context.Context, r *request, grant func(int) error
 		// Such a body is a connection that the context no longer ends.
 		return nil, errProtocol
 	}
+	if size := headSize(in); size > freeHead {
+		if err := grant(size); err != nil {
+			return nil, err
+		}
+	}
 	reader, err := r.bodyReader(in, grant)
 	if err != nil {
 		return nil, err
@@ -210,6 +223,21 @@ func (c *Client) exchange(ctx context.Context, r *request, grant func(int) error
 	last := *in.Request.URL
 	last.User = nil
 	return &answer{status: in.StatusCode, header: in.Header, body: body, url: last.String()}, nil
+}
+
+// headSize is what the head of a response takes, and what HTTP/2 may hold of its
+// body, in bytes.
+func headSize(in *http.Response) (bytes int) {
+	if in.ProtoMajor == 2 {
+		bytes = streamBytes
+	}
+	for name, values := range in.Header {
+		bytes += headField + len(name)
+		for _, value := range values {
+			bytes += headField/4 + len(value)
+		}
+	}
+	return bytes
 }
 
 func (r *request) checkRedirect(next *http.Request, via []*http.Request) error {
