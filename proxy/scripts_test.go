@@ -196,10 +196,12 @@ func TestScriptWarnings(t *testing.T) {
 		want         []string
 	}{
 		{"nothing", hello, true, nil},
-		{"globals", "function helper() return json.encode{} end\ntotal = 0\n" + hello + "chi_middleware(function(request, response, next) total = total + 1 helper() next() end)", true, nil},
+		{"globals", "function helper() return json.encode{} end\ntotal = 0\n" + hello + "chi_middleware(function(request, response, next) total = total + 1 helper() next() end)", true, []string{
+			`a.lua:4: the global "total" is assigned to while requests are served: each VM has its own, and requests that run at once share it; use local, request:set(key, value), or the module shared`,
+		}},
 		{"undefined", hello + "chi_middleware(function(request, response, next)\n  jsn.encode(respons)\n  next()\nend)", true, []string{
-			`a.lua:3: the global "jsn" is not defined anywhere; did you mean "json"?`,
-			`a.lua:3: the global "respons" is not defined anywhere`,
+			`a.lua:3: the global "jsn" is not defined anywhere (did you mean 'json'?)`,
+			`a.lua:3: the global "respons" is not defined anywhere (did you mean 'response'?)`,
 		}},
 		{"hidden", "local function f() end\nchi_route('GET', '/a/{x}', function() end)\nchi_route('GET', '/a/{y:.*}', f)", true, []string{
 			`a.lua:2: the route "/a/{x}" is never reached: "/a/{y:.*}" is tried before it and matches the same paths`,
