@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/rs/zerolog"
+
 	"github.com/keystone-gateway/keystone-gateway/admin"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
@@ -120,15 +122,7 @@ func serve(o proxy.Options, show *demo) error {
 		return err
 	}
 	go debug.FreeOSMemory() // what loading has left behind
-	adminDone := make(chan error, 1)
-	adminCtx, stopAdmin := context.WithCancel(context.Background())
-	go func() {
-		err := api.Run(adminCtx)
-		if err != nil {
-			log.Error().Str("error", cause.Text(err)).Msg("the admin API has failed")
-		}
-		adminDone <- err
-	}()
+	endAdmin := runAdmin(api, log)
 	go func() {
 		for range hangups {
 			server.Reload() // which logs its result
@@ -157,14 +151,30 @@ func serve(o proxy.Options, show *demo) error {
 	err = server.Run(ctx)
 	stop() // where Run has failed
 	<-watched
-	stopAdmin() // last, so that a drain can be watched
-	err = errors.Join(err, <-adminDone)
+	err = errors.Join(err, endAdmin()) // last, so that a drain can be watched
 	event := log.Info()
 	if err != nil {
 		event = log.Error().Str("error", cause.Text(err))
 	}
 	event.Msg("stopped")
 	return err
+}
+
+// runAdmin serves the admin API until end is called, which returns its error.
+func runAdmin(api *admin.API, log zerolog.Logger) (end func() error) {
+	done := make(chan error, 1)
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		err := api.Run(ctx)
+		if err != nil {
+			log.Error().Str("error", cause.Text(err)).Msg("the admin API has failed")
+		}
+		done <- err
+	}()
+	return func() error {
+		stop()
+		return <-done
+	}
 }
 
 // runCheck is the command "check".
