@@ -21,6 +21,12 @@ var (
 // hints are looked through in this order. What is written in docs/ is named as
 // file and heading, which a test looks up.
 var hints = []hint{
+	// TLS with targets.
+	{[]string{"tenants[].services[]"}, []string{"server_name", "sni", "tls_server_name", "insecure", "insecure_skip_verify", "skip_verify", "tls_skip_verify", "verify", "ssl_verify", "ca", "ca_file", "ca_cert", "ca_certs", "root_ca", "client_cert", "client_certificate", "cert", "cert_file", "key_file", "certificate", "ssl", "mtls"},
+		"tls of a service says how TLS is spoken with it, where its url begins with https://: tls: {ca_file: ca.pem, server_name: app.internal}"},
+	{[]string{"tenants[]"}, []string{"insecure", "insecure_skip_verify", "skip_verify", "tls_skip_verify", "verify", "ssl_verify", "ca", "ca_file", "ca_cert", "ca_certs", "root_ca", "client_cert", "client_certificate", "mtls", "upstream_tls", "backend_tls", "backend_protocol", "transport_socket", "proxy_ssl_verify", "proxy_ssl_name", "proxy_ssl_trusted_certificate", "proxy_ssl_certificate", "proxy_ssl_server_name"},
+		"target_tls says how TLS is spoken with the tenant's targets, and tls of a service with that one: target_tls: {ca_file: ca.pem}"},
+
 	// What a script does.
 	{nil, []string{"rate_limit", "rate_limits", "rate_limiting", "ratelimit", "rate", "limit_req", "limit_conn", "throttle", "quota", "local_ratelimit"},
 		"a script limits rates, by whatever the request has: docs/cookbook.md#rate-limit"},
@@ -83,7 +89,7 @@ var hints = []hint{
 		`url has scheme, host and port: url: "http://10.0.0.7:8080"`},
 	{nil, []string{"tls_cert", "tls_key", "tls_cert_file", "tls_key_file", "certificate", "certificates", "cert", "certs", "certfile", "keyfile", "key", "private_key", "crt", "ssl", "ssl_certificate", "ssl_certificate_key", "https", "common_tls_context"},
 		"tls is the listener's: tls: {enabled: true, cert_file: cert.pem, key_file: key.pem}"},
-	{[]string{"tenants[]"}, []string{"tls", "cert_file", "key_file"}, "tls is the listener's, at the top level of the file: tls: {enabled: true, cert_file: cert.pem, key_file: key.pem}"},
+	{[]string{"tenants[]"}, []string{"tls", "cert_file", "key_file"}, "tls is the listener's, at the top level of the file: tls: {enabled: true, cert_file: cert.pem, key_file: key.pem}; target_tls is how the tenant's targets are spoken to"},
 	{nil, []string{"acme", "letsencrypt", "lets_encrypt", "certresolver", "cert_resolver", "certificates_resolvers", "auto_https", "autocert"},
 		"the gateway gets no certificates by itself: tls.cert_file and tls.key_file name them, and a reload reads them again"},
 	{nil, []string{"http2", "h2", "h2c", "http3", "h3", "quic", "alpn", "grpc", "codec_type"}, "the gateway speaks HTTP/1.1: docs/http.md"},

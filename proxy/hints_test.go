@@ -47,6 +47,8 @@ func TestHints(t *testing.T) {
 		{tenant: "timeouts: {read: 5s}", want: "connect, response_header, idle and total"},
 		{tenant: "timeouts: {header: 5s}", want: "connect, response_header, idle and total"},
 		{tenant: "timeouts: {keepalive: 5s}", want: "it belongs in server.timeouts"},
+		{tenant: "insecure_skip_verify: true", want: "target_tls: {ca_file:"},
+		{tenant: "tls: {enabled: true}", want: "target_tls"},
 		{top: "upstreams: []", want: "tenants: [{name: shop"},
 		{top: "routes: []", want: "tenants: [{name: shop"},
 		{top: "gzip: true", want: "compression: {enabled: true}"},
@@ -121,4 +123,28 @@ func anchor(heading string) string {
 	text := strings.ToLower(strings.TrimSpace(strings.TrimLeft(heading, "#")))
 	text = regexp.MustCompile("[^a-z0-9 _-]").ReplaceAllString(text, "")
 	return strings.ReplaceAll(text, " ", "-")
+}
+
+// TestHintsNameKeys demands that the keys which hints tell to write exist.
+func TestHintsNameKeys(t *testing.T) {
+	t.Parallel()
+	text, err := proxy.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := regexp.MustCompile(`([a-z_]+): [\[{]|[a-z_]+(?:\[\])?\.([a-z_]+)\b`)
+	pages := regexp.MustCompile(`:? ?docs/\S+|keystone\.[a-z]+|request\.[a-z_]+|\w+\.(?:pem|internal|example|log|com)\b|https?://\S+|"[^"]*"`)
+	seen := 0
+	for _, words := range proxy.HintWords() {
+		for _, found := range key.FindAllStringSubmatch(pages.ReplaceAllString(words, ""), -1) {
+			name := found[1] + found[2]
+			seen++
+			if !strings.Contains(string(text), `"`+name+`": {`) {
+				t.Errorf("%q names the key %q, which there isn't", words, name)
+			}
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d keys were found", seen)
+	}
 }

@@ -42,7 +42,7 @@ var importRules = map[string][]string{
 	"bench":           {"bench/*"},
 	"bench/load":      {},
 	"bench/plot":      {},
-	"bench/generator": {"bench/load", "bench/plot"},
+	"bench/generator": {"bench/load", "bench/plot", "proxy/cause"},
 	"test":            {"*", "*/*"},
 	"test/port":       {},
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"unicode"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
 // Kind is why a request got no whole response.
@@ -77,7 +79,7 @@ const maxMessage = 200
 
 // message makes an error fit to be shown on a terminal.
 func message(err error) string {
-	text := err.Error()
+	text := cause.Text(err)
 	cut := len(text) > maxMessage
 	if cut {
 		text = text[:maxMessage]
