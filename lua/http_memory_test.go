@@ -1,10 +1,12 @@
 package lua_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,6 +103,14 @@ func TestConnectionsAreCharged(t *testing.T) {
 	put(t, dir, "a.lua", `chi_middleware(function(request, response, next) assert(http.get("`+server.URL+`")) end)`)
 	o := options(dir, "a.lua")
 	o.Shards, o.Config.HTTP.Allow = 1, []string{"127.0.0.0/8"}
+	var places atomic.Int32
+	o.Places = func(string) (func(), error) {
+		if places.Add(1) > 1 {
+			places.Add(-1)
+			return nil, errors.New("no place")
+		}
+		return func() { places.Add(-1) }, nil
+	}
 	scripts, err := lua.Load(o)
 	if err != nil {
 		t.Fatal(err)
@@ -113,9 +123,9 @@ func TestConnectionsAreCharged(t *testing.T) {
 		t.Errorf("%d bytes are charged for an idle connection", n)
 	}
 	scripts.Close()
-	for deadline := time.Now().Add(time.Minute); scripts.Memory() > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); scripts.Memory() > 0 || places.Load() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d bytes are charged when it is closed", scripts.Memory())
+			t.Fatalf("%d bytes are charged and %d places taken when it is closed", scripts.Memory(), places.Load())
 		}
 	}
 }

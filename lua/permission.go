@@ -82,17 +82,17 @@ func (s *Scripts) place() (giveBack func(), err error) {
 	if !s.AcquireMemory(connectionBytes) {
 		return nil, fmt.Errorf("lua.max_vm_memory %d is used up by the requests in flight: there is no memory for a connection", s.options.Config.MaxVMMemory.Int64())
 	}
-	giveBack = func() { s.ReleaseMemory(connectionBytes) }
+	ledger := s.ledger // all that an open connection keeps of the scripts
 	if s.options.Places == nil {
-		return giveBack, nil
+		return func() { ledger.Release(connectionBytes) }, nil
 	}
 	leave, err := s.options.Places(s.options.Tenant)
 	if err != nil {
-		giveBack()
+		ledger.Release(connectionBytes)
 		return nil, err
 	}
 	return func() {
 		leave()
-		giveBack()
+		ledger.Release(connectionBytes)
 	}, nil
 }
