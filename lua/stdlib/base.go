@@ -186,6 +186,11 @@ func rawGet(L *glua.LState) int {
 }
 
 func rawSet(L *glua.LState) int {
+	if t := checkTable(L, 1); vm.IsExtendable(t) {
+		SetIndex(L, t, checkPresent(L, 2), checkPresent(L, 3))
+		L.SetTop(1)
+		return 1
+	}
 	t := checkWritable(L, 1)
 	RawSetIndex(L, t, checkPresent(L, 2), checkPresent(L, 3))
 	L.SetTop(1)

@@ -171,7 +171,9 @@ func TestLibrariesCanBeAddedTo(t *testing.T) {
 		`package.path = ""`:             `error: in:1: package is read-only: cannot set "path"`,
 		`package.loaded.string = {}`:    `error: in:1: package.loaded is read-only: cannot set "string"`,
 		`getmetatable("").__index = {}`: `error: in:1: the metatable of strings is read-only: cannot set "__index"`,
-		`rawset(string, "rep", 1)`:      "error: in:1: bad argument #1 to 'rawset' (the table is read-only)",
+		`rawset(string, "shout", string.upper) return ("x"):shout()`: "X",
+		`rawset(getmetatable(""), "__add", 1)`:                       "error: in:1: bad argument #1 to 'rawset' (the table is read-only)",
+		`rawset(string, "rep", 1)`:                                   "error: in:1: string is read-only: cannot set \"rep\"",
 	} {
 		if got := compiled(t, vmtest.Limits(), chunk); got != want {
 			t.Errorf("%s\n got %s\nwant %s", chunk, got, want)

@@ -6,6 +6,9 @@ import glua "github.com/yuin/gopher-lua"
 // their __metatable is false.
 const frozenKey = "\x00frozen"
 
+// extendableKey marks those of tables that scripts can add to.
+const extendableKey = "\x00extendable"
+
 // Freeze returns a table that reads as content does and can't be written.
 // content itself must not be handed to scripts.
 func Freeze(L *glua.LState, name string, content *glua.LTable) *glua.LTable {
@@ -30,7 +33,15 @@ func Extendable(L *glua.LState, name string, content *glua.LTable) *glua.LTable 
 		SetRaw(L, content, L.Get(2), L.Get(3))
 		return 0
 	}))
+	meta.RawSetString(extendableKey, glua.LTrue)
 	return extendable
+}
+
+// IsExtendable reports whether a table is one of Extendable's: an assignment to it
+// is one to what is behind it, or an error.
+func IsExtendable(t *glua.LTable) bool {
+	meta, ok := t.Metatable.(*glua.LTable)
+	return ok && meta.RawGetString(extendableKey) == glua.LTrue
 }
 
 // refuse raises that a table, of which the second argument is a key, can't be
