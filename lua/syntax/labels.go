@@ -12,13 +12,11 @@ type pendingGoto struct {
 func (p *parser) gotoStatement(at Pos) Statement {
 	name := p.name()
 	s := &Goto{Pos: at}
-	for b := p.scope.block; b != nil; b = b.outer {
-		if label := b.labels[name.text]; label != nil {
-			s.Label = label
-			return s
-		}
-	}
 	b := p.scope.block
+	if label := b.labels[name.text]; label != nil {
+		s.Label = label
+		return s
+	}
 	if b.gotos == nil {
 		b.gotos = map[string][]pendingGoto{}
 	}
@@ -89,6 +87,12 @@ func (p *parser) moveGotos(b *block) {
 		outer.gotos = make(map[string][]pendingGoto, len(b.gotos))
 	}
 	for name, list := range b.gotos {
+		if label := outer.labels[name]; label != nil { // before the block, which has none of the name
+			for i := range list {
+				list[i].statement.Label = label
+			}
+			continue
+		}
 		for i := range list {
 			list[i].active = min(list[i].active, b.active)
 		}

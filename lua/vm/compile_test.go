@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 		{`return "a" .. "b" .. 1 .. 2.5`, "ab12.5"},
 		{`local function f() return "x", "y" end return "a" .. f()`, "ax"},
 		{`local function f(...) return "a" .. ... end return f("b", "c")`, "ab"},
+		{`local n = 0 ::a:: n = n + 1 do goto a ::a:: end do if n < 3 then goto a end end return n`, "3"},
 		{`g = {} function g.f() return 1 end local a = 2 function g:m() return 3 end local b = 4 return a, b, g.f(), g:m()`, "2 4 1 3"},
 		{`local t = setmetatable({}, {__concat = function(a, b) return "meta" end}) return t .. "x", "x" .. t, 1 .. t`, "meta meta meta"},
 		{`local t = setmetatable({}, {__concat = function(a, b) return (type(a) == "table" and "T" or a) .. "+" .. (type(b) == "table" and "T" or b) end}) return "a" .. "b" .. t`, "ab+T"},
