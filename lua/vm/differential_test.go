@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -140,7 +141,7 @@ func TestMeansWhatLuaMeans(t *testing.T) {
 		for i := range list {
 			list[i] = generated(rand.New(rand.NewPCG(*seed, uint64(done+i))))
 		}
-		compare(t, k, done/size, list)
+		t.Run(strconv.Itoa(done), func(t *testing.T) { compare(t, k, done/size, list) }) // whose VM goes at its end
 		if testing.Verbose() {
 			t.Logf("%d programs", done+len(list))
 		}
