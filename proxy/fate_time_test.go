@@ -144,3 +144,21 @@ func TestManyWait(t *testing.T) {
 	close(clock.release)
 	eventually(t, "all are loaded", func() bool { return w.states() == "" })
 }
+
+// TestRetry: scripts that could not be loaded for want of time are loaded again
+// without a reload; those that are wrong otherwise are not.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t, "c.yaml", tenantsOf("a", plainTenant("a", "load_timeout: 300ms"), "b", plainTenant("b"), "c", plainTenant("c")),
+		"scripts/a.lua", "require('keystone.time').sleep(1)\n"+answers("a"), "scripts/b.lua", answers("b"), "scripts/c.lua", "oops(")
+	clock := &stillClock{now: time.Unix(1, 0), release: make(chan struct{})}
+	w.clock = clock
+	w.run()
+	eventually(t, "its time is used up", func() bool { return w.states() == "a=misconfigured c=misconfigured" })
+	w.write("scripts/c.lua", answers("c"))
+	close(clock.release)
+	eventually(t, "it is loaded again", func() bool { return w.states() == "c=misconfigured" })
+	if got := w.ask("a") + " " + w.ask("b") + " " + w.ask("c"); got != "a b "+misconfigured {
+		t.Errorf("got %s", got)
+	}
+}
