@@ -290,11 +290,11 @@ func TestLuaModulesReachable(t *testing.T) {
 			name: "what require refuses", alone: true,
 			script: `
 				local out = {}
-				for _, name in ipairs{"os", "io", "../c000", "keystone.none", "/etc/passwd", "lib/../../x", "..", "", "c000", "lib.none", "lib..x", "lib\0x", "chi"} do
+				for _, name in ipairs{"os" --[[ a standard name ]], "io", "../c000", "keystone.none", "/etc/passwd", "lib/../../x", "..", "", "c000", "lib.none", "lib..x", "lib\0x", "chi"} do
 					out[#out + 1] = tostring((pcall(require, name)))
 				end
 				chi.get("/", function(request, response) response:write(table.concat(out, " "), " ", tostring((pcall(require, "lib.none")))) end)`,
-			talk: []said{say("GET /", 200, "false false false false false false false false false false false false false false")},
+			talk: []said{say("GET /", 200, "true false false false false false false false false false false false false false")},
 		},
 	})
 }
