@@ -179,13 +179,14 @@ func comparePlaces(a, b vm.Place) int {
 	return cmp.Or(cmp.Compare(a.Script, b.Script), cmp.Compare(a.Line, b.Line))
 }
 
-// secrets finds environment variables that scripts ask for and may not have.
+// secrets finds what scripts ask get_env for and may not have.
 func (s *Scripts) secrets() (list []warning) {
+	known := append(slices.Sorted(maps.Keys(s.options.Config.Secrets)), s.options.Config.Env...)
 	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		for place, asked := range s.files[name].program.LiteralCalls("get_env") {
-			if !slices.Contains(s.options.Config.Env, asked) {
+			if !slices.Contains(known, asked) {
 				list = append(list, warning{place.Script, place.Line, fmt.Sprintf(
-					"get_env(%q) is always \"\": lua.env doesn't name it%s", vm.Clip(asked), vm.Suggestion(asked, s.options.Config.Env),
+					"get_env(%q) is always \"\": neither lua.env nor lua.secrets names it%s", vm.Clip(asked), vm.Suggestion(asked, known),
 				)})
 			}
 		}

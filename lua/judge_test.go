@@ -52,7 +52,7 @@ func TestWarnings(t *testing.T) {
 		{"local re = require 'keystone.re'\nchi_middleware(function(request, response, next)\nif re.tst(request.path, 'x') then next() end\nnext()\nend)", "a.lua:3: attempt to call field 'tst' (a nil value) (did you mean 'test'?)"},
 		{"chi_middleware(function(request, response, next)\nif request:header('A') == null then next() end\nnext()\nend)", `a.lua:2: the global "null" is not defined anywhere (did you mean 'nil'?)`},
 		// Secrets.
-		{"local key = get_env('KEY')\nchi_middleware(function(request, response, next) next() end)", `a.lua:1: get_env("KEY") is always "": lua.env doesn't name it`},
+		{"local key = get_env('KEY')\nchi_middleware(function(request, response, next) next() end)", `a.lua:1: get_env("KEY") is always "": neither lua.env nor lua.secrets names it`},
 		{"chi_middleware(function(request, response, next)\nif request:header('A') ~= get_env('KEY') then response:status(401) return end\nnext()\nend)", `a.lua:2: get_env("KEY") is always ""`},
 	} {
 		if got := warningsOf(t, c.source); !strings.Contains(got, c.want) {
@@ -104,6 +104,26 @@ func TestNoFalseWarnings(t *testing.T) {
 		if got := warningsOf(t, source); got != "" {
 			t.Errorf("%s\ngives %s", source, got)
 		}
+	}
+}
+
+// What lua.env or lua.secrets names isn't warned of, and both are guessed at.
+func TestWarningsOfSecrets(t *testing.T) {
+	dir := t.TempDir()
+	source := `chi_route("GET", "/", function(_, r) r:write(get_env("TOKEN"), get_env("API_KEY"), get_env("API_KEI")) end)`
+	if err := os.WriteFile(filepath.Join(dir, "a.lua"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := options(dir, "a.lua")
+	o.Config.Env, o.Config.Secrets = []string{"TOKEN"}, map[string]string{"API_KEY": "x"}
+	scripts, err := lua.Load(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer scripts.Close()
+	want := `a.lua:1: get_env("API_KEI") is always "": neither lua.env nor lua.secrets names it (did you mean 'API_KEY'?)`
+	if got := strings.Join(scripts.Warnings(true), "\n"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

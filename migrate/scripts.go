@@ -45,6 +45,11 @@ func (m *migration) allowVariables(config *proxy.Config) (changed bool) {
 }
 
 func (m *migration) allow(tenant string, names []string) bool {
+	for i := range m.config.Tenants {
+		if t := &m.config.Tenants[i]; t.Name == tenant {
+			names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(t.Lua.Env, name) || t.Lua.Secrets[name] != "" })
+		}
+	}
 	if len(names) == 0 {
 		return false
 	}
