@@ -307,6 +307,7 @@ func (c *Call) readHead(conn *Conn) *Failure {
 		if wantsTLS(&c.Response, &conn.Reader) {
 			return c.fail(BadResponse, errWantsTLS)
 		}
+		c.Target.noteAnswer()
 		if c.Response.Status >= 200 || c.Response.Status == 101 {
 			c.Body.Reset(&conn.Reader, &c.Response.Message)
 			c.Conn = conn
@@ -343,7 +344,7 @@ func (c *Call) noHead(conn *Conn, err error, begun bool) *Failure {
 	} else if alert != nil {
 		err = alert
 	}
-	return c.fail(NoResponse, err)
+	return c.fail(NoResponse, c.Target.silence(err))
 }
 
 // End gives the connection back. reusable says that the caller has sent the

@@ -18,6 +18,8 @@ const (
 	probeBodyLimit = 64 << 10
 )
 
+var errUnanswered = errors.New("the connection was closed without an answer")
+
 // prober probes every target of a registry. Targets that are being revived
 // don't use up the slots of the others: those may be many, and slow to fail.
 type prober struct {
@@ -174,11 +176,18 @@ func (t *Target) ask(conn net.Conn, request string) (status int, err error) {
 		if SpeaksTLS(p.reader.Peek()) {
 			return 0, errWantsTLS
 		}
+		if errors.As(err, new(*http1.ErrNothing)) {
+			if errors.Is(err, io.EOF) {
+				err = errUnanswered
+			}
+			return 0, t.silence(err)
+		}
 		return 0, asAnswer(err)
 	}
 	if wantsTLS(&p.answer, &p.reader) {
 		return 0, errWantsTLS
 	}
+	t.noteAnswer()
 	return p.answer.Status, p.readBody()
 }
 
@@ -195,8 +204,6 @@ func (p *probeReader) readHead() (err error) {
 	for range maxInterim + 1 {
 		p.head, err = p.reader.ReadHead(p.head[:0], maxResponseHead)
 		switch {
-		case errors.As(err, new(*http1.ErrNothing)) && errors.Is(err, io.EOF):
-			return errors.New("the connection was closed without an answer")
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			return errors.New("the answer ended within its header section")
 		case err != nil:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -102,7 +103,7 @@ func TestFailingProbes(t *testing.T) {
 		"long chunks":       {reply("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("8000\r\n"+strings.Repeat("x", 1<<15)+"\r\n", 4)), ""},
 		"long head":         {reply("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 60000) + "\r\n\r\n"), ""},
 		"silent":            {silent, "no complete answer within health.timeout (2s)"},
-		"closes":            {func(c net.Conn) { _ = readHead(c) }, "probe of /health: the connection was closed without an answer"},
+		"closes":            {func(c net.Conn) { _ = readHead(c) }, "probe of /health: the connection was closed without an answer; if it speaks TLS, its url should begin with https://"},
 		"half a head":       {reply("HTTP/1.1 200 OK\r\nContent-"), "probe of /health: the answer ended within its header section"},
 		"half a body":       {reply("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"), "probe of /health: the answer ended after 1 bytes of its body"},
 		"not HTTP":          {reply("SSH-2.0-OpenSSH\r\n\r\n"), "probe of /health: the status line is not"},
@@ -139,6 +140,32 @@ func TestFailingProbes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A target that has answered once speaks no TLS, however it ends later on.
+func TestSilenceOfOneThatHasAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := newNetwork()
+		var probes atomic.Int64
+		network.listen(addr, func(c net.Conn) {
+			if probes.Add(1) == 1 {
+				_ = readHead(c)
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				return
+			}
+			_ = readHead(c)
+		})
+		r := upstream.NewRegistry(options(network))
+		defer r.Close()
+		health := interval(10 * time.Second)
+		health.Path, health.UnhealthyAfter = "/health", 1
+		target := start(t, r, probed(health)).Pools()[0].Targets()[0]
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if got, want := target.State().LastError, "probe of /health: the connection was closed without an answer"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
 }
 
 // A target that could not be connected to is back within a second of its

@@ -3,6 +3,7 @@ package upstream
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"syscall"
 
@@ -36,6 +37,25 @@ func answerFault(conn *Conn, err error) error {
 	return asAnswer(err)
 }
 
+// noteAnswer takes notice of an answer. It writes once: the flag is shared by
+// all requests.
+func (t *Target) noteAnswer() {
+	if !t.answered.Load() {
+		t.answered.Store(true)
+	}
+}
+
+// silence adds to err, by which a connection has ended without a byte of an
+// answer, what it may mean: HAProxy, and most of what is made with OpenSSL,
+// end it without a word where they expect TLS. A target that has answered
+// before expects none.
+func (t *Target) silence(err error) error {
+	if t.answered.Load() || t.address.Scheme != "http" || isTimeout(err) {
+		return err
+	}
+	return fmt.Errorf("%w; if it speaks TLS, its url should begin with https://", err)
+}
+
 // asAnswer words a violation of a response, whose head is read by the same
 // rules as a request's.
 func asAnswer(err error) error {
@@ -55,8 +75,9 @@ func SpeaksTLS(begin []byte) bool {
 }
 
 // wantsTLS recognises the 400 by which servers answer HTTP where they expect
-// TLS: Go's, nginx's, Apache's, HAProxy's and Tomcat's say so in the body. It is
-// the gateway's mistake, not the client's.
+// TLS: Go's, nginx's, Apache's and Tomcat's say so in the body. It is the
+// gateway's mistake, not the client's. Those that say nothing are
+// [Target.silence]'s.
 func wantsTLS(r *http1.Response, reader *http1.Reader) bool {
 	if r.Status != 400 {
 		return false

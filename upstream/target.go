@@ -34,6 +34,7 @@ type Target struct {
 	client   atomic.Pointer[fasthttp.HostClient]
 	lastGood atomic.Pointer[netip.Addr]
 	retired  atomic.Bool
+	answered atomic.Bool // a head has been read from it once
 
 	ctx    context.Context // ends when the target retires
 	cancel context.CancelFunc
