@@ -220,7 +220,7 @@ type LoadView struct {
 }
 
 // Relieve gives the load up, with an error of these words.
-func (l *LoadView) Relieve(words string) { l.of.relieve(words) }
+func (l *LoadView) Relieve(words string) { _ = l.of.relieve(words) }
 
 // Each calls f with the loads that hold more than so many bytes and have not
 // been given up.

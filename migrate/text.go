@@ -80,7 +80,7 @@ func (t *text) comment(line, column int) bool {
 			continue
 		}
 		depth := len(t.lines[i]) - len(strings.TrimLeft(t.lines[i], " "))
-		if depth < indent || depth == indent && !(lists && (rest == "-" || strings.HasPrefix(rest, "- "))) {
+		if depth < indent || depth == indent && (!lists || rest != "-" && !strings.HasPrefix(rest, "- ")) {
 			break
 		}
 		for ; blank >= 0; blank-- { // empty lines in between, and this one

@@ -84,11 +84,12 @@ func (l *slot) wait() (end func()) {
 // ctx is done.
 func (l *slot) yield(ctx context.Context, level int) {
 	p := l.of
-	defer context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(ctx, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.free.Broadcast()
-	})()
+	})
+	defer stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if l.over || l.idle {

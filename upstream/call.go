@@ -278,7 +278,7 @@ func (c *Call) exchange(conn *Conn) *Failure {
 	default:
 		f := c.noHead(conn, err, false)
 		if f.Reason == ResponseTimeout && written < len(c.out)+len(payload) {
-			f.because(c.passed(false))
+			f = f.because(c.passed(false))
 		}
 		return f
 	}

@@ -52,7 +52,7 @@ func alertOf(err error) (tls.AlertError, bool) {
 	if number.Kind() != reflect.Uint8 {
 		return 0, false
 	}
-	return tls.AlertError(number.Uint()), true
+	return tls.AlertError(number.Uint()), true //nolint:gosec // G115: it is a uint8
 }
 
 func (t *targetTLS) reason(err error) string {

@@ -150,7 +150,7 @@ func checkField(L *glua.LState, i int) (from int, mask uint32) {
 	if from+width > 32 {
 		L.RaiseError("trying to access non-existent bits")
 	}
-	return from, uint32(1<<width - 1) //nolint:gosec // G115: width is at most 32
+	return from, uint32(1<<width - 1)
 }
 
 func bitExtract(L *glua.LState) int {

@@ -22,7 +22,7 @@ func compiled(t *testing.T, limits *vm.Limits, chunk string, properties ...strin
 	for i := 0; i < len(properties); i += 2 {
 		index.RawSetString(properties[i], glua.LString(properties[i+1]))
 	}
-	object.Metatable.(*glua.LTable).RawSetString("__index", index) //nolint:forcetypeassert // made above
+	object.Metatable.(*glua.LTable).RawSetString("__index", index)
 	thread.SetGlobal("request", object)
 	p, err := vm.Compile([]byte(chunk), "in", vm.Options{})
 	if err != nil {

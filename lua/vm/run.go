@@ -337,7 +337,7 @@ func (r *Run) chargeDepth(L *glua.LState) {
 	if r.limits.Instructions-r.left-r.fuse <= slice { // it can't have nested deeply
 		return
 	}
-	size := 1 << bits.Len(uint(stackInUse()+stackMargin)) //nolint:gosec // G115: a size
+	size := 1 << bits.Len(uint(stackInUse()+stackMargin))
 	if size > max(r.depth, freeDepth) {
 		deeper := size - max(r.depth, freeDepth)
 		r.depth = size

@@ -130,7 +130,7 @@ func isWrapper(err error) bool {
 }
 
 func ofSentinel(err error) string {
-	switch err { //nolint:errorlint // each error of the chain is looked at
+	switch err {
 	case io.EOF:
 		return "the other side has closed the connection"
 	case io.ErrUnexpectedEOF:
@@ -148,7 +148,7 @@ func ofSentinel(err error) string {
 	case fs.ErrPermission:
 		return "permission denied"
 	}
-	if timeout, ok := err.(interface{ Timeout() bool }); ok && timeout.Timeout() && !isWrapper(err) && isForeignTimeout(err) { //nolint:errorlint // about this one
+	if timeout, ok := err.(interface{ Timeout() bool }); ok && timeout.Timeout() && !isWrapper(err) && isForeignTimeout(err) {
 		return "it took too long"
 	}
 	return ""

@@ -35,7 +35,7 @@ func ofData(err error) string {
 	case *syntax.Error:
 		return ofPattern(e)
 	}
-	switch err { //nolint:errorlint // as above
+	switch err {
 	case hex.ErrLength:
 		return "it has an odd number of hexadecimal digits"
 	case strconv.ErrSyntax:

@@ -93,7 +93,7 @@ func numberOf(err error) (syscall.Errno, bool) {
 		if number, ok := err.(syscall.Errno); ok { //nolint:errorlint // each error of the chain is looked at
 			return number, true
 		}
-		wrapper, ok := err.(interface{ Unwrap() error }) //nolint:errorlint // as above
+		wrapper, ok := err.(interface{ Unwrap() error })
 		if !ok {
 			return 0, false
 		}

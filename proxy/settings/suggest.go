@@ -116,11 +116,11 @@ func meantWhole(text string) string {
 	case "%":
 		return ""
 	default:
-		if exponent, err := strconv.ParseFloat(text, 64); err == nil {
-			number, ok = exponent, true
-		} else {
+		exponent, err := strconv.ParseFloat(text, 64)
+		if err != nil {
 			return ""
 		}
+		number, ok = exponent, true
 	}
 	if !ok || number != math.Trunc(number) || math.Abs(number) > 1e15 {
 		return ""

@@ -14,9 +14,10 @@ const (
 	// leastPipe is the smallest pipe that is of use. Past its user's limit
 	// (pipe(7), pipe-user-pages-soft) a process gets pipes of 8 KiB.
 	leastPipe = 64 << 10
-	// MaxPipes, or what SetMostPipes says, bounds the pipes that are open, with two descriptors each, and
-	// what slow receivers make the kernel hold: 32 MiB of bodies, and some times
-	// that where they came in tiny segments. Beyond it bodies are copied.
+	// MaxPipes is how many pipes may be open, with two descriptors each, unless
+	// SetMostPipes says less. It bounds what slow receivers make the kernel hold:
+	// 32 MiB of bodies, and some times that where they came in tiny segments.
+	// Beyond it bodies are copied.
 	MaxPipes = 128
 	// pipeIdle is how long a pipe is kept that nobody uses.
 	pipeIdle = int64(5 * time.Second)
