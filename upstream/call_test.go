@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -313,5 +315,30 @@ func TestHandedOverConnection(t *testing.T) {
 	<-handed
 	if status := <-second; status != http.StatusOK {
 		t.Errorf("the second request got %d, want 200", status)
+	}
+}
+
+// TestFailedConnects: which way a connect failed is told apart, since a 504 and
+// a 502 say different things to whoever looks for the fault.
+func TestFailedConnects(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		dial func(ctx context.Context) error
+		want upstream.Reason
+	}{
+		"refused":   {func(context.Context) error { return syscall.ECONNREFUSED }, upstream.ConnectFailed},
+		"timed out": {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, upstream.ConnectTimeout},
+	} {
+		o := options(newNetwork())
+		o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return nil, c.dial(ctx) }
+		r := upstream.NewRegistry(o)
+		config := upstream.PoolConfig{Name: "tenant", Services: services("http://10.0.0.1")}
+		config.Timeouts.Connect = settings.Duration(20 * time.Millisecond)
+		_, _, err := do(start(t, r, config).Pools()[0], &plainRequest{method: http.MethodGet, path: "/"})
+		failure, _ := errors.AsType[*upstream.Failure](err)
+		if failure == nil || failure.Reason != c.want {
+			t.Errorf("%s: %v with the reason %v, want %v", name, err, failure, c.want)
+		}
+		r.Close()
 	}
 }

@@ -172,3 +172,47 @@ func BenchmarkPick(b *testing.B) {
 		}
 	})
 }
+
+// A retry must not take the turn of the next pick: whoever retries often would
+// skew the shares of all others.
+func TestRetriesTakeNoTurns(t *testing.T) {
+	t.Parallel()
+	p := weighted(t, 1, 1, 1)
+	var got strings.Builder
+	for range 6 {
+		first, err := p.Pick(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := p.Pick(first)
+		if err != nil || other == first {
+			t.Fatalf("a retry gets %v, %v", other, err)
+		}
+		got.WriteString(first.Name())
+	}
+	if got.String() != "abcabc" {
+		t.Errorf("first picks are %s, want abcabc", got.String())
+	}
+}
+
+// As many requests as connections and places in the queue, and not one more.
+func TestInFlightLimit(t *testing.T) {
+	t.Parallel()
+	r := upstream.NewRegistry(upstream.Options{Dial: newNetwork().Dial})
+	t.Cleanup(r.Close)
+	c := upstream.PoolConfig{Name: "tenant", Services: services("http://10.0.0.1")}
+	c.Connections = upstream.ConnectionsConfig{MaxPerTarget: 3, MaxPending: 2}
+	target := start(t, r, c).Pools()[0].Targets()[0]
+	for i := range 5 {
+		if !target.Begin() {
+			t.Fatalf("request %d is refused, want 5 admitted", i+1)
+		}
+	}
+	if target.Begin() {
+		t.Error("a sixth request is admitted")
+	}
+	target.End()
+	if !target.Begin() || target.Begin() || target.InFlight.Load() != 5 {
+		t.Errorf("after one has ended, want one more to be admitted; %d are in flight", target.InFlight.Load())
+	}
+}

@@ -333,3 +333,23 @@ func TestProbesAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// A probe that began before a connect failed says nothing about what came after
+// it, even if its result arrives when nothing can interrupt it any more.
+func TestLateProbeUndoesNoMark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := upstream.NewRegistry(options(newNetwork()))
+		defer r.Close()
+		target := start(t, r, probed(upstream.DefaultHealth())).Pools()[0].Targets()[0]
+		before := target.Marks()
+		target.MarkConnectFailure(errors.New("refused"))
+		target.Record(before)
+		if target.Healthy() {
+			t.Error("a probe from before the mark made the target healthy")
+		}
+		target.Record(target.Marks())
+		if !target.Healthy() {
+			t.Error("a probe from after the mark didn't make the target healthy")
+		}
+	})
+}

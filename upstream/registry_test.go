@@ -1,14 +1,20 @@
 package upstream_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/test/port"
@@ -250,4 +256,54 @@ func TestKillAndReturn(t *testing.T) {
 		got, _ := pool.Pick(nil)
 		return got == target
 	})
+}
+
+// TestRetiredTargetLeavesNothing: the connections of a target that no generation
+// uses any more are closed, those in use with their requests; and a target that
+// lives on leads to no pool of an earlier generation.
+func TestRetiredTargetLeavesNothing(t *testing.T) {
+	t.Parallel()
+	server := listen(t, "127.0.0.1:0", func(conn net.Conn) {
+		for reader := bufio.NewReader(conn); ; {
+			if _, err := http.ReadRequest(reader); err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+	})
+	defer func() { _ = server.Close() }()
+	o := dialTo(t, server)
+	r := upstream.NewRegistry(o)
+	defer r.Close()
+	c := upstream.PoolConfig{Name: "tenant", Services: services("http://10.0.0.1", "http://10.0.0.2")}
+	old := start(t, r, c).Pools()[0]
+	stays, goes := old.Targets()[0], old.Targets()[1]
+	busy := newCall(&plainRequest{method: http.MethodGet, path: "/"})
+	busy.Only = goes
+	idle := newCall(&plainRequest{method: http.MethodGet, path: "/"})
+	idle.Only = goes
+	if err := errors.Join(busy.Do(old), idle.Do(old)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readAll(idle); err != nil || goes.Client().ConnsCount() != 2 {
+		t.Fatalf("%v, %d connections, want 2", err, goes.Client().ConnsCount())
+	}
+	forgotten := weak.Make(old)
+	old, c.Services = nil, c.Services[:1]
+	now := start(t, r, c).Pools()[0]
+	if now.Targets()[0] != stays {
+		t.Fatal("the target that stays is another one")
+	}
+	eventually(t, "the idle connection is closed", func() bool { return o.Sweeper.Len() == 1 })
+	if _, err := readAll(busy); err != nil {
+		t.Errorf("the request in flight: %v", err)
+	}
+	eventually(t, "the other one too", func() bool { return o.Sweeper.Len() == 0 && goes.Client().ConnsCount() == 0 })
+	idle, busy = nil, nil
+	eventually(t, "the earlier generation's pool is forgotten", func() bool {
+		runtime.GC()
+		return forgotten.Value() == nil
+	})
+	runtime.KeepAlive(now)
+	runtime.KeepAlive(stays)
 }

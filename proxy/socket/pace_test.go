@@ -1,6 +1,8 @@
 package socket_test
 
 import (
+	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -88,5 +90,40 @@ func TestWritePace(t *testing.T) {
 		if slow != test.slow {
 			t.Errorf("%s: %t, want %t", name, slow, test.slow)
 		}
+	}
+}
+
+// TestTotalBoundsWrites: however the peer goes on, and however long it may pause,
+// writes end when all of them must.
+func TestTotalBoundsWrites(t *testing.T) {
+	t.Parallel()
+	for name, read := range map[string]func(net.Conn, <-chan struct{}){
+		"takes nothing": func(_ net.Conn, done <-chan struct{}) { <-done },
+		"takes steadily": func(peer net.Conn, done <-chan struct{}) {
+			ticker := time.NewTicker(10 * time.Millisecond)
+			defer ticker.Stop()
+			for buf := make([]byte, 4<<10); ; {
+				select {
+				case <-done:
+					return
+				case <-ticker.C:
+					_, _ = peer.Read(buf)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, peer := pair(t, sweeping(t))
+			done := make(chan struct{})
+			defer close(done)
+			go read(peer, done)
+			giveUp := time.AfterFunc(patience, func() { _ = c.Close() })
+			defer giveUp.Stop()
+			c.SetWriteLimits(int64(time.Hour), 0, within(time.Second))
+			if _, err := c.Write(make([]byte, 64<<20)); !errors.Is(err, socket.ErrTimeout) {
+				t.Errorf("got %v, want a time-out", err)
+			}
+		})
 	}
 }
