@@ -10,7 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy"
-	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 // refusal is an answer to a request that may not or can't be served.
@@ -62,7 +62,7 @@ func presents(ctx *fasthttp.RequestCtx, token string) bool {
 // DNS server can redefine.
 func isLoopback(host []byte) bool {
 	var buf [256]byte
-	name, err := tenants.CanonicalHost(buf[:0], host)
+	name, err := route.CanonicalHost(buf[:0], host)
 	if err != nil {
 		return false
 	}

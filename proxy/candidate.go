@@ -8,6 +8,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -29,8 +30,8 @@ type candidate struct {
 	conflict  error           // of its match, with another's
 	wrong     int             // the domain that is meant; -1 is the prefix
 
-	choice  tenants.Choice
-	refused *tenants.Match
+	choice  route.Choice
+	refused *route.Match
 }
 
 // good reports whether what is asked for can be used, as far as it is known.
@@ -61,21 +62,21 @@ func (s *Server) candidates(c *Config) []candidate {
 
 // arrange decides which tenants are in one table together.
 func arrange(list []candidate) {
-	wanted := make([]tenants.Candidate, len(list))
+	wanted := make([]route.Candidate, len(list))
 	for i := range list {
 		c := &list[i]
-		match := &tenants.Match{Domains: c.asked.Domains, PathPrefix: c.asked.PathPrefix}
-		wanted[i] = tenants.Candidate{Name: c.asked.Name}
+		match := &route.Match{Domains: c.asked.Domains, PathPrefix: c.asked.PathPrefix}
+		wanted[i] = route.Candidate{Name: c.asked.Name}
 		if c.good() {
 			wanted[i].Fresh = match
 		}
 		if c.last != nil {
-			wanted[i].Last = &tenants.Match{Domains: c.last.config.Domains, PathPrefix: c.last.config.PathPrefix}
+			wanted[i].Last = &route.Match{Domains: c.last.config.Domains, PathPrefix: c.last.config.PathPrefix}
 		} else if !c.unmatched {
 			wanted[i].Refused = match
 		}
 	}
-	for i, a := range tenants.Arrange(wanted) {
+	for i, a := range route.Arrange(wanted) {
 		c := &list[i]
 		c.choice, c.refused, c.conflict, c.wrong = a.Choice, a.Refused, a.Conflict, a.Wrong
 	}
@@ -111,7 +112,7 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 	wrong, taken := 0, 0
 	for i := range list {
 		switch c := &list[i]; {
-		case c.choice == tenants.Fresh:
+		case c.choice == route.Fresh:
 			taken++
 		case !c.late:
 			wrong++
@@ -127,10 +128,10 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 	var pools []upstream.PoolConfig
 	for i := range list {
 		inUse.Tenants[i] = *list[i].asked
-		if list[i].choice == tenants.Last {
+		if list[i].choice == route.Last {
 			inUse.Tenants[i] = *list[i].last.config
 		}
-		if list[i].choice != tenants.Nothing {
+		if list[i].choice != route.Nothing {
 			pools = append(pools, poolConfig(&inUse.Tenants[i]))
 		}
 	}
@@ -138,7 +139,7 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 	if err != nil {
 		return err
 	}
-	entries := make([]tenants.Entry[*tenant], 0, len(list))
+	entries := make([]route.Entry[*tenant], 0, len(list))
 	snap.failed = map[string]*scriptsLoad{}
 	for i := range list {
 		if failed := list[i].failed; failed != nil {
@@ -147,10 +148,10 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 		t, match := s.tenantOf(snap, i, &list[i], generation)
 		snap.tenants = append(snap.tenants, t)
 		if match != nil {
-			entries = append(entries, tenants.Entry[*tenant]{Name: t.name, Domains: match.Domains, PathPrefix: match.PathPrefix, Value: t})
+			entries = append(entries, route.Entry[*tenant]{Name: t.name, Domains: match.Domains, PathPrefix: match.PathPrefix, Value: t})
 		}
 	}
-	if snap.table, err = tenants.Build(entries); err != nil {
+	if snap.table, err = route.Build(entries); err != nil {
 		s.registry.Discard(generation)
 		return err
 	}
@@ -160,9 +161,9 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 
 // tenantOf compiles what was chosen for a candidate, and returns the match that
 // it is served under; nil is none.
-func (s *Server) tenantOf(snap *snapshot, i int, c *candidate, generation *upstream.Generation) (*tenant, *tenants.Match) {
+func (s *Server) tenantOf(snap *snapshot, i int, c *candidate, generation *upstream.Generation) (*tenant, *route.Match) {
 	config := &snap.config.Tenants[i]
-	if c.choice == tenants.Nothing {
+	if c.choice == route.Nothing {
 		t := s.compileTenant(refusedConfig(config), generation)
 		t.bounds = snap.bounds
 		t.refuse, t.problem = faultMisconfigured, s.problemOf(snap, c)
@@ -170,7 +171,7 @@ func (s *Server) tenantOf(snap *snapshot, i int, c *candidate, generation *upstr
 	}
 	t := s.compileTenant(config, generation)
 	t.bounds = boundsWithin(&snap.bounds, snap.asked, config)
-	if c.choice == tenants.Last {
+	if c.choice == route.Last {
 		t.problem = s.problemOf(snap, c)
 		if t.scripts = c.last.scripts; !snap.config.LuaRouting.Enabled {
 			t.scripts = nil
@@ -183,7 +184,7 @@ func (s *Server) tenantOf(snap *snapshot, i int, c *candidate, generation *upstr
 	} else if len(config.LuaRoutes) > 0 { // passing requests on would skip what a script was to refuse
 		t.refuse = faultScripts
 	}
-	return t, &tenants.Match{Domains: config.Domains, PathPrefix: config.PathPrefix}
+	return t, &route.Match{Domains: config.Domains, PathPrefix: config.PathPrefix}
 }
 
 // refusedConfig is what there is to know of a tenant that isn't served: nothing

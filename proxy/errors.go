@@ -9,7 +9,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
-	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -132,7 +132,7 @@ func faultOf(err error) *Fault {
 	if fault := faultOfScripts(err); fault != nil {
 		return fault
 	}
-	if refusal, ok := errors.AsType[tenants.Refusal](err); ok {
+	if refusal, ok := errors.AsType[route.Refusal](err); ok {
 		fault := *faultBadPath
 		fault.Message = string(refusal)
 		return &fault

@@ -10,7 +10,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
-	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -224,7 +224,7 @@ func (x *exchange) accept() error {
 // locate finds the canonical host and path.
 func (x *exchange) locate() error {
 	if len(x.req.Authority) > 0 {
-		host, err := tenants.CanonicalHost(x.hostBuf[:0], x.req.Authority)
+		host, err := route.CanonicalHost(x.hostBuf[:0], x.req.Authority)
 		if err != nil {
 			x.cause = err
 			return faultBadHost
@@ -240,7 +240,7 @@ func (x *exchange) locate() error {
 	if n := 3 * len(x.req.Resource); cap(x.pathBuf) < n {
 		x.pathBuf = make([]byte, 0, n)
 	}
-	path, query, changed, err := tenants.Canonical(x.pathBuf, x.req.Resource)
+	path, query, changed, err := route.Canonical(x.pathBuf, x.req.Resource)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
-	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -100,7 +100,7 @@ func (x *exchange) strip() error {
 	}
 	t := x.tenant
 	if t.stripPrefix != "" && x.req.Form != http1.AsteriskForm {
-		rest, err := tenants.Strip(x.sendPath, t.stripPrefix)
+		rest, err := route.Strip(x.sendPath, t.stripPrefix)
 		if err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (x *exchange) spell() (err error) {
 	if n := 3 * len(x.written); cap(x.sendBuf) < n {
 		x.sendBuf = make([]byte, 0, n)
 	}
-	x.sendPath, err = tenants.Spell(x.sendBuf, x.written, x.tenant.spelling)
+	x.sendPath, err = route.Spell(x.sendBuf, x.written, x.tenant.spelling)
 	return err
 }
 

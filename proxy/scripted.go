@@ -10,7 +10,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
-	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 // scripted is what scripts see and make of an exchange. It is unused where
@@ -105,7 +105,7 @@ func (x *exchange) locateForScripts() {
 	if n := len(x.path); cap(x.script.keyBuf) < n {
 		x.script.keyBuf = make([]byte, 0, max(n, 64))
 	}
-	r.Key = tenants.Key(x.script.keyBuf, x.path)
+	r.Key = route.Key(x.script.keyBuf, x.path)
 	r.Below = r.Key
 	if prefix := x.tenant.prefix; prefix != "" && bytes.HasPrefix(r.Key, []byte(prefix)) {
 		switch rest := r.Key[len(prefix):]; {
@@ -214,9 +214,9 @@ func (x *exchange) SetPath(path string) error {
 		return fmt.Errorf("path %.100q has a question mark, expected a path (set_query is for the query)", path)
 	}
 	written := []byte(path)
-	canonical, _, changed, err := tenants.Canonical(nil, written)
+	canonical, _, changed, err := route.Canonical(nil, written)
 	if err == nil && changed {
-		_, err = tenants.Spell(nil, written, x.tenant.spelling)
+		_, err = route.Spell(nil, written, x.tenant.spelling)
 	}
 	if err != nil {
 		return fmt.Errorf("path %.100q: %w", path, err)
@@ -238,7 +238,7 @@ func (x *exchange) SetQuery(query string) error {
 	if x.req.Form == http1.AsteriskForm {
 		return errors.New("OPTIONS * has no query")
 	}
-	_, canonical, _, err := tenants.Canonical(nil, []byte("/?"+query))
+	_, canonical, _, err := route.Canonical(nil, []byte("/?"+query))
 	if err != nil {
 		return fmt.Errorf("query %.100q: %w", query, err)
 	}
@@ -254,7 +254,7 @@ func (x *exchange) SetHost(host string) error {
 	if len(host) > x.bounds.maxURL { // before it is copied
 		return fmt.Errorf("a host of %d bytes is too long", len(host))
 	}
-	canonical, err := tenants.CanonicalHost(nil, []byte(host))
+	canonical, err := route.CanonicalHost(nil, []byte(host))
 	if err != nil {
 		return fmt.Errorf("host %.100q: %w", host, err)
 	}

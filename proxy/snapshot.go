@@ -11,6 +11,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -21,7 +22,7 @@ type snapshot struct {
 	made    time.Time
 	asked   *Config // as the file has it
 	config  *Config // in use: that, with what was kept of tenants that are broken there
-	table   *tenants.Table[*tenant]
+	table   *route.Table[*tenant]
 	tenants []*tenant
 	scripts map[string]*lua.Scripts // by tenant
 	failed  map[string]*scriptsLoad // by tenant: why its scripts could not be loaded
@@ -53,7 +54,7 @@ type tenant struct {
 	stripPrefix  string // canonical; "" strips nothing
 	preserveHost bool
 	expects      bool // Expect is the target's to answer
-	spelling     tenants.Spelling
+	spelling     route.Spelling
 	prefix       string       // of path_prefix, in its comparison form
 	scripts      *lua.Scripts // nil without
 	scriptsTotal time.Duration
@@ -123,7 +124,7 @@ func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generatio
 		t.pool = generation.Pool(c.Name)
 	}
 	if c.PathPrefix != "" {
-		t.prefix, _ = tenants.CanonicalPrefix(c.PathPrefix) // Check has refused what fails here
+		t.prefix, _ = route.CanonicalPrefix(c.PathPrefix) // Check has refused what fails here
 	}
 	if c.StripPrefix {
 		t.stripPrefix = t.prefix

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -169,8 +170,8 @@ type NormalizeConfig struct {
 }
 
 // Spelling is what the section keeps.
-func (c *NormalizeConfig) Spelling() Spelling {
-	return Spelling{KeepSlashes: !c.MergeSlashes, KeepEscapes: !c.DecodeUnreserved}
+func (c *NormalizeConfig) Spelling() route.Spelling {
+	return route.Spelling{KeepSlashes: !c.MergeSlashes, KeepEscapes: !c.DecodeUnreserved}
 }
 
 // Routing words how the tenant is matched: "host-based" (domains only),
@@ -218,7 +219,7 @@ func CheckAll(list []Config, r settings.Reporter, own func(index int) settings.R
 // CheckMatches reports tenants that have the same match as another before them.
 // What Check has reported is passed over.
 func CheckMatches(list []Config, r settings.Reporter) {
-	owners := make(map[claim]string, len(list))
+	owners := make(map[route.Claim]string, len(list))
 	for i := range list {
 		list[i].checkOwners(r, owners)
 	}
@@ -268,7 +269,7 @@ func wrongName(name string) string {
 		return fmt.Sprintf("tenant name %q is a dot segment, expected a name that can stand in a path", name)
 	}
 	for i := range len(name) {
-		if !in(name[i], hostLow, hostHigh) {
+		if !route.IsNameByte(name[i]) {
 			return fmt.Sprintf("tenant name %q has a character other than letters, digits, dots, hyphens and underscores", name)
 		}
 	}
@@ -281,28 +282,16 @@ func (c *Config) checkMatch(r settings.Reporter) {
 		r.Errorf(c, "tenant %q has neither domains nor path_prefix, expected at least one of them (path_prefix: / takes every request that no other tenant does)", c.Name)
 	}
 	for i := range c.Domains {
-		if _, err := canonicalDomain(c.Domains[i]); err != nil {
+		if _, err := route.CanonicalDomain(c.Domains[i]); err != nil {
 			r.Errorf(&c.Domains[i], "%v", err)
 		}
 	}
-	if err := checkPrefix(c.PathPrefix); err != nil {
+	if err := route.CheckPrefix(c.PathPrefix); err != nil {
 		r.Errorf(&c.PathPrefix, "%v", err)
 	}
 	if c.StripPrefix && c.PathPrefix == "" {
 		r.Errorf(&c.StripPrefix, "strip_prefix is set without path_prefix, expected a prefix to strip")
 	}
-}
-
-// checkPrefix says what is wrong with a path_prefix; "" is none.
-func checkPrefix(prefix string) error {
-	if strings.Contains(prefix, "*") {
-		return fmt.Errorf("path_prefix %q has a *, expected a plain path: a prefix matches everything below it anyway", prefix)
-	}
-	if prefix == "" {
-		return nil
-	}
-	_, err := CanonicalPrefix(prefix)
-	return err
 }
 
 // checkHealthInterval holds health_interval to the rule of health.interval,
@@ -318,14 +307,14 @@ func (c *Config) checkHealthInterval(r settings.Reporter) {
 
 // checkOwners reports claims that another tenant in owners has made, and adds
 // the others. What Check has reported is passed over.
-func (c *Config) checkOwners(r settings.Reporter, owners map[claim]string) {
+func (c *Config) checkOwners(r settings.Reporter, owners map[route.Claim]string) {
 	for i := range max(1, len(c.Domains)) {
 		var field any = &c.PathPrefix
 		var domains []string
 		if len(c.Domains) > 0 {
 			field, domains = &c.Domains[i], c.Domains[i:i+1]
 		}
-		claims, err := claimsOf(domains, c.PathPrefix)
+		claims, err := route.ClaimsOf(domains, c.PathPrefix)
 		if err != nil {
 			continue
 		}

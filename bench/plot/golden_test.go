@@ -160,7 +160,7 @@ func profile() []plot.Stack {
 		under(serve, 0.4),
 		under(serve, 1.9, modulePath+"proxy/http1.(*Request).Parse"),
 		under(serve, 0.7, modulePath+"tenants.(*Table).Match"),
-		under(serve, 0.3, modulePath+"tenants.Canonical[go.shape.string]"),
+		under(serve, 0.3, modulePath+"route.Canonical[go.shape.string]"),
 		under(forward, 3.2, modulePath+"proxy/socket.SendReceive", "syscall.write"),
 		under(forward, 2.4, modulePath+"proxy/socket.SendReceive", "syscall.read"),
 		under(forward, 0.9, "runtime.alloc"),

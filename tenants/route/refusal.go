@@ -1,4 +1,4 @@
-package tenants
+package route
 
 // Refusal says why a host or a request target has no canonical form. Each one
 // is the client's fault and is answered with 400. Refusals are constants, so

@@ -1,26 +1,26 @@
-package tenants_test
+package route_test
 
 import (
 	"bytes"
 	"strings"
 	"testing"
 
-	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 func TestSpell(t *testing.T) {
-	slashes, escapes := tenants.Spelling{KeepSlashes: true}, tenants.Spelling{KeepEscapes: true}
-	both := tenants.Spelling{KeepSlashes: true, KeepEscapes: true}
+	slashes, escapes := route.Spelling{KeepSlashes: true}, route.Spelling{KeepEscapes: true}
+	both := route.Spelling{KeepSlashes: true, KeepEscapes: true}
 	for _, c := range []struct {
 		target string
-		keep   tenants.Spelling
+		keep   route.Spelling
 		want   string
 	}{
-		{"/c/%3fx?q=%3f", tenants.Spelling{}, "/c/%3fx"},
-		{"/c/%3Fx%e2%82%AC%2f%5c%3b", tenants.Spelling{}, "/c/%3Fx%e2%82%AC%2f%5c%3b"},
-		{"/%7euser/%41%2D%2e", tenants.Spelling{}, "/~user/A-."},
+		{"/c/%3fx?q=%3f", route.Spelling{}, "/c/%3fx"},
+		{"/c/%3Fx%e2%82%AC%2f%5c%3b", route.Spelling{}, "/c/%3Fx%e2%82%AC%2f%5c%3b"},
+		{"/%7euser/%41%2D%2e", route.Spelling{}, "/~user/A-."},
 		{"/%7euser/%41%2D%2ea", escapes, "/%7euser/%41%2D%2ea"},
-		{"/p/https://h/a//b", tenants.Spelling{}, "/p/https:/h/a/b"},
+		{"/p/https://h/a//b", route.Spelling{}, "/p/https:/h/a/b"},
 		{"/p/https://h/a//b", slashes, "/p/https://h/a//b"},
 		{"/p/%68ttps://h%2fa//", both, "/p/%68ttps://h%2fa//"},
 		{"//host/a//b", slashes, "/host/a//b"},
@@ -38,8 +38,8 @@ func TestSpell(t *testing.T) {
 		{"/a/..", both, "/"},
 		{"/a/.", slashes, "/a/"},
 	} {
-		path, err := tenants.Spell(nil, []byte(c.target), c.keep)
-		if (err != nil) != (c.want == "") || string(path) != c.want || err != nil && err != error(tenants.RefusedEmpty) {
+		path, err := route.Spell(nil, []byte(c.target), c.keep)
+		if (err != nil) != (c.want == "") || string(path) != c.want || err != nil && err != error(route.RefusedEmpty) {
 			t.Errorf("%s, keeping %+v: %q, %v; want %q", c.target, c.keep, path, err, c.want)
 		}
 		checkSpelled(t, []byte(c.target))
@@ -62,22 +62,22 @@ func TestSpellCombined(t *testing.T) {
 // sent is the one that was judged, also without a prefix, and to those who
 // decode it or merge its slashes.
 func checkSpelled(t *testing.T, target []byte) {
-	judged, _, _, err := tenants.Canonical(nil, target)
+	judged, _, _, err := route.Canonical(nil, target)
 	if err != nil {
 		return
 	}
-	for _, keep := range []tenants.Spelling{{}, {KeepSlashes: true}, {KeepEscapes: true}, {KeepSlashes: true, KeepEscapes: true}} {
-		path, err := tenants.Spell(nil, target, keep)
-		if err == error(tenants.RefusedEmpty) && keep.KeepSlashes {
+	for _, keep := range []route.Spelling{{}, {KeepSlashes: true}, {KeepEscapes: true}, {KeepSlashes: true, KeepEscapes: true}} {
+		path, err := route.Spell(nil, target, keep)
+		if err == error(route.RefusedEmpty) && keep.KeepSlashes {
 			continue
 		}
 		if err != nil {
 			t.Fatalf("%q, keeping %+v: %v", target, keep, err)
 		}
-		if again, _, _, err := tenants.Canonical(nil, path); err != nil || !bytes.Equal(again, judged) {
+		if again, _, _, err := route.Canonical(nil, path); err != nil || !bytes.Equal(again, judged) {
 			t.Fatalf("%q, keeping %+v, is sent as %q, which is %q, %v, and not %q", target, keep, path, again, err, judged)
 		}
-		if again, err := tenants.Spell(nil, path, keep); err != nil || !bytes.Equal(again, path) {
+		if again, err := route.Spell(nil, path, keep); err != nil || !bytes.Equal(again, path) {
 			t.Fatalf("%q, keeping %+v, is sent as %q and then as %q, %v", target, keep, path, again, err)
 		}
 		if !keep.KeepSlashes && bytes.Contains(path, []byte("//")) || bytes.HasPrefix(path, []byte("//")) ||
@@ -89,18 +89,18 @@ func checkSpelled(t *testing.T, target []byte) {
 				t.Fatalf("%q, keeping %+v, is sent as %q, with a dot segment", target, keep, path)
 			}
 		}
-		key := string(tenants.Key(nil, judged))
+		key := string(route.Key(nil, judged))
 		first, _, _ := strings.Cut(strings.TrimPrefix(key, "/"), "/")
-		prefix, err := tenants.CanonicalPrefix("/" + first)
+		prefix, err := route.CanonicalPrefix("/" + first)
 		if err != nil || prefix == "" {
 			continue
 		}
-		rest, err := tenants.Strip(path, prefix)
-		want, wantErr := tenants.Strip(judged, prefix)
+		rest, err := route.Strip(path, prefix)
+		want, wantErr := route.Strip(judged, prefix)
 		if err != wantErr {
 			t.Fatalf("%q, keeping %+v, without %q: %v, expected %v", target, keep, prefix, err, wantErr)
 		}
-		if again, _, _, err := tenants.Canonical(nil, rest); wantErr == nil && (err != nil || !bytes.Equal(again, want) || bytes.HasPrefix(rest, []byte("//"))) {
+		if again, _, _, err := route.Canonical(nil, rest); wantErr == nil && (err != nil || !bytes.Equal(again, want) || bytes.HasPrefix(rest, []byte("//"))) {
 			t.Fatalf("%q, keeping %+v, without %q is %q, which is %q, %v, and not %q", target, keep, prefix, rest, again, err, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package tenants_test
+package route_test
 
 import (
 	"fmt"
@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
-func match(text string) *tenants.Match {
+func match(text string) *route.Match {
 	if text == "" {
 		return nil
 	}
-	m := &tenants.Match{}
+	m := &route.Match{}
 	for word := range strings.FieldsSeq(text) {
 		if strings.HasPrefix(word, "/") {
 			m.PathPrefix = word
@@ -25,16 +25,16 @@ func match(text string) *tenants.Match {
 }
 
 // arranged words arrangements: what is served, or "-" and what is refused.
-func arranged(list []tenants.Candidate) string {
+func arranged(list []route.Candidate) string {
 	var words []string
-	for i, a := range tenants.Arrange(list) {
+	for i, a := range route.Arrange(list) {
 		word := list[i].Name + "="
 		switch a.Choice {
-		case tenants.Fresh:
+		case route.Fresh:
 			word += "fresh"
-		case tenants.Last:
+		case route.Last:
 			word += "last"
-		case tenants.Nothing:
+		case route.Nothing:
 			if word += "-"; a.Refused != nil {
 				word += strings.Join(a.Refused.Domains, ",") + a.Refused.PathPrefix
 			}
@@ -72,9 +72,9 @@ func TestArrange(t *testing.T) {
 		{"twice the same", [][4]string{{"a", "a.com A.com", "", "a.com A.com"}}, "a=-a.com!"},
 		{"hybrid", [][4]string{{"a", "x.com /a", "", ""}, {"b", "x.com /b", "", ""}, {"c", "x.com /a", "x.com /c", ""}}, "a=fresh b=fresh c=last!"},
 	} {
-		var list []tenants.Candidate
+		var list []route.Candidate
 		for _, row := range c.list {
-			list = append(list, tenants.Candidate{Name: row[0], Fresh: match(row[1]), Last: match(row[2]), Refused: match(row[3])})
+			list = append(list, route.Candidate{Name: row[0], Fresh: match(row[1]), Last: match(row[2]), Refused: match(row[3])})
 		}
 		if got := arranged(list); got != c.want {
 			t.Errorf("%s: got %s, expected %s", c.name, got, c.want)
@@ -97,9 +97,9 @@ func TestArrangeAnything(t *testing.T) {
 			}
 			return text
 		}
-		var list []tenants.Candidate
+		var list []route.Candidate
 		for i := range n {
-			c := tenants.Candidate{Name: fmt.Sprint("t", i)}
+			c := route.Candidate{Name: fmt.Sprint("t", i)}
 			if random.IntN(3) > 0 {
 				c.Last = match(fmt.Sprintf("h%d.com g%d.com", i, i))
 			}
@@ -112,25 +112,25 @@ func TestArrangeAnything(t *testing.T) {
 			}
 			list = append(list, c)
 		}
-		var entries []tenants.Entry[int]
-		for i, a := range tenants.Arrange(list) {
-			var m *tenants.Match
+		var entries []route.Entry[int]
+		for i, a := range route.Arrange(list) {
+			var m *route.Match
 			switch a.Choice {
-			case tenants.Fresh:
+			case route.Fresh:
 				m = list[i].Fresh
-			case tenants.Last:
+			case route.Last:
 				m = list[i].Last
-			case tenants.Nothing:
+			case route.Nothing:
 				if list[i].Last != nil {
 					t.Fatalf("%s was served and isn't: %s", list[i].Name, arranged(list))
 				}
 				m = a.Refused
 			}
 			if m != nil {
-				entries = append(entries, tenants.Entry[int]{Name: list[i].Name, Domains: m.Domains, PathPrefix: m.PathPrefix})
+				entries = append(entries, route.Entry[int]{Name: list[i].Name, Domains: m.Domains, PathPrefix: m.PathPrefix})
 			}
 		}
-		if _, err := tenants.Build(entries); err != nil {
+		if _, err := route.Build(entries); err != nil {
 			t.Fatalf("%s: %v", arranged(list), err)
 		}
 	}

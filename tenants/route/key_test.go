@@ -1,11 +1,11 @@
-package tenants_test
+package route_test
 
 import (
 	"errors"
 	"strings"
 	"testing"
 
-	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 func TestCanonicalPrefix(t *testing.T) {
@@ -18,8 +18,8 @@ func TestCanonicalPrefix(t *testing.T) {
 		{"/@scope", "/@scope", ""},
 		{"/%40scope", "/@scope", ""},
 		{"/group%2fname", "/group/name", ""},
-		{"/" + strings.Repeat("x", tenants.MaxPrefix-1), "/" + strings.Repeat("x", tenants.MaxPrefix-1), ""},
-		{"/" + strings.Repeat("x", tenants.MaxPrefix), "", "256 bytes long"},
+		{"/" + strings.Repeat("x", route.MaxPrefix-1), "/" + strings.Repeat("x", route.MaxPrefix-1), ""},
+		{"/" + strings.Repeat("x", route.MaxPrefix), "", "256 bytes long"},
 		{"", "", "does not start with a slash"},
 		{"api", "", "does not start with a slash"},
 		{"/api?x", "", "has a query or a parameter"},
@@ -27,7 +27,7 @@ func TestCanonicalPrefix(t *testing.T) {
 		{"/a/../..", "", "climb above the root"},
 		{"/a b", "", "percent-encoded"},
 	} {
-		got, err := tenants.CanonicalPrefix(c.prefix)
+		got, err := route.CanonicalPrefix(c.prefix)
 		if got != c.want || (err == nil) != (c.problem == "") || err != nil && !strings.Contains(err.Error(), c.problem) {
 			t.Errorf("%q became %q, %v, expected %q, %q", c.prefix, got, err, c.want, c.problem)
 		}
@@ -53,10 +53,10 @@ func TestStrip(t *testing.T) {
 		{"/a/b%2Fc", "/a", "/b%2Fc", nil},
 		{"/a/;x", "/a", "/;x", nil},
 		{"/%40scope/name", "/@scope", "/name", nil},
-		{"/api%2Fusers", "/api", "", tenants.RefusedStrip},
-		{"/a/b%5C", "/a/b", "", tenants.RefusedStrip},
+		{"/api%2Fusers", "/api", "", route.RefusedStrip},
+		{"/a/b%5C", "/a/b", "", route.RefusedStrip},
 	} {
-		got, err := tenants.Strip([]byte(c.path), c.prefix)
+		got, err := route.Strip([]byte(c.path), c.prefix)
 		if string(got) != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%q without %q is %q, %v, expected %q, %v", c.path, c.prefix, got, err, c.want, c.err)
 		}
@@ -68,25 +68,25 @@ func FuzzStrip(f *testing.F) {
 	f.Add("/api;v=1/users%2Fx", "/api")
 	f.Add("/;/%2Fa%2F/b/;", "/a")
 	f.Fuzz(func(t *testing.T, target, configured string) {
-		path, _, _, err := tenants.Canonical(nil, []byte(target))
-		prefix, bad := tenants.CanonicalPrefix(configured)
+		path, _, _, err := route.Canonical(nil, []byte(target))
+		prefix, bad := route.CanonicalPrefix(configured)
 		if err != nil || bad != nil {
 			return
 		}
-		key := string(tenants.Key(nil, path))
+		key := string(route.Key(nil, path))
 		if !strings.HasPrefix(key+"/", prefix+"/") {
 			return
 		}
-		rest, err := tenants.Strip(path, prefix)
+		rest, err := route.Strip(path, prefix)
 		if err != nil {
 			return
 		}
-		again, _, changed, err := tenants.Canonical(nil, rest)
+		again, _, changed, err := route.Canonical(nil, rest)
 		if err != nil || changed {
 			t.Fatalf("%q without %q is %q, canonically %q, %v", path, prefix, rest, again, err)
 		}
 		want := "/" + strings.TrimPrefix(strings.TrimPrefix(key, prefix), "/")
-		if got := string(tenants.Key(nil, rest)); got != want {
+		if got := string(route.Key(nil, rest)); got != want {
 			t.Fatalf("%q without %q is %q, compared as %q, expected %q", path, prefix, rest, got, want)
 		}
 	})

@@ -1,4 +1,4 @@
-package tenants
+package route
 
 import (
 	"errors"
@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// claim is one pair of host and prefix, both canonical. Two tenants can't have
+// Claim is one pair of host and prefix, both canonical. Two tenants can't have
 // the same one.
-type claim struct {
+type Claim struct {
 	host   string // empty: any; *.example.com: a wildcard
 	prefix string // empty: any path
 }
 
 // String words the claim for an error.
-func (c claim) String() string {
+func (c Claim) String() string {
 	host, prefix := "any host", "any path"
 	if c.host != "" {
 		host = fmt.Sprintf("host %q", c.host)
@@ -26,8 +26,8 @@ func (c claim) String() string {
 	return host + " and " + prefix
 }
 
-// claimsOf returns the claims of one tenant, in the order of its domains.
-func claimsOf(domains []string, pathPrefix string) ([]claim, error) {
+// ClaimsOf returns the claims of one tenant, in the order of its domains.
+func ClaimsOf(domains []string, pathPrefix string) ([]Claim, error) {
 	if len(domains) == 0 && pathPrefix == "" {
 		return nil, errors.New("neither domains nor a path prefix, expected at least one")
 	}
@@ -39,22 +39,22 @@ func claimsOf(domains []string, pathPrefix string) ([]claim, error) {
 		}
 	}
 	if len(domains) == 0 {
-		return []claim{{"", prefix}}, nil
+		return []Claim{{"", prefix}}, nil
 	}
-	claims := make([]claim, 0, len(domains))
+	claims := make([]Claim, 0, len(domains))
 	for _, domain := range domains {
-		host, err := canonicalDomain(domain)
+		host, err := CanonicalDomain(domain)
 		if err != nil {
 			return nil, err
 		}
-		claims = append(claims, claim{host, prefix})
+		claims = append(claims, Claim{host, prefix})
 	}
 	return claims, nil
 }
 
-// canonicalDomain returns a configured domain as requests are compared with
+// CanonicalDomain returns a configured domain as requests are compared with
 // it; a wildcard keeps its *.
-func canonicalDomain(domain string) (string, error) {
+func CanonicalDomain(domain string) (string, error) {
 	name, wild := strings.CutPrefix(domain, "*.")
 	switch {
 	case strings.Contains(name, "*"):
@@ -86,4 +86,16 @@ func checkDot(domain, host string) error {
 		return nil
 	}
 	return fmt.Errorf("domain %q has no dot, expected a full name such as %s.example.com, an address, or localhost", domain, host)
+}
+
+// CheckPrefix says what is wrong with a path_prefix; "" is none.
+func CheckPrefix(prefix string) error {
+	if strings.Contains(prefix, "*") {
+		return fmt.Errorf("path_prefix %q has a *, expected a plain path: a prefix matches everything below it anyway", prefix)
+	}
+	if prefix == "" {
+		return nil
+	}
+	_, err := CanonicalPrefix(prefix)
+	return err
 }

@@ -1,4 +1,4 @@
-package tenants
+package route
 
 import (
 	"bytes"
@@ -42,12 +42,12 @@ func Build[T any](entries []Entry[T]) (*Table[T], error) {
 		wildcard: make(map[string]*prefixes),
 		anyHost:  newPrefixes(),
 	}
-	owners := make(map[claim]string, len(entries))
+	owners := make(map[Claim]string, len(entries))
 	var errs []error
 	for i := range entries {
 		e := &entries[i]
 		t.values = append(t.values, e.Value)
-		claims, err := claimsOf(e.Domains, e.PathPrefix)
+		claims, err := ClaimsOf(e.Domains, e.PathPrefix)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("cannot route to tenant %q: %w", e.Name, err))
 			continue
@@ -121,7 +121,7 @@ func (t *Table[T]) findWildcard(host, path []byte) int {
 }
 
 // add binds a claim to the value at index i.
-func (t *Table[T]) add(c claim, i int) {
+func (t *Table[T]) add(c Claim, i int) {
 	t.prefixed = t.prefixed || c.prefix != ""
 	set := t.anyHost
 	switch {

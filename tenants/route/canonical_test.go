@@ -1,4 +1,4 @@
-package tenants_test
+package route_test
 
 import (
 	"bytes"
@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 // TestCanonicalDocs executes the table of spellings in docs/paths.md.
 func TestCanonicalDocs(t *testing.T) {
-	doc, err := os.ReadFile("../docs/paths.md")
+	doc, err := os.ReadFile("../../docs/paths.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestCanonicalDocs(t *testing.T) {
 		}
 		rows++
 		target, want, key := cell(cells[1]), cell(cells[2]), cell(cells[3])
-		path, _, _, err := tenants.Canonical(nil, []byte(target))
+		path, _, _, err := route.Canonical(nil, []byte(target))
 		if want == "400" {
 			if err == nil {
 				t.Errorf("%s became %s, expected a refusal", target, path)
@@ -38,7 +38,7 @@ func TestCanonicalDocs(t *testing.T) {
 		if key == "" {
 			key = want
 		}
-		if got := tenants.Key(nil, path); string(got) != key {
+		if got := route.Key(nil, path); string(got) != key {
 			t.Errorf("%s is compared as %s, expected %s", target, got, key)
 		}
 	}
@@ -89,7 +89,7 @@ func TestCanonical(t *testing.T) {
 		{"/%FF%FE", "/%FF%FE", "", false},
 		{"/http://example.com/", "/http:/example.com/", "", true},
 	} {
-		path, query, changed, err := tenants.Canonical(nil, []byte(c.target))
+		path, query, changed, err := route.Canonical(nil, []byte(c.target))
 		if err != nil || string(path) != c.path || string(query) != c.query || changed != c.changed {
 			t.Errorf("%q became %q, %q, %v, %v, expected %q, %q, %v", c.target, path, query, changed, err, c.path, c.query, c.changed)
 		}
@@ -99,63 +99,63 @@ func TestCanonical(t *testing.T) {
 func TestCanonicalRefuses(t *testing.T) {
 	for _, c := range []struct {
 		target string
-		want   tenants.Refusal
+		want   route.Refusal
 	}{
-		{"", tenants.RefusedForm},
-		{"*", tenants.RefusedForm},
-		{"?a", tenants.RefusedForm},
-		{"%2Fadmin", tenants.RefusedForm},
-		{"http://example.com/", tenants.RefusedForm},
-		{"/a b", tenants.RefusedByte},
-		{"/a\tb", tenants.RefusedByte},
-		{"/a\x00", tenants.RefusedByte},
-		{"/a\r\nX: y", tenants.RefusedByte},
-		{"/\x7f", tenants.RefusedByte},
-		{"/caf\xc3\xa9", tenants.RefusedByte},
-		{"/?a b", tenants.RefusedByte},
-		{"/?a\nb", tenants.RefusedByte},
-		{"/?\x00", tenants.RefusedByte},
-		{"/?caf\xc3\xa9", tenants.RefusedByte},
-		{"/#", tenants.RefusedFragment},
-		{"/?#", tenants.RefusedFragment},
-		{"/..\\x", tenants.RefusedBackslash},
-		{"\\", tenants.RefusedForm},
-		{"/%", tenants.RefusedEscape},
-		{"/%2?f", tenants.RefusedEscape},
-		{"/%2/f", tenants.RefusedEscape},
-		{"/%2%46", tenants.RefusedEscape},
-		{"/%u002e", tenants.RefusedEscape},
-		{"/%g0", tenants.RefusedEscape},
-		{"/%1f", tenants.RefusedControl},
-		{"/%0d%0a", tenants.RefusedControl},
-		{"/.%00./x", tenants.RefusedControl},
-		{"/%c0%af", tenants.RefusedOverlong},
-		{"/%C1%9c", tenants.RefusedOverlong},
-		{"/%c0%2f", tenants.RefusedOverlong},
-		{"/%E0%80%AF", tenants.RefusedOverlong},
-		{"/%F0%80%80%AE", tenants.RefusedOverlong},
-		{"/%F8%80%80%80%AE", tenants.RefusedOverlong},
-		{"/%FC%80%80%80%80%AE", tenants.RefusedOverlong},
-		{"/../", tenants.RefusedClimb},
-		{"//..", tenants.RefusedClimb},
-		{"/./..", tenants.RefusedClimb},
-		{"/a/../..", tenants.RefusedClimb},
-		{"/a/b/../../../c", tenants.RefusedClimb},
-		{"/..;", tenants.RefusedDots},
-		{"/.;", tenants.RefusedDots},
-		{"/a/%2e.;x=1/b", tenants.RefusedDots},
-		{"/a/..%3B", tenants.RefusedDots},
-		{"/..%2F", tenants.RefusedDots},
-		{"/%2F..", tenants.RefusedDots},
-		{"/a%2F.", tenants.RefusedDots},
-		{"/a%5C..%5Cb", tenants.RefusedDots},
-		{"/a%2F..;x", tenants.RefusedDots},
-		{"/a/b%2f%2e%2e/../c", tenants.RefusedDots},
-		{"/a;x%2Fb", tenants.RefusedParameter},
-		{"/a%3B%5Cb", tenants.RefusedParameter},
-		{"/;%2F..", tenants.RefusedParameter},
+		{"", route.RefusedForm},
+		{"*", route.RefusedForm},
+		{"?a", route.RefusedForm},
+		{"%2Fadmin", route.RefusedForm},
+		{"http://example.com/", route.RefusedForm},
+		{"/a b", route.RefusedByte},
+		{"/a\tb", route.RefusedByte},
+		{"/a\x00", route.RefusedByte},
+		{"/a\r\nX: y", route.RefusedByte},
+		{"/\x7f", route.RefusedByte},
+		{"/caf\xc3\xa9", route.RefusedByte},
+		{"/?a b", route.RefusedByte},
+		{"/?a\nb", route.RefusedByte},
+		{"/?\x00", route.RefusedByte},
+		{"/?caf\xc3\xa9", route.RefusedByte},
+		{"/#", route.RefusedFragment},
+		{"/?#", route.RefusedFragment},
+		{"/..\\x", route.RefusedBackslash},
+		{"\\", route.RefusedForm},
+		{"/%", route.RefusedEscape},
+		{"/%2?f", route.RefusedEscape},
+		{"/%2/f", route.RefusedEscape},
+		{"/%2%46", route.RefusedEscape},
+		{"/%u002e", route.RefusedEscape},
+		{"/%g0", route.RefusedEscape},
+		{"/%1f", route.RefusedControl},
+		{"/%0d%0a", route.RefusedControl},
+		{"/.%00./x", route.RefusedControl},
+		{"/%c0%af", route.RefusedOverlong},
+		{"/%C1%9c", route.RefusedOverlong},
+		{"/%c0%2f", route.RefusedOverlong},
+		{"/%E0%80%AF", route.RefusedOverlong},
+		{"/%F0%80%80%AE", route.RefusedOverlong},
+		{"/%F8%80%80%80%AE", route.RefusedOverlong},
+		{"/%FC%80%80%80%80%AE", route.RefusedOverlong},
+		{"/../", route.RefusedClimb},
+		{"//..", route.RefusedClimb},
+		{"/./..", route.RefusedClimb},
+		{"/a/../..", route.RefusedClimb},
+		{"/a/b/../../../c", route.RefusedClimb},
+		{"/..;", route.RefusedDots},
+		{"/.;", route.RefusedDots},
+		{"/a/%2e.;x=1/b", route.RefusedDots},
+		{"/a/..%3B", route.RefusedDots},
+		{"/..%2F", route.RefusedDots},
+		{"/%2F..", route.RefusedDots},
+		{"/a%2F.", route.RefusedDots},
+		{"/a%5C..%5Cb", route.RefusedDots},
+		{"/a%2F..;x", route.RefusedDots},
+		{"/a/b%2f%2e%2e/../c", route.RefusedDots},
+		{"/a;x%2Fb", route.RefusedParameter},
+		{"/a%3B%5Cb", route.RefusedParameter},
+		{"/;%2F..", route.RefusedParameter},
 	} {
-		path, query, changed, err := tenants.Canonical(nil, []byte(c.target))
+		path, query, changed, err := route.Canonical(nil, []byte(c.target))
 		if !errors.Is(err, c.want) || path != nil || query != nil || changed {
 			t.Errorf("%q became %q, %q, %v, expected the refusal %q", c.target, path, err, changed, c.want)
 		}
@@ -164,12 +164,12 @@ func TestCanonicalRefuses(t *testing.T) {
 
 func TestCanonicalMemory(t *testing.T) {
 	target := []byte("/a/b?c")
-	path, query, _, err := tenants.Canonical(nil, target)
+	path, query, _, err := route.Canonical(nil, target)
 	if err != nil || &path[0] != &target[0] || &query[0] != &target[4] {
 		t.Error("a canonical target is copied, expected parts of it")
 	}
 	dst := append(make([]byte, 0, 64), "left over"...)
-	path, _, changed, err := tenants.Canonical(dst, []byte("/a/%2e/b"))
+	path, _, changed, err := route.Canonical(dst, []byte("/a/%2e/b"))
 	if err != nil || !changed || string(path) != "/a/b" || &path[0] != &dst[0] {
 		t.Errorf("got %q, %v, expected /a/b in dst", path, err)
 	}
@@ -205,7 +205,7 @@ func combine(prefix []byte, depth int, tokens []string, use func([]byte)) {
 }
 
 func checkCanonical(t *testing.T, target []byte) {
-	path, query, changed, err := tenants.Canonical(nil, target)
+	path, query, changed, err := route.Canonical(nil, target)
 	if err != nil {
 		return
 	}
@@ -217,12 +217,12 @@ func checkCanonical(t *testing.T, target []byte) {
 	if changed == bytes.Equal(whole, target) {
 		t.Fatalf("%q became %q with changed = %v", target, whole, changed)
 	}
-	again, rest, changed, err := tenants.Canonical(nil, whole)
+	again, rest, changed, err := route.Canonical(nil, whole)
 	if err != nil || changed || !bytes.Equal(again, path) || !bytes.Equal(rest, query) {
 		t.Fatalf("%q became %q and then %q %q, %v", target, whole, again, rest, err)
 	}
-	key := string(tenants.Key(nil, path))
-	if again := tenants.Key(nil, []byte(key)); string(again) != key {
+	key := string(route.Key(nil, path))
+	if again := route.Key(nil, []byte(key)); string(again) != key {
 		t.Fatalf("the key of %q is %q, and the key of that %q", path, key, again)
 	}
 	for _, read := range readings(string(path)) {
@@ -231,7 +231,7 @@ func checkCanonical(t *testing.T, target []byte) {
 				t.Fatalf("%q became %q, which an upstream may read as %q", target, path, read)
 			}
 		}
-		if got := tenants.Key(nil, []byte(collapse(read))); string(got) != key {
+		if got := route.Key(nil, []byte(collapse(read))); string(got) != key {
 			t.Fatalf("%q is compared as %q, but an upstream may read %q, compared as %q", path, key, read, got)
 		}
 	}

@@ -1,15 +1,15 @@
-package tenants_test
+package route_test
 
 import (
 	"fmt"
 	"testing"
 
-	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 // many builds a table of 10,000 tenants (by host, by path, hybrid, wildcard)
 // and returns requests for each kind and for none.
-func many(t testing.TB) (table *tenants.Table[string], hosts, paths [][]byte) {
+func many(t testing.TB) (table *route.Table[string], hosts, paths [][]byte) {
 	t.Helper()
 	const count = 10_000
 	matches := make([]string, 0, count)
@@ -71,16 +71,16 @@ func TestCanonicalAllocates0(t *testing.T) {
 	} {
 		target := []byte(s)
 		if n := testing.AllocsPerRun(100, func() {
-			path, _, _, err := tenants.Canonical(dst, target)
+			path, _, _, err := route.Canonical(dst, target)
 			if err == nil {
-				_, _ = tenants.Strip(path, "/api")
+				_, _ = route.Strip(path, "/api")
 			}
 		}); n != 0 {
 			t.Errorf("%q: %v allocations, expected 0", s, n)
 		}
 	}
 	path := []byte("/a;x/%2Fb%40/c")
-	if n := testing.AllocsPerRun(100, func() { tenants.Key(dst, path) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { route.Key(dst, path) }); n != 0 {
 		t.Errorf("Key: %v allocations, expected 0", n)
 	}
 }
@@ -89,7 +89,7 @@ func TestCanonicalHostAllocates0(t *testing.T) {
 	dst := make([]byte, 0, 255)
 	for _, s := range []string{"example.com", "Example.COM.:8080", "a..b", "a:x", ""} {
 		field := []byte(s)
-		if n := testing.AllocsPerRun(100, func() { _, _ = tenants.CanonicalHost(dst, field) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { _, _ = route.CanonicalHost(dst, field) }); n != 0 {
 			t.Errorf("%q: %v allocations, expected 0", s, n)
 		}
 	}
@@ -111,7 +111,7 @@ func BenchmarkCanonical(b *testing.B) {
 			dst, target := make([]byte, 0, 512), []byte(s)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, _, err := tenants.Canonical(dst, target); err != nil {
+				if _, _, _, err := route.Canonical(dst, target); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -123,7 +123,7 @@ func BenchmarkCanonicalHost(b *testing.B) {
 	dst, field := make([]byte, 0, 255), []byte("Tenant17.example.com:8080")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := tenants.CanonicalHost(dst, field); err != nil {
+		if _, err := route.CanonicalHost(dst, field); err != nil {
 			b.Fatal(err)
 		}
 	}

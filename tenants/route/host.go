@@ -1,4 +1,4 @@
-package tenants
+package route
 
 import (
 	"bytes"
@@ -66,7 +66,7 @@ func checkName(host []byte) (lower bool, err error) {
 	lower = true
 	dot := true // before the first label as after a dot
 	for _, c := range host {
-		if !in(c, hostLow, hostHigh) {
+		if !IsNameByte(c) {
 			return false, RefusedHostByte
 		}
 		if dot && c == '.' {
@@ -115,3 +115,7 @@ func validPort(port []byte) bool {
 	}
 	return n <= 65535
 }
+
+// IsNameByte reports whether a byte can stand in a name of a host: a letter, a
+// digit, ".", "-" or "_".
+func IsNameByte(c byte) bool { return in(c, hostLow, hostHigh) }

@@ -1,4 +1,4 @@
-package tenants
+package route
 
 import "fmt"
 
@@ -54,7 +54,7 @@ type Arrangement struct {
 // candidates' last matches don't conflict with each other: they are from one
 // table.
 func Arrange(list []Candidate) []Arrangement {
-	a := arranger{list: list, chosen: make([]Arrangement, len(list)), owners: map[claim]int{}, incumbents: map[claim]int{}}
+	a := arranger{list: list, chosen: make([]Arrangement, len(list)), owners: map[Claim]int{}, incumbents: map[Claim]int{}}
 	for i := range list {
 		a.begin(i)
 	}
@@ -74,8 +74,8 @@ func Arrange(list []Candidate) []Arrangement {
 type arranger struct {
 	list       []Candidate
 	chosen     []Arrangement
-	owners     map[claim]int // of what is chosen
-	incumbents map[claim]int // of what a candidate has and still wants
+	owners     map[Claim]int // of what is chosen
+	incumbents map[Claim]int // of what a candidate has and still wants
 }
 
 // begin chooses the last match where there is no fresh one, and notes what the
@@ -89,12 +89,12 @@ func (a *arranger) begin(i int) {
 		a.keep(i)
 		return
 	}
-	had := map[claim]bool{}
-	last, _ := claimsOf(c.Last.Domains, c.Last.PathPrefix)
+	had := map[Claim]bool{}
+	last, _ := ClaimsOf(c.Last.Domains, c.Last.PathPrefix)
 	for _, claim := range last {
 		had[claim] = true
 	}
-	fresh, _ := claimsOf(c.Fresh.Domains, c.Fresh.PathPrefix)
+	fresh, _ := ClaimsOf(c.Fresh.Domains, c.Fresh.PathPrefix)
 	for _, claim := range fresh {
 		if had[claim] {
 			a.incumbents[claim] = i
@@ -105,12 +105,12 @@ func (a *arranger) begin(i int) {
 // place chooses the fresh match of a candidate, unless a part of it is taken.
 func (a *arranger) place(i int) {
 	c := &a.list[i]
-	claims, err := claimsOf(c.Fresh.Domains, c.Fresh.PathPrefix)
+	claims, err := ClaimsOf(c.Fresh.Domains, c.Fresh.PathPrefix)
 	if err != nil { // Check has reported it
 		a.fallBack(i, err, -1)
 		return
 	}
-	seen := map[claim]bool{}
+	seen := map[Claim]bool{}
 	for n, claim := range claims {
 		other, taken := a.owners[claim]
 		if !taken {
@@ -141,7 +141,7 @@ func (a *arranger) place(i int) {
 // fallBack leaves a candidate with what it has.
 func (a *arranger) fallBack(i int, err error, wrong int) {
 	if fresh := a.list[i].Fresh; a.chosen[i].Choice == Fresh {
-		claims, _ := claimsOf(fresh.Domains, fresh.PathPrefix)
+		claims, _ := ClaimsOf(fresh.Domains, fresh.PathPrefix)
 		for _, claim := range claims {
 			if a.owners[claim] == i {
 				delete(a.owners, claim)
@@ -159,7 +159,7 @@ func (a *arranger) fallBack(i int, err error, wrong int) {
 func (a *arranger) keep(i int) {
 	a.chosen[i].Choice = Last
 	c := &a.list[i]
-	claims, _ := claimsOf(c.Last.Domains, c.Last.PathPrefix)
+	claims, _ := ClaimsOf(c.Last.Domains, c.Last.PathPrefix)
 	for _, claim := range claims {
 		other, taken := a.owners[claim]
 		a.owners[claim] = i
@@ -173,10 +173,10 @@ func (a *arranger) keep(i int) {
 }
 
 // wrongIn finds the domain that a claim is of.
-func (a *arranger) wrongIn(i int, wanted claim) int {
+func (a *arranger) wrongIn(i int, wanted Claim) int {
 	c := a.list[i].Fresh
 	if len(c.Domains) > 0 {
-		claims, _ := claimsOf(c.Domains, c.PathPrefix)
+		claims, _ := ClaimsOf(c.Domains, c.PathPrefix)
 		for n, claim := range claims {
 			if claim == wanted {
 				return n
@@ -191,13 +191,13 @@ func (a *arranger) wrongIn(i int, wanted claim) int {
 func (a *arranger) refuse(i int) {
 	refused, chosen := a.list[i].Refused, &a.chosen[i]
 	prefix := refused.PathPrefix
-	if checkPrefix(prefix) != nil {
+	if CheckPrefix(prefix) != nil {
 		if prefix = ""; len(refused.Domains) == 0 {
 			return
 		}
 	}
 	free := func(domains []string) bool {
-		claims, err := claimsOf(domains, prefix)
+		claims, err := ClaimsOf(domains, prefix)
 		if err != nil {
 			return false
 		}

@@ -1,4 +1,4 @@
-package tenants
+package route
 
 // Sets of ASCII characters as bit masks: constants, where a table would be a
 // variable. The first mask holds 0 to 63, the second 64 to 127.

@@ -1,16 +1,16 @@
-package tenants_test
+package route_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 // entry makes an Entry whose value is its name, of "host,host/prefix".
-func entry(match string) tenants.Entry[string] {
-	e := tenants.Entry[string]{Name: match, Value: match}
+func entry(match string) route.Entry[string] {
+	e := route.Entry[string]{Name: match, Value: match}
 	hosts := match
 	if i := strings.IndexByte(match, '/'); i >= 0 {
 		hosts, e.PathPrefix = match[:i], match[i:]
@@ -21,13 +21,13 @@ func entry(match string) tenants.Entry[string] {
 	return e
 }
 
-func build(t testing.TB, matches ...string) *tenants.Table[string] {
+func build(t testing.TB, matches ...string) *route.Table[string] {
 	t.Helper()
-	entries := make([]tenants.Entry[string], len(matches))
+	entries := make([]route.Entry[string], len(matches))
 	for i, m := range matches {
 		entries[i] = entry(m)
 	}
-	table, err := tenants.Build(entries)
+	table, err := route.Build(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestMatchAnyPath(t *testing.T) {
 
 // TestMatchManyPrefixes covers the map that replaces a long list of prefixes.
 func TestMatchManyPrefixes(t *testing.T) {
-	matches := []string{"a.com/p1/q/r", "a.com/" + strings.Repeat("x", tenants.MaxPrefix-1)}
+	matches := []string{"a.com/p1/q/r", "a.com/" + strings.Repeat("x", route.MaxPrefix-1)}
 	for i := range 100 {
 		matches = append(matches, fmt.Sprintf("a.com/p%d", i))
 	}
@@ -129,12 +129,12 @@ func TestMatchManyPrefixes(t *testing.T) {
 		"/":         "",
 		"":          "",
 		"*":         "",
-		"/" + strings.Repeat("x", tenants.MaxPrefix-1) + "/y":  matches[1],
-		"/" + strings.Repeat("x", tenants.MaxPrefix-1) + ";/y": matches[1],
-		"/" + strings.Repeat("x", tenants.MaxPrefix):           "",
-		"/" + strings.Repeat("x", tenants.MaxPrefix) + ";":     "",
-		"/p1" + strings.Repeat("/y", 4000):                     "a.com/p1",
-		"/p1" + strings.Repeat("/y%20", 4000):                  "a.com/p1",
+		"/" + strings.Repeat("x", route.MaxPrefix-1) + "/y":  matches[1],
+		"/" + strings.Repeat("x", route.MaxPrefix-1) + ";/y": matches[1],
+		"/" + strings.Repeat("x", route.MaxPrefix):           "",
+		"/" + strings.Repeat("x", route.MaxPrefix) + ";":     "",
+		"/p1" + strings.Repeat("/y", 4000):                   "a.com/p1",
+		"/p1" + strings.Repeat("/y%20", 4000):                "a.com/p1",
 	} {
 		if got, _ := table.Match([]byte("a.com"), []byte(path)); got != want {
 			t.Errorf("%.60s belongs to %q, expected %q", path, got, want)
@@ -169,16 +169,16 @@ func TestBuildRefuses(t *testing.T) {
 		{[]string{"a.com/..%2f"}, `dot segment`},
 		{[]string{"app", "a.com:80"}, `has a port`},
 	} {
-		entries := make([]tenants.Entry[string], len(c.matches))
+		entries := make([]route.Entry[string], len(c.matches))
 		for i, m := range c.matches {
 			entries[i] = entry(m)
 		}
-		table, err := tenants.Build(entries)
+		table, err := route.Build(entries)
 		if err == nil || table != nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: got %v, expected %q", c.matches, err, c.want)
 		}
 	}
-	_, err := tenants.Build([]tenants.Entry[int]{{Name: "x", Domains: []string{"http://a.com"}}})
+	_, err := route.Build([]route.Entry[int]{{Name: "x", Domains: []string{"http://a.com"}}})
 	if err == nil || !strings.Contains(err.Error(), "has a scheme") {
 		t.Errorf("got %v, expected a complaint about the scheme", err)
 	}
@@ -189,23 +189,23 @@ func FuzzMatch(f *testing.F) {
 	f.Add("a.com a.com/x *.com/x/y /x/y/z *.a.com b.com,c.com/x / *.b.com", "d.a.com", "/x/y;z/%7a")
 	f.Add("/a /b /c /d /e /f /g /h /i /a/b/c /a/b%2Fd", "a.com", "/a%2Fb/c/d")
 	f.Fuzz(func(t *testing.T, config, hostField, target string) {
-		var entries []tenants.Entry[string]
+		var entries []route.Entry[string]
 		for match := range strings.FieldsSeq(config) {
 			next := append(entries[:len(entries):len(entries)], entry(match))
-			if _, err := tenants.Build(next); err == nil && len(next) < 32 {
+			if _, err := route.Build(next); err == nil && len(next) < 32 {
 				entries = next
 			}
 		}
-		table, err := tenants.Build(entries)
+		table, err := route.Build(entries)
 		if err != nil {
 			t.Fatal(err)
 		}
-		host, err1 := tenants.CanonicalHost(nil, []byte(hostField))
-		path, _, _, err2 := tenants.Canonical(nil, []byte(target))
+		host, err1 := route.CanonicalHost(nil, []byte(hostField))
+		path, _, _, err2 := route.Canonical(nil, []byte(target))
 		if err1 != nil || err2 != nil {
 			return
 		}
-		want, found := modelMatch(entries, string(host), string(tenants.Key(nil, path)))
+		want, found := modelMatch(entries, string(host), string(route.Key(nil, path)))
 		if got, ok := table.Match(host, path); got != want || ok != found {
 			t.Fatalf("%q: %q %q belongs to %q, expected %q", config, host, path, got, want)
 		}
@@ -213,12 +213,12 @@ func FuzzMatch(f *testing.F) {
 }
 
 // modelMatch ranks by host first, the exact one above all, then by prefix.
-func modelMatch(entries []tenants.Entry[string], host, key string) (best string, found bool) {
+func modelMatch(entries []route.Entry[string], host, key string) (best string, found bool) {
 	top := -1
 	for _, e := range entries {
 		prefix := ""
 		if e.PathPrefix != "" {
-			prefix, _ = tenants.CanonicalPrefix(e.PathPrefix)
+			prefix, _ = route.CanonicalPrefix(e.PathPrefix)
 		}
 		if !strings.HasPrefix(key+"/", prefix+"/") {
 			continue
@@ -240,7 +240,7 @@ func rankHost(domain, host string, anyHost bool) int {
 		return -1
 	}
 	name, wild := strings.CutPrefix(domain, "*.")
-	canonical, err := tenants.CanonicalHost(nil, []byte(name))
+	canonical, err := route.CanonicalHost(nil, []byte(name))
 	switch {
 	case err != nil:
 		return -1
