@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -79,6 +80,24 @@ func validBasePath(p string) bool {
 		filepath.ToSlash(filepath.Clean(p)) == p
 }
 
+// meantListen guesses what was meant by an address that none can listen on: a
+// port or a host alone, or a URL.
+func meantListen(address, port string) string {
+	_, rest, isURL := strings.Cut(address, "://")
+	if isURL {
+		address = strings.TrimRight(rest, "/")
+	}
+	if _, err := strconv.ParseUint(address, 10, 16); err == nil {
+		address = ":" + address
+	} else if address != "" && !strings.ContainsAny(address, ":/") {
+		address += ":" + port
+	}
+	if checkListen(address) != "" {
+		return ""
+	}
+	return fmt.Sprintf("; write %q", address)
+}
+
 func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
 	if c.Port != "" {
 		if port, err := strconv.ParseUint(c.Port, 10, 16); err != nil || port == 0 {
@@ -89,7 +108,7 @@ func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
 		}
 	}
 	if err := checkListen(c.Address); err != "" {
-		r.Errorf(&c.Address, "address %q %s, expected \"host:port\", \"[IPv6]:port\" or \"unix:/path\"", c.Address, err)
+		r.Errorf(&c.Address, "address %q %s, expected \"host:port\", \"[IPv6]:port\" or \"unix:/path\"%s", c.Address, err, meantListen(c.Address, "8080"))
 	}
 	for i := range c.TrustedProxies {
 		if _, ok := settings.ParseNetwork(c.TrustedProxies[i]); !ok && c.TrustedProxies[i] != "unix" {
@@ -162,7 +181,7 @@ func (c *AdminConfig) check(r settings.Reporter, written func(any) bool) {
 		return
 	}
 	if err := checkListen(c.Address); err != "" {
-		r.Errorf(&c.Address, "address %q %s, expected \"host:port\" or \"unix:/path\"", c.Address, err)
+		r.Errorf(&c.Address, "address %q %s, expected \"host:port\" or \"unix:/path\"%s", c.Address, err, meantListen(c.Address, "9090"))
 		return
 	}
 	if c.Token == "" && !written(&c.Token) && !isLocalAddress(c.Address) {

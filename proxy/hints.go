@@ -27,6 +27,22 @@ var hints = []hint{
 	{[]string{"tenants[]"}, []string{"insecure", "insecure_skip_verify", "skip_verify", "tls_skip_verify", "verify", "ssl_verify", "ca", "ca_file", "ca_cert", "ca_certs", "root_ca", "client_cert", "client_certificate", "mtls", "upstream_tls", "backend_tls", "backend_protocol", "transport_socket", "proxy_ssl_verify", "proxy_ssl_name", "proxy_ssl_trusted_certificate", "proxy_ssl_certificate", "proxy_ssl_server_name"},
 		"target_tls says how TLS is spoken with the tenant's targets, and tls of a service with that one: target_tls: {ca_file: ca.pem}"},
 
+	{[]string{"tenants[].services[].tls", "tenants[].target_tls"}, []string{"ca", "cas", "ca_cert", "ca_certs", "ca_certificate", "ca_bundle", "root_ca", "root_cas", "cacert", "trusted_ca", "trusted_certificate"},
+		"ca_file names the authorities' certificates: ca_file: ca.pem"},
+	{[]string{"tenants[].services[].tls", "tenants[].target_tls"}, []string{"insecure", "skip_verify", "verify", "no_verify", "ssl_verify", "tls_skip_verify", "tls_insecure_skip_verify", "insecure_skip_tls_verify"},
+		"insecure_skip_verify: true takes any certificate, for a test"},
+	{[]string{"tenants[].services[].tls", "tenants[].target_tls"}, []string{"sni", "name", "host", "hostname", "servername", "tls_server_name", "subject_alt_name"},
+		"server_name is the name that the certificate must be for: server_name: app.internal"},
+	{[]string{"tenants[].services[].tls", "tenants[].target_tls"}, []string{"cert", "cert_file", "key", "key_file", "certificate", "client_cert", "client_key", "cert_path", "key_path", "certfile", "keyfile"},
+		"client_certificate is what the gateway shows the target: client_certificate: {cert_file: gateway.pem, key_file: key.pem}"},
+	{[]string{"tenants[].services[].tls", "tenants[].target_tls"}, []string{"enabled", "enable"}, "TLS is spoken where a url begins with https://"},
+
+	{[]string{"admin"}, []string{"port", "host", "ip", "listen", "bind", "addr", "address_port"}, `admin.address says where the admin API listens: admin: {address: "127.0.0.1:9090"}`},
+	{[]string{"server"}, []string{"host", "hostname", "ip", "interface"}, `server.address says where the gateway listens, host and port: server: {address: "0.0.0.0:8080"}; hosts of applications belong to tenants`},
+	// Targets. What a tenant's key would be about others stands below.
+	{[]string{"tenants[].services[]"}, []string{"port", "host", "hostname", "address", "addr", "ip", "uri", "scheme", "protocol", "socket", "server", "target", "backend", "upstream", "origin", "endpoint", "destination", "to", "dial", "proxy_pass", "forward", "service"},
+		`url has scheme, host and port: url: "http://10.0.0.7:8080"`},
+
 	// What a script does.
 	{nil, []string{"rate_limit", "rate_limits", "rate_limiting", "ratelimit", "rate", "limit_req", "limit_conn", "throttle", "quota", "local_ratelimit"},
 		"a script limits rates, by whatever the request has: docs/cookbook.md#rate-limit"},
@@ -85,8 +101,6 @@ var hints = []hint{
 	{nil, []string{"listen", "listener", "listeners", "bind", "binds", "addr", "entrypoint", "entry_points", "entrypoints", "frontend", "frontends", "http_port", "https_port", "ports"},
 		`server.address says where the gateway listens: server: {address: ":8080"}`},
 	{[]string{"", "tenants[]"}, []string{"port", "address"}, `server.address says where the gateway listens: server: {address: ":8080"}`},
-	{[]string{"tenants[].services[]"}, []string{"port", "host", "address", "ip", "uri", "scheme", "protocol", "socket", "server", "target"},
-		`url has scheme, host and port: url: "http://10.0.0.7:8080"`},
 	{nil, []string{"tls_cert", "tls_key", "tls_cert_file", "tls_key_file", "certificate", "certificates", "cert", "certs", "certfile", "keyfile", "key", "private_key", "crt", "ssl", "ssl_certificate", "ssl_certificate_key", "https", "common_tls_context"},
 		"tls is the listener's: tls: {enabled: true, cert_file: cert.pem, key_file: key.pem}"},
 	{[]string{"tenants[]"}, []string{"tls", "cert_file", "key_file"}, "tls is the listener's, at the top level of the file: tls: {enabled: true, cert_file: cert.pem, key_file: key.pem}; target_tls is how the tenant's targets are spoken to"},
@@ -97,6 +111,8 @@ var hints = []hint{
 	{nil, []string{"gzip", "gzip_types", "gzip_comp_level", "compress", "encode", "brotli", "zstd", "deflate"},
 		"compression is what compresses responses: compression: {enabled: true}"},
 	{nil, []string{"client_max_body_size", "max_body", "body_limit", "body_size", "max_request_body", "max_request_body_size", "request_body_limit", "client_body_buffer_size", "buffering"},
+		"request_limits.max_body_size bounds request bodies: request_limits: {max_body_size: 10MiB}"},
+	{[]string{"request_limits", "tenants[].request_limits"}, []string{"max_body", "body", "body_size", "body_limit", "max_body_bytes", "client_max_body_size", "max_size", "max_request_body_size"},
 		"request_limits.max_body_size bounds request bodies: request_limits: {max_body_size: 10MiB}"},
 	{nil, []string{"large_client_header_buffers", "max_header_bytes", "max_headers", "header_limit"}, "request_limits.max_header_size bounds the header section"},
 	{nil, []string{"real_ip", "set_real_ip_from", "real_ip_header", "trusted_proxy", "trust_proxy", "trust_forward_header", "forwarded_headers", "x_forwarded_for", "xff", "xff_num_trusted_hops", "proxy_protocol", "accept_proxy"},
@@ -124,6 +140,9 @@ var hints = []hint{
 
 	// What is told.
 	{nil, []string{"accesslog", "access_logs", "request_log", "logfile"}, `access_log is one line a request: access_log: {output: /var/log/keystone/access.log}`},
+	{[]string{"access_log"}, []string{"file", "path", "filename", "log_file", "destination", "target"}, "access_log.output is the file: access_log: {output: /var/log/keystone/access.log}"},
+	{[]string{"log"}, []string{"file", "path", "filename", "output", "destination", "target"}, "the gateway's own log is written to standard error: docs/logs.md"},
+	{[]string{"compression", "tenants[].compression"}, []string{"types", "mime_types", "gzip_types", "content_type", "mimetypes", "media_types"}, "content_types is what is compressed: content_types: [text/html, application/json]"},
 	{[]string{"tenants[]"}, []string{"access_log", "log", "logs", "logging"}, "access_log and log are for all tenants, at the top level of the file; every line names its tenant: docs/logs.md"},
 	{atTop, []string{"logs", "logging", "logger", "error_log", "log_level", "log_format", "loglevel"}, "log is the gateway's own log: log: {level: info, format: json}"},
 	{nil, []string{"metrics", "prometheus", "stats", "status", "statsd", "monitoring"}, "metrics need no setting, admin.address serves them: docs/admin.md#get-metrics"},

@@ -57,6 +57,9 @@ func ParseAddress(raw string) (Address, error) {
 	if raw == "" {
 		return Address{}, errors.New("url is empty, expected one like http://10.0.0.1:8080")
 	}
+	if words := withoutScheme(raw); words != "" {
+		return Address{}, errors.New(words)
+	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		// The text of a *url.Error repeats the URL, which may hold a password.
@@ -80,6 +83,19 @@ func ParseAddress(raw string) (Address, error) {
 		return Address{}, fmt.Errorf("url %q has no scheme, expected one like http://10.0.0.1:8080", raw)
 	}
 	return Address{}, fmt.Errorf("url %q has the scheme %q, expected http, https or unix", raw, u.Scheme)
+}
+
+// withoutScheme says what is missing where a url is just a host, with a port or
+// a path perhaps: "10.0.0.1:8080" is none to url.Parse, and to it "app:8080" has
+// the scheme "app".
+func withoutScheme(raw string) string {
+	host, _, _ := strings.Cut(raw, "/")
+	before, _, _ := strings.Cut(host, ":")
+	switch {
+	case host == "", before == "http", before == "https", before == "unix", strings.ContainsAny(raw, "@?# "), strings.Contains(raw, "//"):
+		return ""
+	}
+	return fmt.Sprintf("url %q has no scheme, expected one like http://10.0.0.1:8080; write http://%s", raw, raw)
 }
 
 func parseSocket(raw string, u *url.URL) (Address, error) {

@@ -54,8 +54,9 @@ func TestParseAddressRefuses(t *testing.T) {
 	for url, expected := range map[string]string{
 		"":                          "url is empty",
 		"10.0.0.1":                  "no scheme",
-		"10.0.0.1:80":               "cannot be parsed",
-		"localhost:80":              `scheme "localhost"`,
+		"10.0.0.1:8080":             "write http://10.0.0.1:8080",
+		"app:8080/base":             "write http://app:8080/base",
+		"localhost:3000":            "write http://localhost:3000",
 		"//h":                       "no scheme",
 		"ftp://h":                   `scheme "ftp", expected http, https or unix`,
 		"http://":                   "has no host",

@@ -111,6 +111,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"scalar for map", "levels: 1\n", `1:9: levels: expected a mapping, got "1"`},
 		{"own text", "tenants: [{match: no!}]", `1:19: tenants[0].match: expected a calm word`},
 		{"secret stays secret", "pin: hunter2\n", `1:6: pin: expected a whole number, got another value`},
+		{"another program's file", "server {\n  listen 80;\n}\n", `1:1: expected a mapping with the keys address, port, level, levels, limits, tls, tenants, pools, ratio, token, pin, redis, …, got "server { listen 80; }"; this looks like another program's file`},
 		{"document of another kind", "hello\n", `1:1: expected a mapping with the keys address, port, level, levels, limits, tls, tenants, pools, ratio, token, pin, redis, …, got "hello"`},
 		{"syntax", "port: 1\nlevel: [\n", `2:8: cannot read this as YAML: the list that begins with [ doesn't end, expected a comma or ]`},
 		{"syntax, variable in flow", "tenants: [${HOST}]\n", `1:12: cannot read this as YAML: the list that begins with [ doesn't end, expected a comma or ]; quote a value that has ${…} inside [ ] or { }, or a colon and a space in its default`},

@@ -65,7 +65,13 @@ func (d *decoder) word(text string, v reflect.Value, p *place) {
 		}
 	}
 	hint := ""
-	if near := spelling.Nearest(text, p.field.enum); near != "" && !p.hidden() {
+	near := spelling.Nearest(text, p.field.enum)
+	for _, allowed := range p.field.enum { // "warning" for "warn"
+		if near == "" && strings.HasPrefix(strings.ToLower(text), allowed) {
+			near = allowed
+		}
+	}
+	if near != "" && !p.hidden() {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	d.fail(v, p, "expected one of %s, got %s%s", strings.Join(p.field.enum, ", "), quote(text, p), hint)

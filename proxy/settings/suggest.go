@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"encoding"
 	"fmt"
 	"math"
 	"reflect"
@@ -150,6 +151,8 @@ func (d *decoder) insteadOfShape(n ast.Node, t reflect.Type, p *place) string {
 		return "; write [" + plainly(text) + "]"
 	case t.Kind() == reflect.Slice && isMapping(n):
 		return `; begin each element with "- "`
+	case t.Kind() == reflect.Struct && isScalar && p.parent == nil && strings.Contains(text, "{"):
+		return "; this looks like another program's file"
 	case t.Kind() == reflect.Struct && !textual(t) && isScalar:
 		if inner := d.asMapping(text, t); inner != "" {
 			return "; write " + inner
@@ -161,9 +164,31 @@ func (d *decoder) insteadOfShape(n ast.Node, t reflect.Type, p *place) string {
 			return "; write " + plainly(text)
 		}
 	case isList && len(sequence.Values) > 1:
+		if text := joined(sequence, t); text != "" {
+			return "; write " + strconv.Quote(text)
+		}
 		return "; give one of them"
 	}
 	return ""
+}
+
+// joined writes a list as the text with commas that a type reads; "" where it
+// doesn't.
+func joined(n *ast.SequenceNode, t reflect.Type) string {
+	var parts []string
+	for _, value := range n.Values {
+		part, ok := scalarText(value)
+		if !ok {
+			return ""
+		}
+		parts = append(parts, part)
+	}
+	text := clip(strings.Join(parts, ","))
+	reader, ok := reflect.New(t).Interface().(encoding.TextUnmarshaler)
+	if !ok || reader.UnmarshalText([]byte(text)) != nil {
+		return ""
+	}
+	return text
 }
 
 // asMapping writes a scalar as the section with the key that it was meant for.
@@ -179,6 +204,8 @@ func (d *decoder) asMapping(text string, t reflect.Type) string {
 		return fmt.Sprintf("{url: %q}", "http://"+clip(text))
 	case has("path") && strings.HasPrefix(text, "/"):
 		return "{path: " + plainly(text) + "}"
+	case has("output") && strings.ContainsAny(text, "/."):
+		return "{output: " + plainly(text) + "}"
 	case has("address") && strings.Contains(text, ":"):
 		return fmt.Sprintf("{address: %q}", clip(text))
 	}

@@ -61,6 +61,8 @@ func CanonicalDomain(domain string) (string, error) {
 		return "", fmt.Errorf("domain %q has a * in the wrong place, expected only a leading *. as in *.example.com (for every host, leave domains out and set path_prefix: /)", domain)
 	case strings.Contains(domain, "://"):
 		return "", fmt.Errorf("domain %q has a scheme, expected a name such as example.com", domain)
+	case strings.Contains(name, "/"):
+		return "", fmt.Errorf("domain %q has a path, expected a name such as example.com: path_prefix is where paths begin", domain)
 	case strings.Count(name, ":") > 1 && !strings.HasPrefix(name, "["):
 		return "", fmt.Errorf("domain %q looks like an IPv6 address, expected brackets as in [::1]", domain)
 	case strings.Contains(name, ":") && !strings.HasSuffix(name, "]"):

@@ -70,6 +70,9 @@ func CanonicalPrefix(prefix string) (string, error) {
 	if strings.ContainsAny(prefix, "?;") {
 		return "", fmt.Errorf("path prefix %q has a query or a parameter, expected a path such as /api", prefix)
 	}
+	if !strings.HasPrefix(prefix, "/") {
+		return "", fmt.Errorf("path prefix %q doesn't begin with a slash, expected a path such as /api", prefix)
+	}
 	path, _, _, err := Canonical(nil, []byte(prefix))
 	if err != nil {
 		return "", fmt.Errorf("path prefix %q: %w", prefix, err)
