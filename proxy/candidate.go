@@ -182,7 +182,7 @@ func (s *Server) tenantOf(snap *snapshot, i int, c *candidate, generation *upstr
 	if t.scripts != nil {
 		snap.scripts[t.name] = t.scripts
 	} else if len(config.LuaRoutes) > 0 { // passing requests on would skip what a script was to refuse
-		t.refuse = faultScripts
+		t.refuse = faultScriptsUnavailable
 	}
 	return t, &route.Match{Domains: config.Domains, PathPrefix: config.PathPrefix}
 }

@@ -32,53 +32,53 @@ func (f *Fault) Error() string { return f.Message }
 
 // The faults of the gateway itself.
 var (
-	faultBadRequest      = &Fault{Status: 400, Code: "bad_request", Message: "the request is malformed", Close: true}
-	faultSpokeTLS        = &Fault{Status: 400, Code: "bad_request", Message: "this port speaks HTTP, and was spoken to in TLS", Close: true}
-	faultBadHost         = &Fault{Status: 400, Code: "bad_host", Message: "the Host is missing, repeated or invalid", Close: true}
-	faultBadPath         = &Fault{Status: 400, Code: "bad_path", Message: "the path has no canonical form", Close: true}
-	faultBadFraming      = &Fault{Status: 400, Code: "bad_framing", Message: "the length of the body is ambiguous", Close: true}
-	faultBadBody         = &Fault{Status: 400, Code: "bad_body", Message: "the body is malformed or was cut", Close: true}
-	faultNotFound        = &Fault{Status: 404, Code: "no_tenant", Message: "no tenant serves this host and path"}
-	faultNoRoute         = &Fault{Status: 404, Code: "no_route", Message: "the tenant has nothing at this path"}
-	faultMethod          = &Fault{Status: 405, Code: "method_refused", Message: "the gateway does not serve TRACE and CONNECT", Close: true, Allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
-	faultSlowHead        = &Fault{Status: 408, Code: "header_timeout", Message: "the request's header section took too long", Close: true}
-	faultSlowBody        = &Fault{Status: 408, Code: "body_timeout", Message: "the request's body paused for too long", Close: true}
-	faultRequestTimeout  = &Fault{Status: 504, Code: "request_timeout", Message: "the request as a whole took too long", Close: true}
-	faultBodyTooLarge    = &Fault{Status: 413, Code: "body_too_large", Message: "the request's body is too large", Close: true}
-	faultURLTooLong      = &Fault{Status: 414, Code: "url_too_long", Message: "the request's target is too long", Close: true}
-	faultExpectation     = &Fault{Status: 417, Code: "bad_expectation", Message: "the only expectation served is 100-continue", Close: true}
-	faultHeaderTooLarge  = &Fault{Status: 431, Code: "header_too_large", Message: "the request's header section is too large", Close: true}
-	faultClientGone      = &Fault{Status: 499, Code: "client_gone", Message: "the client went away", Close: true}
-	faultInternal        = &Fault{Status: 500, Code: "internal_error", Message: "the gateway failed", Close: true}
-	faultConnect         = &Fault{Status: 502, Code: "upstream_connect_failed", Message: "the target can't be connected to"}
-	faultSend            = &Fault{Status: 502, Code: "upstream_closed", Message: "the target closed the connection without an answer"}
-	faultBadResponse     = &Fault{Status: 502, Code: "upstream_bad_response", Message: "the target's answer is malformed"}
-	faultNoTarget        = &Fault{Status: 503, Code: "no_healthy_target", Message: "no target is healthy", RetryAfter: 1}
-	faultNoWeight        = &Fault{Status: 503, Code: faultNoTarget.Code, Message: "every target of the tenant has weight 0", RetryAfter: 1}
-	faultOverflow        = &Fault{Status: 503, Code: "upstream_overflow", Message: "too many requests wait for a connection", RetryAfter: 1}
-	faultLoop            = &Fault{Status: 508, Code: "loop", Message: "the request has been through this gateway before"}
-	faultHops            = &Fault{Status: 508, Code: "script_loop", Message: "scripts have called this gateway from within each other too often"}
-	faultDrained         = &Fault{Status: 503, Code: "drain_timeout", Message: "the gateway stopped before the request had finished", Close: true}
-	faultWrongMethod     = &Fault{Status: 405, Code: "method_not_allowed", Message: "the path has no route for this method"}
-	faultScript          = &Fault{Status: 500, Code: "script_error", Message: "a script of the tenant failed"}
-	faultScriptLimit     = &Fault{Status: 500, Code: "script_limit", Message: "a script of the tenant used up what it may have"}
-	faultScripts         = &Fault{Status: 503, Code: "scripts_unavailable", Message: "the tenant has scripts, but lua_routing.enabled is false"}
-	faultMisconfigured   = &Fault{Status: 503, Code: "tenant_misconfigured", Message: "the tenant's configuration or its scripts are broken", RetryAfter: 5}
-	faultQuarantine      = &Fault{Status: 503, Code: "script_quarantined", Message: "a script of the tenant is in quarantine", RetryAfter: 1}
-	faultMemory          = &Fault{Status: 503, Code: "script_memory", Message: "the tenant's requests hold as much memory as they may", RetryAfter: 1}
-	faultScriptsBusy     = &Fault{Status: 503, Code: "scripts_busy", Message: "too many requests wait for the tenant's scripts", RetryAfter: 1}
-	faultConnectTimeout  = &Fault{Status: 504, Code: "upstream_connect_timeout", Message: "connecting to the target took too long"}
-	faultResponseTimeout = &Fault{Status: 504, Code: "upstream_timeout", Message: "the target's answer took too long"}
+	faultBadRequest         = &Fault{Status: 400, Code: "bad_request", Message: "the request is malformed", Close: true}
+	faultSpokeTLS           = &Fault{Status: 400, Code: "bad_request", Message: "this port speaks HTTP, and was spoken to in TLS", Close: true}
+	faultBadHost            = &Fault{Status: 400, Code: "bad_host", Message: "the Host is missing, repeated or invalid", Close: true}
+	faultBadPath            = &Fault{Status: 400, Code: "bad_path", Message: "the path has no canonical form", Close: true}
+	faultBadFraming         = &Fault{Status: 400, Code: "bad_framing", Message: "the length of the body is ambiguous", Close: true}
+	faultBadBody            = &Fault{Status: 400, Code: "bad_body", Message: "the body is malformed or was cut", Close: true}
+	faultNoTenant           = &Fault{Status: 404, Code: "no_tenant", Message: "no tenant serves this host and path"}
+	faultNoRoute            = &Fault{Status: 404, Code: "no_route", Message: "the tenant has nothing at this path"}
+	faultMethodRefused      = &Fault{Status: 405, Code: "method_refused", Message: "the gateway does not serve TRACE and CONNECT", Close: true, Allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
+	faultSlowHead           = &Fault{Status: 408, Code: "header_timeout", Message: "the request's header section took too long", Close: true}
+	faultSlowBody           = &Fault{Status: 408, Code: "body_timeout", Message: "the request's body paused for too long", Close: true}
+	faultRequestTimeout     = &Fault{Status: 504, Code: "request_timeout", Message: "the request as a whole took too long", Close: true}
+	faultBodyTooLarge       = &Fault{Status: 413, Code: "body_too_large", Message: "the request's body is too large", Close: true}
+	faultURLTooLong         = &Fault{Status: 414, Code: "url_too_long", Message: "the request's target is too long", Close: true}
+	faultExpectation        = &Fault{Status: 417, Code: "bad_expectation", Message: "the only expectation served is 100-continue", Close: true}
+	faultHeaderTooLarge     = &Fault{Status: 431, Code: "header_too_large", Message: "the request's header section is too large", Close: true}
+	faultClientGone         = &Fault{Status: 499, Code: "client_gone", Message: "the client went away", Close: true}
+	faultInternal           = &Fault{Status: 500, Code: "internal_error", Message: "the gateway failed", Close: true}
+	faultConnect            = &Fault{Status: 502, Code: "upstream_connect_failed", Message: "the target can't be connected to"}
+	faultSend               = &Fault{Status: 502, Code: "upstream_closed", Message: "the target closed the connection without an answer"}
+	faultBadResponse        = &Fault{Status: 502, Code: "upstream_bad_response", Message: "the target's answer is malformed"}
+	faultNoTarget           = &Fault{Status: 503, Code: "no_healthy_target", Message: "no target is healthy", RetryAfter: 1}
+	faultNoWeight           = &Fault{Status: 503, Code: faultNoTarget.Code, Message: "every target of the tenant has weight 0", RetryAfter: 1}
+	faultOverflow           = &Fault{Status: 503, Code: "upstream_overflow", Message: "too many requests wait for a connection", RetryAfter: 1}
+	faultLoop               = &Fault{Status: 508, Code: "loop", Message: "the request has been through this gateway before"}
+	faultHops               = &Fault{Status: 508, Code: "script_loop", Message: "scripts have called this gateway from within each other too often"}
+	faultDrained            = &Fault{Status: 503, Code: "drain_timeout", Message: "the gateway stopped before the request had finished", Close: true}
+	faultMethodNotAllowed   = &Fault{Status: 405, Code: "method_not_allowed", Message: "the path has no route for this method"}
+	faultScriptError        = &Fault{Status: 500, Code: "script_error", Message: "a script of the tenant failed"}
+	faultScriptLimit        = &Fault{Status: 500, Code: "script_limit", Message: "a script of the tenant used up what it may have"}
+	faultScriptsUnavailable = &Fault{Status: 503, Code: "scripts_unavailable", Message: "the tenant has scripts, but lua_routing.enabled is false"}
+	faultMisconfigured      = &Fault{Status: 503, Code: "tenant_misconfigured", Message: "the tenant's configuration or its scripts are broken", RetryAfter: 5}
+	faultQuarantine         = &Fault{Status: 503, Code: "script_quarantined", Message: "a script of the tenant is in quarantine", RetryAfter: 1}
+	faultMemory             = &Fault{Status: 503, Code: "script_memory", Message: "the tenant's requests hold as much memory as they may", RetryAfter: 1}
+	faultScriptsBusy        = &Fault{Status: 503, Code: "scripts_busy", Message: "too many requests wait for the tenant's scripts", RetryAfter: 1}
+	faultConnectTimeout     = &Fault{Status: 504, Code: "upstream_connect_timeout", Message: "connecting to the target took too long"}
+	faultResponseTimeout    = &Fault{Status: 504, Code: "upstream_timeout", Message: "the target's answer took too long"}
 )
 
 // Faults lists every fault there is, for the documentation's test.
 func Faults() []*Fault {
 	return []*Fault{
-		faultBadRequest, faultSpokeTLS, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNotFound, faultNoRoute,
-		faultMethod, faultSlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultExpectation,
+		faultBadRequest, faultSpokeTLS, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNoTenant, faultNoRoute,
+		faultMethodRefused, faultSlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultExpectation,
 		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
-		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultHops, faultDrained, faultScripts, faultConnectTimeout, faultResponseTimeout,
-		faultWrongMethod, faultScript, faultScriptLimit, faultMisconfigured, faultQuarantine, faultScriptsBusy, faultMemory,
+		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultHops, faultDrained, faultScriptsUnavailable, faultConnectTimeout, faultResponseTimeout,
+		faultMethodNotAllowed, faultScriptError, faultScriptLimit, faultMisconfigured, faultQuarantine, faultScriptsBusy, faultMemory,
 	}
 }
 
@@ -149,7 +149,7 @@ func faultOf(err error) *Fault {
 // faultOfScripts is nil for errors that are not of scripts.
 func faultOfScripts(err error) *Fault {
 	if wrong, ok := errors.AsType[*lua.MethodError](err); ok {
-		fault := *faultWrongMethod
+		fault := *faultMethodNotAllowed
 		fault.Allow = wrong.Allow
 		return &fault
 	}
@@ -173,7 +173,7 @@ func faultOfScripts(err error) *Fault {
 	case ok && failed.Limited():
 		return faultScriptLimit
 	case ok:
-		return faultScript
+		return faultScriptError
 	case errors.Is(err, lua.ErrBusy):
 		return faultScriptsBusy
 	case errors.Is(err, lua.ErrNotFound):

@@ -213,7 +213,7 @@ func (x *exchange) accept() error {
 	x.adoptID()
 	switch string(x.req.Method) {
 	case "CONNECT", "TRACE":
-		return faultMethod
+		return faultMethodRefused
 	}
 	if err := x.checkLoops(); err != nil {
 		return err
@@ -259,7 +259,7 @@ func (x *exchange) route() error {
 	}
 	t, ok := x.snap.table.Match(x.host, path)
 	if !ok {
-		return faultNotFound
+		return faultNoTenant
 	}
 	x.tenant = t
 	if err := x.holdToTenant(t); err != nil {

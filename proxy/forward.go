@@ -196,7 +196,7 @@ func (x *exchange) endsHere() bool {
 		return false
 	}
 	x.status = 200
-	x.local = localResponse{contentType: "text/plain; charset=utf-8", allow: faultMethod.Allow}
+	x.local = localResponse{contentType: "text/plain; charset=utf-8", allow: faultMethodRefused.Allow}
 	return true
 }
 

@@ -16,7 +16,7 @@
 //	                      it may be empty. Its parameter is called "*"
 //
 // A trailing slash counts: /files/* matches /files/ and not /files. Paths are
-// expected in the canonical form of package tenants, literals are compared
+// expected in the canonical form of package route, literals are compared
 // with them byte by byte, and a literal that no canonical path can have (an
 // empty or dot segment, an unescaped space, a lower-case escape…) is an error.
 //
