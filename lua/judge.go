@@ -185,6 +185,9 @@ func (s *Scripts) secrets() (list []warning) {
 	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		for place, asked := range s.files[name].program.LiteralCalls("get_env") {
 			if !slices.Contains(known, asked) {
+				if len(list) >= maxDoubts {
+					return list
+				}
 				list = append(list, warning{place.Script, place.Line, fmt.Sprintf(
 					"get_env(%q) is always \"\": neither lua.env nor lua.secrets names it%s", vm.Clip(asked), vm.Suggestion(asked, known),
 				)})

@@ -167,3 +167,23 @@ func envNames(source string) (names []string) {
 	}
 	return names
 }
+
+// TestWarningsAreBounded: guessing what so many names were meant to be would
+// take minutes, after the script has run, and so beyond its load's limits.
+func TestWarningsAreBounded(t *testing.T) {
+	const route = "\nchi_route('GET', '/', function(_, response) fs[1]() response:write('') end)"
+	for _, c := range []struct{ name, source, want string }{
+		{"globals", `for i = 1, 50000 do _G[("x"):rep(35) .. i] = 1 end fs = {function()
+			` + strings.Repeat("xxxxxxxxxxxxxxxxxxxxxxxxxzxxxxxxxxx1()\n", 1000) + " end}", "is not defined anywhere"},
+		{"fields", `for i = 1, 400 do string[("x"):rep(35) .. i] = 1 end fs = {function()
+			` + strings.Repeat("string.xxxxxxxxxxxxxxxxxxxxxxxxxzxxxxxxxxx1()\n", 20000) + " end}", "attempt to call field"},
+		{"secrets", "fs = {function()\n" + strings.Repeat("get_env('x')\n", 20000) + " end}", "neither lua.env nor lua.secrets names it"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := warningsOf(t, c.source+route)
+			if n := strings.Count(got, c.want); n == 0 || n > 100 {
+				t.Errorf("%d warnings, expected 1 to 100", n)
+			}
+		})
+	}
+}

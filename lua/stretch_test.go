@@ -40,6 +40,12 @@ for i = 1, 99 do
 	chain = setmetatable(inner, {__index = chain})
 end
 V[#V + 1] = chain
+local similar = {}
+for i = 1, 5 do
+	local inner = {}
+	for j = 1, 400 do inner[("x"):rep(30) .. ("y"):rep(i) .. j] = j end
+	similar = setmetatable(inner, {__index = similar})
+end
 COUNT = #V
 local modules = {}
 for _, name in pairs({"json", "http", "shared", "crypto", "jwt", "re", "time", "url", "log", "limit", "metrics"}) do
@@ -57,6 +63,7 @@ OPERATORS = {
 	count = function(a, b) for i = a, b do return end end, each = function(a, b) for k, v in a, b do return end end,
 	table = function(a, b) return {a, b, [a] = b, x = a} end, closure = function(a, b) return function() return a, b end end,
 	vararg = function(a, b) return (function(...) local t = {...} return select("#", ...), ... end)(unpack(a, 1, 8000)) end,
+	mistake = function(a, b) return similar.xxxxxxxxxxxxxxxxxzxxxxxxxxxxxyyy111.x end,
 	ipairs = function(a) for i, v in ipairs(a) do end end, pairs = function(a) for k, v in pairs(a) do end end,
 }
 local function find(name, request, response)
@@ -112,7 +119,7 @@ func TestNothingTakesLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, operator := range strings.Fields("add sub mul div mod pow concat concat3 eq ne lt le gt ge index newindex call len unm not and or count each table closure vararg ipairs pairs") {
+	for _, operator := range strings.Fields("add sub mul div mod pow concat concat3 eq ne lt le gt ge index newindex call len unm not and or count each table closure vararg mistake ipairs pairs") {
 		names = append(names, "operator."+operator)
 	}
 	const values = 23

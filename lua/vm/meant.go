@@ -12,7 +12,8 @@ import (
 const (
 	maxNames   = 400
 	maxName    = 40 // bytes
-	nameWork   = 20 // instructions for each
+	nameWork   = 50 // instructions for each
+	nameBytes  = 64 // that lists of them take
 	maxParents = 5  // tables that __index leads to
 )
 
@@ -36,7 +37,9 @@ func (f *frame) meant(L *glua.LState, n named, v glua.LValue) string {
 		return ""
 	}
 	known = append(known, fieldNames(L, of, functions.Names)...)
-	RunOf(L).Spend(L, nameWork*len(known))
+	run := RunOf(L)
+	run.ChargeItems(L, len(known), nameBytes)
+	run.Spend(L, nameWork*len(known))
 	if function { // request.header["X"]
 		if slices.Contains(known, n.name+"s") {
 			return didYouMean(n.name + "s")
@@ -87,8 +90,10 @@ var foreignNames = map[string]string{
 
 func didYouMean(name string) string { return " (did you mean '" + name + "'?)" }
 
-// fieldNames lists what a value has, as far as that is known, in order.
+// fieldNames lists what a value has, as far as that is known, in order. It looks
+// at maxNames keys in all.
 func fieldNames(L *glua.LState, v glua.LValue, ofObject func(*glua.LUserData) []string) (names []string) {
+	looked := 0
 	for range maxParents {
 		if v == nil {
 			break
@@ -107,7 +112,7 @@ func fieldNames(L *glua.LState, v glua.LValue, ofObject func(*glua.LUserData) []
 			content = frozen
 		}
 		key, value := content.Next(glua.LNil)
-		for looked := 0; key != glua.LNil && looked < maxNames; looked++ {
+		for ; key != glua.LNil && looked < maxNames; looked++ {
 			if name, ok := key.(glua.LString); ok && len(name) <= maxName && value != glua.LNil {
 				names = append(names, string(name))
 			}

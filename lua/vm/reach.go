@@ -18,9 +18,12 @@ type Found struct {
 	// Written are assignments to globals, by name: the first of each.
 	Written map[string]Place
 	// Missing are calls of fields that a library hasn't, such as string.formt, in
-	// Lua's words.
+	// Lua's words: maxMissing of them.
 	Missing map[Place]string
 }
+
+// maxMissing bounds the guesses that are made at what was meant.
+const maxMissing = 100
 
 // Reach looks at functions, at those that they make and at those that they can
 // call by a variable of theirs. visits bounds how many values are looked at.
@@ -122,6 +125,9 @@ func (r *reacher) proto(p *glua.FunctionProto, fn *glua.LFunction) {
 
 // called looks whether what is called is a function that a library hasn't.
 func (r *reacher) called(fn *glua.LFunction, pc, register int, place Place) {
+	if len(r.found.Missing) >= maxMissing {
+		return
+	}
 	n := nameOf(fn.Proto, pc, register)
 	if n.kind != "field" && n.kind != "method" || n.name == "?" {
 		return
