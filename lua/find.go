@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
+	"github.com/keystone-gateway/keystone-gateway/proxy/spelling"
 )
 
 // index says where files lie, by their base names: those of a directory but for
@@ -31,6 +34,7 @@ type indexKey struct{ dir, owner string }
 const (
 	maxIndexed    = 100_000 // files and directories
 	maxIndexDepth = 32      // directories within each other
+	maxGuessed    = 500     // files among which a misspelt name is looked for
 )
 
 var errIndex = fmt.Errorf("it has more than %d files, or directories nested more than %d deep", maxIndexed, maxIndexDepth)
@@ -78,14 +82,21 @@ func (s *Scripts) stillLocated(ctx context.Context, o *Options) bool {
 // is for nobody but owner, where that is its name. notThere is why the name
 // itself can't be read; it is the error where nothing is found.
 func (c *Cache) locate(ctx context.Context, dir, owner, name string, notThere error) (string, error) {
-	if strings.Contains(name, "/") || !errors.Is(notThere, fs.ErrNotExist) {
+	if !errors.Is(notThere, fs.ErrNotExist) {
 		return "", notThere
+	}
+	if below, rest, ok := strings.Cut(name, "/"); ok {
+		hint := ""
+		if below == filepath.Base(dir) {
+			hint = fmt.Sprintf("; names start from there: write %q", rest)
+		}
+		return "", fmt.Errorf("%w below lua_routing.scripts_dir%s", notThere, hint)
 	}
 	owners := []string{""}
 	if owner != "" {
 		owners = append(owners, owner)
 	}
-	var found []string
+	var found, known []string
 	for _, owner := range owners {
 		i := c.index(indexKey{dir, owner})
 		select {
@@ -100,10 +111,18 @@ func (c *Cache) locate(ctx context.Context, dir, owner, name string, notThere er
 			return "", notThere
 		}
 		found = append(found, i.files[name]...)
+		if len(i.top)+len(i.files) <= maxGuessed {
+			known = slices.AppendSeq(slices.AppendSeq(known, maps.Keys(i.top)), maps.Keys(i.files))
+		}
 	}
 	switch len(found) {
 	case 0:
-		return "", notThere
+		hint := ""
+		slices.Sort(known)
+		if near := spelling.Nearest(name, known); strings.HasSuffix(near, ".lua") {
+			hint = fmt.Sprintf("; did you mean %q?", near)
+		}
+		return "", fmt.Errorf("%w below lua_routing.scripts_dir%s", notThere, hint)
 	case 1:
 		return found[0], nil
 	}

@@ -51,6 +51,8 @@ func TestWarnings(t *testing.T) {
 		{"chi_middleware(function(request, response, next)\nresponse:header('A', string.formt('x'))\nnext()\nend)", "a.lua:2: attempt to call field 'formt' (a nil value) (did you mean 'format'?)"},
 		{"local re = require 'keystone.re'\nchi_middleware(function(request, response, next)\nif re.tst(request.path, 'x') then next() end\nnext()\nend)", "a.lua:3: attempt to call field 'tst' (a nil value) (did you mean 'test'?)"},
 		{"chi_middleware(function(request, response, next)\nif request:header('A') == null then next() end\nnext()\nend)", `a.lua:2: the global "null" is not defined anywhere (did you mean 'nil'?)`},
+		{"local m = require 'keystone.metrics'\nchi_route('GET', '/', function(_, r) m.inc('x') r:write('') end)", "a.lua:2: attempt to call field 'inc' (a nil value) (did you mean 'add'?)"},
+		{"chi_route('GET', '/', function(_, r) r:write(crypto.uuid()) end)", `the global "crypto" is not defined anywhere (did you mean 'require "keystone.crypto"'?)`},
 		// Secrets.
 		{"local key = get_env('KEY')\nchi_middleware(function(request, response, next) next() end)", `a.lua:1: get_env("KEY") is always "": neither lua.env nor lua.secrets names it`},
 		{"chi_middleware(function(request, response, next)\nif request:header('A') ~= get_env('KEY') then response:status(401) return end\nnext()\nend)", `a.lua:2: get_env("KEY") is always ""`},

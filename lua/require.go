@@ -49,9 +49,25 @@ func (sh *shard) findModule(L *glua.LState, name string) *glua.LFunction {
 	}
 	f, err := sh.owner.moduleFile(sh.owner.options.Tenant + "/" + path)
 	if err != nil {
-		L.RaiseError("%s", err.Error())
+		L.RaiseError("%s%s", err.Error(), gatewaysModule(name))
 	}
 	return sh.instantiate(f.program)
+}
+
+// gatewaysModule guesses which of the gateway's modules was meant by a name that
+// is no file: "json", "cjson" and "resty.jwt" are what others call theirs.
+func gatewaysModule(name string) string {
+	names := modules.Names()
+	if name == "keystone" {
+		return " (expected one of keystone." + strings.Join(names, ", keystone.") + ")"
+	}
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	for _, known := range names {
+		if last == known || last == "c"+known || last == "dk"+known || last == "lua-"+known {
+			return " (did you mean 'keystone." + known + "'?)"
+		}
+	}
+	return ""
 }
 
 // moduleFile returns the file of a module: path.lua or, where that isn't there,

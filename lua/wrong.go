@@ -105,7 +105,15 @@ func (k *kind) meant(name string) string {
 	if right := k.called[name]; right != "" {
 		return fmt.Sprintf(" (did you mean %s?)", right)
 	}
-	return vm.Suggestion(name, k.names())
+	if guess := vm.Suggestion(name, k.names()); guess != "" {
+		return guess
+	}
+	for _, other := range []*kind{requestKind(), responseKind()} {
+		if other.has(name) || other.called[name] != "" {
+			return fmt.Sprintf(" (%s has: functions get request, response and next, in this order)", other.name)
+		}
+	}
+	return ""
 }
 
 // refusal says why a field can't be assigned to, and what to do instead.

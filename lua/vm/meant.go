@@ -49,7 +49,20 @@ func (f *frame) meant(L *glua.LState, n named, v glua.LValue) string {
 	if n.kind == "global" {
 		return GlobalSuggestion(n.name, known)
 	}
-	return Suggestion(n.name, known)
+	return fieldSuggestion(n.name, known)
+}
+
+// fieldSuggestion is Suggestion for the name of a library's function.
+func fieldSuggestion(name string, known []string) string {
+	for _, ours := range foreignFields[name] {
+		if slices.Contains(known, ours) {
+			return didYouMean(ours)
+		}
+	}
+	if name == "getenv" { // os.getenv
+		return didYouMean("get_env")
+	}
+	return Suggestion(name, known)
 }
 
 // variables are the names of what a function sees besides globals.
@@ -85,7 +98,18 @@ var foreignNames = map[string]string{
 	"null": "nil", "NULL": "nil", "undefined": "nil", "None": "nil", "none": "nil", "True": "true", "False": "false", "TRUE": "true", "FALSE": "false",
 	"this": "self", "throw": "error", "raise": "error", "die": "error", "echo": "print", "console": "log", "puts": "print", "JSON": "json", "cjson": "json", "ngx": "request, response or keystone.…",
 	"len": "#", "length": "#", "str": "tostring", "parseInt": "tonumber", "parseFloat": "tonumber", "int": "tonumber", "getenv": "get_env", "printf": "string.format", "sprintf": "string.format",
+	"keystone": `require "keystone.…"`, "metrics": `require "keystone.metrics"`, "crypto": `require "keystone.crypto"`, "jwt": `require "keystone.jwt"`, "re": `require "keystone.re"`, "url": `require "keystone.url"`, "time": `require "keystone.time"`,
 	"req": "request", "res": "response", "resp": "response", "router": "chi", "app": "chi", "isset": "~= nil", "typeof": "type", "foreach": "for key, value in pairs(t) do",
+}
+
+// foreignFields are what other languages and libraries call functions, by what
+// they are called where there is one of that name.
+var foreignFields = map[string][]string{
+	"stringify": {"encode"}, "dumps": {"encode"}, "dump": {"encode"}, "serialize": {"encode"}, "marshal": {"encode"}, "tojson": {"encode"},
+	"parse": {"decode"}, "loads": {"decode"}, "deserialize": {"decode"}, "unmarshal": {"decode"},
+	"warning": {"warn"}, "err": {"error"}, "fatal": {"error"}, "notice": {"info"}, "log": {"info"}, "trace": {"debug"},
+	"inc": {"add", "incr"}, "increment": {"add", "incr"}, "counter": {"add"}, "count": {"add"}, "gauge": {"set"}, "put": {"set"}, "push": {"insert"}, "append": {"insert"},
+	"length": {"len"}, "size": {"len"}, "substring": {"sub"}, "substr": {"sub"}, "replace": {"gsub"}, "toupper": {"upper"}, "tolower": {"lower"}, "join": {"concat"}, "fetch": {"get"},
 }
 
 func didYouMean(name string) string { return " (did you mean '" + name + "'?)" }

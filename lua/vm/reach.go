@@ -137,7 +137,7 @@ func (r *reacher) called(fn *glua.LFunction, pc, register int, place Place) {
 		return
 	}
 	if content := Frozen(of); content != nil && content.RawGetString(n.name) == glua.LNil && content.Metatable == glua.LNil {
-		r.found.Missing[place] = attempt("call", n, glua.LNil) + Suggestion(n.name, fieldNames(r.L, of, nil))
+		r.found.Missing[place] = attempt("call", n, glua.LNil) + fieldSuggestion(n.name, fieldNames(r.L, of, nil))
 	}
 }
 
