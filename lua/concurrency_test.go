@@ -18,6 +18,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
 // slow is an Exchange that waits in every method that may, and whose every
@@ -94,10 +95,15 @@ func (x *slow) Restore(error) error        { return nil }
 func (x *slow) Watch(func()) func()        { return func() {} }
 func (x *slow) AppendLog(e *zerolog.Event) { e.Str("request_id", x.id) }
 
-// slowStore is a modules.Store that is elsewhere.
+// slowStore is a store.Store that is elsewhere.
 type slowStore struct {
 	mu     sync.Mutex
 	values map[string]any
+	limits *store.Memory
+}
+
+func newSlowStore() *slowStore {
+	return &slowStore{values: map[string]any{}, limits: store.NewMemory(1<<20, time.Now)}
 }
 
 func (s *slowStore) update(key string, f func(old any) (any, error)) error {
@@ -152,11 +158,9 @@ func (s *slowStore) TTL(_ context.Context, key string) (time.Duration, bool, err
 	return 0, ok, err
 }
 
-func (s *slowStore) Update(_ context.Context, key string, f func(old any) (any, time.Duration, error)) error {
-	return s.update(key, func(old any) (any, error) {
-		value, _, err := f(old)
-		return value, err
-	})
+func (s *slowStore) Take(ctx context.Context, key string, q store.Quota) (v store.Verdict, err error) {
+	<-time.After(50 * time.Microsecond)
+	return s.limits.Take(ctx, key, q)
 }
 
 // everyWait has a kind of request for each function that gives the VM away,
@@ -279,7 +283,7 @@ func TestConcurrency(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := options(dir, "a.lua")
-	o.Shards, o.Store = 1, &slowStore{values: map[string]any{}}
+	o.Shards, o.Store = 1, newSlowStore()
 	o.Config.QuarantineAfter, o.Config.MaxInstructions, o.Config.MaxMemory = 0, 200_000, 2<<20
 	o.Config.HTTP.Allow = []string{"127.0.0.0/8"}
 	o.Config.MaxMemoryRate = 0 // which would make them wait
@@ -364,7 +368,7 @@ func TestTotalTimeoutEndsWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := options(dir, "a.lua")
-	o.Shards, o.Store, o.Config.TotalTimeout, o.Config.Timeout = 1, &slowStore{values: map[string]any{}}, 2e9, 2e9
+	o.Shards, o.Store, o.Config.TotalTimeout, o.Config.Timeout = 1, newSlowStore(), 2e9, 2e9
 	scripts, err := lua.Load(o)
 	if err != nil {
 		t.Fatal(err)

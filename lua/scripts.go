@@ -18,6 +18,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
 // Options are what Load needs.
@@ -32,7 +33,7 @@ type Options struct {
 	StripSlashes bool
 	Log          zerolog.Logger
 	Cache        *Cache
-	Store        modules.Store // of the module shared; the owner keeps it over reloads
+	Store        store.Store // of the module shared; the owner keeps it over reloads
 	Env          func(name string) (string, bool)
 	Clock        modules.Clock
 	Random       interface{ Read(p []byte) (int, error) }

@@ -109,7 +109,7 @@ func TestNothingTakesLong(t *testing.T) {
 	o.Clock, o.Shards = noWait{}, 1
 	o.Config.Timeout, o.Config.MaxVMMemory, o.Config.QuarantineAfter, o.Config.MaxMemoryRate = settings.Duration(time.Millisecond), 1<<30, 0, 0
 	o.Config.MaxMemory = 256 << 20
-	o.Store = &slowStore{values: map[string]any{}}
+	o.Store = newSlowStore()
 	scripts, err := lua.Load(o)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
 // Clock is the time that scripts see.
@@ -24,33 +25,14 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration)
 }
 
-// Store is where shared and limit keep their entries: one for each tenant, in
-// memory or elsewhere. Its methods may be called at once by many goroutines,
-// and may block until ctx is done. A value is a string, a float64 or a bool.
-// A ttl of 0 is none.
-type Store interface {
-	Get(ctx context.Context, key string) (value any, ok bool, err error)
-	Set(ctx context.Context, key string, value any, ttl time.Duration) error
-	// Add sets only a key that is absent; added says whether it did.
-	Add(ctx context.Context, key string, value any, ttl time.Duration) (added bool, err error)
-	// Incr adds to a number; an absent key counts as start, and gets ttl.
-	Incr(ctx context.Context, key string, by, start float64, ttl time.Duration) (value float64, err error)
-	Delete(ctx context.Context, key string) (deleted bool, err error)
-	// TTL returns what is left of a key's life; 0 with ok is without end.
-	TTL(ctx context.Context, key string) (ttl time.Duration, ok bool, err error)
-	// Update replaces a value by what f makes of it, atomically: what f
-	// returns is set with ttl. f gets nil for an absent key, and must not block.
-	Update(ctx context.Context, key string, f func(old any) (value any, ttl time.Duration, err error)) error
-}
-
 // Tenant is what the VMs of one tenant share.
 type Tenant struct {
 	Name   string
 	Log    zerolog.Logger // names the tenant
 	Budget *LogBudget     // Log's output, where it is bounded; nil is not
 	Clock  Clock
-	Random io.Reader // cryptographically secure
-	Store  Store
+	Random io.Reader   // cryptographically secure
+	Store  store.Store // where shared and limit keep their entries
 	HTTP   *Client
 	// Env returns an environment variable that the configuration allows.
 	Env func(name string) (string, bool)

@@ -7,6 +7,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
 // maxKey bounds keys, in bytes.
@@ -17,7 +18,7 @@ const storeWork = 10
 
 // sharedStore is a tenant's store as functions of Lua call it.
 type sharedStore struct {
-	Store
+	store.Store
 	instant bool
 }
 

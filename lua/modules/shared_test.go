@@ -35,7 +35,7 @@ func (c *sharedClock) Now() time.Time                       { return time.Unix(0
 func (c *sharedClock) Sleep(context.Context, time.Duration) {}
 func (c *sharedClock) advance(d time.Duration)              { c.ns.Add(int64(d)) }
 
-func sharedTenant(c *sharedClock, s modules.Store) *modules.Tenant {
+func sharedTenant(c *sharedClock, s store.Store) *modules.Tenant {
 	if s == nil {
 		s = store.NewMemory(1<<20, c.Now)
 	}
@@ -179,7 +179,7 @@ func TestSharedBudget(t *testing.T) {
 // slowStore waits: at least it doesn't say that it doesn't. It reports whether
 // the VM was free meanwhile.
 type slowStore struct {
-	modules.Store
+	store.Store
 	lock *vm.Lock
 	free *atomic.Int32
 }
@@ -201,9 +201,9 @@ func (s slowStore) Incr(ctx context.Context, key string, by, start float64, ttl 
 	return s.Store.Incr(ctx, key, by, start, ttl)
 }
 
-func (s slowStore) Update(ctx context.Context, key string, f func(old any) (any, time.Duration, error)) error {
+func (s slowStore) Take(ctx context.Context, key string, q store.Quota) (store.Verdict, error) {
 	s.look()
-	return s.Store.Update(ctx, key, f)
+	return s.Store.Take(ctx, key, q)
 }
 
 // instantStore is a slow store that claims to be none.
@@ -221,7 +221,7 @@ func TestSharedBlocks(t *testing.T) {
 		t.Cleanup(main.Close)
 		lock := vm.NewLock(main, vm.NewLedger(0, 0), nil)
 		slow := slowStore{Store: store.NewMemory(1<<20, c.Now), lock: lock, free: new(atomic.Int32)}
-		var s modules.Store = slow
+		var s store.Store = slow
 		want := int32(3)
 		if instant {
 			s, want = instantStore{slow}, 0
@@ -261,8 +261,8 @@ func (brokenStore) Delete(context.Context, string) (bool, error) { return false,
 func (brokenStore) TTL(context.Context, string) (time.Duration, bool, error) {
 	return 0, false, errBroken
 }
-func (brokenStore) Update(context.Context, string, func(any) (any, time.Duration, error)) error {
-	return errBroken
+func (brokenStore) Take(context.Context, string, store.Quota) (store.Verdict, error) {
+	return store.Verdict{}, errBroken
 }
 
 func TestSharedBroken(t *testing.T) {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"math"
@@ -17,15 +16,6 @@ const Overhead = 160
 // shardCount is a power of two. In one shard 64 cores would wait for each
 // other; more than these would make the largest possible entry smaller.
 const shardCount = 16
-
-// The errors of a Memory. What is refused leaves the store as it was.
-var (
-	ErrTooLarge  = errors.New("the entry is too large for the store")
-	ErrNotNumber = errors.New("the value is not a number")
-	ErrNotFinite = errors.New("the result is not a finite number")
-	ErrValue     = errors.New("the store holds only strings, numbers and booleans")
-	ErrTTL       = errors.New("a ttl must not be negative")
-)
 
 // Memory is a store in this process's memory: a dictionary of keys and values
 // with a budget in bytes, which forgets what was least recently used when the
@@ -66,7 +56,7 @@ func (m *Memory) SetBudget(budget int64) {
 	}
 }
 
-// Get returns the value of a key; ok says whether there is one.
+// Get returns the value of a key; ok says whether there is one. A limit has none.
 func (m *Memory) Get(_ context.Context, key string) (value any, ok bool, err error) {
 	s, now := m.shard(key), m.elapsed()
 	s.mu.Lock()
@@ -74,6 +64,9 @@ func (m *Memory) Get(_ context.Context, key string) (value any, ok bool, err err
 	e := s.find(key, now)
 	if e == nil {
 		return nil, false, nil
+	}
+	if _, ok := e.value.(limit); ok {
+		return nil, false, ErrLimit
 	}
 	s.touch(e)
 	return e.value, true, nil
@@ -165,22 +158,29 @@ func (m *Memory) TTL(_ context.Context, key string) (ttl time.Duration, ok bool,
 	return time.Duration(e.expires - now), true, nil
 }
 
-// Update replaces a value by what f makes of it, atomically: what f returns is
-// set with ttl, 0 for none. f gets nil for an absent key. It must not call the
-// store. Its error is returned, and nothing changed.
-func (m *Memory) Update(_ context.Context, key string, f func(old any) (value any, ttl time.Duration, err error)) error {
+// Take asks the limit of a key for what the quota costs.
+func (m *Memory) Take(_ context.Context, key string, q Quota) (Verdict, error) {
+	if q.interval == 0 {
+		return Verdict{}, ErrQuota
+	}
 	s, now := m.shard(key), m.elapsed()
 	s.mu.Lock()
-	defer s.mu.Unlock() // also when f panics
-	var old any
-	if e := s.find(key, now); e != nil {
-		old = e.value
+	defer s.mu.Unlock()
+	e, arrival := s.find(key, now), now
+	if e != nil {
+		if _, ok := e.value.(limit); !ok {
+			return Verdict{}, ErrNotLimit
+		}
+		arrival = e.expires
 	}
-	value, ttl, err := f(old)
-	if err != nil {
-		return err
+	_, v := q.decide(arrival, now)
+	if q.cost > 0 {
+		return v, s.put(key, limit{}, v.Reset, now)
 	}
-	return s.put(key, value, ttl, now)
+	if e != nil {
+		s.touch(e)
+	}
+	return v, nil
 }
 
 // Len returns the number of entries, among them some that are past their ttl

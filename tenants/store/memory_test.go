@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +34,6 @@ func TestValues(t *testing.T) {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	failed := errors.New("f failed")
 	tests := []struct {
 		name string
 		call func(m *store.Memory) error
@@ -63,12 +63,18 @@ func TestRefused(t *testing.T) {
 			_, err := m.Incr(ctx, "absent", math.Inf(1), math.Inf(-1), 0)
 			return err
 		}, store.ErrNotFinite},
-		{"failed update", func(m *store.Memory) error {
-			return m.Update(ctx, "key", func(any) (any, time.Duration, error) { return "new", 0, failed })
-		}, failed},
-		{"update to nothing", func(m *store.Memory) error {
-			return m.Update(ctx, "key", func(any) (any, time.Duration, error) { return nil, 0, nil })
-		}, store.ErrValue},
+		{"limit over a string", func(m *store.Memory) error {
+			_, err := m.Take(ctx, "key", quota(t, 1, 1, 0))
+			return err
+		}, store.ErrNotLimit},
+		{"quota that nobody made", func(m *store.Memory) error {
+			_, err := m.Take(ctx, "absent", store.Quota{})
+			return err
+		}, store.ErrQuota},
+		{"large limit", func(m *store.Memory) error {
+			_, err := m.Take(ctx, strings.Repeat("x", roomy/16), quota(t, 1, 1, 1))
+			return err
+		}, store.ErrTooLarge},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -103,12 +109,9 @@ func TestAbsent(t *testing.T) {
 	if deleted, err := m.Delete(ctx, "key"); deleted || err != nil {
 		t.Errorf("Delete = %v, %v", deleted, err)
 	}
-	must(t, m.Update(ctx, "key", func(old any) (any, time.Duration, error) {
-		if old != nil {
-			t.Errorf("Update of an absent key: old is %v", old)
-		}
-		return 1.0, 0, nil
-	}))
+	if v, err := m.Take(ctx, "key", quota(t, 1, 5, 0)); !v.Allowed || v.Remaining != 5 || v.Reset != 0 || err != nil || m.Len() != 0 {
+		t.Errorf("looking at a limit: %+v, %v, and %d entries", v, err, m.Len())
+	}
 }
 
 func TestIncr(t *testing.T) {
@@ -157,10 +160,10 @@ func TestTTL(t *testing.T) {
 			t.Errorf("TTL(%q) = %v, %v, %v, want no end", key, ttl, ok, err)
 		}
 	}
-	must(t, m.Update(ctx, "endless", func(old any) (any, time.Duration, error) { return old, time.Second, nil }))
+	must(t, m.Set(ctx, "endless", true, time.Second))
 	c.advance(time.Second)
 	if _, ok, _ := m.Get(ctx, "endless"); ok {
-		t.Error("Update did not set the ttl")
+		t.Error("Set did not give a ttl to a key that had none")
 	}
 }
 
@@ -253,7 +256,9 @@ func TestAliases(t *testing.T) {
 	for i := range 32 {
 		large := fmt.Sprintf("key%dvalue", i) + strings.Repeat("x", 1<<20)
 		must(t, m.Set(ctx, large[:4], large[4:9], 0))
-		must(t, m.Update(ctx, large[4:12], func(any) (any, time.Duration, error) { return large[:8], 0, nil }))
+		must(t, m.Set(ctx, large[4:12], large[:8], 0))
+		_, err := m.Take(ctx, large[:8], quota(t, 1, 1, 1))
+		must(t, err)
 	}
 	if grown := heap() - before; grown > 4<<20 {
 		t.Errorf("small entries hold %d bytes", grown)
@@ -291,14 +296,15 @@ func TestConcurrent(t *testing.T) {
 	c := new(clock)
 	m := store.NewMemory(64<<10, c.now)
 	const goroutines, rounds = 8, 1000
+	q := quota(t, 0.1, goroutines*rounds/2, 1) // none comes back meanwhile
 	var group sync.WaitGroup
+	var allowed atomic.Int64
 	for g := range goroutines {
 		group.Go(func() {
 			for i := range rounds {
-				_ = m.Update(ctx, "updated", func(old any) (any, time.Duration, error) {
-					n, _ := old.(float64)
-					return n + 1, 0, nil
-				})
+				if v, _ := m.Take(ctx, "taken", q); v.Allowed {
+					allowed.Add(1)
+				}
 				_, _ = m.Incr(ctx, "counter", 1, 0, 0)
 				// So that it is used, whatever else is going on.
 				_ = m.Set(ctx, fmt.Sprint("filler", g, i), strings.Repeat("x", i%100), time.Millisecond)
@@ -315,10 +321,11 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	group.Wait()
-	for _, key := range []string{"updated", "counter"} {
-		if value, _, _ := m.Get(ctx, key); value != float64(goroutines*rounds) {
-			t.Errorf("%s is %v, want %d", key, value, goroutines*rounds)
-		}
+	if value, _, _ := m.Get(ctx, "counter"); value != float64(goroutines*rounds) {
+		t.Errorf("counter is %v, want %d", value, goroutines*rounds)
+	}
+	if n := allowed.Load(); n != goroutines*rounds/2 {
+		t.Errorf("%d were allowed, want %d", n, goroutines*rounds/2)
 	}
 }
 
@@ -327,10 +334,15 @@ func TestAllocations(t *testing.T) {
 	m := store.NewMemory(roomy, time.Now)
 	var number any = 1.5
 	must(t, m.Set(ctx, "key", number, time.Hour))
+	q := quota(t, 1000, 1000, 1)
+	_, err := m.Take(ctx, "limit", q)
+	must(t, err)
 	for name, f := range map[string]func(){
 		"Get": func() { _, _, _ = m.Get(ctx, "key") },
 		"Set": func() { _ = m.Set(ctx, "key", number, time.Hour) },
 		"TTL": func() { _, _, _ = m.TTL(ctx, "key") },
+		// A policy asks for each request.
+		"Take": func() { _, _ = m.Take(ctx, "limit", q) },
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -61,7 +62,7 @@ func (g *game) play(op, which, argument byte) {
 	ctx := g.t.Context()
 	key := strings.Repeat("k", int(which%48))
 	g.look(key)
-	old, present := g.model[key]
+	_, present := g.model[key]
 	ttl := time.Duration(argument%4) * time.Second
 	var value any = float64(argument)
 	if argument%3 == 0 {
@@ -87,12 +88,7 @@ func (g *game) play(op, which, argument byte) {
 		}
 		delete(g.model, key)
 	case 5:
-		g.wrote(key, value, ttl, g.store.Update(ctx, key, func(got any) (any, time.Duration, error) {
-			if got != old.value {
-				g.t.Fatalf("Update sees %v, want %v", got, old.value)
-			}
-			return value, ttl, nil
-		}))
+		g.take(key, float64(argument%5))
 	case 6:
 		g.clock.advance(time.Duration(argument) * 10 * time.Millisecond)
 	case 7:
@@ -123,6 +119,40 @@ func (g *game) increment(key string, by float64, ttl time.Duration) {
 	}
 }
 
+// limited is what the model has for a limit, which ends when its bucket is full.
+type limited struct{}
+
+// take asks a limit of 4 tokens, one a second.
+func (g *game) take(key string, cost float64) {
+	g.t.Helper()
+	old, present := g.model[key]
+	v, err := g.store.Take(g.t.Context(), key, quota(g.t, 3600, 4, cost))
+	if _, ok := old.value.(limited); present && !ok {
+		if !errors.Is(err, store.ErrNotLimit) {
+			g.t.Fatalf("Take of %v: %v", old.value, err)
+		}
+		return
+	}
+	now := g.clock.now()
+	used := max(0, old.end.Sub(now)).Seconds()
+	if !present {
+		used = 0
+	}
+	allowed := used+cost <= 4
+	if cost > 0 && size(key, limited{}) > g.budget/16 {
+		g.wrote(key, limited{}, 0, err)
+		return
+	}
+	if allowed {
+		used += cost
+	}
+	if ttl := time.Duration(math.Round(used * 1e9)); err != nil || v.Allowed != allowed || v.Reset != ttl {
+		g.t.Fatalf("Take of %v = %+v, %v, want %v, %v", cost, v, err, allowed, ttl)
+	} else if cost > 0 {
+		g.wrote(key, limited{}, ttl, err)
+	}
+}
+
 // wrote takes a write into the model, unless it was refused with reason.
 func (g *game) wrote(key string, value any, ttl time.Duration, err error) {
 	g.t.Helper()
@@ -148,6 +178,9 @@ func (g *game) look(key string) {
 		entry, want = modelled{}, false
 	}
 	value, got, err := g.store.Get(g.t.Context(), key)
+	if errors.Is(err, store.ErrLimit) {
+		value, got, err = limited{}, true, nil
+	}
 	if want && !got && g.store.Evictions() > 0 {
 		delete(g.model, key)
 		return
@@ -198,9 +231,11 @@ func BenchmarkMemory(b *testing.B) {
 		keys[i] = fmt.Sprint("key", i)
 	}
 	var number any = 1.5
+	q := quota(b, 1000, 1000, 1)
 	for name, f := range map[string]func(key string){
 		"get":  func(key string) { _, _, _ = m.Get(ctx, key) },
 		"set":  func(key string) { _ = m.Set(ctx, key, number, time.Second) },
+		"take": func(string) { _, _ = m.Take(ctx, "limit", q) },
 		"incr": func(key string) { _, _ = m.Incr(ctx, key, 1, 0, 0) },
 	} {
 		b.Run(name, func(b *testing.B) {

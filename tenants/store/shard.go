@@ -90,7 +90,7 @@ func sizeOf(key string, value any) (int64, error) {
 	switch value := value.(type) {
 	case string:
 		return Overhead + int64(len(key)) + int64(len(value)), nil
-	case float64, bool:
+	case float64, bool, limit:
 		return Overhead + int64(len(key)), nil
 	}
 	return 0, fmt.Errorf("%w, not %T", ErrValue, value)

@@ -1,0 +1,41 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Store is what one tenant's scripts and policies remember, in memory or
+// elsewhere, with the same meaning wherever it is. Its methods may be called at
+// once by many goroutines, may block until ctx is done, and take effect as a
+// whole or not at all. A value is a string, a float64 or a bool; a ttl of 0 is
+// none. All arguments are values, so that they can be sent.
+//
+// A store whose methods never wait also has a method Instant that returns true.
+type Store interface {
+	Get(ctx context.Context, key string) (value any, ok bool, err error)
+	Set(ctx context.Context, key string, value any, ttl time.Duration) error
+	// Add sets only a key that is absent; added says whether it did.
+	Add(ctx context.Context, key string, value any, ttl time.Duration) (added bool, err error)
+	// Incr adds to a number; an absent key counts as start, and gets ttl.
+	Incr(ctx context.Context, key string, by, start float64, ttl time.Duration) (value float64, err error)
+	Delete(ctx context.Context, key string) (deleted bool, err error)
+	// TTL returns what is left of a key's life; 0 with ok is without end.
+	TTL(ctx context.Context, key string) (ttl time.Duration, ok bool, err error)
+	// Take asks the limit of a key for what the quota costs. The key is the
+	// limit's alone, and ends when its bucket is full again.
+	Take(ctx context.Context, key string, q Quota) (Verdict, error)
+}
+
+// The errors of stores. What is refused leaves the store as it was.
+var (
+	ErrTooLarge  = errors.New("the entry is too large for the store")
+	ErrNotNumber = errors.New("the value is not a number")
+	ErrNotFinite = errors.New("the result is not a finite number")
+	ErrValue     = errors.New("the store holds only strings, numbers and booleans")
+	ErrTTL       = errors.New("a ttl must not be negative")
+	ErrLimit     = errors.New("the store holds a limit under this key")
+	ErrNotLimit  = errors.New("the store holds something else than a limit under this key")
+	ErrQuota     = errors.New("a quota must be made by NewQuota")
+)
