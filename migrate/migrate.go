@@ -72,6 +72,7 @@ type migration struct {
 	document *settings.Document
 
 	changes, notes, kept []string
+	hadHost              map[string]bool // tenants, by their section, with the key host
 }
 
 func newMigration(file string, src []byte) *migration {
@@ -98,15 +99,20 @@ var guarding = []string{"routes", "route_groups", "lua_script", "middleware"}
 // dropForeign makes comments of the keys that are none here. The earlier Keystone
 // Gateway passed over what it didn't know.
 func (m *migration) dropForeign() {
+	hosts, done := m.hosts(), map[place]bool{} // an alias repeats what stands in one place
 	for _, key := range m.document.Unknown() {
-		where, inTenant := key.Key, strings.HasPrefix(key.Section, "tenants[")
+		where, inTenant, at := key.Key, strings.HasPrefix(key.Section, "tenants["), place{key.Line, key.Column}
 		if key.Section != "" {
 			where = key.Section + "." + key.Key
 		}
 		says := cmp.Or(settings.Instead(key.Says), key.Says, "the earlier Keystone Gateway passed it over")
 		switch {
-		case inTenant && key.Key == "host" && m.renameHost(key):
+		case done[at]:
+		case hosts[at] && m.text.rename(key.Line, key.Column, "host", "domains"):
 			m.change("line %d: %s is domains now", key.Line, where)
+		case hosts[at]:
+			m.kept = append(m.kept, fmt.Sprintf("line %d of OLD: %s stays, since without it the tenant is served on every host; write it as domains: [NAME]", key.Line, where))
+			continue
 		case inTenant && slices.Contains(guarding, key.Key):
 			m.kept = append(m.kept, fmt.Sprintf("line %d of OLD: %s stays, since without it the tenant may be open to everybody; %s", key.Line, where, says))
 		case m.text.comment(key.Line, key.Column):
@@ -114,37 +120,48 @@ func (m *migration) dropForeign() {
 		default:
 			m.kept = append(m.kept, fmt.Sprintf("line %d of OLD: take out %s, which stands within other things; %s", key.Line, where, says))
 		}
+		done[at] = !slices.Contains(guarding, key.Key)
 	}
 }
 
-// renameHost makes domains of a tenant's host, which it is not open without.
-func (m *migration) renameHost(key settings.Unknown) bool {
+// place is where a key stands.
+type place struct{ line, column int }
+
+// hosts are the places of the keys host by which a tenant is told apart: it has
+// no domains.
+func (m *migration) hosts() map[place]bool {
+	found := map[place]bool{}
+	m.hadHost = map[string]bool{}
+	domains := map[string]bool{}
 	for i := range m.config.Tenants {
-		if key.Section == fmt.Sprintf("tenants[%d]", i) {
-			return len(m.config.Tenants[i].Domains) == 0 && m.text.rename(key.Line, key.Column, "host", "domains")
+		domains[section(i)] = len(m.config.Tenants[i].Domains) > 0
+	}
+	for _, key := range m.document.Unknown() {
+		if has, inTenant := domains[key.Section]; key.Key == "host" && inTenant {
+			m.hadHost[key.Section] = true
+			if !has {
+				found[place{key.Line, key.Column}] = true
+			}
 		}
 	}
-	return false
+	return found
 }
+
+// section is what errors call a tenant's.
+func section(tenant int) string { return fmt.Sprintf("tenants[%d]", tenant) }
 
 // completeTenants gives tenants without a match the one that they had: all that
 // no other has.
 func (m *migration) completeTenants() {
 	for i := range m.config.Tenants {
 		t := &m.config.Tenants[i]
-		if t.PathPrefix != "" || len(t.Domains) > 0 || m.document.Has(&t.Domains) || m.hadHost(i) {
+		if t.PathPrefix != "" || len(t.Domains) > 0 || m.document.Has(&t.Domains) || m.hadHost[section(i)] {
 			continue
 		}
 		if m.insert(i, `path_prefix: "/"`) {
 			m.change("tenant %q, which has neither domains nor path_prefix, has the path_prefix \"/\": all requests that no other tenant has", t.Name)
 		}
 	}
-}
-
-func (m *migration) hadHost(tenant int) bool {
-	return slices.ContainsFunc(m.document.Unknown(), func(key settings.Unknown) bool {
-		return key.Key == "host" && key.Section == fmt.Sprintf("tenants[%d]", tenant)
-	})
 }
 
 // insert adds a line to a tenant, behind its name.
