@@ -94,7 +94,7 @@ func (c *Config) errorsOf(list []candidate) error {
 		}
 		if one.conflict != nil {
 			at := c.placeOfMatch(one.asked, one.wrong)
-			all = append(all, settings.Error{File: c.file, Line: at.line, Column: at.column, Message: one.conflict.Error()})
+			all = append(all, settings.Error{File: c.file, Line: at.line, Column: at.column, Message: c.redactor.Redact(one.conflict.Error())})
 		}
 	}
 	all = append(all, broken.errors()...)

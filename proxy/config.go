@@ -69,6 +69,8 @@ type Config struct {
 	sum    [sha256.Size]byte       // of its text
 	places map[*string]place       // of the scripts' names and of the tenants' matches
 	faults map[int]settings.Errors // what is wrong with single tenants, by index
+	// redactor is for what is found wrong once the file has been read.
+	redactor settings.Redactor
 	// unmatched are those of them whose domains can't be read: their prefix alone
 	// would be everybody's.
 	unmatched map[int]bool

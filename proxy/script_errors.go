@@ -21,7 +21,7 @@ type place struct{ line, column int }
 // found when they are loaded, and the document is gone by then. Likewise, what
 // matches are taken is found when a table is made.
 func (c *Config) notePlaces(file string, document *settings.Document) {
-	c.file, c.places = file, map[*string]place{}
+	c.file, c.places, c.redactor = file, map[*string]place{}, document.Redactor()
 	note := func(names []string) {
 		for i := range names {
 			line, column := document.Position(&names[i])
@@ -84,7 +84,7 @@ func (b *brokenScripts) add(t *tenants.Config, err error) {
 func (b *brokenScripts) errors() settings.Errors {
 	list := make(settings.Errors, 0, len(b.found.list))
 	for _, f := range b.found.list {
-		list = append(list, settings.Error{File: b.config.file, Line: f.at.line, Column: f.at.column, Message: f.String()})
+		list = append(list, settings.Error{File: b.config.file, Line: f.at.line, Column: f.at.column, Message: b.config.redactor.Redact(f.String())})
 	}
 	return list
 }

@@ -142,6 +142,36 @@ func TestSecretsInOtherMessages(t *testing.T) {
 	}
 }
 
+// TestPartsOfSecrets: a message takes values apart and changes their case, as a
+// password is the rest of a URL that can't be read.
+func TestPartsOfSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t, "cut", "Left-Part/Right-Part", "label", "Left-Part", "wild", "*.Left-Part.example.com")
+	const service = "services: [{url: 'http://127.0.0.1:9'}]"
+	for text, expected := range map[string]string{
+		"a: {domains: [a.example.com], services: [{url: 'http://user:${file:cut}@example.com'}]}":          "the value from a file is refused",
+		"a: {domains: [a.example.com], services: [{url: 'http://example.com:${file:cut}'}]}":               "the value from a file is refused",
+		"a: {domains: ['${file:label}'], " + service + "}":                                                 "the value from a file is refused",
+		"a: {domains: ['${file:wild}'], " + service + "}\nb: {domains: ['${file:wild}'], " + service + "}": `(host "***" and any path)`,
+		"a: {domains: [a.example.com], lua_routes: ['${file:label}']}":                                     `cannot open script "***.lua"`,
+		"a: {domains: [a.example.com], health: {path: /, host: '${file:cut}'}, " + service + "}":           "the value from a file is refused, expected a name or an address",
+		"a: {domains: [a.example.com], health: {path: '${file:label}'}, " + service + "}":                  "the value from a file is refused, expected one that starts with /",
+	} {
+		var tenants []string
+		for line := range strings.Lines(text) {
+			name, rest, _ := strings.Cut(strings.TrimSpace(line), ": {")
+			tenants = append(tenants, "  - {name: "+name+", "+rest)
+		}
+		config, err := proxy.Parse(filepath.Join(w.dir, "c.yaml"), []byte("lua_routing: {enabled: true, scripts_dir: .}\ntenants:\n"+strings.Join(tenants, "\n")+"\n"))
+		if err == nil {
+			_, err = proxy.CheckScripts(filepath.Join(w.dir, "c.yaml"), config)
+		}
+		if err == nil || !strings.Contains(err.Error(), expected) || strings.Contains(strings.ToLower(err.Error()), "t-part") {
+			t.Errorf("%s: got %v, expected %q and no part of what a file holds", text, err, expected)
+		}
+	}
+}
+
 // TestWatchFollowsFiles reloads when a file that the configuration names changes,
 // also one that a link leads to, as Kubernetes exchanges them.
 func TestWatchFollowsFiles(t *testing.T) {

@@ -25,7 +25,7 @@ type Document struct {
 	unknown  []Unknown
 	seen     map[Error]int   // index into findings
 	counts   map[element]int // findings of each
-	secrets  []string        // what files have given
+	redactor Redactor        // of what files have given
 }
 
 // element is one element of a list that stands at the top of the document; the
@@ -71,12 +71,17 @@ func (d *Document) errorf(about element, field any, format string, args ...any) 
 	if d.broken || d.marks[key(field)].failed {
 		return
 	}
+	own := d.marks[key(field)].secret
 	for i, arg := range args {
-		if err, ok := arg.(error); ok {
+		err, isError := arg.(error)
+		switch {
+		case own && (isError || reflect.ValueOf(arg).Kind() == reflect.String):
+			args[i] = withheld // it may be any part of the value, in any form
+		case isError:
 			args[i] = cause.Of(err) // no library's words
 		}
 	}
-	d.add(about, d.locate(field), d.redact(fmt.Sprintf(format, args...), d.marks[key(field)].secret))
+	d.add(about, d.locate(field), d.redact(fmt.Sprintf(format, args...), own))
 }
 
 // Within returns a Reporter of findings about one element of the list that

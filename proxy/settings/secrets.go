@@ -2,6 +2,8 @@ package settings
 
 import (
 	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,7 +31,7 @@ func (d *decoder) hide(v reflect.Value, p *place, secrets []string) {
 	m := d.doc.marks[pointer]
 	m.secret = true
 	d.doc.marks[pointer] = m
-	d.doc.secrets = append(d.doc.secrets, secrets...)
+	d.doc.redactor.add(secrets)
 	p.secret = true
 	for q := p; q != nil; q = q.parent {
 		if q.secrets != nil {
@@ -66,26 +68,64 @@ func elementPath(path string, i int) string { return path + "[" + strconv.Itoa(i
 // stands in a message; a shorter one would be found in words and numbers.
 const shortSecret = 4
 
-// redact takes what files have given out of a message. own says that it is about
-// a value that holds such a text: then nothing of the message is kept that may
-// tell it, but for what was expected.
+// withheld stands for a text in a message about a value from a file, until redact
+// has seen it.
+const withheld = "\x00"
+
+// redact makes a message that tells nothing of what files have given. own says
+// that it is about a value that holds such a text: then nothing of it is kept that
+// may tell the value, but for what was expected.
 func (d *Document) redact(message string, own bool) string {
-	found := false
-	for _, secret := range d.secrets {
-		if len(secret) < shortSecret && !own {
-			continue
-		}
+	shortest := shortSecret
+	if own {
+		shortest = 1
+	}
+	redacted := strings.NewReplacer(strconv.Quote(withheld), masked, withheld, masked).Replace(message)
+	redacted = d.redactor.redact(redacted, shortest)
+	if !own || redacted == message {
+		return redacted
+	}
+	if i := strings.LastIndex(redacted, "expected "); i >= 0 {
+		return "the value from a file is refused, " + redacted[i:]
+	}
+	return "the value from a file is refused"
+}
+
+// Redactor takes what files have given out of messages that are made when the
+// Document is gone. The zero value takes nothing.
+type Redactor struct {
+	secrets []string
+	lower   []string
+}
+
+// Redactor returns the document's.
+func (d *Document) Redactor() Redactor { return d.redactor }
+
+func (r *Redactor) add(secrets []string) {
+	for _, secret := range secrets {
 		for _, form := range []string{secret, strings.Trim(strconv.Quote(secret), `"`)} {
-			if strings.Contains(message, form) {
-				message, found = strings.ReplaceAll(message, form, masked), true
+			if !slices.Contains(r.secrets, form) {
+				r.secrets, r.lower = append(r.secrets, form), append(r.lower, strings.ToLower(form))
 			}
 		}
 	}
-	if !own || !found {
-		return message
+}
+
+// Redact returns the message with *** where it tells a secret, in whatever case.
+func (r Redactor) Redact(message string) string { return r.redact(message, shortSecret) }
+
+func (r Redactor) redact(message string, shortest int) string {
+	lower := strings.ToLower(message)
+	for i, secret := range r.secrets {
+		if len(secret) < shortest || !strings.Contains(lower, r.lower[i]) {
+			continue
+		}
+		if same, err := regexp.Compile("(?i)" + regexp.QuoteMeta(secret)); err == nil {
+			message = same.ReplaceAllLiteralString(message, masked)
+		} else {
+			message = strings.ReplaceAll(message, secret, masked)
+		}
+		lower = strings.ToLower(message)
 	}
-	if i := strings.LastIndex(message, "expected "); i >= 0 {
-		return "the value from a file is refused, " + message[i:]
-	}
-	return "the value from a file is refused"
+	return message
 }
