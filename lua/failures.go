@@ -84,7 +84,8 @@ func (s *Scripts) failed(x Exchange, o outcome) error {
 	s.record(failed)
 	if exhausted != nil {
 		s.stats.Exhausted.Add(1)
-		// Slow clients can use up the others: that is no fault of the script.
+		// Slow clients, other scripts and a busy machine can use up the others: that
+		// is no fault of the script.
 		switch exhausted.Reason {
 		case vm.OutOfInstructions, vm.OutOfTime, vm.OutOfMemory:
 			s.quarantine(o.blamed, x.Request().Remote)

@@ -7,8 +7,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
@@ -157,5 +159,59 @@ func TestQuarantineOfAll(t *testing.T) {
 	view := b.scripts.View().Scripts[0]
 	if view.QuarantinedUntil == nil || !view.QuarantinedForAll {
 		t.Errorf("the view is %+v, want a quarantine for all", view)
+	}
+}
+
+// Requests that wait in vain while others run for long have done nothing: the
+// machine, or another tenant, may be what keeps those busy.
+func TestNoQuarantineForWaiting(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const script = `chi.use(function(request, response, next)
+  if request.query == "hold" then
+    for i = 1, 1e5 do end
+    held = true -- the turn
+    while not released do end
+  elseif request.query == "held" and not held then
+    error("no") -- which is neither a failure nor a success
+  elseif request.query == "release" then
+    released = true
+  elseif request.query == "long" then
+    for i = 1, 1e5 do end
+  end
+end)`
+	put(t, dir, "a.lua", script)
+	o := options(dir, "a.lua")
+	o.Shards, o.Config.QuarantineAfter = 1, 1
+	o.Config.MaxInstructions, o.Config.Timeout = 1<<40, 0
+	scripts, err := lua.Load(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(scripts.Close)
+	b := &bench{scripts: scripts}
+	var wait, others sync.WaitGroup
+	wait.Go(func() {
+		if got := b.ask(client(1), "hold"); got != "ok" {
+			t.Errorf("the long request: %s", got)
+		}
+	})
+	for b.ask(client(2), "held") != "ok" {
+		runtime.Gosched()
+	}
+	for range 8 {
+		others.Go(func() {
+			if got := b.ask(client(1), "long"); got != "spent" {
+				t.Errorf("waiting for it: %s, expected that it waits in vain", got)
+			}
+		})
+	}
+	others.Wait()
+	if got := b.ask(client(1), "release"); got != "ok" {
+		t.Errorf("after that: %s", got)
+	}
+	wait.Wait()
+	if n := scripts.InQuarantine(); n != 0 {
+		t.Errorf("%d scripts in quarantine", n)
 	}
 }

@@ -32,7 +32,7 @@ func (r *Run) share() {
 	switch {
 	case (large || r.ran > longRun) && !r.long && r.lock.turns != nil:
 		if r.long = r.lock.takeTurn(); !r.long {
-			r.exhaust(OutOfTime, "too many requests of the tenant run scripts for long")
+			r.exhaust(OutOfTurns, "too many requests of the tenant run scripts for long")
 			return
 		}
 		r.yield(runtime.Gosched)

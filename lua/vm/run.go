@@ -43,7 +43,8 @@ const (
 	OutOfMemory       Reason = "memory"
 	OutOfVMMemory     Reason = "vm_memory"
 	OutOfMemoryRate   Reason = "memory_rate"
-	Shed              Reason = "shed" // the VM was dropped
+	OutOfTurns        Reason = "turns" // waited in vain for other long runs
+	Shed              Reason = "shed"  // the VM was dropped
 	Cancelled         Reason = "cancelled"
 )
 
