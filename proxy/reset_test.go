@@ -11,6 +11,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // keptFields are what pooled values keep on purpose: memory of which nothing is
@@ -170,7 +171,7 @@ func fillPlain(t *testing.T, path string, v reflect.Value) {
 // filling returns something for a field of an interface's type.
 func filling(t *testing.T, path string, wanted reflect.Type) reflect.Value {
 	t.Helper()
-	for _, candidate := range []any{errors.New("x"), &net.TCPConn{}, new(exchange), &client{}, grants{}} {
+	for _, candidate := range []any{errors.New("x"), &net.TCPConn{}, new(exchange), &client{}, grants{}, new(upstream.Target)} {
 		if v := reflect.ValueOf(candidate); v.Type().Implements(wanted) {
 			return v
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/upstream/balance"
 )
 
 const (
@@ -50,6 +51,7 @@ type Call struct {
 	Expiry     int64           // socket.Nanotime at which the whole request ends; 0 is never
 	HEAD       bool            // the method is HEAD
 	Idempotent bool            // RFC 9110 §9.2.2
+	Key        uint64          // for pickers: requests of one key belong together; 0 is none
 	Only       *Target         // the one to use, if not nil
 	Allowance  http1.Allowance // of the large buffers that a response is read through; nil grants all
 	Streaming  bool            // the body is streamed by Request.Upload, so it can't be sent twice
@@ -71,7 +73,8 @@ type Call struct {
 	conn    *Conn // the one that Abort must reach
 	aborted error
 
-	now       int64 // when the clock was looked at last
+	tried     [maxAttempts]balance.Target // one an attempt
+	now       int64                       // when the clock was looked at last
 	head, out []byte
 }
 
@@ -87,9 +90,9 @@ type Timeouts struct {
 // Reset makes c ready for another request and keeps its memory.
 func (c *Call) Reset() {
 	c.Request, c.Payload, c.Timeouts, c.Start, c.Expiry, c.now = nil, nil, Timeouts{}, 0, 0, 0
-	c.HEAD, c.Idempotent, c.Streaming, c.Expecting, c.Only, c.Allowance = false, false, false, false, nil, nil
+	c.HEAD, c.Idempotent, c.Streaming, c.Expecting, c.Key, c.Only, c.Allowance = false, false, false, false, 0, nil, nil
 	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime, c.HeadAt = nil, 0, 0, 0, 0
-	c.Conn, c.conn, c.aborted = nil, nil, nil
+	c.Conn, c.conn, c.aborted, c.tried = nil, nil, nil, [maxAttempts]balance.Target{}
 	c.Response.Reset()
 	c.Body.Reset(nil, &http1.Message{})
 	c.head, c.out = shrink(c.head), shrink(c.out)
@@ -122,6 +125,7 @@ func (c *Call) Do(p *Pool) error {
 		if err := c.Aborted(); err != nil {
 			return c.fail(Aborted, err)
 		}
+		c.tried[c.Attempts] = t
 		if c.Attempts++; c.Attempts > 1 {
 			t.Retries.Add(1)
 			c.now = socket.Nanotime()
@@ -153,11 +157,8 @@ func (c *Call) pick(p *Pool, failure *Failure) (*Target, error) {
 		}
 		return c.Only, nil
 	}
-	if failure == nil {
-		return p.Pick(nil)
-	}
-	t, err := p.Pick(failure.Target)
-	if err != nil && failure.keptConn && failure.Target.Healthy() {
+	t, err := p.pick(c.Key, c.tried[:c.Attempts])
+	if err != nil && failure != nil && failure.keptConn && failure.Target.Healthy() {
 		return failure.Target, nil
 	}
 	return t, err

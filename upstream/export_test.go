@@ -1,6 +1,21 @@
 package upstream
 
-import "time"
+import (
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/upstream/balance"
+)
+
+// Pick picks a target for a first attempt, or one that isn't the tried one.
+func (p *Pool) Pick(tried *Target) (*Target, error) {
+	if tried == nil {
+		return p.pick(0, nil)
+	}
+	return p.pick(0, []balance.Target{tried})
+}
+
+// PickOther picks for an attempt after others.
+func (p *Pool) PickOther(tried []balance.Target) (*Target, error) { return p.pick(0, tried) }
 
 // Marks is how many passive marks there have been.
 func (t *Target) Marks() uint64 {

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"iter"
 	"sync"
 	"time"
 )
@@ -9,13 +10,20 @@ import (
 type Generation struct {
 	pools    []*Pool
 	byName   map[string]*Pool
-	members  []member // one for each reference to a target
-	released bool     // guarded by the registry's lock
+	released bool // guarded by the registry's lock
 }
 
-type member struct {
-	target *Target
-	tuned  *tuning
+// members are those of all pools.
+func (g *Generation) members() iter.Seq2[*Pool, member] {
+	return func(yield func(*Pool, member) bool) {
+		for _, p := range g.pools {
+			for _, m := range p.state.Load().members {
+				if !yield(p, m) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Pools returns the pools in the order of the configuration. The caller must
@@ -29,7 +37,7 @@ func (g *Generation) Pool(name string) *Pool { return g.byName[name] }
 func (g *Generation) awaitNames(limit time.Duration) {
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
-	for _, m := range g.members {
+	for _, m := range g.members() {
 		if m.target.name == nil {
 			continue
 		}

@@ -165,7 +165,7 @@ func (t *Target) retune(old, tuned *tuning) {
 }
 
 // changeLocked makes the target healthy or unhealthy, counts and logs it. The
-// pools follow with publish; until then Pool.Pick skips a target that is down.
+// pools follow with publish; until then pickers skip a target that is down.
 func (t *Target) changeLocked(up bool) {
 	h := &t.health
 	h.up.Store(up)

@@ -3,11 +3,13 @@ package upstream_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/upstream"
+	"github.com/keystone-gateway/keystone-gateway/upstream/balance"
 )
 
 // weighted activates one pool of targets a, b, c… that are never probed.
@@ -149,13 +151,13 @@ func TestPickExcludes(t *testing.T) {
 
 func TestPickAllocatesNothing(t *testing.T) {
 	p := weighted(t, 3, 2, 1)
-	a := p.Targets()[0]
+	tried := []balance.Target{p.Targets()[0]}
 	if n := testing.AllocsPerRun(1000, func() {
 		target, _ := p.Pick(nil)
 		if target.Begin() {
 			target.End()
 		}
-		_, _ = p.Pick(a)
+		_, _ = p.PickOther(tried)
 	}); n != 0 {
 		t.Errorf("a pick, begin and end allocate %v times, expected 0", n)
 	}
@@ -215,4 +217,37 @@ func TestInFlightLimit(t *testing.T) {
 	if !target.Begin() || target.Begin() || target.InFlight.Load() != 5 {
 		t.Errorf("after one has ended, want one more to be admitted; %d are in flight", target.InFlight.Load())
 	}
+}
+
+// A pool picks by the algorithm that it is given, which sees what was tried.
+func TestPoolPicksByItsAlgorithm(t *testing.T) {
+	t.Parallel()
+	r := upstream.NewRegistry(upstream.Options{Dial: newNetwork().Dial})
+	t.Cleanup(r.Close)
+	c := upstream.PoolConfig{Name: "tenant", Services: services("http://10.0.0.1", "http://10.0.0.2", "http://10.0.0.3")}
+	c.Balance.New = func(members []balance.Member, _ balance.Picker) balance.Picker { return leastBusy(members) }
+	p := start(t, r, c).Pools()[0]
+	for i, target := range append(p.Targets(), p.Targets()...) {
+		if got, err := p.Pick(nil); got != target || err != nil || !got.Begin() {
+			t.Fatalf("pick %d: %v, %v; want the least busy", i, got, err)
+		}
+	}
+	p.Targets()[1].End()
+	if got, err := p.Pick(nil); got != p.Targets()[1] || err != nil {
+		t.Errorf("got %v, %v; want the one that has become idle", got, err)
+	}
+	if got, err := p.Pick(p.Targets()[1]); got != p.Targets()[0] || err != nil {
+		t.Errorf("after the idle one was tried: %v, %v; want the first", got, err)
+	}
+}
+
+type leastBusy []balance.Member
+
+func (p leastBusy) Pick(_ uint64, tried []balance.Target) (best balance.Target) {
+	for _, m := range p {
+		if !slices.Contains(tried, m.Target) && (best == nil || m.Target.Active() < best.Active()) {
+			best = m.Target
+		}
+	}
+	return best
 }

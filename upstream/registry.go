@@ -10,13 +10,13 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/upstream/balance"
 )
 
 // firstLookups bounds the time that Build waits for the names of new targets.
@@ -57,6 +57,7 @@ type PoolConfig struct {
 	Health      HealthConfig
 	Timeouts    TimeoutsConfig
 	Connections ConnectionsConfig
+	Balance     balance.Algorithm // zero: the default
 }
 
 // Registry owns all targets, keyed by tenant and URL, and every goroutine of
@@ -143,7 +144,7 @@ func (r *Registry) Activate(g *Generation) {
 	}
 	old := r.active
 	r.active = g
-	for _, m := range g.members {
+	for _, m := range g.members() {
 		m.target.apply(m.tuned)
 	}
 	if old != nil {
@@ -167,35 +168,44 @@ func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
 	if len(c.Services) > math.MaxUint16 {
 		return fmt.Errorf("%d services, expected at most %d", len(c.Services), math.MaxUint16)
 	}
-	p := &Pool{name: c.Name, timeouts: c.Timeouts}
-	p.order.Store(&[]uint16{})
+	p := &Pool{name: c.Name, timeouts: c.Timeouts, algorithm: c.Balance}
+	if p.algorithm.New == nil {
+		p.algorithm = balance.Algorithms()[0]
+	}
+	members, err := r.acquireAll(c)
+	p.state.Store(&state{members: members}) // Build's refresh makes the picker
 	g.pools = append(g.pools, p)
 	g.byName[c.Name] = p
+	if err != nil {
+		return err
+	}
+	for _, m := range members { // from here on the pool is complete
+		m.target.watch(p)
+	}
+	return nil
+}
+
+// acquireAll returns the targets of a pool; with an error too, those before it.
+func (r *Registry) acquireAll(c *PoolConfig) (members []member, err error) {
 	seen := make(map[*Target]bool, len(c.Services))
 	for i := range c.Services {
 		service := &c.Services[i]
 		address, err := ParseAddress(service.URL)
 		if err != nil {
-			return fmt.Errorf("services[%d]: %w", i, err)
+			return members, fmt.Errorf("services[%d]: %w", i, err)
 		}
 		tuned := newTuning(c, service, address)
 		if tuned.tls, err = newTargetTLS(&service.TLS, address, r.options.RootCAs); err != nil {
-			return fmt.Errorf("services[%d].tls: %w", i, err)
+			return members, fmt.Errorf("services[%d].tls: %w", i, err)
 		}
 		t := r.acquire(c.Name, address, tuned)
-		g.members = append(g.members, member{t, tuned})
+		members = append(members, member{t, tuned})
 		if seen[t] {
-			return fmt.Errorf("services[%d]: url %q appears twice, expected each target once", i, service.URL)
+			return members, fmt.Errorf("services[%d]: url %q appears twice, expected each target once", i, service.URL)
 		}
 		seen[t] = true
-		p.members = append(p.members, t)
-		p.weights = append(p.weights, tuned.weight)
 	}
-	p.drained = len(p.members) > 0 && slices.Max(p.weights) == 0
-	for _, t := range p.members { // from here on the pool is complete
-		t.watch(p)
-	}
-	return nil
+	return members, nil
 }
 
 // acquire returns the target of that key, made if there is none. Released by
@@ -220,12 +230,8 @@ func (r *Registry) releaseLocked(g *Generation) {
 		return
 	}
 	g.released = true
-	for _, p := range g.pools {
-		for _, t := range p.members {
-			t.unwatch(p)
-		}
-	}
-	for _, m := range g.members {
+	for p, m := range g.members() {
+		m.target.unwatch(p)
 		if m.target.refs--; m.target.refs == 0 {
 			delete(r.targets, m.target.key)
 			m.target.retire()

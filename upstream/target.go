@@ -105,6 +105,9 @@ func (t *Target) newClient(tuned *tuning) *fasthttp.HostClient {
 // Name returns the target's name, which is unique in its tenant.
 func (t *Target) Name() string { return t.tuned.Load().name }
 
+// Active returns the number of requests between Begin and End.
+func (t *Target) Active() int64 { return t.InFlight.Load() }
+
 // Tenant returns the name of the tenant that the target belongs to.
 func (t *Target) Tenant() string { return t.tenant }
 
