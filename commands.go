@@ -194,6 +194,7 @@ func runCheck(args []string) error {
 		for _, e := range list {
 			fmt.Fprintln(os.Stderr, e.Error())
 		}
+		printWarnings(os.Stderr, warnings)
 		return errReported
 	}
 	if err != nil {
@@ -204,13 +205,17 @@ func runCheck(args []string) error {
 		targets += len(config.Tenants[i].Services)
 	}
 	fmt.Printf("%s is fine: %s, %s\n", *file, counted(len(config.Tenants), "tenant"), counted(targets, "target"))
-	for _, warning := range warnings {
-		fmt.Println("warning: " + warning)
-	}
+	printWarnings(os.Stdout, warnings)
 	if *strict && len(warnings) > 0 {
 		return errReported
 	}
 	return nil
+}
+
+func printWarnings(w io.Writer, warnings []string) {
+	for _, warning := range warnings {
+		_, _ = fmt.Fprintln(w, "warning: "+warning)
+	}
 }
 
 func counted(n int, noun string) string {

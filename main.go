@@ -123,6 +123,15 @@ func signals() (ctx context.Context, reload, reopen <-chan os.Signal) {
 		<-stop
 		cancel()
 		<-stop
+		said := make(chan struct{})
+		go func() {
+			defer close(said)
+			_, _ = fmt.Fprintln(os.Stderr, "keystone-gateway: a second signal: ended at once")
+		}()
+		select {
+		case <-said:
+		case <-time.After(100 * time.Millisecond): // standard error is a pipe that nobody reads
+		}
 		os.Exit(1)
 	}()
 	return ended, hangups, users

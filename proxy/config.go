@@ -77,6 +77,7 @@ type Config struct {
 	// pending is what the file asks for and only the next start brings, once
 	// keepUntilRestart has put back what is in use.
 	pending []string
+	doubts  []string // warnings with a place
 }
 
 // ServerConfig is the section server.

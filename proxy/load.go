@@ -52,6 +52,7 @@ func Parse(file string, src []byte) (*Config, error) {
 	}
 	config.notePlaces(file, document)
 	config.noteFaults(own, document)
+	config.noteDoubts(document)
 	config.sum = sha256.Sum256(src)
 	if most := config.Server.MaxConnections; most > 0 && !document.Has(&config.Server.MaxConnectionsPerAddress) {
 		config.Server.MaxConnectionsPerAddress = shareOfOne(most)

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"slices"
+
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
@@ -20,7 +22,7 @@ func Reference() (string, error) { return settings.Markdown(DefaultConfig(), Sou
 
 // Warnings says what a good configuration asks for in vain.
 func (c *Config) Warnings() []string {
-	var list []string
+	list := slices.Clone(c.doubts)
 	for i := range c.Tenants {
 		if !c.LuaRouting.Enabled && len(c.Tenants[i].LuaRoutes) > 0 {
 			list = append(list, "tenant \""+c.Tenants[i].Name+"\" has scripts, but lua_routing.enabled is false: its requests are answered with 503")

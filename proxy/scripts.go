@@ -243,14 +243,11 @@ func scriptWarnings(c *Config, all, known map[string]*lua.Scripts) []string {
 
 // CheckScripts loads the scripts as New does, and frees them again. The error
 // is settings.Errors: everything that is wrong with any tenant; warnings are what
-// a good configuration and its scripts ask for in vain.
+// the configuration, and the scripts that could be loaded, ask for in vain.
 func CheckScripts(file string, config *Config) (warnings []string, err error) {
 	s, list := loadAside(file, config)
 	defer s.closeUnused(list, nil)
 	arrange(list)
-	if err := config.errorsOf(list); err != nil {
-		return nil, err
-	}
 	all := map[string]*lua.Scripts{}
 	for i := range list {
 		if list[i].scripts != nil {
@@ -258,6 +255,9 @@ func CheckScripts(file string, config *Config) (warnings []string, err error) {
 		}
 	}
 	warnings = append(config.Warnings(), scriptWarnings(config, all, nil)...)
+	if err := config.errorsOf(list); err != nil {
+		return warnings, err // which files are used isn't known
+	}
 	return append(warnings, unusedFiles(config.scriptsDir(s.dir), all)...), nil
 }
 

@@ -62,6 +62,9 @@ func TestDrainNotice(t *testing.T) {
 		if code := g.command.ProcessState.ExitCode(); code != 1 {
 			t.Errorf("the second signal: exit status %d, want 1", code)
 		}
+		if !strings.Contains(g.output.String(), "a second signal: ended at once") {
+			t.Errorf("the second signal isn't told of: %s", g.output)
+		}
 	case <-time.After(patience):
 		t.Error("the gateway still runs after a second signal")
 	}

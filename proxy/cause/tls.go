@@ -125,6 +125,8 @@ func alertText(err error) string {
 		return "there is no version that both accept (protocol_version)"
 	case "expired certificate":
 		return "it takes the certificate for expired (certificate_expired)"
+	case "bad record MAC":
+		return "a record can't be deciphered (bad_record_mac), as that of a client with OpenSSL which doesn't accept the certificate"
 	case "unrecognized name":
 		return "it has nothing for this server name (unrecognized_name)"
 	}
@@ -146,6 +148,7 @@ func ofHandshake(text string) string {
 		{"no certificates configured", "there is no certificate"},
 		{"private key does not match public key", "the private key doesn't belong to the certificate"},
 		{"private key type does not match public key type", "the private key doesn't belong to the certificate"},
+		{"PEM inputs may have been switched", "the certificate's file has a private key in it, and no certificate; are the two files switched?"},
 		{"failed to find any PEM data in certificate", "the certificate's file has no PEM block in it"},
 		{"failed to find any PEM data in key", "the key's file has no PEM block in it"},
 		{"failed to find \"CERTIFICATE\" PEM block", "the certificate's file has no PEM block CERTIFICATE; is it the key?"},

@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
+)
+
+// foreignVariable is how others write a variable in a configuration: $NAME,
+// {$NAME}, {env.NAME}, {{ … }}, %NAME%. Here all of these are plain text.
+var foreignVariable = regexp.MustCompile(`^(?:\$[A-Z_][A-Z0-9_]*|\{\$[A-Za-z_][A-Za-z0-9_:.-]*\}|\{(?:env|file)\.[^{}]+\}|\{\{[^{}]+\}\}|%[A-Z_][A-Z0-9_]*%)$`)
+
+// noteDoubts finds what the file says that is allowed and seldom meant, of which
+// Warnings tells.
+func (c *Config) noteDoubts(d *settings.Document) {
+	doubt := func(field any, format string, args ...any) {
+		line, column := d.Position(field)
+		c.doubts = append(c.doubts, fmt.Sprintf("%s:%d:%d: ", c.file, line, column)+fmt.Sprintf(format, args...))
+	}
+	if c.TLS.CertFile != "" && c.TLS.KeyFile != "" && !c.TLS.Enabled && !d.Has(&c.TLS.Enabled) {
+		doubt(&c.TLS, "tls has cert_file and key_file, and isn't enabled: the listener speaks HTTP without TLS; expected enabled: true, or false to say that this is meant")
+	}
+	text := func(field any, key, value string) {
+		if foreignVariable.MatchString(value) {
+			doubt(field, "%s is taken as it stands, and no variable: expected ${NAME} for one of the environment, ${file:PATH} for what a file holds", key)
+		}
+	}
+	text(&c.Admin.Token, "admin.token", c.Admin.Token)
+	for i := range c.Tenants {
+		t := &c.Tenants[i]
+		if tls := &t.TargetTLS; (tls.CAFile != "" || tls.ServerName != "" || tls.ClientCertificate.CertFile != "" || tls.InsecureSkipVerify) && !speaksTLS(t) {
+			doubt(tls, "target_tls of tenant %q is for no target: expected a service with a url that begins with https", t.Name)
+		}
+		for _, value := range t.Lua.Secrets {
+			text(&t.Lua.Secrets, "a value of lua.secrets", value)
+		}
+		for _, value := range t.Health.Headers {
+			text(&t.Health.Headers, "a value of health.headers", value)
+		}
+	}
+}
+
+// speaksTLS reports whether a target of the tenant does.
+func speaksTLS(t *tenants.Config) bool {
+	for i := range t.Services {
+		if scheme, _, _ := strings.Cut(t.Services[i].URL, ":"); strings.EqualFold(scheme, "https") {
+			return true
+		}
+	}
+	return false
+}
