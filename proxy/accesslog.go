@@ -150,9 +150,13 @@ func (x *exchange) account() {
 const maxCause = 512
 
 func clipCause(err error) string {
-	text := cause.Text(err)
-	if len(text) > maxCause {
-		return text[:maxCause] + "…"
+	return clipped(cause.Text(err), maxCause)
+}
+
+// clipped returns at most so many bytes of a text that others have chosen.
+func clipped(text string, most int) string {
+	if len(text) > most {
+		return text[:most] + "…"
 	}
 	return text
 }

@@ -57,7 +57,10 @@ const (
 	// maxHandshakeLines bounds the lines about handshakes at once; one more comes
 	// every handshakePause.
 	maxHandshakeLines = 10
-	handshakePause    = int64(10e9)
+	// maxServerName bounds what is logged of the name that a client asks for; TLS
+	// allows 64 KiB, DNS this much.
+	maxServerName  = 255
+	handshakePause = int64(10e9)
 )
 
 // handshakes logs TLS handshakes of clients that failed, within a rate: anybody
@@ -82,7 +85,7 @@ func (h *handshakes) failed(s *Server, peer, name, reason string) {
 		return
 	}
 	h.spent++
-	event := s.log.Warn().Str("peer", peer).Str("server_name", name).Str("reason", reason)
+	event := s.log.Warn().Str("peer", peer).Str("server_name", clipped(name, maxServerName)).Str("reason", reason)
 	if h.silent > 0 {
 		event = event.Uint64("not_logged_before", h.silent)
 		h.silent = 0

@@ -104,6 +104,12 @@ func TestClientTLS(t *testing.T) {
 	eventually(t, "a client that doesn't trust the certificate is logged", func() bool {
 		return strings.Contains(log.String(), `"server_name":"example.com","reason":"the other side has refused the TLS handshake: it doesn't accept the certificate (bad_certificate)"`)
 	})
+	if tls.Client(dial(), &tls.Config{ServerName: strings.Repeat("long.", 10000) + "example", MinVersion: tls.VersionTLS12}).Handshake() == nil {
+		t.Error("an unknown certificate is accepted")
+	}
+	eventually(t, "the beginning of a long name is logged", func() bool {
+		return strings.Contains(log.String(), `"server_name":"`+strings.Repeat("long.", 51)+`…","reason"`)
+	})
 	_ = tls.Client(dial(), &tls.Config{ServerName: "example.com", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, InsecureSkipVerify: true}).Handshake()
 	eventually(t, "an old version is logged", func() bool { return strings.Contains(log.String(), "versions of TLS that are too old") })
 

@@ -112,8 +112,29 @@ func appendRecoded(dst []byte, f *http1.Field) ([]byte, bool) {
 		return append(append(dst, f.Value...), crlf...), true
 	case f.ID == http1.Unknown && isOfPlainBytes(f.Name):
 		return dst, true
+	case f.ID == http1.Trailer:
+		return appendTrailerNames(dst, f), true
 	}
 	return dst, false
+}
+
+// appendTrailerNames writes which trailers are still to come.
+func appendTrailerNames(dst []byte, f *http1.Field) []byte {
+	var begin []byte
+	for name, rest := http1.NextToken(f.Value); name != nil; name, rest = http1.NextToken(rest) {
+		if isOfPlainBytes(name) {
+			continue
+		}
+		if begin == nil {
+			dst = append(append(dst, f.Name...), ": "...)
+		}
+		dst = append(append(dst, begin...), name...)
+		begin = listComma
+	}
+	if begin == nil {
+		return dst
+	}
+	return append(dst, crlf...)
 }
 
 // isOfPlainBytes lists the fields that are about the bytes before compression:

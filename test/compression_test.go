@@ -48,7 +48,7 @@ func TestRepresentationFields(t *testing.T) {
 	}{
 		"plain":                 {[]string{plain, length, `ETag: "1"`}, "gzip", coded},
 		"typed":                 {[]string{plain, length, `ETag: "1"`}, "gzip", coded},
-		"chunked":               {[]string{plain, chunked, `ETag: "1"`}, "br, gzip;q=0.5", coded},
+		"chunked":               {[]string{plain, chunked, `ETag: "1"`, "Trailer: Content-Digest, X-T"}, "br, gzip;q=0.5", coded},
 		"weak already":          {[]string{plain, length, `ETag: W/"1"`}, "gzip", coded},
 		"digests":               {[]string{plain, length, `ETag: "1"`, "Content-Digest: sha-256=:x:", "Repr-Digest: sha-256=:x:", "Content-MD5: x", "digest: x", "Accept-Ranges: bytes"}, "gzip", coded},
 		"Vary: Accept-Encoding": {[]string{plain, length, `ETag: "1"`, "Vary: accept-encoding"}, "gzip", want{true, `W/"1"`, "accept-encoding", false, false}},
@@ -96,6 +96,11 @@ func TestRepresentationFields(t *testing.T) {
 				}
 				if !c.want.coded && got.status == 200 && (digests > 0) != c.want.digests || c.want.ofParts && !got.has("Accept-Ranges") {
 					t.Errorf("%s %d: true fields are missing in %q", method, got.status, got.fields)
+				}
+				for _, names := range got.values("Trailer") {
+					if names != "X-T" {
+						t.Errorf("%s %d: Trailer %q, want what comes", method, got.status, names)
+					}
 				}
 				if got.framing == "chunked" && c.lines[1] == chunked && !slices.Equal(valuesOf(got.trailers, "X-T"), []string{"y"}) {
 					t.Errorf("trailers %q", got.trailers)
