@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 )
@@ -90,24 +91,45 @@ type forwardedElement struct{ node, proto, host []byte }
 // last one on.
 const maxElements = 64
 
-// appendElements lists the elements of all Forwarded fields (RFC 7239 §4).
+// appendElements lists the elements of all Forwarded fields (RFC 7239 §4). They
+// are read from the last one on: who has added one to the list of somebody else
+// isn't hidden by a quotation mark that ends nowhere before it.
 func appendElements(list []forwardedElement, h http1.Header) []forwardedElement {
-	for i := range h {
+	for i := len(h) - 1; i >= 0; i-- {
 		if h[i].ID != http1.Forwarded {
 			continue
 		}
-		for rest := h[i].Value; len(rest) > 0; {
+		for rest := h[i].Value; len(rest) > 0 && len(list) < maxElements; {
 			var part []byte
-			if part, rest = cutQuoted(rest, ','); len(part) == 0 {
-				continue
+			if rest, part = cutLast(rest); len(part) > 0 {
+				list = append(list, parseElement(part))
 			}
-			if len(list) == maxElements {
-				list = append(list[:0], list[1:]...)
-			}
-			list = append(list, parseElement(part))
 		}
 	}
+	slices.Reverse(list)
 	return list
+}
+
+// cutLast cuts at the last comma that isn't within a quoted string, and trims
+// the part after it.
+func cutLast(list []byte) (rest, part []byte) {
+	quoted := false
+	for i := len(list) - 1; i >= 0; i-- {
+		switch c := list[i]; {
+		case c == '"' && !quoted:
+			quoted = true
+		case c == '"':
+			quoted = escaped(list[:i])
+		case c == ',' && !quoted:
+			return list[:i], bytes.TrimSpace(list[i+1:])
+		}
+	}
+	return nil, bytes.TrimSpace(list)
+}
+
+// escaped reports whether backslashes before a character escape it.
+func escaped(before []byte) bool {
+	return (len(before)-len(bytes.TrimRight(before, `\`)))%2 == 1
 }
 
 func parseElement(part []byte) (e forwardedElement) {

@@ -51,6 +51,8 @@ func TestClientAddress(t *testing.T) {
 		{"Forwarded in two fields", "Forwarded: for=203.0.113.9;proto=https\r\nForwarded: for=198.51.100.1", "203.0.113.9 https", "203.0.113.9, 198.51.100.1, 127.0.0.1",
 			"for=203.0.113.9;proto=https, for=198.51.100.1, "},
 		{"Forwarded of somebody unknown", "Forwarded: for=203.0.113.9, for=unknown;proto=https", "127.0.0.1 https", "203.0.113.9, unknown, 127.0.0.1", "for=203.0.113.9, for=unknown;proto=https, "},
+		{"Forwarded behind a quotation mark", `Forwarded: for=", for="[2001:db8::1]:443"`, "2001:db8::1 http", "unknown, 2001:db8::1, 127.0.0.1", `for=", for="[2001:db8::1]:443", `},
+		{"Forwarded behind an escape", `Forwarded: for=6.6.6.6;x="\", for=203.0.113.9;y="\\";z="a\", b"`, "203.0.113.9 http", "6.6.6.6, 203.0.113.9, 127.0.0.1", `for=6.6.6.6;x="\", for=203.0.113.9;y="\\";z="a\", b", `},
 		{"Forwarded, obfuscated", "Forwarded: for=_hidden", "127.0.0.1 http", "unknown, 127.0.0.1", "for=_hidden, "},
 		{"an empty list and Forwarded", "X-Forwarded-For: ,\r\nForwarded: for=203.0.113.9", "203.0.113.9 http", "203.0.113.9, 127.0.0.1", "for=203.0.113.9, "},
 		{"both: X-Forwarded-For counts", "Forwarded: for=6.6.6.6;proto=https\r\nX-Forwarded-For: 203.0.113.9", "203.0.113.9 http", "203.0.113.9, 127.0.0.1", "for=6.6.6.6;proto=https, "},
