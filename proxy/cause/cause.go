@@ -58,7 +58,8 @@ func translated(text string, err error) string {
 	switch wrapper := err.(type) { //nolint:errorlint // as above
 	case interface{ Unwrap() error }:
 		if inner := wrapper.Unwrap(); inner != nil {
-			return translated(text, inner)
+			said := err.Error()
+			return translated(replaceLast(text, said, withoutLibrary(said)), inner)
 		}
 	case interface{ Unwrap() []error }:
 		for _, inner := range wrapper.Unwrap() {
@@ -168,13 +169,18 @@ var prefixes = []string{
 	"crypto/tls: ", "crypto/x509: ", "crypto/rsa: ", "crypto/ecdsa: ", "encoding/hex: ", "encoding/json: ", "json: ", "strconv: ", "net: ", "os: ", "flag: ", "io: ", "fasthttp: ", "yaml: ", "epoll: ",
 }
 
+// withoutLibrary takes the names of libraries off the beginning of a text.
+func withoutLibrary(text string) string {
+	for _, prefix := range prefixes {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return text
+}
+
 // ofLibrary takes the name of a library off a text that is told by nothing else,
 // and says in better words what is met often.
 func ofLibrary(text string) string {
-	plain := text
-	for _, prefix := range prefixes {
-		plain = strings.TrimPrefix(plain, prefix)
-	}
+	plain := withoutLibrary(text)
 	for _, known := range []struct{ part, words string }{
 		{"server gave HTTP response to HTTPS client", "the server speaks HTTP without TLS: the URL should begin with http://"},
 		{"gzip: invalid header", "the content is not gzip"},

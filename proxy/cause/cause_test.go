@@ -77,6 +77,7 @@ func TestText(t *testing.T) {
 		"bad escape":   {parseURL("http://a/%zz"), `"%zz" is not an escape`},
 		"gzip":         {inflate("no gzip, and nothing like it"), "the content is not gzip"},
 		"https client": {get(t, "https"), "the server speaks HTTP without TLS"},
+		"broken":       {fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", errors.New(`malformed HTTP response "x"`)), "the server's answer is not HTTP"},
 		"http client":  {get(t, "http"), "the server's answer is not HTTP"},
 	} {
 		t.Run(name, func(t *testing.T) {
