@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -160,5 +162,49 @@ func TestRetry(t *testing.T) {
 	eventually(t, "it is loaded again", func() bool { return w.states() == "c=misconfigured" })
 	if got := w.ask("a") + " " + w.ask("b") + " " + w.ask("c"); got != "a b "+misconfigured {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestRetriesInTurn: however many tenants fail again and again, each is tried
+// once more before any is tried twice.
+func TestRetriesInTurn(t *testing.T) {
+	t.Parallel()
+	const tenants = 24 // with a second each, four at a time, the first are due again before the last have begun
+	var mu sync.Mutex
+	begun, left, early := map[string]int{}, tenants, ""
+	done := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		name := r.URL.Query().Get("tenant")
+		switch begun[name]++; begun[name] {
+		case 2:
+			if left--; left == 0 {
+				close(done)
+			}
+		case 3:
+			if left > 0 {
+				early = name
+			}
+		}
+		mu.Unlock()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(silent.Close)
+	list, files := []string{"b", plainTenant("b")}, []string{"scripts/b.lua", answers("b")}
+	for i := range tenants {
+		name := fmt.Sprintf("a%02d", i)
+		list = append(list, name, plainTenant(name, "load_timeout: 1s", "http: {allow: [127.0.0.1]}"))
+		files = append(files, "scripts/"+name+".lua", "http.get('"+silent.URL+"/?tenant="+name+"')\n"+answers(name))
+	}
+	w := newWorkshop(t, append([]string{"c.yaml", tenantsOf(list...)}, files...)...)
+	w.run()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Minute):
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if left > 0 || early != "" {
+		t.Errorf("%d tenants have not been tried again; one that has been twice, before all others had been once: %q", left, early)
 	}
 }

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
@@ -26,6 +28,12 @@ const (
 	// would be so again.
 	mostRetries = 4
 )
+
+// compare sorts what is due: who has failed less often goes first. So those that
+// fail again and again, however many they are, don't keep the others waiting.
+func (r *retry) compare(other *retry) int {
+	return cmp.Or(cmp.Compare(r.tries, other.tries), r.at.Compare(other.at))
+}
 
 // passing reports whether a load has failed for want of time or memory.
 func (l *scriptsLoad) passing() bool {
@@ -104,12 +112,16 @@ func (s *Server) retry() {
 			begun++
 		}
 	}
-	for i := range list {
-		if r := s.retries.list[list[i].asked.Name]; r != nil && !r.begun && time.Until(r.at) <= 0 && begun < mostRetries {
-			r.begun = true
-			begun++
-			loads = append(loads, s.newLoad(snap.asked, &list[i], snap.asked.scriptsDir(s.dir)))
-		}
+	due := slices.DeleteFunc(list, func(c candidate) bool {
+		r := s.retries.list[c.asked.Name]
+		return r == nil || r.begun || time.Until(r.at) > 0
+	})
+	slices.SortFunc(due, func(a, b candidate) int {
+		return s.retries.list[a.asked.Name].compare(s.retries.list[b.asked.Name])
+	})
+	for i := range due[:min(len(due), max(0, mostRetries-begun))] {
+		s.retries.list[due[i].asked.Name].begun = true
+		loads = append(loads, s.newLoad(snap.asked, &due[i], snap.asked.scriptsDir(s.dir)))
 	}
 	s.planRetries(snap.failed)
 	if len(loads) > 0 {
