@@ -75,7 +75,6 @@ func (sh *shard) empty(reason vm.Reason, words string) {
 	vm.Empty(sh.main, sh.roots())
 	sh.free = nil
 	clear(sh.interned)
-	sh.packages.Forget()
 	sh.held.Store(0)
 	sh.lock.Measured(0)
 }

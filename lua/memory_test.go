@@ -107,6 +107,39 @@ func TestShed(t *testing.T) {
 	}
 }
 
+// TestFailedModulesCount demands that a VM is replaced for what it keeps of the
+// modules that requests make, and that fail: names as well as errors.
+func TestFailedModulesCount(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a.lua", `
+local made = 0
+chi_middleware(function(request, response, next)
+	for _ = 1, 400 do
+		made = made + 1
+		local name = ("n"):rep(180) .. made
+		package.preload[name] = function() error(nil) end
+		pcall(require, name)
+		package.preload[name] = nil
+	end
+	next()
+end)`)
+	o := options(dir, "a.lua")
+	o.Config.MaxVMMemory, o.Config.MaxMemoryRate = 4*mib, 0
+	scripts, err := lua.Load(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(scripts.Close)
+	for range 50 { // 20,000 names
+		if err := scripts.Serve(newSlow(1, ""), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := scripts.Stats().Recycled.Load(); n == 0 {
+		t.Error("no VM was replaced")
+	}
+}
+
 // TestReplacedVMs demands that VMs which were replaced for what they hold, and
 // have requests in flight, don't add up.
 func TestReplacedVMs(t *testing.T) {

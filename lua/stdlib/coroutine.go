@@ -3,6 +3,7 @@ package stdlib
 import (
 	"context"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"weak"
@@ -108,6 +109,16 @@ func (l *lib) compileTrampolines(L *glua.LState) (start, yield *glua.LFunction) 
 		panic("BUG: the trampolines of coroutines are not functions")
 	}
 	return start, yield
+}
+
+// isTrampoline reports functions in Lua that stand for Go's: scripts see them as
+// such.
+func isTrampoline(f *glua.LFunction) bool {
+	if f.IsG {
+		return false
+	}
+	all := trampolinesProto().FunctionPrototypes
+	return slices.Contains(all, f.Proto) || slices.Contains(all[0].FunctionPrototypes, f.Proto)
 }
 
 // find returns what is known of a coroutine; nil is another kind of thread.

@@ -57,7 +57,7 @@ func functionAt(L *glua.LState) *glua.LFunction {
 		return nil
 	}
 	f := vm.FunctionAt(L, min(level, 1000))
-	if f == nil {
+	if f == nil || isTrampoline(f) {
 		vm.ArgError(L, 1, "invalid level")
 	}
 	return f
@@ -66,7 +66,7 @@ func functionAt(L *glua.LState) *glua.LFunction {
 // getEnvironment is getfenv([function or level]).
 func getEnvironment(L *glua.LState) int {
 	f := functionAt(L)
-	if f == nil || f.IsG || f.Env == nil {
+	if f == nil || f.IsG || f.Env == nil || isTrampoline(f) {
 		L.Push(globals(L))
 	} else {
 		L.Push(given(f.Env))
@@ -82,7 +82,7 @@ func setEnvironment(L *glua.LState) int {
 		checkNumber(L, 1)
 	}
 	f := functionAt(L)
-	if f == nil || f.IsG {
+	if f == nil || f.IsG || isTrampoline(f) {
 		L.RaiseError("'setfenv' cannot change environment of given object")
 	}
 	f.Env = environment(L, t)

@@ -10,16 +10,16 @@ import (
 // table "package", which shows them.
 type Packages struct {
 	loaded, preload *glua.LTable
+	failed          *glua.LTable // the errors of those that have failed, in a list each: they may be nil
 	running         map[string]bool
-	failed          map[string]glua.LValue // the errors of those that have failed
 }
 
 // OpenPackages makes the table package. path is what package.path says. The
 // libraries must be open.
 func OpenPackages(L *glua.LState, path string) *Packages {
 	p := &Packages{
-		loaded: L.CreateTable(0, 16), preload: L.CreateTable(0, 1),
-		running: map[string]bool{}, failed: map[string]glua.LValue{},
+		loaded: L.CreateTable(0, 16), preload: L.CreateTable(0, 1), failed: L.CreateTable(0, 1),
+		running: map[string]bool{},
 	}
 	content := L.CreateTable(0, 5)
 	content.RawSetString("loaded", p.loaded)
@@ -45,8 +45,8 @@ func (p *Packages) Require(L *glua.LState, name string, find func() *glua.LFunct
 	if p.running[name] {
 		L.RaiseError("module %q requires itself", name)
 	}
-	if failure, ok := p.failed[name]; ok {
-		L.Error(failure, 0)
+	if failure, ok := p.failed.RawGetString(name).(*glua.LTable); ok {
+		L.Error(failure.RawGetInt(1), 0)
 	}
 	main, ok := p.preload.RawGetString(name).(*glua.LFunction)
 	if !ok {
@@ -57,7 +57,7 @@ func (p *Packages) Require(L *glua.LState, name string, find func() *glua.LFunct
 		delete(p.running, name)
 		if cause := recover(); cause != nil {
 			if vm.RunOf(L).Exhausted() == nil {
-				p.failed[name] = errorValue(cause)
+				p.fail(L, name, errorValue(cause))
 			}
 			panic(cause)
 		}
@@ -76,15 +76,19 @@ func (p *Packages) Require(L *glua.LState, name string, find func() *glua.LFunct
 	L.Push(value)
 }
 
+// failureBytes is what the list of an error is counted as, without the error.
+const failureBytes = 128
+
+// fail keeps a module's error, counted: requests can make modules, of functions.
+func (p *Packages) fail(L *glua.LState, name string, failure glua.LValue) {
+	vm.RunOf(L).Charge(L, failureBytes)
+	list := L.CreateTable(1, 0)
+	vm.SetRaw(L, list, glua.LNumber(1), failure)
+	vm.SetRaw(L, p.failed, glua.LString(name), list)
+}
+
 // Roots are the values that the VM keeps for require, whatever the scripts do to
 // the table package.
 func (p *Packages) Roots() []glua.LValue {
-	list := []glua.LValue{p.loaded, p.preload}
-	for _, failure := range p.failed {
-		list = append(list, failure)
-	}
-	return list
+	return []glua.LValue{p.loaded, p.preload, p.failed}
 }
-
-// Forget drops the errors, when the VM is emptied.
-func (p *Packages) Forget() { clear(p.failed) }
