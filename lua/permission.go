@@ -6,12 +6,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
 // permission parses an entry of lua.http.allow.
-func permission(s string) (p modules.Permission, ok bool) {
+func permission(s string) (p fetch.Permission, ok bool) {
 	if p.Network, ok = settings.ParseNetwork(s); ok {
 		return p, true
 	}
@@ -52,8 +52,8 @@ func isName(s string) bool {
 }
 
 // permissions parses a checked list.
-func permissions(list []string) []modules.Permission {
-	var all []modules.Permission
+func permissions(list []string) []fetch.Permission {
+	var all []fetch.Permission
 	for _, s := range list {
 		if p, ok := permission(s); ok {
 			all = append(all, p)

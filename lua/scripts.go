@@ -18,6 +18,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
@@ -60,7 +61,7 @@ type Options struct {
 	LogWriter io.Writer
 	// Own says which addresses this process listens on: scripts can't reach
 	// them. nil is none.
-	Own func(netip.AddrPort) modules.Ownership
+	Own func(netip.AddrPort) fetch.Ownership
 	// Places takes a place for a connection of the tenant's scripts; nil is no
 	// bound.
 	Places func(tenant string) (giveBack func(), err error)
@@ -181,7 +182,7 @@ func loadScripts(l *loading) (*Scripts, error) {
 	}
 	s.tenant = &modules.Tenant{
 		Name: o.Tenant, Log: s.boundLog(), Budget: s.budget, Clock: o.Clock, Random: o.Random, Store: o.Store, Env: s.env, Metrics: &s.stats.Metrics,
-		HTTP: modules.NewClient(modules.ClientConfig{
+		HTTP: fetch.New(fetch.Config{
 			Timeout: c.HTTP.Timeout.Std(), MaxResponse: c.HTTP.MaxResponse.Int64(),
 			Allow: permissions(c.HTTP.Allow), Deny: networks(c.HTTP.Deny), Own: o.Own, Hops: o.Hops, Place: s.place,
 		}),

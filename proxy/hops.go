@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
 // hops counts how often a request has come from scripts of this process
@@ -26,7 +26,7 @@ type hops struct {
 }
 
 // HopsField is the field; whatever carries it has been caused by a script.
-const HopsField = modules.HopsField
+const HopsField = fetch.HopsField
 
 const (
 	// maxHops is how many requests of scripts may be nested.
@@ -116,7 +116,7 @@ func (x *exchange) checkLoops() error {
 	return nil
 }
 
-// Hops is modules.Hopping's, for the requests of this one's scripts.
+// Hops is lua/modules.Hopping's, for the requests of this one's scripts.
 func (x *exchange) Hops() string { return x.server.hops.next(x.req.Header) }
 
 // appendHops passes the count on to a target, through which the request may
@@ -130,14 +130,14 @@ func (x *exchange) appendHops(dst []byte) []byte {
 }
 
 // owns says whether this process listens at an address, for its scripts.
-func (s *Server) owns(at netip.AddrPort) modules.Ownership {
+func (s *Server) owns(at netip.AddrPort) fetch.Ownership {
 	switch s.own.Find(at) {
 	case listener.Public:
-		return modules.OwnPublic
+		return fetch.OwnPublic
 	case listener.Operator:
-		return modules.OwnAdmin
+		return fetch.OwnAdmin
 	}
-	return modules.NotOwn
+	return fetch.NotOwn
 }
 
 // reserve adds the listeners that are about to open: scripts are loaded first,

@@ -18,6 +18,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/stdlib"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
 // Bounds of the tests' own VM: generous, but a test that never ends or eats
@@ -36,7 +37,7 @@ type machine struct {
 	modules   map[string]*glua.LTable // "keystone.json" and the like
 	packages  *stdlib.Packages        // modules of the directory
 	closed    bool
-	client    *modules.Client
+	client    *fetch.Client
 
 	// answering is held for reading by functions that answer for mocks: a test
 	// is over when they are.
@@ -56,8 +57,8 @@ func newMachine(c modules.Clock, log io.Writer, cover func(string, int)) *machin
 	m := &machine{
 		main: main, lock: vm.NewLock(main, vm.NewLedger(0, 0), nil), functions: vm.Functions{SetIndex: stdlib.SetIndex, Line: cover},
 		modules: map[string]*glua.LTable{},
-		client: modules.NewClient(modules.ClientConfig{ // tests ask the gateway itself, and mocks
-			Allow: []modules.Permission{{Network: netip.MustParsePrefix(mockNetwork)}},
+		client: fetch.New(fetch.Config{ // tests ask the gateway itself, and mocks
+			Allow: []fetch.Permission{{Network: netip.MustParsePrefix(mockNetwork)}},
 		}),
 	}
 	stdlib.Open(main, c.Now)

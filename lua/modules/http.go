@@ -6,6 +6,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
 // openHTTP makes the module http: requests of scripts to other servers,
@@ -46,7 +47,7 @@ func newHTTPModule(L *glua.LState, t *Tenant) *httpModule {
 	return &httpModule{tenant: t, responses: perVM(L, "keystone.http", newResponses)}
 }
 
-func (m *httpModule) client(L *glua.LState) *Client {
+func (m *httpModule) client(L *glua.LState) *fetch.Client {
 	if m.tenant.HTTP == nil {
 		L.RaiseError("http: requests are not enabled for this tenant")
 	}
@@ -70,7 +71,7 @@ func (m *httpModule) without(method string) glua.LGFunction {
 	return func(L *glua.LState) int {
 		target := vm.CheckString(L, 1)
 		o := checkOptions(options{L: L, arg: 2, table: vm.OptTable(L, 2, nil)}, commonOptions())
-		r, err := m.client(L).readRequest(o, method, target, "", false)
+		r, err := readRequest(m.client(L), o, method, target, "", false)
 		if err != nil {
 			return failed(L, err)
 		}
@@ -85,7 +86,7 @@ func (m *httpModule) with(method string) glua.LGFunction {
 		target := vm.CheckString(L, 1)
 		body := vm.OptString(L, 2, "")
 		o := checkOptions(options{L: L, arg: 3, table: vm.OptTable(L, 3, nil)}, commonOptions())
-		r, err := m.client(L).readRequest(o, method, target, body, L.Get(2) != glua.LNil)
+		r, err := readRequest(m.client(L), o, method, target, body, L.Get(2) != glua.LNil)
 		if err != nil {
 			return failed(L, err)
 		}
@@ -98,7 +99,7 @@ func (m *httpModule) with(method string) glua.LGFunction {
 // each a response, or a table {error = message}.
 func (m *httpModule) all(L *glua.LState) int {
 	list := plain(vm.CheckTable(L, 1))
-	var requests []*request
+	var requests []*fetch.Request
 	var at []int // the index of each among the results
 	results := L.CreateTable(0, 1)
 	for i := 1; ; i++ {
@@ -118,11 +119,11 @@ func (m *httpModule) all(L *glua.LState) int {
 		requests, at = append(requests, r), append(at, i)
 	}
 	if len(requests) > 0 {
-		for k, res := range m.client(L).run(L, requests) {
+		for k, res := range runAll(L, m.client(L), requests) {
 			if res.err != nil {
 				results.RawSetInt(at[k], m.failure(L, res.err))
 			} else {
-				results.RawSetInt(at[k], m.responses.push(L, res.answer))
+				results.RawSetInt(at[k], m.responses.push(L, res.Answer))
 			}
 		}
 	}
@@ -131,10 +132,10 @@ func (m *httpModule) all(L *glua.LState) int {
 }
 
 // readOne reads a request of http.all.
-func (m *httpModule) readOne(o options, value glua.LValue) (*request, error) {
+func (m *httpModule) readOne(o options, value glua.LValue) (*fetch.Request, error) {
 	switch v := value.(type) {
 	case glua.LString:
-		return m.client(o.L).readRequest(o, "GET", string(v), "", false)
+		return readRequest(m.client(o.L), o, "GET", string(v), "", false)
 	case *glua.LTable:
 		o.table = v
 		return m.read(o)
@@ -144,7 +145,7 @@ func (m *httpModule) readOne(o options, value glua.LValue) (*request, error) {
 }
 
 // read reads the options of http.request.
-func (m *httpModule) read(o options) (*request, error) {
+func (m *httpModule) read(o options) (*fetch.Request, error) {
 	o = checkOptions(o, bodyOptions())
 	target, ok := o.text("url")
 	if !ok {
@@ -158,15 +159,15 @@ func (m *httpModule) read(o options) (*request, error) {
 			method = "POST"
 		}
 	}
-	return m.client(o.L).readRequest(o, method, target, body, hasBody)
+	return readRequest(m.client(o.L), o, method, target, body, hasBody)
 }
 
-func (m *httpModule) do(L *glua.LState, r *request) int {
-	res := m.client(L).run(L, []*request{r})[0]
+func (m *httpModule) do(L *glua.LState, r *fetch.Request) int {
+	res := runAll(L, m.client(L), []*fetch.Request{r})[0]
 	if res.err != nil {
 		return failed(L, res.err)
 	}
-	L.Push(m.responses.push(L, res.answer))
+	L.Push(m.responses.push(L, res.Answer))
 	return 1
 }
 
@@ -204,17 +205,17 @@ func flatFunction(t *Tenant, method string, fields int) glua.LGFunction {
 			body = vm.OptString(L, 2, "")
 		}
 		o := options{L: L, arg: fields}
-		r, err := m.client(L).readRequest(o, method, target, body, true)
+		r, err := readRequest(m.client(L), o, method, target, body, true)
 		if err == nil {
-			r.redirects = flatRedirects
+			r.Redirects = flatRedirects
 			if given := vm.OptTable(L, fields, nil); given != nil {
 				readFlat(L, &o, r, given)
 			}
-			res := m.client(L).run(L, []*request{r})[0]
+			res := runAll(L, m.client(L), []*fetch.Request{r})[0]
 			if err = res.err; err == nil {
-				L.Push(glua.LString(res.body))
-				L.Push(glua.LNumber(res.status))
-				L.Push(m.responses.flat(L, res.header))
+				L.Push(glua.LString(res.Body))
+				L.Push(glua.LNumber(res.Status))
+				L.Push(m.responses.flat(L, res.Header))
 				return 3
 			}
 		}
@@ -231,11 +232,11 @@ const flatRedirects = 10
 
 // readFlat reads the table of a flat function: the fields of the header, or
 // {headers=, follow_redirects=}.
-func readFlat(L *glua.LState, o *options, r *request, given *glua.LTable) {
+func readFlat(L *glua.LState, o *options, r *fetch.Request, given *glua.LTable) {
 	inner, follow := given.RawGetString("headers"), given.RawGetString("follow_redirects")
 	if inner != glua.LNil || follow != glua.LNil {
 		if follow == glua.LFalse {
-			r.redirects = 0
+			r.Redirects = 0
 		}
 		fields, ok := inner.(*glua.LTable)
 		if !ok {

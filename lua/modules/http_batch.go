@@ -8,11 +8,12 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
 const (
-	// requestBytes is charged for every request: what net/http allocates, and
-	// a small response.
+	// requestBytes is charged for every request: what net/http allocates, and a
+	// small response (fetch.FreeHead, fetch.FreeBody).
 	requestBytes = 16 << 10
 	// requestWork is what a request costs in instructions: about 40 µs.
 	requestWork = 2000
@@ -23,9 +24,9 @@ const (
 // for them, which only the run's own goroutine may do, with the VM's lock: so
 // the goroutines ask, and wait until it has.
 type batch struct {
-	client   *Client
+	client   *fetch.Client
 	ctx      context.Context
-	requests []*request
+	requests []*fetch.Request
 	results  []result
 	next     atomic.Int32 // index of the next request
 	left     atomic.Int32 // requests that have not ended
@@ -35,7 +36,7 @@ type batch struct {
 
 // result is an answer, or the error.
 type result struct {
-	*answer
+	*fetch.Answer
 	err error
 }
 
@@ -45,9 +46,9 @@ type ask struct {
 	granted chan struct{}
 }
 
-// run makes requests, of which there is at least one, for a script, and
+// runAll makes requests, of which there is at least one, for a script, and
 // returns their results in the same order.
-func (c *Client) run(L *glua.LState, requests []*request) []result {
+func runAll(L *glua.LState, c *fetch.Client, requests []*fetch.Request) []result {
 	run := vm.RunOf(L)
 	run.Charge(L, requestBytes*len(requests))
 	run.Spend(L, requestWork*len(requests))
@@ -58,7 +59,7 @@ func (c *Client) run(L *glua.LState, requests []*request) []result {
 		done: make(chan struct{}), asks: make(chan ask),
 	}
 	b.left.Store(int32(len(requests))) //nolint:gosec // at most maxBodySet
-	for range min(len(requests), c.config.MaxParallel) {
+	for range min(len(requests), c.Config().MaxParallel) {
 		go b.work()
 	}
 	for {
@@ -98,18 +99,19 @@ func (b *batch) work() {
 	}
 }
 
-func (b *batch) do(r *request) (res result) {
+func (b *batch) do(r *fetch.Request) (res result) {
 	defer func() {
 		// A panic here would end the process, not the request.
 		if v := recover(); v != nil {
 			res = result{err: fmt.Errorf("BUG: panic in the HTTP client: %v", v)}
 		}
 	}()
-	a, err := b.client.do(b.ctx, r, b.grant)
+	a, err := b.client.Do(b.ctx, r, b)
 	return result{a, err}
 }
 
-func (b *batch) grant(bytes int) error {
+// Grant is fetch.Memory's.
+func (b *batch) Grant(bytes int) error {
 	wanted := ask{bytes, make(chan struct{})}
 	select {
 	case b.asks <- wanted:

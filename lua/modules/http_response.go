@@ -10,6 +10,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
 // What tables cost, roughly.
@@ -56,19 +57,19 @@ func lookUp(spell func(string) string) glua.LGFunction {
 }
 
 // push makes the table of an answer.
-func (rs *responses) push(L *glua.LState, a *answer) *glua.LTable {
-	all := rs.charged(L, a.header)
-	one := L.CreateTable(0, len(a.header))
+func (rs *responses) push(L *glua.LState, a *fetch.Answer) *glua.LTable {
+	all := rs.charged(L, a.Header)
+	one := L.CreateTable(0, len(a.Header))
 	one.Metatable, all.Metatable = rs.lower, rs.lower
-	for name, values := range a.header {
+	for name, values := range a.Header {
 		name = strings.ToLower(name)
 		one.RawSetString(name, glua.LString(strings.Join(values, ", ")))
 		all.RawSetString(name, stringList(L, values))
 	}
 	t := L.CreateTable(0, 5)
-	t.RawSetString("status", glua.LNumber(a.status))
-	t.RawSetString("body", glua.LString(a.body))
-	t.RawSetString("url", glua.LString(a.url))
+	t.RawSetString("status", glua.LNumber(a.Status))
+	t.RawSetString("body", glua.LString(a.Body))
+	t.RawSetString("url", glua.LString(a.URL))
 	t.RawSetString("headers", one)
 	t.RawSetString("headers_all", all)
 	t.Metatable = rs.response

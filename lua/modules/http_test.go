@@ -25,6 +25,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm/vmtest"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
 // handClock is a clock that only the test moves.
@@ -52,25 +53,25 @@ func (c *handClock) advance(d time.Duration) {
 }
 
 // netTenant returns a tenant with an HTTP client.
-func netTenant(tb testing.TB, c modules.ClientConfig) *modules.Tenant {
+func netTenant(tb testing.TB, c fetch.Config) *modules.Tenant {
 	tb.Helper()
 	c.Allow = append(c.Allow, permit("127.0.0.0/8")...)
 	return guardedTenant(tb, c)
 }
 
 // permit makes permissions of networks.
-func permit(networks ...string) (list []modules.Permission) {
+func permit(networks ...string) (list []fetch.Permission) {
 	for _, network := range networks {
-		list = append(list, modules.Permission{Network: netip.MustParsePrefix(network)})
+		list = append(list, fetch.Permission{Network: netip.MustParsePrefix(network)})
 	}
 	return list
 }
 
 // guardedTenant is a tenant that can't reach the tests' servers by default.
-func guardedTenant(tb testing.TB, c modules.ClientConfig) *modules.Tenant {
+func guardedTenant(tb testing.TB, c fetch.Config) *modules.Tenant {
 	tb.Helper()
 	c.Timeout = cmp.Or(c.Timeout, time.Minute)
-	client := modules.NewClient(c)
+	client := fetch.New(c)
 	tb.Cleanup(client.Close)
 	return &modules.Tenant{
 		Name: "t", Log: zerolog.Nop(), Clock: newHandClock(), Random: rand.Reader, HTTP: client,
@@ -137,7 +138,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 func TestHTTP(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(echo))
 	defer server.Close()
-	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), map[string]string{"u": server.URL})
+	L := netVM(t, netTenant(t, fetch.Config{}), vmtest.Limits(), map[string]string{"u": server.URL})
 	const ua = "User-Agent=keystone-gateway"
 	for _, c := range []struct{ name, script, want string }{
 		{"get", `local r = http.get(u.."/a?x=1") return r.status, r.body`, "200|GET local /a?x=1 " + ua + " []"},
@@ -182,7 +183,7 @@ func TestHTTP(t *testing.T) {
 func TestHTTPMisuse(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(echo))
 	defer server.Close()
-	L := netVM(t, netTenant(t, modules.ClientConfig{MaxResponse: 1000}), vmtest.Limits(), map[string]string{"u": server.URL})
+	L := netVM(t, netTenant(t, fetch.Config{MaxResponse: 1000}), vmtest.Limits(), map[string]string{"u": server.URL})
 	for _, c := range []struct{ script, want string }{
 		{`http.get()`, "string expected"},
 		{`http.get(u, 5)`, "table expected"},
@@ -233,7 +234,7 @@ func TestHTTPResponseJSON(t *testing.T) {
 		_, _ = io.WriteString(w, r.URL.Query().Get("body"))
 	}))
 	defer server.Close()
-	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), map[string]string{"u": server.URL})
+	L := netVM(t, netTenant(t, fetch.Config{}), vmtest.Limits(), map[string]string{"u": server.URL})
 	got, err := netEval(L, `
 		local value = http.get(u, {query = {body = '{"a":[1,2]}'}}):json()
 		local nothing, message = http.get(u, {query = {body = '{"a":'}}):json()
@@ -306,7 +307,7 @@ func TestHTTPEvilServers(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(evil))
 	defer server.Close()
 	defer server.CloseClientConnections()
-	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), map[string]string{"u": server.URL})
+	L := netVM(t, netTenant(t, fetch.Config{}), vmtest.Limits(), map[string]string{"u": server.URL})
 	for _, c := range []struct{ name, script, want string }{
 		{"endless", `return http.get(u.."/endless", {max_response = 5000})`, "nil|response larger than 5000 bytes"},
 		{"endless, default cap", `return http.get(u.."/endless")`, "nil|response larger than 1048576 bytes"},
@@ -352,7 +353,7 @@ func TestHTTPMemory(t *testing.T) {
 	} {
 		limits := vmtest.Limits()
 		limits.Memory = 300 << 10
-		L := netVM(t, netTenant(t, modules.ClientConfig{}), limits, map[string]string{"u": server.URL})
+		L := netVM(t, netTenant(t, fetch.Config{}), limits, map[string]string{"u": server.URL})
 		_, err := netEval(L, script)
 		if err == nil || !strings.Contains(err.Error(), "lua.max_memory") || vm.RunOf(L).Exhausted() == nil {
 			t.Errorf("%s: error %v, want lua.max_memory", script, err)
@@ -372,7 +373,7 @@ func TestHTTPOptionsAreCounted(t *testing.T) {
 	} {
 		limits := vmtest.Limits()
 		limits.Instructions = 1_000_000
-		L := netVM(t, netTenant(t, modules.ClientConfig{}), limits, nil)
+		L := netVM(t, netTenant(t, fetch.Config{}), limits, nil)
 		table := L.NewTable()
 		for i := range keys {
 			table.RawSetString(fmt.Sprint(i), glua.LTrue)
@@ -394,7 +395,7 @@ func TestHTTPRunEnds(t *testing.T) {
 	defer server.CloseClientConnections()
 	limits := vmtest.Limits()
 	limits.TotalTimeout = time.Nanosecond
-	L := netVM(t, netTenant(t, modules.ClientConfig{}), limits, map[string]string{"u": server.URL})
+	L := netVM(t, netTenant(t, fetch.Config{}), limits, map[string]string{"u": server.URL})
 	if _, err := netEval(L, `http.get(u.."/silent")`); err == nil || !strings.Contains(err.Error(), "lua.total_timeout") {
 		t.Errorf("error %v, want lua.total_timeout", err)
 	}
@@ -423,7 +424,7 @@ func TestHTTPAllIsParallel(t *testing.T) {
 				mu.Unlock()
 			}
 		}))
-		L := netVM(t, netTenant(t, modules.ClientConfig{MaxParallel: most}), vmtest.Limits(), map[string]string{"u": server.URL})
+		L := netVM(t, netTenant(t, fetch.Config{MaxParallel: most}), vmtest.Limits(), map[string]string{"u": server.URL})
 		L.SetGlobal("n", glua.LNumber(c.meet))
 		got, err := netEval(L, `
 			local list = {}
@@ -443,12 +444,12 @@ func TestHTTPUsesTLS(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
-	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), map[string]string{"u": server.URL})
+	L := netVM(t, netTenant(t, fetch.Config{}), vmtest.Limits(), map[string]string{"u": server.URL})
 	if got, err := netEval(L, `local r, m = http.get(u) return r, m`); err != nil || !strings.Contains(got, "certificate") {
 		t.Errorf("an unknown authority: %q, %v", got, err)
 	}
 	pool := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	L = netVM(t, netTenant(t, modules.ClientConfig{RootCAs: pool}), vmtest.Limits(), map[string]string{"u": server.URL})
+	L = netVM(t, netTenant(t, fetch.Config{RootCAs: pool}), vmtest.Limits(), map[string]string{"u": server.URL})
 	if got, err := netEval(L, `return http.get(u).status`); err != nil || got != "200" {
 		t.Errorf("a known authority: %q, %v", got, err)
 	}
@@ -458,7 +459,7 @@ func FuzzHTTPURL(f *testing.F) {
 	for _, seed := range []string{"http://a/", "https://[::1%25x]:80/?a b", "http://a:b@c/#d", "http:a", "//x", "http://\x00", "http://a/%zz", "http://a\r\n/"} {
 		f.Add(seed, "X-A", "b", "GET")
 	}
-	tenant := guardedTenant(f, modules.ClientConfig{
+	tenant := guardedTenant(f, fetch.Config{
 		Deny: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
 		Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 			return nil, io.ErrClosedPipe

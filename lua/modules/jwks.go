@@ -13,6 +13,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
 const (
@@ -182,24 +183,24 @@ func (s *keySets) fetch(t *Tenant, url string, set *keySet) {
 	keys, life, err = fetchSet(t.HTTP, url)
 }
 
-func fetchSet(client *Client, url string) ([]setKey, time.Duration, error) {
-	r := &request{
-		method: http.MethodGet, header: http.Header{}, timeout: client.config.Timeout, maxResponse: maxSetBytes,
-	}
-	r.header.Set("User-Agent", client.config.UserAgent)
-	r.header.Set("Accept", "application/jwk-set+json, application/json")
-	if err := r.setURL(url, ""); err != nil {
+func fetchSet(client *fetch.Client, url string) ([]setKey, time.Duration, error) {
+	r := client.NewRequest()
+	r.MaxResponse = maxSetBytes
+	if err := r.Add("Accept", "application/jwk-set+json, application/json"); err != nil {
 		return nil, 0, err
 	}
-	a, err := client.do(context.Background(), r, func(int) error { return nil })
+	if err := r.SetURL(url, ""); err != nil {
+		return nil, 0, err
+	}
+	a, err := client.Do(context.Background(), r, nil)
 	if err != nil {
 		return nil, 0, err
 	}
-	if a.status != http.StatusOK {
-		return nil, 0, fmt.Errorf("its server answered %d", a.status)
+	if a.Status != http.StatusOK {
+		return nil, 0, fmt.Errorf("its server answered %d", a.Status)
 	}
-	keys, err := parseSet([]byte(a.body))
-	return keys, lifeOf(a.header), err
+	keys, err := parseSet([]byte(a.Body))
+	return keys, lifeOf(a.Header), err
 }
 
 // lifeOf returns how long a response may be used: RFC 9111 section 5.2.2,

@@ -22,6 +22,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm/vmtest"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
 // publicJWK writes a key as a JSON Web Key, with more members.
@@ -100,7 +101,7 @@ func TestJWKSKinds(t *testing.T) {
 		map[string]any{"kty": "oct", "kid": "oct", "k": secret, "alg": "HS256"},
 		map[string]any{"kty": 7}, "text", nil,
 	)
-	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), jwtGlobals())
+	L := netVM(t, netTenant(t, fetch.Config{}), vmtest.Limits(), jwtGlobals())
 	L.SetGlobal("url", glua.LString(server.URL))
 	for _, c := range []struct{ key, algorithm, kid, want string }{
 		{"rsa", "RS256", "rsa", "ok"},
@@ -153,7 +154,7 @@ func edVerify(L *glua.LState, kid, url string) string {
 func TestJWKSCache(t *testing.T) {
 	ed := jwtKeys()["ed"].Public()
 	const unknown = "token is signed with an unknown key"
-	tenant := netTenant(t, modules.ClientConfig{})
+	tenant := netTenant(t, fetch.Config{})
 	clock := tenant.Clock.(*handClock)
 	L := netVM(t, tenant, vmtest.Limits(), jwtGlobals())
 	server := newKeyServer(t, publicJWK(ed, "a", nil))
@@ -211,7 +212,7 @@ func TestJWKSFailures(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), jwtGlobals())
+	L := netVM(t, netTenant(t, fetch.Config{}), vmtest.Limits(), jwtGlobals())
 	for url, want := range map[string]string{
 		server.URL + "/big":      "response larger than 262144 bytes",
 		server.URL + "/text":     "it is not a key set",
@@ -231,7 +232,7 @@ func TestJWKSFetchedOnce(t *testing.T) {
 	server := newKeyServer(t, publicJWK(jwtKeys()["ed"].Public(), "a", nil))
 	hold := make(chan struct{})
 	server.set(func() { server.hold = hold })
-	tenant := netTenant(t, modules.ClientConfig{})
+	tenant := netTenant(t, fetch.Config{})
 	var all sync.WaitGroup
 	for range 8 {
 		L := netVM(t, tenant, vmtest.Limits(), jwtGlobals())
@@ -250,7 +251,7 @@ func TestJWKSFetchedOnce(t *testing.T) {
 
 func TestJWKSAreBounded(t *testing.T) {
 	server := newKeyServer(t, publicJWK(jwtKeys()["ed"].Public(), "a", nil))
-	tenant := netTenant(t, modules.ClientConfig{Deny: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	tenant := netTenant(t, fetch.Config{Deny: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
 	L := netVM(t, tenant, vmtest.Limits(), jwtGlobals())
 	for i := range 16 {
 		if got := edVerify(L, "a", server.URL+"/"+string(rune('a'+i))); got != "ok" {
@@ -281,7 +282,7 @@ func FuzzJWKS(f *testing.F) {
 	}))
 	f.Cleanup(server.Close)
 	globals := jwtGlobals()
-	tenant := netTenant(f, modules.ClientConfig{})
+	tenant := netTenant(f, fetch.Config{})
 	f.Fuzz(func(t *testing.T, text []byte) {
 		mu.Lock()
 		body = text

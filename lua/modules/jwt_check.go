@@ -13,6 +13,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
 const (
@@ -68,8 +69,8 @@ func (o options) readKey(t *Tenant, c *check) {
 		c.key = o.parseKey(t, key, false)
 	case !hasURL || url == "":
 		o.fail("key or jwks is missing")
-	case len(url) > maxURL:
-		o.fail("jwks is longer than %d bytes", maxURL)
+	case len(url) > fetch.MaxURL:
+		o.fail("jwks is longer than %d bytes", fetch.MaxURL)
 	case t.HTTP == nil:
 		o.fail("jwks needs requests, which are not enabled for this tenant")
 	}

@@ -17,8 +17,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm/vmtest"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
 // jwtKeys makes one key of each kind, once.
@@ -55,7 +55,7 @@ func rawToken(header, claims, secret string) string {
 }
 
 func TestJWTAlgorithms(t *testing.T) {
-	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), jwtGlobals())
+	L := netVM(t, netTenant(t, fetch.Config{}), vmtest.Limits(), jwtGlobals())
 	for _, c := range []struct{ key, public, algorithms string }{
 		{"'secret'", "'secret'", "HS256 HS384 HS512"},
 		{"rsa", "rsa_pub", "RS256 RS384 RS512 PS256 PS384 PS512"},
@@ -80,7 +80,7 @@ func TestJWTAlgorithms(t *testing.T) {
 
 func TestJWTClaims(t *testing.T) {
 	const now = 1893456000 // of newHandClock
-	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), nil)
+	L := netVM(t, netTenant(t, fetch.Config{}), vmtest.Limits(), nil)
 	for _, c := range []struct{ name, claims, options, want string }{
 		{"good", fmt.Sprintf(`{"exp":%d,"nbf":%d}`, now+1, now), ``, "ok"},
 		{"expired now", fmt.Sprintf(`{"exp":%d}`, now), ``, "token is expired"},
@@ -141,7 +141,7 @@ func TestJWTForged(t *testing.T) {
 		globals[name] = token
 	}
 	globals["none"] = globals["none"][:strings.LastIndexByte(globals["none"], '.')+1]
-	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), globals)
+	L := netVM(t, netTenant(t, fetch.Config{}), vmtest.Limits(), globals)
 	for _, c := range []struct{ script, want string }{
 		{`jwt.verify(good, {key = "s", algorithms = "HS256"})`, "ok"},
 		{`jwt.verify(good, {key = "t", algorithms = "HS256"})`, "token has a wrong signature"},
@@ -185,7 +185,7 @@ func TestJWTForged(t *testing.T) {
 func TestJWTMisuse(t *testing.T) {
 	globals := jwtGlobals()
 	globals["weak"] = "-----BEGIN RSA PUBLIC KEY-----\nMAYCARUCAQM=\n-----END RSA PUBLIC KEY-----\n"
-	L := netVM(t, netTenant(t, modules.ClientConfig{}), vmtest.Limits(), globals)
+	L := netVM(t, netTenant(t, fetch.Config{}), vmtest.Limits(), globals)
 	for _, c := range []struct{ script, want string }{
 		{`jwt.verify("t")`, "table expected"},
 		{`jwt.verify({}, {key = "s", algorithms = "HS256"})`, "string expected"},
@@ -232,7 +232,7 @@ func TestJWTMisuse(t *testing.T) {
 func TestJWTIsCounted(t *testing.T) {
 	limits := vmtest.Limits()
 	limits.Instructions = 1_000_000
-	L := netVM(t, netTenant(t, modules.ClientConfig{}), limits, jwtGlobals())
+	L := netVM(t, netTenant(t, fetch.Config{}), limits, jwtGlobals())
 	_, err := netEval(L, `
 		local token = jwt.sign({exp = 4e9}, {key = rsa, algorithm = "RS256"})
 		for i = 1, 200 do jwt.verify(token, {key = rsa_pub}) end`)
@@ -246,7 +246,7 @@ func FuzzJWT(f *testing.F) {
 	f.Add(rawToken(`{"alg":"none"}`, `{}`, "s"))
 	f.Add("..")
 	f.Add("e30.e30.")
-	tenant := netTenant(f, modules.ClientConfig{})
+	tenant := netTenant(f, fetch.Config{})
 	f.Fuzz(func(t *testing.T, token string) {
 		L := netVM(t, tenant, vmtest.Limits(), map[string]string{"token": token, "pub": jwtGlobals()["p256_pub"]})
 		got, err := netEval(L, `

@@ -15,6 +15,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
@@ -33,7 +34,7 @@ type Tenant struct {
 	Clock  Clock
 	Random io.Reader   // cryptographically secure
 	Store  store.Store // where shared and limit keep their entries
-	HTTP   *Client
+	HTTP   *fetch.Client
 	// Env returns an environment variable that the configuration allows.
 	Env func(name string) (string, bool)
 

@@ -1,4 +1,4 @@
-package modules
+package fetch
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// guard decides which addresses scripts may connect to. It is asked about
+// guard decides which addresses may be connected to. It is asked about
 // every address just before the connection is made, after names have been
 // resolved, so that neither a spelling, nor a redirect, nor a name that
 // resolves differently the second time gets around it.
@@ -29,7 +29,7 @@ type guard struct {
 	own     func(netip.AddrPort) Ownership
 }
 
-// Permission is something that scripts may connect to although it is denied: a
+// Permission is something that may be connected to although it is denied: a
 // network, or what a name resolves to.
 type Permission struct {
 	Network netip.Prefix // the zero Prefix: Name says it
@@ -49,7 +49,7 @@ const (
 )
 
 // newGuard returns a guard that denies what alwaysDenied lists, and deny.
-func newGuard(c *ClientConfig) guard {
+func newGuard(c *Config) guard {
 	g := guard{denied: append(alwaysDenied(), unmapped(c.Deny)...), own: c.Own}
 	for _, p := range c.Allow {
 		if p.Network.IsValid() {

@@ -1,4 +1,4 @@
-package modules
+package fetch
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // placed makes connections of a dialling function that each have a place.
-func (c *ClientConfig) placed(dial dialFunc) dialFunc {
+func (c *Config) placed(dial dialFunc) dialFunc {
 	if c.Place == nil {
 		return dial
 	}

@@ -1,4 +1,4 @@
-package modules
+package fetch
 
 import (
 	"cmp"
@@ -17,22 +17,22 @@ import (
 	"time"
 )
 
-// ClientConfig says what the scripts of one tenant may do over HTTP. A zero
+// Config says what may be done in the name of one tenant. A zero
 // field means its default.
-type ClientConfig struct {
+type Config struct {
 	// Timeout bounds one request with its response, redirects and body
-	// included, where a script asks for no other: 5s.
+	// included, where it asks for no other: 5s.
 	Timeout time.Duration
 	// MaxResponse bounds a response body in bytes, decompressed: 1 MiB. A
-	// script can ask for less only.
+	// request can ask for less only.
 	MaxResponse int64
 	// MaxConnections bounds the connections to one host: 64. More requests
 	// wait for one within their time-outs.
 	MaxConnections int
-	// MaxParallel bounds how many requests of one http.all are on their way
-	// at once: 16.
+	// MaxParallel is how many requests that belong together whoever makes them
+	// should have on their way at once: 16.
 	MaxParallel int
-	// UserAgent is sent where a script sets none: "keystone-gateway".
+	// UserAgent is sent where a request has none: "keystone-gateway".
 	UserAgent string
 
 	// Allow and Deny decide which addresses may be connected to: the longest
@@ -65,44 +65,48 @@ type ClientConfig struct {
 }
 
 const (
-	// maxRedirects bounds what a script may ask for.
-	maxRedirects = 10
-	// maxTimeout bounds what a script may ask for.
-	maxTimeout     = 5 * time.Minute
 	connectTimeout = 10 * time.Second // a time-out of its own, for connections that outlive the request that asked for them
-	// freeBody is how much of a response body requestBytes pays for.
-	freeBody = 4 << 10
 	// streamBytes is how much of a response HTTP/2 may receive that has not been
 	// read; its default is 4 MiB.
 	streamBytes = 64 << 10
-	// freeHead is how much of a response's head requestBytes pays for, headField
-	// what each field takes besides its text.
-	freeHead  = 8 << 10
+	// headField is what each field of a head takes besides its text.
 	headField = 150
 	// gzipBytes is what a decompressor holds.
 	gzipBytes = 48 << 10
 )
 
+// What a request takes without asking for it, in bytes.
+const (
+	FreeBody = 4 << 10 // of the response's body
+	FreeHead = 8 << 10 // of its head
+)
+
+// Memory is what a request is granted memory by. It is asked, on the request's
+// goroutine, before so many bytes are allocated for the response beyond
+// FreeHead and FreeBody; its error ends the request.
+type Memory interface{ Grant(bytes int) error }
+
+// unbounded grants everything: the bounds of the client are all there are.
+type unbounded struct{}
+
+func (unbounded) Grant(int) error { return nil }
+
 var (
 	errTooLarge  = errors.New("response too large")
 	errProtocol  = errors.New("the server switched protocols without being asked")
+	errNoURL     = errors.New("BUG: the request has no URL")
 	errDowngrade = errors.New("the server redirected from https to http")
 )
 
-// Client is what the scripts of one tenant make requests with. Its VMs share
-// it. Its methods may be called at once.
+// Client makes the requests of one tenant. Its methods may be called at once.
 type Client struct {
-	config    ClientConfig
+	config    Config
 	transport *http.Transport
 }
 
-// HopsField is the field that all requests of scripts carry, so that one that
-// comes back to the gateway is known. Scripts can neither set nor remove it.
+// HopsField is the field that all requests carry, so that one that comes back
+// to the gateway is known. No request can set or remove it by itself.
 const HopsField = "X-Gateway-Hops"
-
-// Hopping is what the owner of a run implements for its requests to say how
-// they came about: it returns the value of HopsField.
-type Hopping interface{ Hops() string }
 
 // marked makes round trips with a value of HopsField: whatever a request is,
 // the first or one after a redirect, it has no other.
@@ -121,9 +125,9 @@ func (m marked) RoundTrip(r *http.Request) (*http.Response, error) {
 	return m.next.RoundTrip(&clone)
 }
 
-// NewClient returns a client. It takes no proxies from the environment, speaks
+// New returns a client. It takes no proxies from the environment, speaks
 // http and https (TLS 1.2 or later, verified) and nothing else.
-func NewClient(c ClientConfig) *Client {
+func New(c Config) *Client {
 	c.Timeout = cmp.Or(c.Timeout, 5*time.Second)
 	c.MaxResponse = cmp.Or(c.MaxResponse, 1<<20)
 	c.MaxConnections = cmp.Or(c.MaxConnections, 64)
@@ -143,7 +147,7 @@ func NewClient(c ClientConfig) *Client {
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: streamBytes, MaxReceiveBufferPerConnection: 16 * streamBytes},
-		DisableCompression:     true, // a script asks for it, and inflating is bounded here
+		DisableCompression:     true, // a request asks for it, and inflating is bounded here
 	}}
 }
 
@@ -151,49 +155,44 @@ func NewClient(c ClientConfig) *Client {
 // what connections they leave are closed too.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// request is what a script asked for, checked. It holds no Lua values.
-type request struct {
-	method      string
-	url         *url.URL
-	host        string // where it isn't the URL's
-	header      http.Header
-	body        string
-	timeout     time.Duration
-	redirects   int
-	maxResponse int64
-	decompress  bool
-	hops        string // "" is the client's own
+// Config returns what the client was made with, defaults filled in. It must not
+// be changed.
+func (c *Client) Config() *Config { return &c.config }
+
+// Answer is what came back.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   string
+	URL    string // of the last request, redirects followed
 }
 
-// answer is what came back.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-	url    string // of the last request, redirects followed
-}
-
-// do makes a request and reads the response, within the request's time-out.
-// It calls grant before it allocates that many bytes more than freeBody for
-// the body. The error's text is meant for scripts.
-func (c *Client) do(ctx context.Context, r *request, grant func(bytes int) error) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+// Do makes a request and reads the response, within the request's time-out.
+// memory may be nil. The error's text is meant for whoever wrote the request:
+// it quotes no more than that.
+func (c *Client) Do(ctx context.Context, r *Request, memory Memory) (*Answer, error) {
+	if r.url == nil {
+		return nil, errNoURL
+	}
+	if memory == nil {
+		memory = unbounded{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
-	a, err := c.exchange(ctx, r, grant)
+	a, err := c.exchange(ctx, r, memory)
 	if err != nil {
 		return nil, explain(err, r)
 	}
 	return a, nil
 }
 
-func (c *Client) exchange(ctx context.Context, r *request, grant func(int) error) (*answer, error) {
-	out, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), strings.NewReader(r.body))
+func (c *Client) exchange(ctx context.Context, r *Request, memory Memory) (*Answer, error) {
+	out, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), strings.NewReader(r.Body))
 	if err != nil {
 		return nil, err
 	}
-	// A clone, because a request may be made again and Header is changed below.
-	out.Header, out.Host = r.header.Clone(), cmp.Or(r.host, out.Host)
-	hops := r.hops
+	out.Header, out.Host = r.sent(c.config.UserAgent), cmp.Or(r.host, out.Host)
+	hops := r.Hops
 	if hops == "" && c.config.Hops != nil {
 		hops = c.config.Hops()
 	}
@@ -207,22 +206,22 @@ func (c *Client) exchange(ctx context.Context, r *request, grant func(int) error
 		// Such a body is a connection that the context no longer ends.
 		return nil, errProtocol
 	}
-	if size := headSize(in); size > freeHead {
-		if err := grant(size); err != nil {
+	if size := headSize(in); size > FreeHead {
+		if err := memory.Grant(size); err != nil {
 			return nil, err
 		}
 	}
-	reader, err := r.bodyReader(in, grant)
+	reader, err := r.bodyReader(in, memory)
 	if err != nil {
 		return nil, err
 	}
-	body, err := readBody(reader, in.ContentLength, grant)
+	body, err := readBody(reader, in.ContentLength, memory)
 	if err != nil {
 		return nil, err
 	}
 	last := *in.Request.URL
 	last.User = nil
-	return &answer{status: in.StatusCode, header: in.Header, body: body, url: last.String()}, nil
+	return &Answer{Status: in.StatusCode, Header: in.Header, Body: body, URL: last.String()}, nil
 }
 
 // headSize is what the head of a response takes, and what HTTP/2 may hold of its
@@ -240,12 +239,12 @@ func headSize(in *http.Response) (bytes int) {
 	return bytes
 }
 
-func (r *request) checkRedirect(next *http.Request, via []*http.Request) error {
+func (r *Request) checkRedirect(next *http.Request, via []*http.Request) error {
 	switch {
-	case r.redirects == 0:
+	case r.Redirects == 0:
 		return http.ErrUseLastResponse
-	case len(via) > r.redirects:
-		return fmt.Errorf("more than %d redirects", r.redirects)
+	case len(via) > r.Redirects:
+		return fmt.Errorf("more than %d redirects", r.Redirects)
 	case next.URL.Scheme != "http" && next.URL.Scheme != "https":
 		return fmt.Errorf("redirected to the scheme %.20q", next.URL.Scheme)
 	case via[len(via)-1].URL.Scheme == "https" && next.URL.Scheme == "http":
@@ -256,13 +255,13 @@ func (r *request) checkRedirect(next *http.Request, via []*http.Request) error {
 
 // bodyReader returns what the body is read from: no more than the request
 // allows, neither compressed nor inflated.
-func (r *request) bodyReader(in *http.Response, grant func(int) error) (io.Reader, error) {
-	reader := io.Reader(&capped{in.Body, r.maxResponse})
-	if !r.decompress || in.ContentLength == 0 || in.Body == http.NoBody ||
+func (r *Request) bodyReader(in *http.Response, memory Memory) (io.Reader, error) {
+	reader := io.Reader(&capped{in.Body, r.MaxResponse})
+	if !r.Decompress || in.ContentLength == 0 || in.Body == http.NoBody ||
 		!strings.EqualFold(in.Header.Get("Content-Encoding"), "gzip") {
 		return reader, nil
 	}
-	if err := grant(gzipBytes); err != nil {
+	if err := memory.Grant(gzipBytes); err != nil {
 		return nil, err
 	}
 	inflated, err := gzip.NewReader(reader)
@@ -272,7 +271,7 @@ func (r *request) bodyReader(in *http.Response, grant func(int) error) (io.Reade
 	in.Header.Del("Content-Encoding")
 	in.Header.Del("Content-Length")
 	in.ContentLength = -1
-	return &capped{inflated, r.maxResponse}, nil
+	return &capped{inflated, r.MaxResponse}, nil
 }
 
 // capped fails with errTooLarge where a reader has more than left bytes.
@@ -295,12 +294,12 @@ func (c *capped) Read(p []byte) (int, error) {
 
 // readBody reads to the end. length is what the server promises, or -1; it is
 // believed as far as memory is cheap.
-func readBody(reader io.Reader, length int64, grant func(int) error) (string, error) {
+func readBody(reader io.Reader, length int64, memory Memory) (string, error) {
 	var body strings.Builder // makes a string without copying
 	grow := func(n, free int) error {
 		more := 2*body.Cap() + n // what Grow allocates
 		if more > free {
-			if err := grant(more); err != nil {
+			if err := memory.Grant(more); err != nil {
 				return err
 			}
 		}
@@ -308,7 +307,7 @@ func readBody(reader io.Reader, length int64, grant func(int) error) (string, er
 		return nil
 	}
 	if length > 0 {
-		if err := grow(int(min(length, 64<<10)), freeBody); err != nil {
+		if err := grow(int(min(length, 64<<10)), FreeBody); err != nil {
 			return "", err
 		}
 	}
@@ -316,7 +315,7 @@ func readBody(reader io.Reader, length int64, grant func(int) error) (string, er
 	for {
 		n, err := reader.Read(chunk)
 		if n > body.Cap()-body.Len() {
-			if err := grow(n, freeBody); err != nil {
+			if err := grow(n, FreeBody); err != nil {
 				return "", err
 			}
 		}
@@ -330,16 +329,16 @@ func readBody(reader io.Reader, length int64, grant func(int) error) (string, er
 	}
 }
 
-// explain makes an error whose text tells a script what it can do about it.
-func explain(err error, r *request) error {
+// explain makes an error whose text tells the author of a request what to do about it.
+func explain(err error, r *Request) error {
 	if refused, ok := errors.AsType[*refusedError](err); ok {
 		return refused
 	}
 	if errors.Is(err, errTooLarge) {
-		return fmt.Errorf("response larger than %d bytes", r.maxResponse)
+		return fmt.Errorf("response larger than %d bytes", r.MaxResponse)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("no complete response within %v", r.timeout)
+		return fmt.Errorf("no complete response within %v", r.Timeout)
 	}
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err // without the URL, which may hold a password
