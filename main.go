@@ -97,6 +97,10 @@ func dispatch(args []string) error {
 		return nil
 	}
 	usage(os.Stderr)
+	switch args[0] {
+	case "validate", "configtest":
+		return fmt.Errorf("unknown command %q: check reports what is wrong with a configuration", args[0])
+	}
 	return fmt.Errorf("unknown command %q, expected one of those above", args[0])
 }
 

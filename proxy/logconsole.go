@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
 )
 
@@ -20,7 +21,8 @@ type console struct {
 }
 
 func newConsole(file *os.File) *console {
-	return &console{out: file, own: zerolog.ConsoleWriter{Out: file, TimeFormat: time.TimeOnly, FormatPrepare: makeVisible}}
+	plain := !isatty.IsTerminal(file.Fd()) // colours are a terminal's
+	return &console{out: file, own: zerolog.ConsoleWriter{Out: file, TimeFormat: time.TimeOnly, FormatPrepare: makeVisible, NoColor: plain}}
 }
 
 // accessRecord is what people see of a line of the access log.

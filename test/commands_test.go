@@ -54,6 +54,7 @@ func TestCommands(t *testing.T) {
 		{[]string{"--help"}, 0, []string{"usage:"}, nil},
 		{[]string{"bench", "-h"}, 0, []string{"-url URL"}, nil},
 		{[]string{"dance"}, 1, nil, []string{`unknown command "dance"`}},
+		{[]string{"validate"}, 1, nil, []string{`unknown command "validate": check reports`}},
 		{[]string{"check", "extra"}, 1, nil, []string{`unexpected argument "extra"`}},
 		{[]string{"run", "-nonsense"}, 1, nil, []string{"-nonsense; keystone-gateway run -h lists the flags"}},
 	} {
