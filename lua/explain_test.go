@@ -54,6 +54,7 @@ func TestErrorsSayWhatIsNil(t *testing.T) {
 		{`response:status(42)`, "bad argument #1 to 'status' (status 42 can't be sent, expected 200 to 599)"},
 		{`response:write("a", {})`, "bad argument #2 to 'write' (string expected, got table)"},
 		{`response:redirect()`, "bad argument #1 to 'redirect' (string expected, got no value)"},
+		{`local d = {} local x = "a" .. ((d and -2) and {})`, "a.lua:2: attempt to concatenate a table value"},
 		{`local t = {} t[1][2] = 3`, "attempt to index field '?' (a nil value)"},
 		{`error("attempt to call a non-function object")`, "a.lua:2: attempt to call a non-function object"},
 	} {

@@ -93,49 +93,77 @@ func constantName(p *glua.FunctionProto, index int) string {
 
 // setter returns the last instruction before another one that has written a
 // register, as Lua 5.1's own look for it finds it: by going through the code
-// from its beginning, past what is jumped over. -1 is none.
+// from its beginning, past what is jumped over. -1 is none, or that it depends
+// on the branch that was taken.
 func setter(p *glua.FunctionProto, last, register int) int {
-	found := -1
+	found, joined := -1, 0
 	for pc := 0; pc < last; pc++ {
 		i := instruction(p.Code[pc])
-		a := i.a()
-		writes := a == register
+		if writes(i, register) {
+			found = pc
+		}
 		switch i.op() {
-		case glua.OP_SETGLOBAL, glua.OP_SETUPVAL, glua.OP_SETTABLE, glua.OP_SETTABLEKS, glua.OP_EQ, glua.OP_LT, glua.OP_LE,
-			glua.OP_RETURN, glua.OP_CLOSE, glua.OP_NOP:
-			writes = false
-		case glua.OP_LOADNIL:
-			writes = a <= register && register <= i.b()
-		case glua.OP_SELF:
-			writes = register == a || register == a+1
-		case glua.OP_CALL, glua.OP_TAILCALL:
-			writes = register >= a
-		case glua.OP_VARARG:
-			writes = register >= a && (i.b() == 0 || register < a+i.b()-1)
-		case glua.OP_TFORLOOP:
-			writes = register >= a+2
 		case glua.OP_FORLOOP, glua.OP_FORPREP:
-			writes = register >= a && register <= a+3
 			pc = past(pc, i, last)
 		case glua.OP_JMP:
-			writes = false
-			pc = past(pc, i, last)
+			to := past(pc, i, last)
+			joined = max(joined, branch(p, pc+1, to, last, register))
+			pc = to
 		case glua.OP_SETLIST:
-			if writes = false; i.c() == 0 {
+			if i.c() == 0 {
 				pc++
 			}
 		case glua.OP_CLOSURE:
-			if writes {
-				found = pc
-			}
-			writes = false
 			pc += int(p.FunctionPrototypes[i.bx()].NumUpvalues)
 		}
-		if writes {
-			found = pc
-		}
+	}
+	if found < joined {
+		return -1
 	}
 	return found
+}
+
+// branch returns where the code from one instruction to another, which is jumped
+// over, goes on if it writes a register and jumps over something too: what is
+// written up to there is what the register has in one of two cases.
+func branch(p *glua.FunctionProto, from, to, last, register int) (joined int) {
+	if to < from {
+		return 0
+	}
+	end := instruction(p.Code[to])
+	joined = to + 1 + end.jump()
+	if end.op() != glua.OP_JMP || joined <= to || joined > last {
+		return 0
+	}
+	for pc := from; pc < to; pc++ {
+		if writes(instruction(p.Code[pc]), register) {
+			return joined
+		}
+	}
+	return 0
+}
+
+// writes reports whether an instruction writes a register.
+func writes(i instruction, register int) bool {
+	a := i.a()
+	switch i.op() {
+	case glua.OP_SETGLOBAL, glua.OP_SETUPVAL, glua.OP_SETTABLE, glua.OP_SETTABLEKS, glua.OP_EQ, glua.OP_LT, glua.OP_LE,
+		glua.OP_RETURN, glua.OP_CLOSE, glua.OP_NOP, glua.OP_JMP, glua.OP_SETLIST:
+		return false
+	case glua.OP_LOADNIL:
+		return a <= register && register <= i.b()
+	case glua.OP_SELF:
+		return register == a || register == a+1
+	case glua.OP_CALL, glua.OP_TAILCALL:
+		return register >= a
+	case glua.OP_VARARG:
+		return register >= a && (i.b() == 0 || register < a+i.b()-1)
+	case glua.OP_TFORLOOP:
+		return register >= a+2
+	case glua.OP_FORLOOP, glua.OP_FORPREP:
+		return register >= a && register <= a+3
+	}
+	return a == register
 }
 
 // past is where the look goes on after a jump.
