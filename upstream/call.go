@@ -11,8 +11,6 @@ import (
 )
 
 const (
-	// maxAttempts bounds the targets that one request may try.
-	maxAttempts = 2
 	// maxInterim bounds the informational responses before the final one.
 	maxInterim = 32
 	// maxResponseHead bounds a response head, in bytes.
@@ -105,71 +103,6 @@ func shrink(b []byte) []byte {
 	return b[:0]
 }
 
-// Do sends the request to a target of p. On success the response head has
-// been read and Body can be; the caller must End the call. The error is a
-// *Failure, and then nothing is left to end.
-func (c *Call) Do(p *Pool) error {
-	if c.Start == 0 {
-		c.Start = socket.Nanotime()
-	}
-	c.now = c.Start
-	var failure *Failure
-	for c.Attempts < maxAttempts {
-		t, err := c.pick(p, failure)
-		if err != nil {
-			if failure == nil && errors.Is(err, ErrDrained) {
-				failure = &Failure{Reason: NoTarget, Err: err}
-			}
-			break
-		}
-		if err := c.Aborted(); err != nil {
-			return c.fail(Aborted, err)
-		}
-		c.tried[c.Attempts] = t
-		if c.Attempts++; c.Attempts > 1 {
-			t.Retries.Add(1)
-			c.now = socket.Nanotime()
-		}
-		if failure = c.attempt(t); failure == nil {
-			c.HeadAt = socket.Nanotime()
-			c.HeaderTime = time.Duration(c.HeadAt - c.Start)
-			return nil
-		}
-		if failure.ofTarget() {
-			t.Failures.Add(1)
-		}
-		if !c.mayRetry(failure) {
-			break
-		}
-	}
-	if failure == nil {
-		failure = c.noTarget(p)
-	}
-	return failure
-}
-
-// pick returns the target of the next attempt: after a failure another one,
-// or the same where only a kept connection had failed.
-func (c *Call) pick(p *Pool, failure *Failure) (*Target, error) {
-	if c.Only != nil {
-		if !c.Only.Healthy() || failure != nil && !failure.keptConn {
-			return nil, ErrNoHealthyTarget
-		}
-		return c.Only, nil
-	}
-	t, err := p.pick(c.Key, c.tried[:c.Attempts])
-	if err != nil && failure != nil && failure.keptConn && failure.Target.Healthy() {
-		return failure.Target, nil
-	}
-	return t, err
-}
-
-// mayRetry applies RFC 9110 §9.2.2: a request of which nothing was sent, or
-// one that may be sent twice and has had no answer.
-func (c *Call) mayRetry(f *Failure) bool {
-	return f.unsent() || f.Reason == NoResponse && c.Idempotent && !c.Streaming
-}
-
 // attempt sends the request to one target and reads the response head.
 func (c *Call) attempt(t *Target) (failure *Failure) {
 	c.Target = t
@@ -234,7 +167,7 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 	case isLocal(err):
 		return nil, c.fail(Overflow, err)
 	default:
-		t.MarkConnectFailure(err)
+		t.observe(outcome{kind: unreachable, err: err})
 		if isTimeout(err) {
 			return nil, c.fail(ConnectTimeout, err)
 		}
@@ -308,7 +241,7 @@ func (c *Call) readHead(conn *Conn) *Failure {
 		if wantsTLS(&c.Response, &conn.Reader) {
 			return c.fail(BadResponse, errWantsTLS)
 		}
-		c.Target.noteAnswer()
+		c.Target.observe(outcome{kind: answered})
 		if c.Response.Status >= 200 || c.Response.Status == 101 {
 			c.Body.Reset(&conn.Reader, &c.Response.Message)
 			c.Conn = conn

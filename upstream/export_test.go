@@ -25,4 +25,9 @@ func (t *Target) Marks() uint64 {
 }
 
 // Record records a probe that has succeeded and that began after so many marks.
-func (t *Target) Record(marks uint64) { t.record(probeResult{end: time.Now()}, marks) }
+func (t *Target) Record(marks uint64) {
+	t.observe(outcome{kind: probed, probe: probeResult{end: time.Now(), marks: marks}})
+}
+
+// MarkConnectFailure tells of a connect that has failed.
+func (t *Target) MarkConnectFailure(err error) { t.observe(outcome{kind: unreachable, err: err}) }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 )
 
 // Reason says why a call failed.
@@ -75,21 +74,4 @@ func (c *Call) noTarget(p *Pool) *Failure {
 		return &Failure{Reason: NoTarget, Err: fmt.Errorf("target %q, which a script has chosen, %s", t.Name(), t.health.why(1))}
 	}
 	return &Failure{Reason: NoTarget, pool: p}
-}
-
-// ofTarget reports whether the target has failed the request: not the client,
-// and not a limit or a shortage of the gateway's own.
-func (f *Failure) ofTarget() bool {
-	return !f.ours && f.Reason != Aborted && f.Reason != Overflow && f.Reason != NoTarget && !errors.Is(f.Err, http1.ErrNoMemory)
-}
-
-// unsent reports that no byte of the request has left.
-func (f *Failure) unsent() bool { return f.Reason <= Overflow && f.Reason != NoTarget }
-
-// Cut says that the target has not sent the whole response: it counts as a
-// failure of the target.
-func (c *Call) Cut() {
-	if c.Target != nil {
-		c.Target.Failures.Add(1)
-	}
 }

@@ -49,10 +49,9 @@ type health struct {
 // Healthy reports whether the target may get requests: one atomic load.
 func (t *Target) Healthy() bool { return t.health.up.Load() }
 
-// MarkConnectFailure takes the target down at once and has it probed in quick
-// succession until it is back. Call it for an error that says that the target
-// can't be connected to, never for one of a request.
-func (t *Target) MarkConnectFailure(err error) {
+// mark takes the target down at once, since it can't be connected to, and has it
+// probed in quick succession until it is back.
+func (t *Target) mark(err error) {
 	h := &t.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -72,20 +71,19 @@ func (t *Target) MarkConnectFailure(err error) {
 	h.wakeProber()
 }
 
-// record takes the result of a probe that began after the given number of
-// passive marks.
-func (t *Target) record(r probeResult, marks uint64) {
+// record takes the result of a probe, unless a passive mark came meanwhile.
+func (t *Target) record(r probeResult, err error) {
 	h := &t.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if marks != h.marks || h.unresolved {
+	if r.marks != h.marks || h.unresolved {
 		return
 	}
 	h.lastCheck, h.latency = r.end, r.latency
-	if r.err == nil {
+	if err == nil {
 		t.succeededLocked()
 	} else {
-		t.failedLocked(r.err)
+		t.failedLocked(err)
 	}
 }
 
@@ -119,7 +117,7 @@ func (t *Target) failedLocked(err error) {
 	}
 }
 
-// lookedUp is told by the resolver, until the name has an address.
+// lookedUp takes the result of a lookup, until the name has an address.
 func (t *Target) lookedUp(err error) {
 	t.lookedUpLocked(err)
 	t.publish() // the resolver isn't on the request path

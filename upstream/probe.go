@@ -38,7 +38,7 @@ func newProber(parallel int) *prober {
 type probeResult struct {
 	end     time.Time
 	latency time.Duration
-	err     error
+	marks   uint64 // the passive marks that there were before it began
 }
 
 // startProberLocked starts the target's goroutine if there is something for it
@@ -120,7 +120,7 @@ func (t *Target) probeOnce() {
 		return // cut short, or our own shortage: it says nothing about the target
 	}
 	end := time.Now()
-	t.record(probeResult{end: end, latency: end.Sub(start), err: err}, marks)
+	t.observe(outcome{kind: probed, err: err, probe: probeResult{end: end, latency: end.Sub(start), marks: marks}})
 }
 
 // probe makes a connection of its own and, if the target has a path to probe,
@@ -187,7 +187,7 @@ func (t *Target) ask(conn net.Conn, request string) (status int, err error) {
 	if wantsTLS(&p.answer, &p.reader) {
 		return 0, errWantsTLS
 	}
-	t.noteAnswer()
+	t.observe(outcome{kind: answered})
 	return p.answer.Status, p.readBody()
 }
 

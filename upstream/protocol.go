@@ -37,14 +37,6 @@ func answerFault(conn *Conn, err error) error {
 	return asAnswer(err)
 }
 
-// noteAnswer takes notice of an answer. It writes once: the flag is shared by
-// all requests.
-func (t *Target) noteAnswer() {
-	if !t.answered.Load() {
-		t.answered.Store(true)
-	}
-}
-
 // silence adds to err, by which a connection has ended without a byte of an
 // answer, what it may mean: HAProxy, and most of what is made with OpenSSL,
 // end it without a word where they expect TLS. A target that has answered

@@ -165,7 +165,7 @@ func (h *hostname) store(answer []netip.Addr, err error) {
 	h.err = err
 	if news {
 		for t := range h.users {
-			t.lookedUp(err)
+			t.observe(outcome{kind: resolved, err: err})
 		}
 	}
 	if !h.tried {
@@ -180,9 +180,9 @@ func (h *hostname) join(t *Target) {
 	h.users[t] = struct{}{}
 	switch {
 	case h.addresses() != nil:
-		t.lookedUp(nil)
+		t.observe(outcome{kind: resolved})
 	case h.err != nil:
-		t.lookedUp(h.err)
+		t.observe(outcome{kind: resolved, err: h.err})
 	}
 }
 

@@ -14,11 +14,10 @@ import (
 type Target struct {
 	// Requests counts those that Begin admitted.
 	Requests atomic.Uint64
-	// Failures counts the requests that got no complete response; the caller
-	// counts.
+	// Failures counts the requests that got no complete response.
 	Failures atomic.Uint64
 	// Retries counts the requests that were sent here after another target
-	// had failed them; the caller counts.
+	// had failed them.
 	Retries atomic.Uint64
 	// Transitions counts the changes between healthy and unhealthy.
 	Transitions atomic.Uint64

@@ -1,0 +1,64 @@
+package upstream
+
+import (
+	"errors"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+)
+
+// outcome is what came of something that was done with a target.
+type outcome struct {
+	kind  outcomeKind
+	err   error       // nil where it was a success
+	probe probeResult // of probed
+}
+
+type outcomeKind uint8
+
+const (
+	answered    outcomeKind = iota + 1 // a response head was read, of a request or a probe
+	failed                             // an attempt, with a *Failure
+	cut                                // a response whose head was good hasn't come whole
+	unreachable                        // no connection to it could be made for a request
+	probed                             // the end of a probe; err is nil after a good one
+	resolved                           // the end of a lookup while its name has no address; err is nil once it has
+)
+
+// observe is how a target learns what it is like: counters, health, and
+// whatever else judges by what has happened; Begin counts what is admitted. It
+// runs on the request path, so it doesn't block. What follows for the pools they
+// are told by publish.
+func (t *Target) observe(o outcome) {
+	switch o.kind {
+	case answered:
+		if !t.answered.Load() { // written once: the flag is shared by all requests
+			t.answered.Store(true)
+		}
+	case failed:
+		if failure, ok := errors.AsType[*Failure](o.err); ok && failure.ofTarget() {
+			t.Failures.Add(1)
+		}
+	case cut:
+		t.Failures.Add(1)
+	case unreachable:
+		t.mark(o.err)
+	case probed:
+		t.record(o.probe, o.err)
+	case resolved:
+		t.lookedUp(o.err)
+	}
+}
+
+// ofTarget reports whether the target has failed the request: not the client,
+// and not a limit or a shortage of the gateway's own.
+func (f *Failure) ofTarget() bool {
+	return !f.ours && f.Reason != Aborted && f.Reason != Overflow && f.Reason != NoTarget && !errors.Is(f.Err, http1.ErrNoMemory)
+}
+
+// Cut says that the target has not sent the whole response: it counts as a
+// failure of the target.
+func (c *Call) Cut() {
+	if c.Target != nil {
+		c.Target.observe(outcome{kind: cut})
+	}
+}
