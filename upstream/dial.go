@@ -161,10 +161,7 @@ func (t *Target) connectAny(ctx context.Context, open opener) (net.Conn, error) 
 
 // addresses returns the known addresses and the index of the last good one.
 func (t *Target) addresses() (all []netip.Addr, first int) {
-	if t.name == nil {
-		return []netip.Addr{t.address.IP}, 0
-	}
-	all = t.name.addresses()
+	all = t.source.Addresses()
 	if good := t.lastGood.Load(); good != nil {
 		for i, ip := range all {
 			if ip == *good {

@@ -38,11 +38,8 @@ func (g *Generation) awaitNames(limit time.Duration) {
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
 	for _, m := range g.members() {
-		if m.target.name == nil {
-			continue
-		}
 		select {
-		case <-m.target.name.first:
+		case <-m.target.source.Tried():
 		case <-m.target.ctx.Done(): // closed, so nobody looks it up
 		case <-timeout.C:
 			return

@@ -120,7 +120,7 @@ func (t *Target) failedLocked(err error) {
 // lookedUp takes the result of a lookup, until the name has an address.
 func (t *Target) lookedUp(err error) {
 	t.lookedUpLocked(err)
-	t.publish() // the resolver isn't on the request path
+	t.publish() // a source isn't on the request path
 }
 
 func (t *Target) lookedUpLocked(err error) {

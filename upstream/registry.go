@@ -17,10 +17,13 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream/balance"
+	"github.com/keystone-gateway/keystone-gateway/upstream/discovery"
 )
 
 // firstLookups bounds the time that Build waits for the names of new targets.
 const firstLookups = 2 * time.Second
+
+const defaultResolveEvery = 30 * time.Second
 
 // Options is what a registry needs from outside. Zero values have defaults; the
 // functions must be safe for concurrent use.
@@ -67,7 +70,7 @@ type Registry struct {
 	ctx        context.Context // ends with Close
 	cancel     context.CancelFunc
 	goroutines goroutines
-	resolver   *resolver
+	names      *discovery.Names
 	prober     *prober
 
 	mu      sync.Mutex
@@ -96,7 +99,11 @@ func NewRegistry(options Options) *Registry {
 	r := &Registry{options: options, prober: newProber(options.MaxProbes), targets: map[string]*Target{}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.goroutines.crashed = r.logPanic
-	r.resolver = newResolver(r)
+	r.names = discovery.NewNames(discovery.Options{
+		Context: r.ctx, Log: options.Log, Lookup: options.Lookup,
+		Start: r.goroutines.start, Recover: r.recoverInto,
+		Pace: func() time.Duration { return jitter(options.ResolveEvery, options.Rand()) },
+	})
 	return r
 }
 
@@ -206,6 +213,17 @@ func (r *Registry) acquireAll(c *PoolConfig) (members []member, err error) {
 		seen[t] = true
 	}
 	return members, nil
+}
+
+// source returns what says where a target is: here one chooses between sources.
+func (r *Registry) source(a Address) discovery.Source {
+	switch {
+	case a.Network == "unix":
+		return discovery.Static{} // its path is all there is to know
+	case a.IP.IsValid():
+		return discovery.Static{a.IP}
+	}
+	return r.names.Acquire(a.Host)
 }
 
 // acquire returns the target of that key, made if there is none. Released by

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/keystone-gateway/keystone-gateway/upstream/discovery"
 )
 
 // Target is one upstream address of one tenant. It outlives reloads, and with
@@ -28,7 +30,7 @@ type Target struct {
 	tenant   string
 	address  Address
 	registry *Registry
-	name     *hostname // nil for IP addresses and sockets
+	source   discovery.Source // of its addresses
 	tuned    atomic.Pointer[tuning]
 	client   atomic.Pointer[fasthttp.HostClient]
 	lastGood atomic.Pointer[netip.Addr]
@@ -69,12 +71,12 @@ func newTarget(r *Registry, key, tenant string, address Address, tuned *tuning) 
 	t.health.wake = make(chan struct{}, 1)
 	t.tuned.Store(tuned)
 	t.client.Store(t.newClient(tuned))
-	if address.Network == "unix" || address.IP.IsValid() {
+	if t.source = r.source(address); t.source.Addresses() != nil {
 		t.health.up.Store(true)
 		return t
 	}
 	t.health.unresolved = true
-	t.name = r.resolver.acquire(address.Host, t)
+	t.source.Subscribe(func(err error) { t.observe(outcome{kind: resolved, err: err}) })
 	return t
 }
 
@@ -174,8 +176,6 @@ func (t *Target) apply(tuned *tuning) {
 func (t *Target) retire() {
 	t.cancel()
 	t.retired.Store(true)
-	if t.name != nil {
-		t.registry.resolver.release(t.name, t)
-	}
+	t.source.Close()
 	t.Client().CloseIdleConnections()
 }
