@@ -3,35 +3,19 @@ package modules
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/golang-jwt/jwt/v5"
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/tenants/jwt"
 )
 
-const (
-	maxToken = 16 << 10 // bytes
-	// maxTries bounds the keys that are tried for a token without a kid.
-	maxTries = 8
-	// slowWork is from when on others get the VM while a token is signed: 1 ms.
-	slowWork = 50_000
-)
-
-var (
-	errNoToken    = errors.New("there is no token")
-	errLongToken  = fmt.Errorf("token longer than %d bytes", maxToken)
-	errMalformed  = errors.New("token is malformed")
-	errCritical   = errors.New("token has critical extensions, which are not supported")
-	errAlgorithm  = errors.New("token has an algorithm that is not accepted")
-	errSignature  = errors.New("token has a wrong signature")
-	errUnknownKey = errors.New("token is signed with an unknown key")
-)
+// slowWork is from when on others get the VM while a token is signed: 1 ms.
+const slowWork = 50_000
 
 // openJWT makes the module jwt: JSON Web Tokens, signed (RFC 7519, RFC 7515).
 // There is no way to accept an unsigned one, nor a public key as the secret of
@@ -64,7 +48,7 @@ func openJWT(L *glua.LState, t *Tenant) *glua.LTable {
 func jwtVerify(L *glua.LState, t *Tenant) int {
 	check := readCheck(L, t)
 	if L.Get(1) == glua.LNil {
-		return failed(L, errNoToken)
+		return failed(L, jwt.ErrNoToken)
 	}
 	parsed, err := parseToken(L, vm.CheckString(L, 1))
 	if err != nil {
@@ -75,9 +59,9 @@ func jwtVerify(L *glua.LState, t *Tenant) int {
 		return failed(L, err)
 	}
 	if !verifySignature(L, parsed, keys) {
-		return failed(L, errSignature)
+		return failed(L, jwt.ErrSignature)
 	}
-	if err := check.claims(parsed.claims, t.Clock.Now()); err != nil {
+	if err := check.Claims(parsed, t.Clock.Now()); err != nil {
 		return failed(L, err)
 	}
 	return pushToken(L, parsed)
@@ -87,7 +71,7 @@ func jwtVerify(L *glua.LState, t *Tenant) int {
 // says, without looking whether it is true. Anybody can write such a token.
 func jwtDecodeUnverified(L *glua.LState) int {
 	if L.Get(1) == glua.LNil {
-		return failed(L, errNoToken)
+		return failed(L, jwt.ErrNoToken)
 	}
 	parsed, err := parseToken(L, vm.CheckString(L, 1))
 	if err != nil {
@@ -106,8 +90,8 @@ func jwtSign(L *glua.LState, t *Tenant) int {
 	claims := vm.CheckTable(L, 1)
 	o := checkOptions(options{L: L, arg: 2, table: vm.CheckTable(L, 2)}, []string{"key", "algorithm", "kid", "typ"})
 	algorithm, _ := o.text("algorithm")
-	if !slices.Contains(allAlgorithms(), algorithm) {
-		o.fail("algorithm must be one of %s", strings.Join(allAlgorithms(), ", "))
+	if !slices.Contains(jwt.Algorithms(), algorithm) {
+		o.fail("algorithm must be one of %s", strings.Join(jwt.Algorithms(), ", "))
 	}
 	key := o.signingKey(t, algorithm)
 	header := map[string]string{"alg": algorithm, "typ": "JWT"}
@@ -127,17 +111,17 @@ func jwtSign(L *glua.LState, t *Tenant) int {
 		vm.ArgError(L, 1, "claims must have names")
 	}
 	head, err := json.Marshal(header)
-	if err != nil || len(head)+len(payload) > maxToken/2 {
+	if err != nil || len(head)+len(payload) > jwt.MaxToken/2 {
 		vm.ArgError(L, 1, "the token would be too long")
 	}
 	encode := base64.RawURLEncoding.EncodeToString
 	text := encode(head) + "." + encode(payload)
 	run := vm.RunOf(L)
 	run.Charge(L, 4*len(text))
-	work := signWork(key)
+	work := jwt.SignWork(key)
 	run.Spend(L, work+len(text)/8)
 	var signature []byte
-	sign := func() { signature, err = jwt.GetSigningMethod(algorithm).Sign(text, key) }
+	sign := func() { signature, err = jwt.Sign(algorithm, text, key) }
 	if work >= slowWork {
 		run.Yield(L, sign)
 	} else {
@@ -150,73 +134,26 @@ func jwtSign(L *glua.LState, t *Tenant) int {
 	return 1
 }
 
-// token is a token in its parts. Nothing of it has been verified.
-type token struct {
-	algorithm string
-	method    jwt.SigningMethod
-	kid       string // "" is none
-	signed    string // what the signature is of
-	signature []byte
-	claims    jwt.MapClaims
-	header    []byte // JSON
-	payload   []byte // JSON
-}
-
-func parseToken(L *glua.LState, text string) (*token, error) {
-	if len(text) > maxToken {
-		return nil, errLongToken
+// parseToken is jwt.Parse, counted.
+func parseToken(L *glua.LState, text string) (*jwt.Token, error) {
+	if len(text) <= jwt.MaxToken {
+		run := vm.RunOf(L)
+		run.Charge(L, 16*len(text))
+		run.Spend(L, 100+len(text))
 	}
-	run := vm.RunOf(L)
-	run.Charge(L, 16*len(text))
-	run.Spend(L, 100+len(text))
-	if strings.ContainsFunc(text, strayInToken) {
-		return nil, errMalformed
-	}
-	parser := jwt.NewParser(jwt.WithStrictDecoding())
-	parsed, parts, err := parser.ParseUnverified(text, jwt.MapClaims{})
-	if errors.Is(err, jwt.ErrTokenUnverifiable) {
-		return nil, errAlgorithm
-	}
-	if err != nil {
-		return nil, errMalformed
-	}
-	if _, ok := parsed.Header["crit"]; ok { // RFC 7515 section 4.1.11
-		return nil, errCritical
-	}
-	kid, ok := parsed.Header["kid"].(string)
-	if _, given := parsed.Header["kid"]; given && !ok {
-		return nil, errMalformed
-	}
-	claims, ok := parsed.Claims.(jwt.MapClaims)
-	if !ok {
-		return nil, errMalformed
-	}
-	k := &token{
-		algorithm: parsed.Method.Alg(), method: parsed.Method, kid: kid,
-		signed: parts[0] + "." + parts[1], signature: parsed.Signature, claims: claims,
-	}
-	// They were decoded without an error just now.
-	k.header, _ = parser.DecodeSegment(parts[0])
-	k.payload, _ = parser.DecodeSegment(parts[1])
-	return k, nil
-}
-
-// strayInToken reports characters that no token has: Go's base64 steps over line
-// ends, so that one token would have many spellings.
-func strayInToken(c rune) bool {
-	return (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.'
+	return jwt.Parse(text)
 }
 
 // pushToken returns the claims and the header as tables, decoded as
 // json.decode does.
-func pushToken(L *glua.LState, k *token) int {
-	for _, text := range [][]byte{k.payload, k.header} {
+func pushToken(L *glua.LState, k *jwt.Token) int {
+	for _, text := range [][]byte{k.Payload, k.Header} {
 		value, err := DecodeJSON(L, text)
 		if err != nil {
 			return failed(L, fmt.Errorf("token is malformed: %w", err))
 		}
 		if _, ok := value.(*glua.LTable); !ok {
-			return failed(L, errMalformed)
+			return failed(L, jwt.ErrMalformed)
 		}
 		L.Push(value)
 	}
@@ -225,10 +162,10 @@ func pushToken(L *glua.LState, k *token) int {
 
 // verifySignature reports whether one of the keys, which fit the token's
 // algorithm, made its signature.
-func verifySignature(L *glua.LState, k *token, keys []any) bool {
+func verifySignature(L *glua.LState, k *jwt.Token, keys []any) bool {
 	for _, key := range keys {
-		vm.RunOf(L).Spend(L, verifyWork(key)+len(k.signed)/8)
-		if k.method.Verify(k.signed, k.signature, key) == nil {
+		vm.RunOf(L).Spend(L, jwt.VerifyWork(key)+len(k.Signed)/8)
+		if k.Verify(key) {
 			return true
 		}
 	}

@@ -1,39 +1,27 @@
 package modules
 
 import (
-	"crypto/sha256"
-	"errors"
-	"fmt"
-	"math"
+	"context"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
+	"github.com/keystone-gateway/keystone-gateway/tenants/jwt"
 )
 
 const (
 	maxKeyText = 16 << 10 // bytes of a secret or PEM
 	maxNames   = 100      // entries of a list in the options
-	// maxParsed bounds the keys that a tenant keeps parsed.
-	maxParsed = 64
-	// maxDate is far beyond any date and far below what time.Time can't hold.
-	maxDate = 1e15
 )
 
 // check is what a token must be: the options of jwt.verify.
 type check struct {
-	key        any    // a []byte is a secret; nil where there is jwks
-	jwks       string // URL
-	algorithms []string
-	issuer     string
-	audience   []string
-	leeway     float64 // seconds
-	required   []string
+	jwt.Check
+	key  any    // a []byte is a secret; nil where there is jwks
+	jwks string // URL
 }
 
 // readCheck reads the options. Everything that is wrong with them is raised:
@@ -42,17 +30,18 @@ func readCheck(L *glua.LState, t *Tenant) *check {
 	o := checkOptions(options{L: L, arg: 2, table: vm.CheckTable(L, 2)}, []string{
 		"key", "jwks", "algorithms", "issuer", "audience", "leeway", "required",
 	})
-	c := &check{leeway: o.number("leeway", 0, 3600, 0)}
+	c := &check{}
+	c.Leeway = o.number("leeway", 0, 3600, 0)
 	var given bool
-	if c.issuer, given = o.text("issuer"); given && c.issuer == "" {
+	if c.Issuer, given = o.text("issuer"); given && c.Issuer == "" {
 		o.fail("issuer is empty")
 	}
-	c.audience, _ = o.list("audience", maxNames, false)
-	if slices.Contains(c.audience, "") {
+	c.Audience, _ = o.list("audience", maxNames, false)
+	if slices.Contains(c.Audience, "") {
 		o.fail("audience is empty")
 	}
-	if c.required, given = o.list("required", maxNames, true); !given {
-		c.required = []string{"exp"}
+	if c.Required, given = o.list("required", maxNames, true); !given {
+		c.Required = []string{"exp"}
 	}
 	o.readKey(t, c)
 	o.readAlgorithms(c)
@@ -80,9 +69,9 @@ func (o options) readKey(t *Tenant, c *check) {
 // readAlgorithms makes sure that each accepted algorithm fits the key: the
 // token chooses among them, and must never turn a public key into a secret.
 func (o options) readAlgorithms(c *check) {
-	fitting := allAlgorithms()[len(hmacAlgorithms):]
+	fitting := jwt.SetAlgorithms()
 	if c.key != nil {
-		fitting = algorithmsOf(c.key)
+		fitting = jwt.AlgorithmsOf(c.key)
 	}
 	given, ok := o.list("algorithms", maxNames, false)
 	if _, secret := c.key.([]byte); secret && !ok {
@@ -96,76 +85,25 @@ func (o options) readAlgorithms(c *check) {
 			o.fail("algorithm %.20q does not fit the key, only %s", algorithm, strings.Join(fitting, ", "))
 		}
 	}
-	c.algorithms = given
+	c.Algorithms = given
 }
 
 // keysFor returns the keys that may have signed a token.
-func (c *check) keysFor(L *glua.LState, t *Tenant, k *token) ([]any, error) {
-	if !slices.Contains(c.algorithms, k.algorithm) {
-		return nil, errAlgorithm
+func (c *check) keysFor(L *glua.LState, t *Tenant, k *jwt.Token) ([]any, error) {
+	if err := c.Accepts(k); err != nil {
+		return nil, err
 	}
 	if c.key != nil {
 		return []any{c.key}, nil
 	}
-	return t.keys.find(L, t, c.jwks, k)
-}
-
-// claims looks at the registered claims: RFC 7519 section 4.1.
-func (c *check) claims(claims jwt.MapClaims, now time.Time) error {
-	for _, name := range c.required {
-		if claims[name] == nil {
-			return fmt.Errorf("token has no claim %.60q", name)
-		}
-	}
-	exp, hasExp, err := date(claims, "exp")
-	if err != nil {
-		return err
-	}
-	nbf, hasNbf, err := date(claims, "nbf")
-	if err != nil {
-		return err
-	}
-	seconds := float64(now.UnixNano()) / 1e9
-	if hasExp && seconds >= exp+c.leeway {
-		return errors.New("token is expired")
-	}
-	if hasNbf && seconds < nbf-c.leeway {
-		return errors.New("token is not valid yet")
-	}
-	if c.issuer != "" && claims["iss"] != c.issuer {
-		return errors.New("token has another issuer")
-	}
-	return c.checkAudience(claims)
-}
-
-func (c *check) checkAudience(claims jwt.MapClaims) error {
-	if len(c.audience) == 0 {
-		return nil
-	}
-	audience, err := claims.GetAudience()
-	if err != nil {
-		return errors.New("token has a malformed audience")
-	}
-	for _, a := range audience {
-		if slices.Contains(c.audience, a) {
-			return nil
-		}
-	}
-	return errors.New("token is for another audience")
-}
-
-// date returns a claim that is a time, in seconds. golang-jwt takes 0 for
-// absent and huge numbers for any time; here they are what they say, or wrong.
-func date(claims jwt.MapClaims, name string) (seconds float64, ok bool, err error) {
-	value, ok := claims[name]
-	if !ok {
-		return 0, false, nil
-	}
-	seconds, ok = value.(float64)
-	if !ok || math.Abs(seconds) > maxDate {
-		return 0, false, fmt.Errorf("token has a malformed claim %q", name)
-	}
-	return seconds, true, nil
+	return t.keys.Find(jwt.Source{Client: t.HTTP, Now: t.Clock.Now}, c.jwks, k, func(fetched <-chan struct{}) {
+		vm.RunOf(L).Block(L, func(ctx context.Context) {
+			select {
+			case <-fetched:
+			case <-ctx.Done():
+			}
+		})
+	})
 }
 
 // signingKey returns the key for an algorithm.
@@ -175,7 +113,7 @@ func (o options) signingKey(t *Tenant, algorithm string) any {
 		o.fail("key is missing")
 	}
 	key := o.parseKey(t, text, true)
-	if fitting := algorithmsOf(key); !slices.Contains(fitting, algorithm) {
+	if fitting := jwt.AlgorithmsOf(key); !slices.Contains(fitting, algorithm) {
 		o.fail("algorithm %s does not fit the key, only %s", algorithm, strings.Join(fitting, ", "))
 	}
 	return key
@@ -194,36 +132,13 @@ func (o options) parseKey(t *Tenant, text string, private bool) any {
 	run := vm.RunOf(o.L)
 	run.Charge(o.L, 2*len(text))
 	run.Spend(o.L, 50+len(text)/8)
-	id := parsedID{sha256.Sum256([]byte(text)), private}
-	if key := t.keys.parsedKey(id); key != nil {
+	if key := t.keys.Parsed(text, private); key != nil {
 		return key
 	}
-	run.Spend(o.L, parseWork)
-	key, err := parseKey(text, private)
+	run.Spend(o.L, jwt.ParseWork)
+	key, err := t.keys.ParseKey(text, private)
 	if err != nil {
 		o.fail("key: %s", err)
 	}
-	t.keys.keepParsed(id, key)
 	return key
-}
-
-// parsedID names a parsed key without holding its text.
-type parsedID struct {
-	sum     [sha256.Size]byte
-	private bool
-}
-
-func (s *keySets) parsedKey(id parsedID) any {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.parsed[id]
-}
-
-func (s *keySets) keepParsed(id parsedID, key any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.parsed) >= maxParsed || s.parsed == nil {
-		s.parsed = map[parsedID]any{} // so many keys are none that come again
-	}
-	s.parsed[id] = key
 }

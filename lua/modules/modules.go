@@ -16,6 +16,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
+	"github.com/keystone-gateway/keystone-gateway/tenants/jwt"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
@@ -41,7 +42,7 @@ type Tenant struct {
 	// Metrics are those of its scripts; nil keeps those of each VM.
 	Metrics *Metrics
 
-	keys keySets // of jwt
+	keys jwt.KeySets // of the module jwt
 }
 
 // Logging is what the owner of a run implements for its log lines to say

@@ -1,4 +1,4 @@
-package modules
+package jwt
 
 import (
 	"context"
@@ -10,9 +10,6 @@ import (
 	"sync"
 	"time"
 
-	glua "github.com/yuin/gopher-lua"
-
-	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
@@ -34,9 +31,10 @@ const (
 
 var errTooManySets = fmt.Errorf("more than %d key sets are in use", maxSets)
 
-// keySets are the keys that a tenant's VMs have in common: sets that were
-// fetched, and keys of scripts, parsed. The zero value is ready.
-type keySets struct {
+// KeySets are the keys of one tenant: sets that were fetched, and keys that were
+// given as text, parsed. The zero value is ready. All methods may be called at
+// once.
+type KeySets struct {
 	mu     sync.Mutex // guards everything here and in the sets; never held while waiting
 	sets   map[string]*keySet
 	parsed map[parsedID]any
@@ -52,26 +50,28 @@ type keySet struct {
 	fetching  chan struct{} // closed when the fetch under way ends; nil is none
 }
 
-// find returns the keys that may have signed a token, and waits for them to be
+// Source is how key sets are fetched, and the time by which they age.
+type Source struct {
+	Client *fetch.Client
+	Now    func() time.Time
+}
+
+// Find returns the keys that may have signed a token, and waits for them to be
 // fetched where they must be. However many wait, they are fetched once.
-func (s *keySets) find(L *glua.LState, t *Tenant, url string, k *token) ([]any, error) {
-	keys, wait, err := s.look(t, url, k, true)
-	if wait == nil {
+// wait has to return when fetched is closed, and may earlier.
+func (s *KeySets) Find(from Source, url string, t *Token, wait func(fetched <-chan struct{})) ([]any, error) {
+	keys, fetched, err := s.look(from, url, t, true)
+	if fetched == nil {
 		return keys, err
 	}
-	vm.RunOf(L).Block(L, func(ctx context.Context) {
-		select {
-		case <-wait:
-		case <-ctx.Done():
-		}
-	})
-	keys, _, err = s.look(t, url, k, false)
+	wait(fetched)
+	keys, _, err = s.look(from, url, t, false)
 	return keys, err
 }
 
 // look returns the keys for a token, or, if mayWait, what to wait for first.
-func (s *keySets) look(t *Tenant, url string, k *token, mayWait bool) ([]any, <-chan struct{}, error) {
-	now := t.Clock.Now()
+func (s *KeySets) look(from Source, url string, t *Token, mayWait bool) ([]any, <-chan struct{}, error) {
+	now := from.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	set, err := s.set(url, now)
@@ -79,7 +79,7 @@ func (s *keySets) look(t *Tenant, url string, k *token, mayWait bool) ([]any, <-
 		return nil, nil, err
 	}
 	fresh := now.Before(set.expires)
-	keys := set.fitting(k)
+	keys := set.fitting(t)
 	if fresh && len(keys) > 0 {
 		return keys, nil, nil
 	}
@@ -88,7 +88,7 @@ func (s *keySets) look(t *Tenant, url string, k *token, mayWait bool) ([]any, <-
 			set.refetched = now
 		}
 		set.tried, set.fetching = now, make(chan struct{})
-		go s.fetch(t, url, set)
+		go s.fetch(from, url, set)
 	}
 	switch usable := now.Before(set.expires.Add(staleLife)); {
 	case mayWait && set.fetching != nil:
@@ -103,7 +103,7 @@ func (s *keySets) look(t *Tenant, url string, k *token, mayWait bool) ([]any, <-
 }
 
 // set returns the set of a URL. One that is of no use any more makes room.
-func (s *keySets) set(url string, now time.Time) (*keySet, error) {
+func (s *KeySets) set(url string, now time.Time) (*keySet, error) {
 	if set := s.sets[url]; set != nil {
 		return set, nil
 	}
@@ -118,7 +118,7 @@ func (s *keySets) set(url string, now time.Time) (*keySet, error) {
 	return set, nil
 }
 
-func (s *keySets) makeRoom(now time.Time) bool {
+func (s *KeySets) makeRoom(now time.Time) bool {
 	for url, set := range s.sets {
 		if set.fetching == nil && !now.Before(set.expires.Add(staleLife)) && now.Sub(set.tried) >= failurePause {
 			delete(s.sets, url)
@@ -129,10 +129,10 @@ func (s *keySets) makeRoom(now time.Time) bool {
 }
 
 // fitting returns the keys for a token: of its kid, or those it may mean.
-func (set *keySet) fitting(k *token) []any {
+func (set *keySet) fitting(t *Token) []any {
 	var keys []any
 	for _, key := range set.keys {
-		if (k.kid == "" || k.kid == key.kid) && key.serves(k.algorithm) && len(keys) < maxTries {
+		if (t.KeyID == "" || t.KeyID == key.kid) && key.serves(t.Algorithm) && len(keys) < maxTries {
 			keys = append(keys, key.public)
 		}
 	}
@@ -143,7 +143,7 @@ func (k *setKey) serves(algorithm string) bool {
 	if k.algorithm != "" {
 		return k.algorithm == algorithm
 	}
-	for _, a := range algorithmsOf(k.public) {
+	for _, a := range AlgorithmsOf(k.public) {
 		if a == algorithm {
 			return true
 		}
@@ -166,7 +166,7 @@ func (set *keySet) mayFetch(now time.Time, fresh bool) bool {
 
 // fetch is a goroutine, which ends within the client's time-out. It belongs to
 // no request, because several wait for it.
-func (s *keySets) fetch(t *Tenant, url string, set *keySet) {
+func (s *KeySets) fetch(from Source, url string, set *keySet) {
 	var keys []setKey
 	var life time.Duration
 	err := errors.New("BUG: panic while fetching it")
@@ -175,12 +175,12 @@ func (s *keySets) fetch(t *Tenant, url string, set *keySet) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if set.err = err; err == nil {
-			set.keys, set.expires = keys, t.Clock.Now().Add(life)
+			set.keys, set.expires = keys, from.Now().Add(life)
 		}
 		close(set.fetching)
 		set.fetching = nil
 	}()
-	keys, life, err = fetchSet(t.HTTP, url)
+	keys, life, err = fetchSet(from.Client, url)
 }
 
 func fetchSet(client *fetch.Client, url string) ([]setKey, time.Duration, error) {

@@ -1,4 +1,4 @@
-package modules
+package jwt
 
 import (
 	"crypto"
@@ -20,23 +20,26 @@ const (
 	maxRSA = 8192
 	// maxSigningRSA bounds what one signature costs: about 7 ms.
 	maxSigningRSA = 4096
-	// parseWork is what parsing a key costs in instructions. A private RSA key
-	// is checked meanwhile.
-	parseWork = 20_000
+	// ParseWork is what ParseKey costs, as VerifyWork counts. A private RSA key is
+	// checked meanwhile.
+	ParseWork = 20_000
 )
 
 var errPublic = errors.New("this is a public key, which everybody knows, and not a secret: give it as PEM, for an algorithm of its kind")
 
 var hmacAlgorithms = [...]string{"HS256", "HS384", "HS512"}
 
-// allAlgorithms lists the algorithms, those of secrets first.
-func allAlgorithms() []string {
+// Algorithms lists the algorithms, those of secrets first.
+func Algorithms() []string {
 	return append(hmacAlgorithms[:], "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 }
 
-// algorithmsOf lists the algorithms that a key may be used with, best known
+// SetAlgorithms lists those that keys of fetched sets may have: no secrets'.
+func SetAlgorithms() []string { return Algorithms()[len(hmacAlgorithms):] }
+
+// AlgorithmsOf lists the algorithms that a key may be used with, best known
 // first. Each curve has its own: RFC 7518 section 3.4.
-func algorithmsOf(key any) []string {
+func AlgorithmsOf(key any) []string {
 	switch k := key.(type) {
 	case []byte:
 		return hmacAlgorithms[:]
@@ -64,8 +67,9 @@ func curveAlgorithm(key *ecdsa.PublicKey) string {
 	return "" // checkKey refuses it
 }
 
-// verifyWork is what verifying with a key costs in instructions.
-func verifyWork(key any) int {
+// VerifyWork is what verifying with a key costs, in units of about 20 ns: an
+// instruction of a script.
+func VerifyWork(key any) int {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
 		times := max(k.N.BitLen()/minRSA, 1)
@@ -78,8 +82,8 @@ func verifyWork(key any) int {
 	return 50
 }
 
-// signWork is what signing with a key costs in instructions.
-func signWork(key any) int {
+// SignWork is what signing with a key costs, as VerifyWork counts.
+func SignWork(key any) int {
 	switch k := key.(type) {
 	case *rsa.PrivateKey:
 		times := max(k.N.BitLen()/minRSA, 1)
@@ -188,7 +192,7 @@ func checkKey(key any) error {
 		}
 		return nil
 	}
-	if algorithms := algorithmsOf(key); len(algorithms) == 0 || slices.Contains(algorithms, "") {
+	if algorithms := AlgorithmsOf(key); len(algorithms) == 0 || slices.Contains(algorithms, "") {
 		return errors.New("this kind of key is not supported: RSA, P-256, P-384, P-521 and Ed25519 are")
 	}
 	return nil

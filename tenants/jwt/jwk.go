@@ -1,4 +1,4 @@
-package modules
+package jwt
 
 import (
 	"crypto/ecdsa"
@@ -80,7 +80,7 @@ func parseJWK(text []byte) (setKey, error) {
 	if algorithm == "Ed25519" { // RFC 9864: its name without ambiguity
 		algorithm = "EdDSA"
 	}
-	if algorithm != "" && !slices.Contains(algorithmsOf(public), algorithm) {
+	if algorithm != "" && !slices.Contains(AlgorithmsOf(public), algorithm) {
 		return setKey{}, errJWK
 	}
 	return setKey{kid: k.ID, algorithm: algorithm, public: public}, nil
