@@ -94,8 +94,9 @@ func answerFieldCases() []upstreamCase {
 		fine("repeated fields in order", answer("200 OK", "ok", "X-R: 1", "X-S: s", "x-r: 2", "X-R: 1", length2), func(r *response) string {
 			return differs("X-R", fmt.Sprintf("%q", r.values("X-R")), `["1" "2" "1"]`)
 		}),
-		gone("hop-by-hop fields", []string{"Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Upgrade", "TE"},
-			"Keep-Alive: timeout=5", "Proxy-Authenticate: Basic", "Proxy-Connection: keep-alive", "Upgrade: h2c", "TE: x", "Connection: keep-alive"),
+		gone("hop-by-hop fields", []string{"Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Upgrade", "TE", "HTTP2-Settings"},
+			"HTTP2-Settings: AA", "Keep-Alive: timeout=5", "Proxy-Authenticate: Basic", "Proxy-Connection: keep-alive", "Upgrade: h2c", "TE: x", "Connection: keep-alive"),
+		gone("an error code that only the gateway gives", []string{"X-Gateway-Error"}, "X-Gateway-Error: client_gone", "x-gateway-error: loop"),
 		gone("a field that Connection names", []string{"X-Hop"}, "Connection: x-hop", "X-Hop: 1"),
 		gone("fields that two Connections name", []string{"A", "B"}, "Connection: a", "A: 1", "B: 2", "Connection: b"),
 		fine("Connection can't name the length away", answer("200 OK", "ok", length2, "Connection: Content-Length"), answerBody("ok")),
@@ -168,7 +169,7 @@ func interimCases() []upstreamCase {
 		{name: "103 to HEAD", request: lined("HEAD /u HTTP/1.1", "Host: {host}"), raw: hints + answer("200 OK", "", length2), want: "200", reusable: true},
 		{name: "no 103 to HTTP/1.0", request: lined("GET /u HTTP/1.0", "Host: {host}"), raw: hints + final, want: "200", reusable: true,
 			down: []func(*response) string{relayed()}},
-		{name: "hop-by-hop fields in 103", raw: "HTTP/1.1 103 x\r\nKeep-Alive: EVIL\r\nConnection: x-hop\r\nX-Hop: EVIL\r\n\r\n" + final, want: "200", reusable: true},
+		{name: "hop-by-hop fields in 103", raw: "HTTP/1.1 103 x\r\nKeep-Alive: EVIL\r\nX-Gateway-Error: EVIL\r\nHTTP2-Settings: EVIL\r\nConnection: x-hop\r\nX-Hop: EVIL\r\n\r\n" + final, want: "200", reusable: true},
 		refused("103 with a body", "HTTP/1.1 103 x\r\nContent-Length: 4\r\n\r\nEVIL"+final),
 		refused("a bad field in 103", "HTTP/1.1 103 x\r\nX-A : EVIL\r\n\r\n"+final),
 		refused("a bare LF in 103", "HTTP/1.1 103 x\nX-A: EVIL\n\n"+final),

@@ -54,6 +54,19 @@ func TestLuaRequestBody(t *testing.T) {
 				say("POST /caught\n\n"+big[:101], 400, "caught false", unsent{}),
 				say("POST /caught"+chunked+"65\r\n"+big[:101]+"\r\n0\r\n\r\n", 400, "caught false", unsent{}),
 				say("GET /after", 200, relayed("GET", "/after")),
+				say("POST /read/e\nExpect: 100-continue\nContent-Length: 101\n\n", 413, "*", unsent{}, noInterim),
+				say("POST /caught\nExpect: 100-continue\nContent-Length: 101\n\n", 400, "caught false", unsent{}, noInterim),
+			},
+		},
+		{
+			name: "413 beyond request_limits.max_body_size", tenant: "lua: {max_body: 1MiB}\nrequest_limits: {max_body_size: 50}",
+			script: `chi_middleware("/read", function(request, response, next) response:header("X-Length", tostring(#request.body)) next() end)`,
+			talk: []said{
+				say("POST /read/a\n\n"+big[:50], 200, "*", body(big[:50])),
+				say("POST /read/b\n\n"+big[:51], 413, "*", unsent{}),
+				say("POST /read/c"+chunked+"32\r\n"+big[:50]+"\r\n0\r\n\r\n", 200, "*", body(big[:50])),
+				say("POST /read/d"+chunked+"33\r\n"+big[:51]+"\r\n0\r\n\r\n", 413, "*", unsent{}),
+				say("POST /read/e\nExpect: 100-continue\nContent-Length: 51\n\n", 413, "*", unsent{}, noInterim),
 			},
 		},
 		{

@@ -276,6 +276,7 @@ func TestRetiredTargetLeavesNothing(t *testing.T) {
 	r := upstream.NewRegistry(o)
 	defer r.Close()
 	c := upstream.PoolConfig{Name: "tenant", Services: services("http://10.0.0.1", "http://10.0.0.2")}
+	c.Connections.IdleTimeout = settings.Duration(time.Hour) // that isn't what closes them
 	old := start(t, r, c).Pools()[0]
 	stays, goes := old.Targets()[0], old.Targets()[1]
 	busy := newCall(&plainRequest{method: http.MethodGet, path: "/"})
