@@ -144,6 +144,10 @@ func (g *gateway) send(method, url string, fields ...string) answer {
 		if name == "Host" {
 			request.Host = value
 		}
+		if name == "Origin" { // there may be several
+			request.Header.Add(name, value)
+			continue
+		}
 		request.Header.Set(name, value)
 	}
 	response, err := g.client.Do(request)

@@ -106,6 +106,8 @@ func TestBrowsers(t *testing.T) {
 		{"POST", "/reload", "Sec-Fetch-Site: same-site", "cross_site"},
 		{"POST", "/reload", "Sec-Fetch-Site: same-origin,Origin: http://evil.example.com", "cross_site"},
 		{"POST", "/reload", "Sec-Fetch-Site: same-origin,Origin: " + g.root, ""},
+		{"POST", "/reload", "Origin: " + g.root + ",Origin: http://evil.example.com", "cross_site"},
+		{"POST", "/reload", "Origin: " + g.root + ",Origin: " + g.root, "cross_site"},
 		{"POST", "/reload", "Sec-Fetch-Site: none", ""},
 		{"GET", "/health", "Sec-Fetch-Site: cross-site", ""},
 		{"POST", "/reload", "X-Gateway-Admin: ", "header_missing"},

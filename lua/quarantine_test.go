@@ -213,5 +213,53 @@ end)`
 	wait.Wait()
 	if n := scripts.InQuarantine(); n != 0 {
 		t.Errorf("%d scripts in quarantine", n)
+
+// TestQuarantineIsReleased: a reload that takes the scripts over ends every
+// quarantine, of a client and of all, and what led to it is forgotten.
+func TestQuarantineIsReleased(t *testing.T) {
+	t.Parallel()
+	for name, working := range map[string]bool{"of a client": true, "of all": false} {
+		b := startBench(t, 5)
+		say := func(when string, n int, who int, query, want string) {
+			t.Helper()
+			for range n {
+				if got := b.ask(client(who), query); got != want {
+					t.Fatalf("%s, %s: %q of client %d was %s, want %s", name, when, query, who, got, want)
+				}
+			}
+		}
+		if working {
+			say("before", 1, 2, "good", "ok")
+		}
+		say("before", 5, 1, "bad", "spent")
+		say("in quarantine", 2, 1, "good", "refused")
+		b.scripts.Release()
+		if n := b.scripts.InQuarantine(); n != 0 {
+			t.Errorf("%s: %d scripts are in quarantine after a reload", name, n)
+		}
+		say("after a reload", 1, 1, "good", "ok")
+		b.clock.now.Add(60) // what counted before has left the window
+		say("after a reload", 4, 1, "bad", "spent")
+		say("after four of five", 1, 1, "good", "ok")
+	}
+}
+
+// TestQuarantineEndsOnTime: what fails while a quarantine lasts, since it began
+// before, neither makes it longer nor starts it over.
+func TestQuarantineEndsOnTime(t *testing.T) {
+	t.Parallel()
+	b := startBench(t, 5)
+	for range 5 {
+		b.ask(client(1), "bad")
+	}
+	until := b.scripts.View().Scripts[0].QuarantinedUntil
+	if until == nil {
+		t.Fatal("no quarantine")
+	}
+	for who := range 3 { // others, one of whom is let through, for whom it fails too
+		b.ask(client(2+who), "bad")
+	}
+	if got := b.scripts.View().Scripts[0].QuarantinedUntil; got == nil || !got.Equal(*until) {
+		t.Errorf("the quarantine ends at %v, want %v", got, until)
 	}
 }

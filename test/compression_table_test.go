@@ -139,6 +139,7 @@ func TestCompressedStream(t *testing.T) {
 		}
 		return reply{parts: []string{head + one, one, one + "0\r\n\r\n"}, step: step}
 	})
+	t.Cleanup(func() { close(step) })
 	client := dial(t, f.gateway.address)
 	client.send(t, f.expand(get("/events", "Accept-Encoding: gzip")))
 	head, err := readHead(client.reader)

@@ -128,3 +128,33 @@ func TestIdentityFields(t *testing.T) {
 		})
 	}
 }
+
+// TestForwardedFieldsOfScripts: scripts see what a peer says of the client only
+// if the peer is trusted.
+func TestForwardedFieldsOfScripts(t *testing.T) {
+	t.Parallel()
+	script := `chi.get("/", function(request, response)
+		local names = {"X-Forwarded-For", "x-forwarded-proto", "X-Forwarded-Host", "X-Forwarded-Port", "Forwarded"}
+		for _, name in ipairs(names) do
+			local found = 0
+			for other in pairs(request.headers) do if other:lower() == name:lower() then found = found + 1 end end
+			response:write(tostring(request:header(name)), tostring(request.headers[name]), #request:headers_all(name), found, " ")
+		end
+	end)`
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.lua"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	request := lined("GET / HTTP/1.1", "Host: a", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: b", "X-Forwarded-Port: 1", "Forwarded: for=192.0.2.1")
+	for server, want := range map[string]string{
+		"": strings.Repeat("nilnil00 ", 5),
+		"server:\n  trusted_proxies: [127.0.0.1]\n": "192.0.2.1192.0.2.111 httpshttps11 bb11 1111 for=192.0.2.1for=192.0.2.111 ",
+	} {
+		g := startGateway(t, server+fmt.Sprintf("lua_routing: {enabled: true, scripts_dir: %q}\ntenants:\n  - {name: a, path_prefix: /, lua_routes: [a.lua], lua: {%s}}\n", dir, patientLua))
+		client := dial(t, g.address)
+		client.send(t, request)
+		if got := string(client.answer(t, "GET").body); got != want {
+			t.Errorf("%q: scripts see %q, want %q", server, got, want)
+		}
+	}
+}

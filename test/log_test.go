@@ -228,3 +228,29 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%v lines counted as lost", n)
 	}
 }
+
+// TestFaultsAreLogged: what a sample leaves out of the access log are requests
+// that were answered as they should be; faults stand in it, those of clients too.
+func TestFaultsAreLogged(t *testing.T) {
+	t.Parallel()
+	f := startFlow(t, "access_log: {sample: 0}\n", nil)
+	client := dial(t, f.gateway.address)
+	for _, c := range []struct {
+		request string
+		status  int
+	}{
+		{f.expand(get("/fine")), 200},
+		{lined("GET /nobody HTTP/1.1", "Host: nobody.example"), 404},
+		{f.expand(lined("POST /large HTTP/1.1", "Host: {host}", fmt.Sprintf("Content-Length: %d", bodyLimit+1))), 413},
+	} {
+		client.send(t, c.request)
+		if answer := client.answer(t, "GET"); answer.status != c.status {
+			t.Errorf("%q: got %d, want %d", c.request, answer.status, c.status)
+		}
+	}
+	f.gateway.logged(t, `"path":"/nobody"`, `"status":404`, `"error":"no_tenant"`)
+	f.gateway.logged(t, `"path":"/large"`, `"status":413`, `"error":"body_too_large"`)
+	if strings.Contains(f.gateway.output.String(), "/fine") {
+		t.Error("a request that isn't in the sample is logged")
+	}
+}

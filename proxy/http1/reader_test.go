@@ -1,6 +1,7 @@
 package http1_test
 
 import (
+	"errors"
 	"io"
 	"testing"
 
@@ -57,5 +58,33 @@ func TestWaitHoldsNoBuffer(t *testing.T) {
 	}
 	if source.waiting != 0 {
 		t.Errorf("%d reads held a buffer while they waited, want none", source.waiting)
+	}
+}
+
+// TestHeadLimit: a head of exactly the limit is read, one byte more isn't, be it
+// in the start line, in a field or in the empty line, and however it arrives.
+func TestHeadLimit(t *testing.T) {
+	t.Parallel()
+	const line, rest = "GET /path HTTP/1.1\r\n", "Host: a\r\nX: y\r\n\r\n"
+	for limit := range len(line+rest) + 3 {
+		for _, size := range []int{1, 2, 3, 1000} {
+			var pieces []string
+			for left := line + rest; left != ""; left = left[min(size, len(left)):] {
+				pieces = append(pieces, left[:min(size, len(left))])
+			}
+			var reader http1.Reader
+			reader.Reset(&lazySource{heads: pieces})
+			_, err := reader.ReadHead(nil, limit)
+			want := error(nil)
+			switch {
+			case limit < len(line):
+				want = http1.TargetTooLong
+			case limit < len(line+rest):
+				want = http1.HeaderTooLarge
+			}
+			if !errors.Is(err, want) || (err == nil) != (want == nil) {
+				t.Errorf("limit %d of %d bytes that come by %d: %v, want %v", limit, len(line+rest), size, err, want)
+			}
+		}
 	}
 }
