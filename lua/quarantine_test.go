@@ -213,6 +213,8 @@ end)`
 	wait.Wait()
 	if n := scripts.InQuarantine(); n != 0 {
 		t.Errorf("%d scripts in quarantine", n)
+	}
+}
 
 // TestQuarantineIsReleased: a reload that takes the scripts over ends every
 // quarantine, of a client and of all, and what led to it is forgotten.
