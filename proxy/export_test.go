@@ -1,5 +1,7 @@
 package proxy
 
+import "github.com/keystone-gateway/keystone-gateway/upstream"
+
 // SleepSoon has every idle connection sleep as soon as one of very many would.
 func (s *Server) SleepSoon() { s.wakeful.Store(0) }
 
@@ -28,3 +30,25 @@ func HintWords() (list []string) {
 	}
 	return list
 }
+
+// Spoil has the gateway itself fail at requests of a tenant from now on, at a
+// certain stage. Nothing may have been asked of the tenant before.
+func (s *Server) Spoil(name, stage string) {
+	snap := s.current.Load()
+	for _, t := range snap.tenants {
+		if t.name != name {
+			continue
+		}
+		switch stage {
+		case "route":
+			t.stats = nil // and so does the ending
+		case "forward":
+			t.pool = new(upstream.Pool)
+		case "respond":
+			t.bounds.compression.level = len(encoders)
+		}
+	}
+}
+
+// InFlight returns the number of requests under way.
+func (s *Server) InFlight() int64 { return s.inFlight.Load() }
