@@ -16,6 +16,7 @@ const (
 	KindError = "error" // the script raised it, or used something wrongly
 	KindLoad  = "load"  // on a VM that was made after the scripts had been accepted
 	KindShed  = string(vm.Shed)
+	KindTurns = string(vm.OutOfTurns) // of the requests, not the script's fault
 )
 
 // Error is a script's failure.

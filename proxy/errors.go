@@ -170,6 +170,8 @@ func faultOfScripts(err error) *Fault {
 	switch {
 	case ok && failed.Kind == lua.KindShed:
 		return faultMemory
+	case ok && failed.Kind == lua.KindTurns:
+		return faultScriptsBusy
 	case ok && failed.Limited():
 		return faultScriptLimit
 	case ok:

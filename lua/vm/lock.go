@@ -1,7 +1,6 @@
 package vm
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -126,27 +125,21 @@ func (l *Lock) pass(f func()) {
 	l.main.G.CurrentThread = thread
 }
 
-// processors holds a value for each long run that runs now, whoever's it is.
-// However many tenants have long runs, a processor is left for everybody else.
-var processors = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
-
 // takeWithProcessor is Lock for a long run, which needs a processor too. It
 // holds neither while it waits for the other: the VM is for the tenant's other
 // requests, and the processor for the long runs of others.
-func (l *Lock) takeWithProcessor() {
+func (l *Lock) takeWithProcessor(ran int64) {
 	for {
-		processors <- struct{}{}
+		processors.take(ran)
 		if l.TryLock() {
 			return
 		}
-		<-processors
+		processors.leave()
 		l.Lock()
-		select {
-		case processors <- struct{}{}:
+		if processors.tryTake() {
 			return
-		default:
-			l.Unlock()
 		}
+		l.Unlock()
 	}
 }
 

@@ -52,16 +52,17 @@ func (r *Run) share() {
 	}
 }
 
-// yield gives the VM, and the processor of a long run, away while f runs.
+// yield gives the VM, and the processor of a long run, away while f runs. Loads
+// need none: there are few at a time.
 func (r *Run) yield(f func()) {
-	if !r.long {
+	if !r.long || r.limits.Loader != nil {
 		r.lock.pass(f)
 	} else {
 		r.leaveProcessor()
 		thread := r.lock.main.G.CurrentThread
 		r.lock.Unlock()
 		f()
-		r.lock.takeWithProcessor()
+		r.lock.takeWithProcessor(r.ran)
 		r.processor = true
 		r.lock.main.G.CurrentThread = thread
 	}
@@ -72,7 +73,7 @@ func (r *Run) yield(f func()) {
 func (r *Run) leaveProcessor() {
 	if r.processor {
 		r.processor = false
-		<-processors
+		processors.leave()
 	}
 }
 

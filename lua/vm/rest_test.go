@@ -2,6 +2,7 @@ package vm_test
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -46,5 +47,15 @@ func TestLongRunsLeaveAProcessor(t *testing.T) {
 	wait.Wait()
 	if limit := int64(vm.Processors()); most.Load() > limit {
 		t.Errorf("%d long runs ran at once, want at most %d", most.Load(), limit)
+	}
+}
+
+// TestShortRunsGoFirst demands that a processor goes to the run that has run
+// least, and every second one to whoever has waited longest.
+func TestShortRunsGoFirst(t *testing.T) {
+	t.Parallel()
+	got := vm.Order(50e6, 50e6, 0, 10e6, 0, 3e6)
+	if want := []int{2, 0, 4, 1, 5, 3}; !slices.Equal(got, want) {
+		t.Errorf("they got it in the order %v, want %v", got, want)
 	}
 }
