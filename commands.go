@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/admin"
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -110,7 +111,7 @@ func serve(o proxy.Options, show *demo) error {
 	output := proxy.NewLogWriter(&o.Config.Log, os.Stderr)
 	defer output.Close()
 	log := proxy.NewLog(&o.Config.Log, output)
-	shortenSlices()
+	go adaptSlices(ctx, lua.LongRuns())
 	o.Log, o.LogWriter, o.Memory = log, output, tuneMemory(log)
 	server, err := proxy.New(o)
 	if err != nil {

@@ -1,44 +1,64 @@
 package main
 
 import (
+	"context"
 	"os"
 	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// TestShortSlices demands that all threads have short slices, those that are
-// made later too.
+// TestShortSlices demands that all threads have short slices while something
+// runs for long, those that are made later too, and the usual ones before and
+// after.
 func TestShortSlices(t *testing.T) { //nolint:paralleltest // all threads of the process
-	if attributes, err := unix.SchedGetAttr(0, 0); err != nil || attributes.Policy != unix.SCHED_NORMAL || attributes.Runtime == 0 {
+	usual, err := unix.SchedGetAttr(0, 0)
+	if err != nil || usual.Policy != unix.SCHED_NORMAL || usual.Runtime == 0 {
 		t.Skip("this system doesn't say how long slices are")
 	}
-	shortenSlices()
-	id := make(chan int)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	busy := make(chan struct{}, 1)
+	busy <- struct{}{}
+	go adaptSlices(ctx, busy)
+	await(t, threadSlice)
+	made := make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // never unlocked: another thread is made
-		id <- unix.Gettid()
-		id <- 0
+		made <- struct{}{}
+		<-ctx.Done()
 	}()
-	defer func() { <-id }()
-	<-id
-	entries, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		thread, err := strconv.Atoi(e.Name())
+	<-made
+	await(t, threadSlice)
+	await(t, usual.Runtime) // slicesCalm later
+}
+
+// await waits until all threads have slices of so many nanoseconds.
+func await(t *testing.T, want uint64) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		wrong := 0
+		entries, err := os.ReadDir("/proc/self/task")
 		if err != nil {
 			t.Fatal(err)
 		}
-		attributes, err := unix.SchedGetAttr(thread, 0)
-		if err != nil {
-			continue // it has ended
+		for _, e := range entries {
+			thread, err := strconv.Atoi(e.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if attributes, err := unix.SchedGetAttr(thread, 0); err == nil && attributes.Runtime != want {
+				wrong++
+			}
 		}
-		if attributes.Runtime != threadSlice {
-			t.Errorf("thread %d has slices of %d ns, want %d", thread, attributes.Runtime, threadSlice)
+		if wrong == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d threads have other slices than %d ns", wrong, want)
 		}
 	}
 }

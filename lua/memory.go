@@ -180,3 +180,7 @@ func (s *Scripts) left(sh *shard) {
 	}
 	s.leaving.mu.Unlock()
 }
+
+// LongRuns returns a channel that has a value when a script has run for long
+// since the last one was received: beyond a fifth of a millisecond.
+func LongRuns() <-chan struct{} { return vm.LongRuns() }

@@ -7,7 +7,11 @@ import (
 
 // processors are those that long runs may have, whoever's they are: however
 // many tenants have long runs, one is left for everybody else.
-var processors = &gate{free: max(1, runtime.GOMAXPROCS(0)-1)}
+var processors = &gate{free: max(1, runtime.GOMAXPROCS(0)-1), used: make(chan struct{}, 1)}
+
+// LongRuns returns a channel that has a value when a run has been long since the
+// last one was received.
+func LongRuns() <-chan struct{} { return processors.used }
 
 // gate hands processors to long runs, a rest's distance at a time. Runs that
 // have run for less go first, so that a script of some milliseconds doesn't
@@ -19,6 +23,7 @@ type gate struct {
 	granted uint64
 	arrived uint64
 	waiting [levels][]waiter // by how long they have run
+	used    chan struct{}    // of one value, or nil
 }
 
 type waiter struct {
@@ -40,6 +45,10 @@ func levelOf(ran int64) int {
 
 // take waits for a processor.
 func (g *gate) take(ran int64) {
+	select {
+	case g.used <- struct{}{}:
+	default:
+	}
 	g.mu.Lock()
 	if g.free > 0 {
 		g.free--
