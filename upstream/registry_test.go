@@ -290,7 +290,7 @@ func TestRetiredTargetLeavesNothing(t *testing.T) {
 		t.Fatalf("%v, %d connections, want 2", err, goes.Client().ConnsCount())
 	}
 	forgotten := weak.Make(old)
-	old, c.Services = nil, c.Services[:1]
+	old, c.Services = nil, c.Services[:1] //nolint:wastedassign // the collector sees it
 	now := start(t, r, c).Pools()[0]
 	if now.Targets()[0] != stays {
 		t.Fatal("the target that stays is another one")
@@ -300,7 +300,7 @@ func TestRetiredTargetLeavesNothing(t *testing.T) {
 		t.Errorf("the request in flight: %v", err)
 	}
 	eventually(t, "the other one too", func() bool { return o.Sweeper.Len() == 0 && goes.Client().ConnsCount() == 0 })
-	idle, busy = nil, nil
+	idle, busy = nil, nil //nolint:wastedassign // the collector sees it
 	eventually(t, "the earlier generation's pool is forgotten", func() bool {
 		runtime.GC()
 		return forgotten.Value() == nil

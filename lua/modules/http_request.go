@@ -53,7 +53,7 @@ type Hopping interface{ Hops() string }
 func (o options) readHeaders(r *fetch.Request, lenient bool) {
 	o.pairs("headers", maxFields, func(name string, values []string) {
 		err := r.Add(name, values...)
-		if _, reserved := errors.AsType[*fetch.ReservedError](err); err != nil && !(reserved && lenient) {
+		if _, reserved := errors.AsType[*fetch.ReservedError](err); err != nil && (!reserved || !lenient) {
 			o.fail("%s", err)
 		}
 	})

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	MaxToken = 16 << 10 // bytes
+	// MaxToken is how long a token may be, in bytes.
+	MaxToken = 16 << 10
 	// maxTries bounds the keys that are tried for a token without a kid.
 	maxTries = 8
 )

@@ -15,9 +15,9 @@ import (
 )
 
 var (
-	first  = netip.MustParseAddr("10.0.0.1")
-	second = netip.MustParseAddr("2001:db8::1")
-	down   = errors.New("no such host")
+	first   = netip.MustParseAddr("10.0.0.1")
+	second  = netip.MustParseAddr("2001:db8::1")
+	errDown = errors.New("no such host")
 )
 
 // names makes Names whose lookups have these answers after each other; the last
@@ -61,7 +61,7 @@ func TestContract(t *testing.T) {
 		}, 0, map[time.Duration]netip.Addr{0: first, time.Hour: first}},
 		{"a name that fails at first, moves, and is empty in the end", func(t *testing.T) discovery.Source {
 			t.Helper()
-			return names(t, down, down, []netip.Addr{first}, []netip.Addr{second}, []netip.Addr{}, down).Acquire("app.example")
+			return names(t, errDown, errDown, []netip.Addr{first}, []netip.Addr{second}, []netip.Addr{}, errDown).Acquire("app.example")
 		}, 2, map[time.Duration]netip.Addr{time.Second: {}, 3 * time.Second: first, 70 * time.Second: second, time.Hour: second}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
