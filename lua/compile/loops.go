@@ -139,7 +139,7 @@ func (f *function) genericFor(s *syntax.GenericFor) {
 		f.declare(v, f.reserve(1))
 	}
 	f.scope(s.Body, active, after)
-	f.at(s)
+	f.pos(s.From) // as lua5.1 has it
 	f.patchHere(enter)
 	f.abc(glua.OP_TFORLOOP, free, 0, len(s.Variables))
 	f.jumpTo(body)

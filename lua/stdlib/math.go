@@ -13,7 +13,6 @@ func openMath(L *glua.LState) {
 	content := library(L, map[string]glua.LGFunction{
 		"atan2":      binary(math.Atan2),
 		"fmod":       binary(math.Mod),
-		"mod":        binary(math.Mod),
 		"pow":        binary(math.Pow),
 		"frexp":      frexp,
 		"ldexp":      ldexp,
@@ -36,6 +35,7 @@ func openMath(L *glua.LState) {
 			return 1
 		}))
 	}
+	content.RawSetString("mod", content.RawGetString("fmod")) // its name in Lua 5.0
 	content.RawSetString("pi", glua.LNumber(math.Pi))
 	content.RawSetString("huge", glua.LNumber(math.Inf(1)))
 	install(L, glua.MathLibName, content)

@@ -14,7 +14,6 @@ func (l *lib) openString(L *glua.LState) {
 		"char":    strChar,
 		"find":    func(L *glua.LState) int { return strFind(L, true) },
 		"format":  l.format,
-		"gfind":   gmatch,
 		"gmatch":  gmatch,
 		"gsub":    gsub,
 		"len":     func(L *glua.LState) int { L.Push(glua.LNumber(len(checkString(L, 1)))); return 1 },
@@ -25,6 +24,7 @@ func (l *lib) openString(L *glua.LState) {
 		"sub":     strSub,
 		"upper":   func(L *glua.LState) int { return changeCase(L, 'a') },
 	})
+	content.RawSetString("gfind", content.RawGetString("gmatch")) // its name in Lua 5.0
 	shown := L.CreateTable(0, 1)
 	shown.RawSetString("__index", install(L, glua.StringLibName, content))
 	l.ofStrings = vm.Freeze(L, "the metatable of strings", shown)

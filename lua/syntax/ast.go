@@ -110,6 +110,7 @@ type (
 	GenericFor struct {
 		Pos
 		Variables []*Variable
+		From      Pos // what follows in
 		Values    []Expression
 		Body      *Block
 	}

@@ -105,6 +105,7 @@ func (p *parser) forStatement(at Pos) Statement {
 			p.atMost(len(s.Variables), MaxLocals, "local variables")
 		}
 		p.expect(tokenIn)
+		s.From = p.token.Pos
 		s.Values = p.list()
 		s.Body = p.forBody(at, s.Variables...)
 		return s
