@@ -120,11 +120,22 @@ func TestLoadsTogether(t *testing.T) {
 			if good == 0 {
 				t.Error("none was loaded")
 			}
-			if held := o.Loads.Held(); held != 0 {
-				t.Errorf("%d bytes are held when nothing is loaded", held)
+			// What was given up may still be on its way out.
+			most := int64(8 * mib)
+			if name == "modules" {
+				most += many * mib
 			}
-			if grown := heap() - before; grown > 8*mib && name != "modules" || grown > many*mib+8*mib {
-				t.Errorf("%d bytes are left of loads that were given up", grown)
+			for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+				held, grown := o.Loads.Held(), int64(0)
+				if held == 0 {
+					grown = heap() - before
+				}
+				if held == 0 && grown <= most {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("%d bytes are counted and %d held when nothing is loaded", held, grown)
+				}
 			}
 		})
 	}

@@ -43,27 +43,40 @@ func TestLiveCountsWhatGoHolds(t *testing.T) {
 			K[#K+1] = function() return big end big = nil K[#K+1] = function() return K end error("failed")`, 100, 8},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			main, lock, one := keeper(t, test.source)
-			defer lock.Unlock()
-			one(1)
-			heapBefore, liveBefore, chargedBefore := heap(), vm.Live(main, 1<<40, nil), lock.Total()
-			one(test.n)
-			grown, counted, charged := heap()-heapBefore, vm.Live(main, 1<<40, nil)-liveBefore, lock.Total()-chargedBefore
-			if float64(charged) < 0.8*float64(grown) {
-				t.Errorf("%d bytes are charged, %d are held", charged, grown)
+			wrong := ""
+			for range 5 { // what other tests have left may go meanwhile
+				if wrong = countedAndHeld(t, test.source, test.n, test.most); wrong == "" {
+					return
+				}
 			}
-			runtime.KeepAlive(main)
-			if float64(counted) < 0.95*float64(grown) {
-				t.Errorf("%d bytes are counted, %d are held", counted, grown)
-			}
-			if float64(counted) > test.most*float64(grown) && test.most > 0 {
-				t.Errorf("%d bytes are counted, only %d are held", counted, grown)
-			}
-			if testing.Verbose() {
-				t.Logf("%d bytes are counted, %d are held: %.2f", counted, grown, float64(counted)/float64(grown))
-			}
+			t.Error(wrong)
 		})
 	}
+}
+
+// countedAndHeld runs a source n times and says what is wrong with what is
+// counted of what it keeps.
+func countedAndHeld(t *testing.T, source string, n int, most float64) string {
+	t.Helper()
+	main, lock, one := keeper(t, source)
+	defer lock.Unlock()
+	one(1)
+	heapBefore, liveBefore, chargedBefore := heap(), vm.Live(main, 1<<40, nil), lock.Total()
+	one(n)
+	grown, counted, charged := heap()-heapBefore, vm.Live(main, 1<<40, nil)-liveBefore, lock.Total()-chargedBefore
+	runtime.KeepAlive(main)
+	if testing.Verbose() {
+		t.Logf("%d bytes are counted, %d are held: %.2f", counted, grown, float64(counted)/float64(grown))
+	}
+	switch {
+	case float64(charged) < 0.8*float64(grown):
+		return fmt.Sprintf("%d bytes are charged, %d are held", charged, grown)
+	case float64(counted) < 0.95*float64(grown):
+		return fmt.Sprintf("%d bytes are counted, %d are held", counted, grown)
+	case float64(counted) > most*float64(grown) && most > 0:
+		return fmt.Sprintf("%d bytes are counted, only %d are held", counted, grown)
+	}
+	return ""
 }
 
 // keeper makes a VM with a program in which K is a table that lives on. one
