@@ -48,6 +48,7 @@ func (s *Server) Spoil(name, stage string) {
 			t.bounds.compression.level = len(encoders)
 		}
 	}
+	s.current.Store(snap) // requests that come now see it as it has become
 }
 
 // InFlight returns the number of requests under way.
