@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/spelling"
@@ -170,7 +172,7 @@ func (c *Cache) index(key indexKey) *index {
 // files and directories are left out: editors and version control keep notes in
 // them.
 func (i *index) add(dir files.Dir, below string, depth int) error {
-	entries, err := os.ReadDir(filepath.Join(dir.Path, filepath.FromSlash(below)))
+	entries, err := entriesOf(filepath.Join(dir.Path, filepath.FromSlash(below)), maxIndexed+1-i.seen)
 	if err != nil {
 		return nil //nolint:nilerr // as the comment says
 	}
@@ -196,4 +198,20 @@ func (i *index) add(dir files.Dir, below string, depth int) error {
 		}
 	}
 	return nil
+}
+
+// entriesOf returns what a directory has, by name, and no more than so much of
+// it: a tenant may have put any number of files there, or a pipe in its place.
+func entriesOf(path string, most int) ([]fs.DirEntry, error) {
+	directory, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // nobody sees it
+	}
+	defer func() { _ = directory.Close() }()
+	entries, err := directory.ReadDir(max(most, 1))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err //nolint:wrapcheck // as above
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, nil
 }
