@@ -2,7 +2,6 @@ package proxy_test
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -43,28 +42,7 @@ func keyPair(t testing.TB) (cert, key string) {
 // logging is serve with a log that the test reads.
 func logging(t testing.TB, config string, log io.Writer) *proxy.Server {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "config.yaml")
-	if err := os.WriteFile(file, []byte("server: {address: \"127.0.0.1:0\"}\n"+config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	loaded, err := proxy.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := proxy.New(proxy.Options{File: file, Config: loaded, Log: zerolog.New(log)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return server
+	return runLogged(t, "server: {address: \"127.0.0.1:0\"}\n"+config, zerolog.New(log))
 }
 
 // TestClientTLS lets clients fail at TLS, each in its way, and demands of the

@@ -2,20 +2,17 @@ package proxy_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/rs/zerolog"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy"
 )
 
 // TestPanicsEndTheirRequestOnly: a fault of the gateway's own that panics ends
@@ -104,31 +101,4 @@ func TestPanicsEndTheirRequestOnly(t *testing.T) {
 	if body, err := io.ReadAll(response.Body); string(body) != text || err != nil {
 		t.Errorf("a tenant whose requests are fine: %d bytes, %v", len(body), err)
 	}
-}
-
-// runLogged runs a server that logs there until the test ends.
-func runLogged(t *testing.T, config string, log zerolog.Logger) *proxy.Server {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "config.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	loaded, err := proxy.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := proxy.New(proxy.Options{File: file, Config: loaded, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return server
 }

@@ -30,6 +30,12 @@ func start(t testing.TB, config string) *proxy.Server {
 // serve runs a server with that configuration until the test ends.
 func serve(t testing.TB, config string) *proxy.Server {
 	t.Helper()
+	return runLogged(t, config, zerolog.Nop())
+}
+
+// runLogged is serve with a log.
+func runLogged(t testing.TB, config string, log zerolog.Logger) *proxy.Server {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -38,7 +44,7 @@ func serve(t testing.TB, config string) *proxy.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := proxy.New(proxy.Options{File: file, Config: loaded, Log: zerolog.Nop()})
+	server, err := proxy.New(proxy.Options{File: file, Config: loaded, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 -- All that begins with /auth is fetched from where redirect_uri says, with a
 -- token from a file that another program keeps.
 local function token()
-    local file = io.open("/tmp/keystone-no-such-token", "r")
+    local file = io.open("no-such-token", "r")
     if not file then return nil, "no token" end
     return file:read("*all")
 end
