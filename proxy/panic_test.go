@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/rs/zerolog"
-
 )
 
 // TestPanicsEndTheirRequestOnly: a fault of the gateway's own that panics ends
