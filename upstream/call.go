@@ -272,7 +272,7 @@ func (c *Call) noHead(conn *Conn, err error, begun bool) *Failure {
 	case begun:
 		return c.fail(BadResponse, answerFault(conn, err))
 	}
-	if alert := c.Target.tuned.Load().tls.explainAlert(err); alert != nil && !conn.used && !c.Streaming {
+	if alert := c.Target.tuned.Load().tls.explainAlert(err); alert != nil && !conn.used && !c.Streaming && conn.refused(err) {
 		// The handshake has failed after all, so nothing of the request was read.
 		return c.fail(ConnectFailed, &ConnectError{Target: c.Target.Name(), Address: c.Target.address.HostPort(), Err: alert})
 	} else if alert != nil {

@@ -29,8 +29,7 @@ func (t *targetTLS) explain(err error) error {
 }
 
 // explainAlert says why a target ended TLS when the handshake was done as far as
-// the gateway could see: with TLS 1.3 a client certificate is judged after that.
-// It is nil for any other error.
+// the gateway could see. It is nil for an error that is no alert.
 func (t *targetTLS) explainAlert(err error) error {
 	if t == nil {
 		return nil
@@ -39,6 +38,19 @@ func (t *targetTLS) explainAlert(err error) error {
 		return nil
 	}
 	return t.explain(err)
+}
+
+// refused reports whether err says that the target has refused the client's
+// certificate, or its lack, when the handshake was done as far as the gateway
+// could see: a target of TLS 1.3 judges it before it reads anything of a request.
+// Any other alert may come from one that has.
+func (c *Conn) refused(err error) bool {
+	secure, ok := c.Conn.(*tls.Conn)
+	if !ok || secure.ConnectionState().Version < tls.VersionTLS13 {
+		return false
+	}
+	alert, ok := alertOf(err)
+	return ok && (alert == alertCertificateNeeded || aboutCertificate(alert))
 }
 
 // alertOf finds the number of an alert that the peer has sent. crypto/tls gives
@@ -99,24 +111,33 @@ const (
 	alertCertificateNeeded  = 116
 )
 
+// aboutCertificate reports whether an alert refuses what a client has shown.
+func aboutCertificate(alert tls.AlertError) bool {
+	switch alert {
+	case alertBadCertificate, alertUnsupportedCert, alertCertificateRevoked, alertCertificateExpired, alertCertificateUnknown, alertUnknownCA, alertAccessDenied, alertDecryptError:
+		return true
+	}
+	return false
+}
+
 func (t *targetTLS) alert(alert tls.AlertError, err error) string {
 	shown := t.config.GetClientCertificate != nil
-	switch alert {
-	case alertCertificateNeeded:
+	switch {
+	case alert == alertCertificateNeeded:
 		return "the target wants a client certificate (tls.client_certificate)"
-	case alertBadCertificate, alertUnsupportedCert, alertCertificateRevoked, alertCertificateExpired, alertCertificateUnknown, alertUnknownCA, alertAccessDenied, alertDecryptError:
+	case aboutCertificate(alert):
 		if !shown {
 			return "the target refuses a client without a certificate that it accepts (tls.client_certificate): " + cause.Text(err)
 		}
 		return "the target refuses tls.client_certificate: " + cause.Text(err)
-	case alertHandshakeFailure:
+	case alert == alertHandshakeFailure:
 		if !shown {
 			return "the target refuses the handshake: it has no parameters in common with the gateway, or wants a client certificate (tls.client_certificate)"
 		}
 		return "the target refuses the handshake: it has no parameters in common with the gateway"
-	case alertProtocolVersion:
+	case alert == alertProtocolVersion:
 		return "the target speaks neither TLS 1.2 nor 1.3"
-	case alertUnrecognizedName:
+	case alert == alertUnrecognizedName:
 		return fmt.Sprintf("the target knows no host %q (tls.server_name)", t.config.ServerName)
 	}
 	return "the target refuses it: " + cause.Text(err)
