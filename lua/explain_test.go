@@ -74,3 +74,18 @@ func TestErrorsSayWhatIsNil(t *testing.T) {
 		t.Errorf("loading: %v", err)
 	}
 }
+
+// TestGuessesAreCounted has guesses made without end, which requests pay for.
+func TestGuessesAreCounted(t *testing.T) {
+	for _, statement := range []string{"return request.metod", "response.status_cod = 1"} {
+		scripts := load(t, `chi_middleware(function(request, response, next)
+			for i = 1, 5000 do pcall(function() `+statement+` end) end
+			next()
+		end)`)
+		r := newRequest()
+		r.begin()
+		if err := scripts.Serve(r, 0); err == nil || !strings.Contains(err.Error(), "lua.max_") {
+			t.Errorf("%s, 5,000 times: %v, expected that a limit is used up", statement, err)
+		}
+	}
+}

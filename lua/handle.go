@@ -140,6 +140,7 @@ func (sh *shard) objectMeta(k *kind) (meta, kept *glua.LTable) {
 		c, _ := owner(L)
 		name, _ := L.Get(2).(glua.LString)
 		if !k.set(c, L, string(name)) {
+			chargeGuess(L)
 			L.RaiseError("%s", k.refusal(fieldText(L.Get(2))))
 		}
 		return 0

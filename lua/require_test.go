@@ -122,3 +122,30 @@ func TestLoadedHandlersAreJudged(t *testing.T) {
 		t.Errorf("what was kept is used in the next request: %q", errs)
 	}
 }
+
+// TestLoadedCodeSeesTheScriptsGlobals: a text that names a module which is there
+// without require has it only where the scripts have no global of that name.
+func TestLoadedCodeSeesTheScriptsGlobals(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		dir := t.TempDir()
+		put(t, dir, "a.lua", `json = {own = true}
+		chi_middleware(function(request, response, next)
+			local inner, limits = loadstring("return json, limit")()
+			assert(inner == json and json.own, "the script's json is the gateway's")
+			assert(limits == require "keystone.limit")
+			next()
+		end)`)
+		o := options(dir, "a.lua")
+		o.Config.StrictGlobals = strict
+		scripts, err := lua.Load(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(scripts.Close)
+		r := newRequest()
+		r.begin()
+		if err := scripts.Serve(r, 0); err != nil {
+			t.Errorf("strict %v: %v", strict, err)
+		}
+	}
+}

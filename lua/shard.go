@@ -174,6 +174,9 @@ func (sh *shard) module(name string) *glua.LTable {
 // openGlobals opens the modules that a program uses without require.
 func (sh *shard) openGlobals(p *vm.Program) {
 	globals := sh.main.G.Global
+	if content := vm.Frozen(globals); content != nil { // where the scripts' own are too
+		globals = content
+	}
 	for _, g := range p.Reads {
 		for name := range globalModules {
 			if (g.Name == name || g.Name == "_G") && globals.RawGetString(name) == glua.LNil {

@@ -78,9 +78,23 @@ func (k *kind) push(L *glua.LState, value glua.LValue) int {
 	return 1
 }
 
+// What a guess is counted as: it compares with all names that the object has,
+// and makes lists of them.
+const (
+	guessWork  = 3000
+	guessBytes = 4 << 10
+)
+
 // unknown raises that the object has no such field.
 func (k *kind) unknown(L *glua.LState, name glua.LValue) {
+	chargeGuess(L)
 	L.RaiseError("%s", k.noField(fieldText(name)))
+}
+
+func chargeGuess(L *glua.LState) {
+	run := vm.RunOf(L)
+	run.Charge(L, guessBytes)
+	run.Spend(L, guessWork)
 }
 
 func (k *kind) noField(name string) string {

@@ -30,75 +30,19 @@ func digit(c byte) int {
 	return 99
 }
 
-// toNumber converts as Lua does: numbers, and strings that are one.
+// The same as vm's, whose names are longer.
+func typeError(L *glua.LState, i int, expected string)            { vm.TypeError(L, i, expected) }
 func toNumber(L *glua.LState, v glua.LValue) (glua.LNumber, bool) { return vm.Number(L, v) }
+func checkNumber(L *glua.LState, i int) float64                   { return float64(vm.CheckNumber(L, i)) }
+func checkInt(L *glua.LState, i int) int                          { return vm.CheckInt(L, i) }
+func optInt(L *glua.LState, i, absent int) int                    { return vm.OptInt(L, i, absent) }
+func checkString(L *glua.LState, i int) string                    { return vm.CheckString(L, i) }
+func checkTable(L *glua.LState, i int) *glua.LTable               { return vm.CheckTable(L, i) }
+func checkFunction(L *glua.LState, i int) *glua.LFunction         { return vm.CheckFunction(L, i) }
+func toInt(n float64) int                                         { return vm.Int(glua.LNumber(n)) }
 
-// typeError raises that argument i has the wrong type.
-func typeError(L *glua.LState, i int, expected string) {
-	vm.TypeError(L, i, expected)
-}
-
-// checkNumber is argument i, which is or reads as a number.
-func checkNumber(L *glua.LState, i int) float64 {
-	n, ok := toNumber(L, L.Get(i))
-	if !ok {
-		typeError(L, i, "number")
-	}
-	return float64(n)
-}
-
-// maxInt bounds the integers that functions get, so that sums don't overflow.
-const maxInt = 1 << 53
-
-// toInt cuts the fraction off. NaN is 0; what is too large is cut to maxInt.
-func toInt(n float64) int {
-	if n != n {
-		return 0
-	}
-	return int(max(-maxInt, min(n, maxInt)))
-}
-
-// checkInt is argument i as an integer within ±maxInt.
-func checkInt(L *glua.LState, i int) int { return toInt(checkNumber(L, i)) }
-
-// optInt is checkInt for an argument that may be absent or nil.
-func optInt(L *glua.LState, i, absent int) int {
-	if L.Get(i) == glua.LNil {
-		return absent
-	}
-	return checkInt(L, i)
-}
-
-// checkString is argument i, a string or a number.
-func checkString(L *glua.LState, i int) string {
-	switch v := L.Get(i).(type) {
-	case glua.LString:
-		return string(v)
-	case glua.LNumber:
-		vm.RunOf(L).Charge(L, 32)
-		return vm.NumberText(v)
-	}
-	typeError(L, i, "string")
-	return ""
-}
-
-// checkTable is argument i, a table.
-func checkTable(L *glua.LState, i int) *glua.LTable {
-	t, ok := L.Get(i).(*glua.LTable)
-	if !ok {
-		typeError(L, i, "table")
-	}
-	return t
-}
-
-// checkFunction is argument i, a function.
-func checkFunction(L *glua.LState, i int) *glua.LFunction {
-	f, ok := L.Get(i).(*glua.LFunction)
-	if !ok {
-		typeError(L, i, "function")
-	}
-	return f
-}
+// checkPresent is argument i, which may be nil but not absent.
+func checkPresent(L *glua.LState, i int) glua.LValue { return vm.CheckAny(L, i) }
 
 // checkReadable is argument i, a table: what it reads as if it is frozen. It
 // must not be handed to scripts.
@@ -121,12 +65,4 @@ func checkWritable(L *glua.LState, i int) *glua.LTable {
 		vm.ArgError(L, i, "the table is read-only")
 	}
 	return t
-}
-
-// checkPresent is argument i, which may be nil but not absent.
-func checkPresent(L *glua.LState, i int) glua.LValue {
-	if i > L.GetTop() {
-		vm.ArgError(L, i, "value expected")
-	}
-	return L.Get(i)
 }

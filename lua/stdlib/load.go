@@ -99,10 +99,11 @@ const (
 )
 
 // chunkName is a chunk's name as it stands in messages: after = as it is, after @
-// a file's, or else the first line of the text.
+// a file's, or else the first line of the text. It keeps none of name's memory, as
+// the code that has it isn't counted with that.
 func chunkName(name string) string {
 	if rest, ok := strings.CutPrefix(name, "="); ok {
-		return rest[:min(len(rest), maxChunkName)]
+		return strings.Clone(rest[:min(len(rest), maxChunkName)])
 	}
 	if rest, ok := strings.CutPrefix(name, "@"); ok {
 		if len(rest) > maxFileName {

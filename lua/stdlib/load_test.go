@@ -3,6 +3,7 @@ package stdlib_test
 import (
 	"strings"
 	"testing"
+	"unsafe"
 
 	glua "github.com/yuin/gopher-lua"
 
@@ -158,6 +159,36 @@ func TestLoadedCodeIsSeen(t *testing.T) {
 		if n := vm.Live(thread.G.MainThread, 1<<30, nil) - before; n < 10000*30 {
 			t.Errorf("%s: %d bytes are live", chunk, n)
 		}
+	}
+}
+
+// TestNamesOfLoadedCode: what a VM keeps of a text's name is as long as it stands
+// in messages.
+func TestNamesOfLoadedCode(t *testing.T) {
+	for _, mark := range []string{"=", "@", ""} {
+		thread, run := begin(t, vmtest.Limits())
+		name := mark + strings.Repeat("n", 100_000)
+		thread.SetGlobal("name", glua.LString(name))
+		p, err := vm.Compile([]byte(`return loadstring("return 1", name)`), "in", vm.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		thread.Push(p.Instantiate(run.VM(), &vm.Functions{SetIndex: stdlib.SetIndex}))
+		thread.Call(0, 1)
+		kept := thread.Get(-1).(*glua.LFunction).Proto.SourceName
+		first, at := uintptr(unsafe.Pointer(unsafe.StringData(name))), uintptr(unsafe.Pointer(unsafe.StringData(kept)))
+		if len(kept) > 60 || at >= first && at < first+uintptr(len(name)) {
+			t.Errorf("%.10q: the name %q keeps the one that was given", name, kept)
+		}
+	}
+}
+
+// TestNamesOfCallsAreCounted looks at much code for how a string was called, again
+// and again.
+func TestNamesOfCallsAreCounted(t *testing.T) {
+	chunk := "if false then " + strings.Repeat("local a = request.method ", 150) + strings.Repeat("f(1) ", 9000) + " end for i = 1, 1000 do local x = request.method() end return 'free'"
+	if got := compiled(t, tight(), chunk, "method", "GET"); !strings.Contains(got, instructions) {
+		t.Errorf("got %.300s\nwant %s", got, instructions)
 	}
 }
 

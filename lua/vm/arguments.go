@@ -9,9 +9,7 @@ import (
 func ArgError(L *glua.LState, i int, message string) {
 	var as named
 	if f := frameOf(L); f != nil {
-		if f.Parent.scripted() {
-			RunOf(L).Spend(L, min(f.Parent.at(), maxLooked)/lookedWork)
-		}
+		f.spendOnName(L)
 		as = f.calledAs()
 	}
 	if as.kind == "method" && frameOf(L).NArgs != withoutSelf {
@@ -75,10 +73,18 @@ func CheckNumber(L *glua.LState, i int) glua.LNumber {
 	return n
 }
 
-// CheckInt is argument i, a number without its fraction.
-func CheckInt(L *glua.LState, i int) int { return int(max(-maxInt, min(CheckNumber(L, i), maxInt))) }
+// CheckInt is argument i as Int makes it.
+func CheckInt(L *glua.LState, i int) int { return Int(CheckNumber(L, i)) }
 
-// maxInt bounds the integers that functions get.
+// Int cuts the fraction off. NaN is 0; what is too large is cut to maxInt.
+func Int(n glua.LNumber) int {
+	if n != n {
+		return 0
+	}
+	return int(max(-maxInt, min(n, maxInt)))
+}
+
+// maxInt bounds the integers that functions get, so that sums don't overflow.
 const maxInt = 1 << 53
 
 // OptInt is CheckInt for an argument that may be absent or nil.

@@ -10,6 +10,7 @@ func CalledAs(L *glua.LState) (kind, name string, of glua.LValue) {
 	if f == nil {
 		return "", "", nil
 	}
+	f.spendOnName(L)
 	as := f.calledAs()
 	if as.kind == "field" {
 		of = f.Parent.origin(L, as.pc, as.register, 0)

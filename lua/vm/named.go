@@ -174,6 +174,13 @@ func past(pc int, i instruction, last int) int {
 	return pc
 }
 
+// spendOnName counts what calledAs takes.
+func (f *frame) spendOnName(L *glua.LState) {
+	if f.Parent.scripted() {
+		RunOf(L).Spend(L, min(f.Parent.at(), maxLooked)/lookedWork)
+	}
+}
+
 // calledAs is how the caller of a frame's function names that.
 func (f *frame) calledAs() named {
 	caller := f.Parent

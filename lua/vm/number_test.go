@@ -26,3 +26,13 @@ func TestNumberText(t *testing.T) {
 		t.Errorf("NaN is %q", got)
 	}
 }
+
+// TestInt: what isn't a number, or is too large for an integer, is the same
+// everywhere.
+func TestInt(t *testing.T) {
+	for n, want := range map[glua.LNumber]int{1.9: 1, -1.9: -1, glua.LNumber(math.Inf(1)): 1 << 53, -1e300: -1 << 53, glua.LNumber(math.NaN()): 0} {
+		if got := vm.Int(n); got != want {
+			t.Errorf("%v is %d, expected %d", n, got, want)
+		}
+	}
+}
