@@ -25,7 +25,7 @@ type candidate struct {
 	faults    settings.Errors // of its section
 	unmatched bool            // its hosts are not known
 	failure   error           // of its scripts
-	failed    *scriptsLoad    // with that failure
+	failed    *scriptsLoad    // with that failure, or late
 	late      bool            // its scripts are still being loaded
 	conflict  error           // of its match, with another's
 	wrong     int             // the domain that is meant; -1 is the prefix

@@ -1,6 +1,10 @@
 package proxy
 
-import "github.com/keystone-gateway/keystone-gateway/upstream"
+import (
+	"slices"
+
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
 
 // SleepSoon has every idle connection sleep as soon as one of very many would.
 func (s *Server) SleepSoon() { s.wakeful.Store(0) }
@@ -53,3 +57,18 @@ func (s *Server) Spoil(name, stage string) {
 
 // InFlight returns the number of requests under way.
 func (s *Server) InFlight() int64 { return s.inFlight.Load() }
+
+// BeginLoad loads a tenant's scripts as a retry does. end puts what it has brought
+// into use, as far as it is still wanted.
+func (s *Server) BeginLoad(tenant string) (end func()) {
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	config := s.current.Load().asked
+	list := s.candidates(config)
+	s.scripts.cache.Begin(config.names())
+	at := slices.IndexFunc(list, func(c candidate) bool { return c.asked.Name == tenant })
+	loads := []*scriptsLoad{s.newLoad(config, &list[at], config.scriptsDir(s.dir))}
+	s.runLoads(loads)
+	<-loads[0].done
+	return func() { s.takeLate(config, loads) }
+}

@@ -168,6 +168,52 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestRetryBesideSlow: a retry neither waits for a tenant whose scripts are still
+// being loaded, nor loads them a second time.
+func TestRetryBesideSlow(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	silentOnce := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 1 {
+			<-r.Context().Done()
+		}
+	}))
+	t.Cleanup(silentOnce.Close)
+	w := newWorkshop(t, "c.yaml", tenantsOf("a", plainTenant("a", "load_timeout: 1m"), "b", plainTenant("b"),
+		"c", plainTenant("c", "load_timeout: 2s", "http: {allow: [127.0.0.1]}")),
+		"scripts/a.lua", "require('keystone.time').sleep(1)\n"+answers("a"), "scripts/b.lua", answers("b"),
+		"scripts/c.lua", "http.get('"+silentOnce.URL+"')\n"+answers("c"))
+	clock := &stillClock{now: time.Unix(1, 0), release: make(chan struct{})}
+	w.clock = clock
+	w.run()
+	eventually(t, "c is loaded again", func() bool { return clock.sleepers.Load() > 1 || w.ask("c") == "c" })
+	if got, sleepers := w.states(), clock.sleepers.Load(); got != "a=loading" || sleepers != 1 {
+		t.Errorf("got %s, and %d loads of a", got, sleepers)
+	}
+	close(clock.release)
+	eventually(t, "a is loaded", func() bool { return w.states() == "" && w.ask("a") == "a" })
+}
+
+// TestRetryAfterReload: what a load brings that a reload has overtaken is not used.
+func TestRetryAfterReload(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t, "c.yaml", tenantsOf("a", plainTenant("a"), "b", plainTenant("b")), "scripts/a.lua", "oops(", "scripts/b.lua", answers("b"))
+	w.run()
+	w.write("scripts/a.lua", answers("old"))
+	end := w.server.BeginLoad("a")
+	w.write("scripts/a.lua", "oops_again(")
+	if result := w.server.Reload(); result.OK {
+		t.Fatalf("got %+v", result)
+	}
+	end()
+	if got := w.ask("a") + " " + w.states(); got != misconfigured+" a=misconfigured" {
+		t.Errorf("got %s", got)
+	}
+	if got := w.server.LastReload().Errors; len(got) != 1 || !strings.Contains(got[0], "a.lua") {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestRetriesInTurn: however many tenants fail again and again, each is tried
 // once more before any is tried twice.
 func TestRetriesInTurn(t *testing.T) {

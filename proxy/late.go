@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"maps"
 	"time"
 )
 
@@ -69,20 +70,19 @@ func (s *Server) useLate(config *Config, loads, round []*scriptsLoad) {
 	if s.draining.Load() || snap.asked != config { // a reload was faster
 		return
 	}
-	known, news, first := map[string]*scriptsLoad{}, false, false
-	for name, l := range snap.failed {
-		known[name] = l
-	}
-	waiting := snap.problems()
+	known, news, first := maps.Clone(snap.failed), false, false
 	for _, l := range loads {
-		if waiting[l.of.asked.Name] != nil {
+		if r := s.retries.list[l.of.asked.Name]; r != nil && (r.begun == l || r.of == l) {
 			known[l.of.asked.Name] = l
 		}
 	}
+	waiting := snap.problems()
 	for _, l := range round {
-		problem := waiting[l.of.asked.Name]
-		news = news || problem != nil && l.err == nil
-		first = first || problem != nil && problem.late
+		name := l.of.asked.Name
+		if problem := waiting[name]; problem != nil && known[name] == l { // else a reload has found something newer
+			news = news || l.err == nil
+			first = first || problem.late
+		}
 	}
 	if !news && !first {
 		s.planRetries(known)

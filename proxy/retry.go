@@ -16,7 +16,7 @@ type retry struct {
 	of    *scriptsLoad // that failed last
 	tries int
 	at    time.Time
-	begun bool
+	begun *scriptsLoad // the retry itself; nil: it is not yet time
 }
 
 // The pause before the first retry; each is twice as long as the one before, up
@@ -78,7 +78,7 @@ func (s *Server) planRetries(failed map[string]*scriptsLoad) {
 			r = &retry{of: l, tries: tries + 1, at: time.Now().Add(pause)}
 		}
 		next[name] = r
-		if r.begun {
+		if r.begun != nil {
 			begun++
 		} else if first.IsZero() || r.at.Before(first) {
 			first = r.at
@@ -108,20 +108,21 @@ func (s *Server) retry() {
 	var loads []*scriptsLoad
 	begun := 0
 	for _, r := range s.retries.list {
-		if r.begun {
+		if r.begun != nil {
 			begun++
 		}
 	}
 	due := slices.DeleteFunc(list, func(c candidate) bool {
 		r := s.retries.list[c.asked.Name]
-		return r == nil || r.begun || time.Until(r.at) > 0
+		return r == nil || r.begun != nil || time.Until(r.at) > 0
 	})
 	slices.SortFunc(due, func(a, b candidate) int {
 		return s.retries.list[a.asked.Name].compare(s.retries.list[b.asked.Name])
 	})
 	for i := range due[:min(len(due), max(0, mostRetries-begun))] {
-		s.retries.list[due[i].asked.Name].begun = true
-		loads = append(loads, s.newLoad(snap.asked, &due[i], snap.asked.scriptsDir(s.dir)))
+		l := s.newLoad(snap.asked, &due[i], snap.asked.scriptsDir(s.dir))
+		s.retries.list[due[i].asked.Name].begun = l
+		loads = append(loads, l)
 	}
 	s.planRetries(snap.failed)
 	if len(loads) > 0 {

@@ -73,10 +73,10 @@ func (s *Server) loadScripts(c *Config, list []candidate, patience time.Duration
 	for _, l := range loads {
 		switch {
 		case !l.hasEnded():
-			l.of.late = true
+			l.of.late, l.of.failed = true, l
 			late = append(late, l)
 		case l.pending:
-			l.of.late = true // somebody waits for it already
+			l.of.late, l.of.failed = true, l.known // somebody waits for it already
 		default:
 			if l.of.scripts, l.of.failure = l.scripts, l.err; l.err != nil {
 				l.of.failed = cmp.Or(l.known, l)

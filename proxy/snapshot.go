@@ -25,7 +25,7 @@ type snapshot struct {
 	table   *route.Table[*tenant]
 	tenants []*tenant
 	scripts map[string]*lua.Scripts // by tenant
-	failed  map[string]*scriptsLoad // by tenant: why its scripts could not be loaded
+	failed  map[string]*scriptsLoad // by tenant: why its scripts could not be loaded, or what is still loading them
 	wrong   error                   // why not all is as asked for: settings.Errors, or nil
 	pools   *upstream.Generation
 
