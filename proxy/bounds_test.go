@@ -181,3 +181,18 @@ func TestInheritedChanges(t *testing.T) {
 		t.Errorf("the tenant has %d", got)
 	}
 }
+
+// TestDoubtsAreNoChange: a warning that moves with its line is no change of the
+// settings outside tenants.
+func TestDoubtsAreNoChange(t *testing.T) {
+	t.Parallel()
+	const config = "tenants: [{name: a, domains: [a.example.com], health: {path: /, headers: {A: $TOKEN}}, services: [{url: 'http://127.0.0.1:9'}]}]\n"
+	w := newWorkshop(t, "scripts/none.lua", "", "c.yaml", config)
+	if err := w.start(); err != nil {
+		t.Fatal(err)
+	}
+	w.write("c.yaml", "# a comment\n"+config)
+	if result := w.server.Reload(); len(result.Changes) > 0 {
+		t.Errorf("got %q", result.Changes)
+	}
+}

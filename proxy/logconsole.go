@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ type console struct {
 }
 
 func newConsole(file *os.File) *console {
-	plain := !isatty.IsTerminal(file.Fd()) // colours are a terminal's
+	plain := !isatty.IsTerminal(file.Fd()) || os.Getenv("NO_COLOR") != "" // colours are a terminal's
 	return &console{out: file, own: zerolog.ConsoleWriter{Out: file, TimeFormat: time.TimeOnly, FormatPrepare: makeVisible, NoColor: plain}}
 }
 
@@ -49,7 +50,7 @@ func (c *console) Write(p []byte) (int, error) {
 		c.access = accessRecord{}
 		var err error
 		if json.Unmarshal([]byte(line), &c.access) == nil && c.access.Level == nil && c.access.Status != 0 {
-			_, err = io.WriteString(c.out, c.access.sentence())
+			_, err = io.WriteString(c.out, c.access.sentence(colours{c.own.NoColor}))
 		} else {
 			_, err = c.own.Write([]byte(line))
 		}
@@ -69,11 +70,21 @@ const (
 	plainT = "\x1b[0m"
 )
 
+// colours writes texts in a colour, unless they are none.
+type colours struct{ none bool }
+
+func (c colours) in(colour, text string) string {
+	if c.none {
+		return text
+	}
+	return colour + text + plainT
+}
+
 // sentence is the line: what was asked for, what came of it, who answered.
-func (a *accessRecord) sentence() string {
+func (a *accessRecord) sentence(c colours) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s%s%s %s %s%s ", grey, a.Time.Local().Format(time.TimeOnly), plainT, visible(a.Method), visible(a.Host), visible(a.Path))
-	fmt.Fprintf(&b, "%s%d%s %s", statusColour(a.Status), a.Status, plainT, shortMillis(a.Duration))
+	fmt.Fprintf(&b, "%s %s %s%s ", c.in(grey, a.Time.Local().Format(time.TimeOnly)), visible(a.Method), visible(a.Host), visible(a.Path))
+	fmt.Fprintf(&b, "%s %s", c.in(statusColour(a.Status), strconv.Itoa(a.Status)), shortMillis(a.Duration))
 	switch {
 	case a.Target != "":
 		b.WriteString(" → " + visible(a.Target))
@@ -86,11 +97,11 @@ func (a *accessRecord) sentence() string {
 		fmt.Fprintf(&b, " (%d attempts)", a.Attempts)
 	}
 	if a.Error != "" {
-		b.WriteString(" " + red + a.Error + plainT)
+		b.WriteString(" " + c.in(red, a.Error))
 		if a.Cause != "" {
 			b.WriteString(": " + visible(a.Cause))
 		}
-		b.WriteString(" " + grey + visible(a.RequestID) + plainT)
+		b.WriteString(" " + c.in(grey, visible(a.RequestID)))
 	}
 	return b.String() + "\n"
 }

@@ -218,7 +218,7 @@ func changes(from, to *snapshot) []string {
 	}
 	a, b := *before, *after
 	a.Tenants, b.Tenants = nil, nil
-	a.sum, a.inputs, a.places, a.pending, a.faults, a.unmatched, a.redactor = b.sum, b.inputs, b.places, b.pending, b.faults, b.unmatched, b.redactor
+	a.sum, a.inputs, a.places, a.pending, a.faults, a.unmatched, a.redactor, a.doubts = b.sum, b.inputs, b.places, b.pending, b.faults, b.unmatched, b.redactor, b.doubts
 	if !reflect.DeepEqual(a, b) { //nolint:govet // the errors in it are the same ones by now
 		list = append(list, "settings outside tenants changed")
 	}

@@ -29,5 +29,8 @@ func (c *Config) Warnings() []string {
 		}
 		list = append(list, upstream.Warnings(c.Tenants[i].Name, c.Tenants[i].Services)...)
 	}
+	for i := range list {
+		list[i] = c.redactor.Redact(list[i])
+	}
 	return list
 }

@@ -172,6 +172,30 @@ func TestPartsOfSecrets(t *testing.T) {
 	}
 }
 
+// TestSecretsWithinSecrets: where one secret is a part of another, or overlaps it,
+// nothing is left of either; warnings tell none too.
+func TestSecretsWithinSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t, "short", "left", "over", "right-more", "long", "*.left-right.example.com", "name", "left-right")
+	const shared = "domains: ['${file:long}'], services: [{url: 'http://127.0.0.1:9'}], lua: {secrets: {A: '${file:short}', B: '${file:over}'}}"
+	for _, order := range []string{shared, "lua: {secrets: {B: '${file:over}', A: '${file:short}'}}, domains: ['${file:long}'], services: [{url: 'http://127.0.0.1:9'}]"} {
+		config, err := proxy.Parse(filepath.Join(w.dir, "c.yaml"), []byte("tenants:\n  - {name: a, "+order+"}\n  - {name: b, "+order+"}\n"))
+		if err == nil {
+			_, err = proxy.CheckScripts(filepath.Join(w.dir, "c.yaml"), config)
+		}
+		if err == nil || !strings.Contains(err.Error(), `(host "***" and any path)`) {
+			t.Errorf("got %v", err)
+		}
+	}
+	config, err := proxy.Parse(filepath.Join(w.dir, "c.yaml"), []byte("tenants: [{name: '${file:name}', domains: [a.example.com], services: [{url: 'http://127.0.0.1:9', weight: 0}]}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := config.Warnings(); len(got) != 1 || !strings.Contains(got[0], `"***"`) {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestWatchFollowsFiles reloads when a file that the configuration names changes,
 // also one that a link leads to, as Kubernetes exchanges them.
 func TestWatchFollowsFiles(t *testing.T) {

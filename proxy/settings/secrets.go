@@ -114,18 +114,29 @@ func (r *Redactor) add(secrets []string) {
 // Redact returns the message with *** where it tells a secret, in whatever case.
 func (r Redactor) Redact(message string) string { return r.redact(message, shortSecret) }
 
+// redact looks for every secret in the message as it was: one may be a part of
+// another, or overlap it, and what is left of that would be told.
 func (r Redactor) redact(message string, shortest int) string {
 	lower := strings.ToLower(message)
+	var told [][]int // where secrets begin and end
 	for i, secret := range r.secrets {
 		if len(secret) < shortest || !strings.Contains(lower, r.lower[i]) {
 			continue
 		}
-		if same, err := regexp.Compile("(?i)" + regexp.QuoteMeta(secret)); err == nil {
-			message = same.ReplaceAllLiteralString(message, masked)
-		} else {
-			message = strings.ReplaceAll(message, secret, masked)
+		same, err := regexp.Compile("(?i)" + regexp.QuoteMeta(secret))
+		if err != nil {
+			return masked
 		}
-		lower = strings.ToLower(message)
+		told = append(told, same.FindAllStringIndex(message, -1)...)
 	}
-	return message
+	slices.SortFunc(told, slices.Compare)
+	var out strings.Builder
+	at := 0
+	for i, span := range told {
+		if i == 0 || span[0] >= at { // else it goes on with the one before
+			out.WriteString(message[at:span[0]] + masked)
+		}
+		at = max(at, span[1])
+	}
+	return out.String() + message[at:]
 }
