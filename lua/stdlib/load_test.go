@@ -260,3 +260,39 @@ func TestBit(t *testing.T) {
 		}
 	}
 }
+
+// TestModulesOfRunsAtOnce has another run require a module while one that makes it
+// waits: only that one is within it.
+func TestModulesOfRunsAtOnce(t *testing.T) {
+	thread, run := begin(t, vmtest.Limits())
+	packages := stdlib.OpenPackages(thread.G.MainThread, "")
+	require := thread.NewFunction(func(L *glua.LState) int {
+		packages.Require(L, L.Get(1).String(), nil)
+		return 1
+	})
+	thread.SetGlobal("require", require)
+	first := true
+	thread.SetGlobal("wait", thread.NewFunction(func(L *glua.LState) int {
+		if !first {
+			return 0
+		}
+		first = false
+		var other vm.Run
+		other.Begin(t.Context(), run.VM(), vmtest.Limits())
+		defer other.End()
+		its, _ := L.G.MainThread.NewThread()
+		its.SetContext(&other)
+		its.Push(require)
+		its.Push(glua.LString("m"))
+		if err := its.PCall(1, 1, nil); err != nil {
+			t.Error(err)
+		}
+		L.G.CurrentThread = L
+		return 0
+	}))
+	if got := eval(thread, `package.preload.m = function() wait() return 7 end
+	package.preload.loop = function() return require "loop" end
+	return require "m", (select(2, pcall(require, "loop")))`); !strings.HasPrefix(got, "7 ") || !strings.HasSuffix(got, ` requires itself"`) {
+		t.Error(got)
+	}
+}

@@ -11,7 +11,13 @@ import (
 type Packages struct {
 	loaded, preload *glua.LTable
 	failed          *glua.LTable // the errors of those that have failed, in a list each: they may be nil
-	running         map[string]bool
+	running         map[running]bool
+}
+
+// running is a module that a run is making. Other runs have the VM while it waits.
+type running struct {
+	run  *vm.Run
+	name string
 }
 
 // OpenPackages makes the table package. path is what package.path says. The
@@ -19,7 +25,7 @@ type Packages struct {
 func OpenPackages(L *glua.LState, path string) *Packages {
 	p := &Packages{
 		loaded: L.CreateTable(0, 16), preload: L.CreateTable(0, 1), failed: L.CreateTable(0, 1),
-		running: map[string]bool{},
+		running: map[running]bool{},
 	}
 	content := L.CreateTable(0, 5)
 	content.RawSetString("loaded", p.loaded)
@@ -36,13 +42,15 @@ func OpenPackages(L *glua.LState, path string) *Packages {
 }
 
 // Require pushes a module. find returns the function that makes it, or raises an
-// error. A module that has failed isn't run again: its error is raised again.
+// error. A module that has failed isn't run again: its error is raised again. Two
+// runs that want one at once make it each.
 func (p *Packages) Require(L *glua.LState, name string, find func() *glua.LFunction) {
 	if value := p.loaded.RawGetString(name); value != glua.LNil {
 		L.Push(value)
 		return
 	}
-	if p.running[name] {
+	making := running{vm.RunOf(L), name}
+	if p.running[making] {
 		L.RaiseError("module %q requires itself", name)
 	}
 	if failure, ok := p.failed.RawGetString(name).(*glua.LTable); ok {
@@ -52,9 +60,9 @@ func (p *Packages) Require(L *glua.LState, name string, find func() *glua.LFunct
 	if !ok {
 		main = find()
 	}
-	p.running[name] = true
+	p.running[making] = true
 	defer func() {
-		delete(p.running, name)
+		delete(p.running, making)
 		if cause := recover(); cause != nil {
 			if vm.RunOf(L).Exhausted() == nil {
 				p.fail(L, name, errorValue(cause))

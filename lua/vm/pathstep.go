@@ -6,7 +6,9 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// step follows one instruction of a path; nil is its end.
+// step follows one instruction of a path; nil is its end. Here are those that give
+// a register a value, in write those that have other effects, in control those
+// after which another instruction than the next may come.
 func (w *explorer) step(p *path) *path {
 	code := w.fn.Proto.Code
 	if p.visits[p.pc]++; p.visits[p.pc] > maxVisits || p.pc >= len(code) {
@@ -47,13 +49,33 @@ func (w *explorer) step(p *path) *path {
 		k := w.field(p, b, c)
 		p.registers[a+1] = object
 		set(k)
+	case glua.OP_NEWTABLE:
+		set(known{kind: "table"})
+	case glua.OP_CLOSURE:
+		next += w.capture(p, i)
+		set(known{kind: "function"})
+	case glua.OP_VARARG, glua.OP_CONCAT:
+		set(w.fresh())
+	case glua.OP_ADD, glua.OP_SUB, glua.OP_MUL, glua.OP_DIV, glua.OP_MOD, glua.OP_POW, glua.OP_UNM, glua.OP_LEN:
+		k := w.computed("arithmetic"+strconv.Itoa(i.op()), w.operand(p, b).id, w.operand(p, c).id, p.version)
+		set(k)
+	default:
+		return w.write(p, i)
+	}
+	p.pc = next
+	return p
+}
+
+// write follows an instruction that writes to what isn't a register.
+func (w *explorer) write(p *path, i instruction) *path {
+	a, b, c := i.a(), i.b(), i.c()
+	next := p.pc + 1
+	switch i.op() {
 	case glua.OP_SETGLOBAL, glua.OP_SETUPVAL:
 		w.escape(p, p.registers[a])
 		p.version++
 	case glua.OP_SETTABLE, glua.OP_SETTABLEKS:
 		w.assign(p, p.registers[a], w.operand(p, b), w.operand(p, c), keyName(w.fn.Proto, b))
-	case glua.OP_NEWTABLE:
-		set(known{kind: "table"})
 	case glua.OP_SETLIST:
 		for r := a + 1; r < len(p.registers) && r <= a+max(b, 1); r++ {
 			w.escape(p, p.registers[r])
@@ -61,17 +83,7 @@ func (w *explorer) step(p *path) *path {
 		if c == 0 {
 			next++
 		}
-	case glua.OP_CLOSURE:
-		next += w.capture(p, i)
-		set(known{kind: "function"})
-	case glua.OP_NOT:
-		return w.negate(p, a, p.registers[b])
-	case glua.OP_VARARG, glua.OP_CONCAT:
-		set(w.fresh())
 	case glua.OP_CLOSE, glua.OP_NOP:
-	case glua.OP_ADD, glua.OP_SUB, glua.OP_MUL, glua.OP_DIV, glua.OP_MOD, glua.OP_POW, glua.OP_UNM, glua.OP_LEN:
-		k := w.computed("arithmetic"+strconv.Itoa(i.op()), w.operand(p, b).id, w.operand(p, c).id, p.version)
-		set(k)
 	default:
 		return w.control(p, i)
 	}
@@ -87,6 +99,8 @@ func (w *explorer) control(p *path, i instruction) *path {
 	case glua.OP_JMP:
 		p.pc += 1 + i.jump()
 		return p
+	case glua.OP_NOT:
+		return w.negate(p, a, p.registers[b])
 	case glua.OP_TEST:
 		if c == 0 {
 			return w.both(p, p.registers[a], p.pc+2, p.pc+1)
