@@ -151,7 +151,8 @@ func (c *call) serve() error {
 	if s == nil {
 		return errNoScript
 	}
-	if c.missing = c.quarantined(s); c.missing != nil {
+	if err := c.quarantined(s); err != nil { // else what resolve says is missing stands
+		c.missing = err
 		return errNoScript
 	}
 	c.run.Begin(background, c.shard.lock, &c.shard.owner.limits)

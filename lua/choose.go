@@ -115,8 +115,13 @@ func (c *call) addNeighbours() {
 	f := c.forms()
 	for _, path := range f.paths[:f.n] {
 		for _, method := range routes.Allow(path) {
-			if r, _, outcome := routes.Match([]byte(method), path, &c.scope); outcome == pattern.Found {
+			switch r, _, outcome := routes.Match([]byte(method), path, &c.scope); outcome {
+			case pattern.Found:
 				c.addSteps(r.chain)
+			case pattern.Exhausted: // by the groups' patterns, too: what guards the path isn't known
+				c.missing = gaveUp()
+				return
+			default:
 			}
 		}
 	}
@@ -143,10 +148,15 @@ func (c *call) match(method []byte) (r *route, wrongMethod bool) {
 		}
 	}
 	if last == pattern.Exhausted {
-		c.missing = &Error{Kind: string(vm.OutOfInstructions), Message: "matching the path with the routes' patterns took too long"}
+		c.missing = gaveUp()
 		return nil, false
 	}
 	return nil, last == pattern.WrongMethod
+}
+
+// gaveUp is what is answered when a match was given up.
+func gaveUp() error {
+	return &Error{Kind: string(vm.OutOfInstructions), Message: "matching the path with the routes' patterns took too long"}
 }
 
 // getHead reports whether HEAD may be answered by the route for GET.

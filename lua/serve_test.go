@@ -3,6 +3,8 @@ package lua_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -142,6 +144,63 @@ func BenchmarkRoute(b *testing.B) {
 		r.begin()
 		if err := scripts.Serve(r, 0); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestSlowPatternsHideNoGuard: where a pattern takes all the steps that a request
+// has for matching, nobody gets past what guards the path: neither by a route's
+// pattern nor by a group's, before the guard of a route for another method.
+func TestSlowPatternsHideNoGuard(t *testing.T) {
+	const pass, guard = `chi_middleware(function(request, response, next) next() end)`, `chi_middleware(function(request, response) response:status(403) end)`
+	for name, source := range map[string]string{
+		"group": `chi_group("/{x:(.*a){100}b}", function() ` + pass + ` end)
+			chi_group(function() ` + guard + ` chi_route("GET", "/*", function() end) end)`,
+		"route": `chi_group("/{any}", function() ` + pass + ` end)
+			chi_group(function() ` + guard + ` chi_route("POST", "/{x:(.*a){100}b}", function() end) chi_route("POST", "/*", function() end) end)`,
+	} {
+		scripts := load(t, source)
+		for _, path := range []string{"/short", "/" + strings.Repeat("a", 16<<10)} {
+			r := newRequest()
+			r.fresh.Method = []byte("POST")
+			r.fresh.Path, r.fresh.Key, r.fresh.Below = []byte(path), []byte(path), []byte(path)
+			r.begin()
+			if err := scripts.Serve(r, 0); err != nil {
+				t.Error(err)
+			}
+			if r.response.Target {
+				t.Errorf("%s: %.10q… has got past the guard", name, path)
+			}
+		}
+	}
+}
+
+// poolless is a request to a tenant that has no services.
+type poolless struct {
+	*request
+	answered error
+}
+
+func (x *poolless) HasPool() bool    { return false }
+func (x *poolless) Answer(err error) { x.answered = err }
+
+// TestMissingBehindGroups: a group's middleware that goes on comes to the answer
+// that there is no such route, or none for the method, as without it.
+func TestMissingBehindGroups(t *testing.T) {
+	scripts := load(t, `chi_group("/api", function()
+		chi_middleware(function(request, response, next) next() end)
+		chi_route("POST", "/v2/users/42", function() end)
+	end)
+	chi_group("/lost", function() chi_middleware(function(request, response, next) next() end) end)`)
+	for path, want := range map[string]error{"/api/v2/users/42": &lua.MethodError{Allow: "POST"}, "/lost/x": lua.ErrNotFound} {
+		x := &poolless{request: newRequest()}
+		x.fresh.Path, x.fresh.Key, x.fresh.Below = []byte(path), []byte(path), []byte(path)
+		x.begin()
+		if err := scripts.Serve(x, 0); err != nil {
+			t.Error(err)
+		}
+		if !reflect.DeepEqual(x.answered, want) {
+			t.Errorf("%s: %v is answered, expected %v", path, x.answered, want)
 		}
 	}
 }
