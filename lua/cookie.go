@@ -2,6 +2,7 @@ package lua
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -96,9 +97,15 @@ func (c *cookieTable) flag(key string, otherwise bool) bool {
 	return otherwise
 }
 
+// maxSeconds bounds what is taken for a time: some 30,000 years.
+const maxSeconds = 1 << 40
+
 func (c *cookieTable) number(key string) (n glua.LNumber, given bool) {
 	switch v := c.get(key).(type) {
 	case glua.LNumber:
+		if !(math.Abs(float64(v)) <= maxSeconds) {
+			vm.ArgError(c.L, c.n, fmt.Sprintf("the cookie's %s is %s, expected seconds", key, vm.Text(v)))
+		}
 		return v, true
 	case *glua.LNilType:
 	default:

@@ -172,7 +172,11 @@ func (c *Cache) index(key indexKey) *index {
 // files and directories are left out: editors and version control keep notes in
 // them.
 func (i *index) add(dir files.Dir, below string, depth int) error {
-	entries, err := entriesOf(filepath.Join(dir.Path, filepath.FromSlash(below)), maxIndexed+1-i.seen)
+	flags := 0
+	if below != "" {
+		flags = syscall.O_NOFOLLOW // it was no link when it was found
+	}
+	entries, err := entriesOf(filepath.Join(dir.Path, filepath.FromSlash(below)), maxIndexed+1-i.seen, flags)
 	if err != nil {
 		return nil //nolint:nilerr // as the comment says
 	}
@@ -202,8 +206,8 @@ func (i *index) add(dir files.Dir, below string, depth int) error {
 
 // entriesOf returns what a directory has, by name, and no more than so much of
 // it: a tenant may have put any number of files there, or a pipe in its place.
-func entriesOf(path string, most int) ([]fs.DirEntry, error) {
-	directory, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_DIRECTORY, 0) //nolint:gosec // G304: a directory below the scripts directory
+func entriesOf(path string, most, flags int) ([]fs.DirEntry, error) {
+	directory, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_DIRECTORY|flags, 0) //nolint:gosec // G304: a directory below the scripts directory
 	if err != nil {
 		return nil, err //nolint:wrapcheck // nobody sees it
 	}

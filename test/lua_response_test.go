@@ -29,6 +29,9 @@ func TestLuaResponse(t *testing.T) {
 					response:cookie{name = "a", value = "1", path = "/p", max_age = 60, http_only = true, secure = true, same_site = "Strict", domain = "example.com"}
 					response:cookie{name = "b", value = "2"}
 				end)
+				chi.get("/ages", function(request, response)
+					for _, age in ipairs{0/0, 1/0, -1/0, 2^60} do response:write(tostring((pcall(response.cookie, response, {name = "a", value = "1", max_age = age}))), " ") end
+				end)
 				chi.get("/body", function(request, response) response:write("dropped") response:set_body("kept") response:write("+") end)
 				chi.get("/read", function(request, response) response:write("ab") response:header("X-Body", response.body) end)
 				chi.get("/empty", function(request, response) end)
@@ -43,6 +46,7 @@ func TestLuaResponse(t *testing.T) {
 				say("GET /redirect", 301, "*", answerLine("Location: /elsewhere?x=1")),
 				say("GET /redirect302", 302, "*", answerLine("Location: https://example.com/")),
 				say("GET /cookie", 200, "", cookies),
+				say("GET /ages", 200, "false false false false ", answerWithout("Set-Cookie")),
 				say("GET /body", 200, "kept+", answerLine("Content-Length: 5")), say("GET /read", 200, "ab", answerLine("X-Body: ab")),
 				say("GET /empty", 200, "", answerLine("Content-Length: 0")),
 				say("GET /204", 204, "", answerWithout("Content-Length", "Transfer-Encoding")),

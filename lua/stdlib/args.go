@@ -39,7 +39,6 @@ func optInt(L *glua.LState, i, absent int) int                    { return vm.Op
 func checkString(L *glua.LState, i int) string                    { return vm.CheckString(L, i) }
 func checkTable(L *glua.LState, i int) *glua.LTable               { return vm.CheckTable(L, i) }
 func checkFunction(L *glua.LState, i int) *glua.LFunction         { return vm.CheckFunction(L, i) }
-func toInt(n float64) int                                         { return vm.Int(glua.LNumber(n)) }
 
 // checkPresent is argument i, which may be nil but not absent.
 func checkPresent(L *glua.LState, i int) glua.LValue { return vm.CheckAny(L, i) }

@@ -84,7 +84,7 @@ func (p *parser) moveGotos(b *block) {
 		fail(first.statement.Pos, "no visible label '%s' for <goto>", clip(first.name))
 	}
 	if outer.gotos == nil {
-		outer.gotos = make(map[string][]pendingGoto, len(b.gotos))
+		outer.gotos = make(map[string][]pendingGoto, min(len(b.gotos), maxAwaited))
 	}
 	for name, list := range b.gotos {
 		if label := outer.labels[name]; label != nil { // before the block, which has none of the name
@@ -97,6 +97,9 @@ func (p *parser) moveGotos(b *block) {
 			list[i].active = min(list[i].active, b.active)
 		}
 		if outer.gotos[name] == nil {
+			if len(outer.gotos) >= maxAwaited {
+				fail(list[0].statement.Pos, "more than %d labels are awaited by gotos", maxAwaited)
+			}
 			outer.gotos[name] = list
 		} else {
 			outer.gotos[name] = append(outer.gotos[name], list...)

@@ -9,6 +9,10 @@ const (
 	MaxTargets = 200 // of one assignment
 )
 
+// maxAwaited is how many labels may be awaited by gotos in blocks that have ended:
+// they are looked at again at the end of each block around.
+const maxAwaited = 1000
+
 // Error is what is wrong with a source.
 type Error struct {
 	Pos

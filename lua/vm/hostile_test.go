@@ -92,6 +92,7 @@ var hostile = map[string]func(size int) string{
 	"gotos":              each2("", func(i int) string { return fmt.Sprintf("goto l%x ", i) }, ""),
 	"labels":             each(func(i int) string { return fmt.Sprintf("::l%x::", i) }),
 	"gotos and labels":   each(func(i int) string { return fmt.Sprintf("do goto l%x end ::l%x:: ", i, i) }),
+	"awaited labels":     each2(strings.Repeat("do ", 150), func(i int) string { return fmt.Sprintf("goto l%x ", i) }, strings.Repeat("end ", 150)),
 	"forward gotos":      around("do ", "goto a ", "end ::a::"),
 	"backward gotos":     around("::a:: ", "goto a ", ""),
 	"nested gotos":       nest("", "do goto a ", "", " end ::a::"),

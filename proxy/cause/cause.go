@@ -185,6 +185,7 @@ func ofLibrary(text string) string {
 		{"server gave HTTP response to HTTPS client", "the server speaks HTTP without TLS: the URL should begin with http://"},
 		{"gzip: invalid header", "the content is not gzip"},
 		{"flate: corrupt input", "the compressed content is damaged"},
+		{"readLoopPeekFailLocked", "the server sends without having been asked"},
 		{"malformed HTTP", "the server's answer is not HTTP"},
 		{"malformed MIME header", "the server's answer has a malformed header section"},
 		{"server closed idle connection", "the server has closed the connection"},

@@ -1,6 +1,7 @@
 package cause_test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -78,6 +79,7 @@ func TestText(t *testing.T) {
 		"gzip":         {inflate("no gzip, and nothing like it"), "the content is not gzip"},
 		"https client": {get(t, "https"), "the server speaks HTTP without TLS"},
 		"broken":       {fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", errors.New(`malformed HTTP response "x"`)), "the server's answer is not HTTP"},
+		"unasked":      {errors.New("readLoopPeekFailLocked: %!w(<nil>)"), "without having been asked"},
 		"http client":  {get(t, "http"), "the server's answer is not HTTP"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -259,6 +261,9 @@ func get(t *testing.T, scheme string) error {
 		answer := "HTTP/1.1 400 Bad Request\r\n\r\n"
 		if scheme == "http" {
 			answer = "what?\r\n\r\n"
+		}
+		if scheme == "http" { // or it could come before the client waits for it
+			_, _ = http.ReadRequest(bufio.NewReader(conn))
 		}
 		_, _ = io.WriteString(conn, answer)
 		_, _ = io.Copy(io.Discard, conn)
