@@ -5,55 +5,78 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 )
 
-// Exchange is one request under way, as the proxy shows it to scripts. Its
-// methods are called by one goroutine. Those that wait are called without a
-// VM's lock.
+// Exchange is one request under way, as the proxy shows it to scripts: what
+// they see, and what can be done with it. One goroutine calls its methods; those
+// that wait are called without a VM's lock.
 type Exchange interface {
-	// Request and Response are valid until the exchange ends.
+	Message
+	Rewriter
+	Bodies
+	Forwarder
+	Ender
+	vm.Watcher // cancel is called if the client goes away
+}
+
+// Message is what scripts see, valid until the exchange ends.
+type Message interface {
 	Request() *Request
 	Response() *Response
-	// Forward sends the request to the tenant's pool. When it returns nil the
-	// response is a target's, with its body still to come, or the gateway's
-	// own that says why there is none. An error ends the request: its client
-	// is gone. It waits.
-	Forward() error
-	// Answer makes the gateway's own error the response: what Serve returns as
-	// an error, but with the rest of the middleware still to run.
-	Answer(err error)
-	// HasPool says whether there is a pool to forward to.
-	HasPool() bool
-	// ReadBody returns all of the request's body, of at most limit bytes; it
-	// may be called again. It waits.
-	ReadBody(limit int64) ([]byte, error)
-	// ReadResponse replaces the body that a target is sending by all of it in
-	// memory, at most limit bytes. It waits.
-	ReadResponse(limit int64) error
-	// Flush begins the response, if it has not begun, and sends what is in
-	// Response.Body, which is empty afterwards. It waits.
-	Flush() error
-	// SetPath replaces the path that is matched and sent on. It fails where
-	// path is not one or has no canonical form.
+	// AppendLog adds what identifies the request to a log line.
+	AppendLog(e *zerolog.Event)
+}
+
+// Rewriter changes what is sent on. Its methods fail where the new value isn't
+// one or has no canonical form.
+type Rewriter interface {
+	// SetPath replaces the path, also for the routes that have yet to be matched.
 	SetPath(path string) error
 	// SetQuery replaces the query, which has no question mark.
 	SetQuery(query string) error
 	// SetHost replaces the host that targets see.
 	SetHost(host string) error
+}
+
+// Bodies moves bodies. Its methods wait.
+type Bodies interface {
+	// ReadBody returns all of the request's body, of at most limit bytes; it
+	// may be called again.
+	ReadBody(limit int64) ([]byte, error)
+	// ReadResponse replaces the body that a target is sending by all of it in
+	// memory, at most limit bytes.
+	ReadResponse(limit int64) error
+	// Flush begins the response, if it has not begun, and sends what is in
+	// Response.Body, which is empty afterwards.
+	Flush() error
+}
+
+// Forwarder is the way to the tenant's pool.
+type Forwarder interface {
+	// HasPool says whether there is one.
+	HasPool() bool
 	// Choose makes Forward use the pool or target of that name.
 	Choose(name string) error
-	// Watch calls cancel if the client goes away before the function that it
-	// returns is called.
-	Watch(cancel func()) (end func())
-	// Unbound says that no script runs any more, so that lua.total_timeout
-	// doesn't bound the rest.
-	Unbound()
+	// Forward sends the request to the pool. When it returns nil the
+	// response is a target's, with its body still to come, or the gateway's
+	// own that says why there is none. An error ends the request: its client
+	// is gone. It waits.
+	Forward() error
+}
+
+// Ender is how scripts give an exchange back.
+type Ender interface {
+	// Answer makes the gateway's own error the response: what Serve returns as
+	// an error, but with the rest of the middleware still to run.
+	Answer(err error)
 	// Restore undoes all that scripts have changed about the request, which
 	// goes on without them because of that failure.
 	Restore(because error) error
-	// AppendLog adds what identifies the request to a log line.
-	AppendLog(e *zerolog.Event)
+	// Unbound says that no script runs any more, so that lua.total_timeout
+	// doesn't bound the rest.
+	Unbound()
 }
 
 // Request is what scripts see of a request. The slices are the proxy's memory,
