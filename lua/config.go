@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 )
 
 //go:embed config.go
@@ -210,7 +211,7 @@ func (c *Config) Check(r settings.Reporter) {
 		}
 	}
 	for i := range c.HTTP.Deny {
-		if _, ok := settings.ParseNetwork(c.HTTP.Deny[i]); !ok {
+		if _, ok := network.Parse(c.HTTP.Deny[i]); !ok {
 			r.Errorf(&c.HTTP.Deny[i], "network %q is not one, expected the like of 10.0.0.0/8 or 192.0.2.7", c.HTTP.Deny[i])
 		}
 	}

@@ -6,13 +6,13 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
+	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 )
 
 // permission parses an entry of lua.http.allow.
 func permission(s string) (p fetch.Permission, ok bool) {
-	if p.Network, ok = settings.ParseNetwork(s); ok {
+	if p.Network, ok = network.Parse(s); ok {
 		return p, true
 	}
 	host := s
@@ -25,10 +25,10 @@ func permission(s string) (p fetch.Permission, ok bool) {
 	}
 	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
 		inner, bracketed = strings.CutSuffix(inner, "]")
-		p.Network, ok = settings.ParseNetwork(inner)
+		p.Network, ok = network.Parse(inner)
 		return p, ok && bracketed && strings.Contains(inner, ":")
 	}
-	if p.Network, ok = settings.ParseNetwork(host); ok {
+	if p.Network, ok = network.Parse(host); ok {
 		return p, p.Network.Addr().Is4() // an IPv6 address with a port has brackets
 	}
 	p.Name = strings.ToLower(strings.TrimSuffix(host, "."))
@@ -66,7 +66,7 @@ func permissions(list []string) []fetch.Permission {
 func networks(list []string) []netip.Prefix {
 	var prefixes []netip.Prefix
 	for _, s := range list {
-		if prefix, ok := settings.ParseNetwork(s); ok {
+		if prefix, ok := network.Parse(s); ok {
 			prefixes = append(prefixes, prefix)
 		}
 	}

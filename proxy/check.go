@@ -17,6 +17,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -111,7 +112,7 @@ func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
 		r.Errorf(&c.Address, "address %q %s, expected \"host:port\", \"[IPv6]:port\" or \"unix:/path\"%s", c.Address, err, meantListen(c.Address, "8080"))
 	}
 	for i := range c.TrustedProxies {
-		if _, ok := settings.ParseNetwork(c.TrustedProxies[i]); !ok && c.TrustedProxies[i] != "unix" {
+		if _, ok := network.Parse(c.TrustedProxies[i]); !ok && c.TrustedProxies[i] != network.Unix {
 			r.Errorf(&c.TrustedProxies[i], "trusted proxy %q is not a network, expected one like 10.0.0.0/8 or 192.0.2.7, or \"unix\"", c.TrustedProxies[i])
 		}
 	}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
-	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -30,7 +30,7 @@ type snapshot struct {
 	pools   *upstream.Generation
 
 	bounds      bounds // until a tenant is known
-	trusted     []netip.Prefix
+	trusted     network.Set
 	trustUnix   bool
 	identity    fieldSet
 	forwarded   bool
@@ -81,13 +81,7 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 		forwarded: c.Server.Forwarded, via: c.Server.Via, addDate: c.Server.AddDate,
 		logging: c.AccessLog.Enabled, sample: c.AccessLog.Sample,
 	}
-	for _, network := range c.Server.TrustedProxies {
-		if prefix, ok := settings.ParseNetwork(network); ok {
-			snap.trusted = append(snap.trusted, prefix)
-		} else {
-			snap.trustUnix = true
-		}
-	}
+	snap.trusted, snap.trustUnix = network.ParseSet(c.Server.TrustedProxies)
 	if c.Admin.OnPublic {
 		snap.healthPath = c.AdminBasePath
 	}
@@ -138,12 +132,7 @@ func (s *snapshot) trusts(peer netip.Addr) bool {
 	if !peer.IsValid() {
 		return s.trustUnix
 	}
-	for _, network := range s.trusted {
-		if network.Contains(peer) {
-			return true
-		}
-	}
-	return false
+	return s.trusted.Contains(peer)
 }
 
 func newLimits(c *Config) *limits {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 )
 
 // guard decides which addresses may be connected to. It is asked about
@@ -50,10 +52,13 @@ const (
 
 // newGuard returns a guard that denies what alwaysDenied lists, and deny.
 func newGuard(c *Config) guard {
-	g := guard{denied: append(alwaysDenied(), unmapped(c.Deny)...), own: c.Own}
+	g := guard{denied: alwaysDenied(), own: c.Own}
+	for _, p := range c.Deny {
+		g.denied = append(g.denied, network.Unmap(p))
+	}
 	for _, p := range c.Allow {
 		if p.Network.IsValid() {
-			p.Network = unmapped([]netip.Prefix{p.Network})[0]
+			p.Network = network.Unmap(p.Network)
 		}
 		g.allowed = append(g.allowed, p)
 	}
@@ -90,18 +95,6 @@ func alwaysDenied() []netip.Prefix {
 		"fe80::a9fe:a9fe/128",    // metadata: OpenStack
 	} {
 		list = append(list, netip.MustParsePrefix(text))
-	}
-	return list
-}
-
-// unmapped writes prefixes of IPv4-mapped addresses as those of IPv4.
-func unmapped(prefixes []netip.Prefix) []netip.Prefix {
-	list := make([]netip.Prefix, 0, len(prefixes))
-	for _, p := range prefixes {
-		if p.Addr().Is4In6() && p.Bits() >= 96 {
-			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-		}
-		list = append(list, p)
 	}
 	return list
 }
