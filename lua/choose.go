@@ -48,30 +48,62 @@ func (c *call) below(p *pattern.Pattern) bool {
 	return false
 }
 
+// choice is what answers a request.
+type choice struct {
+	plan    []*step // of the route, or of the scopes that the path is in
+	final   *step   // the handler; nil is the pool
+	missing error   // what to answer if there is neither handler nor pool
+}
+
 // choose finds what answers the path: a route, else the pool behind the
 // middleware of all the groups that the path is in.
-func (c *call) choose() {
-	chain := c.shard.chain
-	c.plan, c.final, c.missing = nil, nil, nil
-	r, wrong := c.match(c.req.Method)
-	if r == nil && string(c.req.Method) == "HEAD" && c.getHead() {
-		r, _ = c.match([]byte("GET"))
+func (c *call) choose() choice {
+	r, found := c.match(c.req.Method)
+	if (found == pattern.NotFound || found == pattern.WrongMethod) && string(c.req.Method) == "HEAD" && c.getHead() {
+		if get, outcome := c.match([]byte("GET")); outcome == pattern.Found || outcome == pattern.Exhausted {
+			r, found = get, outcome
+		}
 	}
-	if r != nil {
-		c.plan, c.final, c.req.Route = r.chain, r.handler, r.pattern
-		return
-	}
-	notFound, disallow := chain.notFound, chain.disallow
-	if c.exchange.HasPool() {
-		notFound = ending{} // it is the pool that knows
+	if found == pattern.Found {
+		c.req.Route = r.pattern
+		return choice{plan: r.chain, final: r.handler}
 	}
 	c.scratch = c.scratch[:0]
 	c.shard.planned++
-	for _, s := range chain.prefixes {
+	notFound, disallow := c.enterGroups()
+	var ends choice
+	switch wrong := found == pattern.WrongMethod; {
+	case found == pattern.Exhausted: // who is to answer isn't known
+		ends.missing = gaveUp()
+	case wrong && disallow.step != nil:
+		ends.final = c.endWith(disallow)
+	case notFound.step != nil && !wrong:
+		ends.final = c.endWith(notFound)
+	case c.exchange.HasPool():
+		if wrong {
+			ends.missing = c.addNeighbours()
+		}
+	case wrong:
+		ends.missing = &MethodError{Allow: c.allow()}
+	default:
+		ends.missing = ErrNotFound
+	}
+	ends.plan = c.scratch
+	return ends
+}
+
+// enterGroups adds the middleware of all the groups that the path is in, and
+// returns the innermost handlers for paths and methods without a route.
+func (c *call) enterGroups() (notFound, disallow ending) {
+	notFound, disallow = c.shard.chain.notFound, c.shard.chain.disallow
+	if c.exchange.HasPool() {
+		notFound = ending{} // it is the pool that knows
+	}
+	for _, s := range c.shard.chain.prefixes {
 		if !c.below(s.prefix) {
 			continue
 		}
-		c.addScope(s)
+		c.addSteps(s.steps)
 		if s.notFound.step != nil {
 			notFound = s.notFound
 		}
@@ -79,22 +111,7 @@ func (c *call) choose() {
 			disallow = s.disallow
 		}
 	}
-	switch {
-	case c.missing != nil: // a match was given up: who is to answer isn't known
-	case wrong && disallow.step != nil:
-		c.endWith(disallow)
-	case notFound.step != nil && !wrong:
-		c.endWith(notFound)
-	case c.exchange.HasPool():
-		if wrong {
-			c.addNeighbours()
-		}
-	case wrong:
-		c.missing = &MethodError{Allow: c.allow()}
-	default:
-		c.missing = ErrNotFound
-	}
-	c.plan = c.scratch
+	return notFound, disallow
 }
 
 // allow lists the methods of the routes for the path.
@@ -109,8 +126,9 @@ func (c *call) allow() string {
 }
 
 // addNeighbours adds the middleware around the routes of the path that are for
-// other methods: what guards GET must guard a POST to the pool too.
-func (c *call) addNeighbours() {
+// other methods: what guards GET must guard a POST to the pool too. An error is
+// that those aren't known, since a match, also with a group's pattern, was given up.
+func (c *call) addNeighbours() error {
 	routes := c.shard.chain.routes
 	f := c.forms()
 	for _, path := range f.paths[:f.n] {
@@ -118,40 +136,38 @@ func (c *call) addNeighbours() {
 			switch r, _, outcome := routes.Match([]byte(method), path, &c.scope); outcome {
 			case pattern.Found:
 				c.addSteps(r.chain)
-			case pattern.Exhausted: // by the groups' patterns, too: what guards the path isn't known
-				c.missing = gaveUp()
-				return
+			case pattern.Exhausted:
+				return gaveUp()
 			default:
 			}
 		}
 	}
+	return nil
 }
 
 // endWith makes a handler the end of the plan, behind the middleware of the group
 // that it is declared in.
-func (c *call) endWith(e ending) {
-	c.addScope(e.scope)
-	c.final = e.step
+func (c *call) endWith(e ending) *step {
+	c.addSteps(e.scope.steps)
+	return e.step
 }
 
-// match looks for a route by the path's forms, one after the other.
-func (c *call) match(method []byte) (r *route, wrongMethod bool) {
+// match looks for a route by the path's forms, one after the other. Where none
+// has one, a match that was given up counts before a wrong method.
+func (c *call) match(method []byte) (*route, pattern.Outcome) {
 	f, last := c.forms(), pattern.NotFound
 	for _, path := range f.paths[:f.n] {
-		r, _, outcome := c.shard.chain.routes.Match(method, path, &c.params)
-		switch outcome {
+		switch r, _, outcome := c.shard.chain.routes.Match(method, path, &c.params); outcome {
 		case pattern.Found:
-			return r, false
+			return r, outcome
 		case pattern.NotFound:
 		default:
-			last = outcome
+			if last != pattern.Exhausted {
+				last = outcome
+			}
 		}
 	}
-	if last == pattern.Exhausted {
-		c.missing = gaveUp()
-		return nil, false
-	}
-	return nil, last == pattern.WrongMethod
+	return nil, last
 }
 
 // gaveUp is what is answered when a match was given up.
@@ -172,9 +188,7 @@ func (c *call) getHead() bool {
 	return false
 }
 
-// addScope adds the middleware of a scope to the plan, each once.
-func (c *call) addScope(s *scope) { c.addSteps(s.steps) }
-
+// addSteps adds middleware to the plan, each once.
 func (c *call) addSteps(steps []*step) {
 	for _, step := range steps {
 		if step.planned != c.shard.planned {
