@@ -59,7 +59,7 @@ type API struct {
 	listener *listener.Listener // nil where admin.enabled is false
 	sweeper  *socket.Sweeper
 	fast     *fasthttp.Server
-	conns    connections
+	conns    listener.Set[*connection]
 	address  string // admin.address
 	base     string // admin_base_path
 	local    bool   // on a Unix socket, which no browser can be led to
@@ -112,14 +112,9 @@ func (a *API) newFastServer(handler fasthttp.RequestHandler) *fasthttp.Server {
 		Concurrency:           maxConnections * 2, // the listener has the limit
 		NoDefaultServerHeader: true,
 		CloseOnShutdown:       true,
-		Logger:                quietLogger{},
+		Logger:                listener.Quiet{},
 	}
 }
-
-// quietLogger drops what fasthttp logs about clients that went away.
-type quietLogger struct{}
-
-func (quietLogger) Printf(string, ...any) {}
 
 // Run serves until ctx is done, and gives requests in progress two seconds to
 // finish. It ends every goroutine it has started. Its error is that of the
@@ -133,7 +128,7 @@ func (a *API) Run(ctx context.Context) error {
 	var wait sync.WaitGroup
 	wait.Go(func() { a.sweeper.Run(background) })
 	served := make(chan error, 1)
-	go func() { served <- a.fast.Serve(acceptor{a}) }()
+	go func() { served <- a.fast.Serve(a.listener.Wrapped(a.connect)) }()
 	var err error
 	select {
 	case <-ctx.Done():
@@ -158,7 +153,9 @@ func (a *API) shutdown() {
 	if err := a.fast.ShutdownWithContext(soft); !errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
-	a.conns.closeAll()
+	for c := range a.conns.All() {
+		_ = c.Conn.Close()
+	}
 	hard, cancelHard := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancelHard()
 	_ = a.fast.ShutdownWithContext(hard) // what is still there is a profile being taken

@@ -193,7 +193,7 @@ func (c *client) Close() error {
 
 // end closes the connection and forgets the client.
 func (c *client) end() error {
-	c.server.clients.remove(c)
+	c.server.clients.Remove(c)
 	c.server.unrouted.Memory.Release(c.base.Swap(0))
 	return c.Conn.Close()
 }

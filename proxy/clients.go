@@ -1,41 +1,26 @@
 package proxy
 
-import "sync"
+import (
+	"slices"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+)
 
 // clients is the set of open client connections.
-type clients struct {
-	mu   sync.Mutex
-	open map[*client]struct{}
-}
-
-func (s *clients) add(c *client) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open == nil {
-		s.open = make(map[*client]struct{})
-	}
-	s.open[c] = struct{}{}
-}
-
-func (s *clients) remove(c *client) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.open, c)
-}
+type clients struct{ listener.Set[*client] }
 
 // closeIdle closes those that have been idle since before that time and
 // returns how many are left. One to which something has been sent stays; once
 // chosen, none can begin a request.
-func (s *clients) closeIdle(before int64) int {
+func (s *clients) closeIdle(before int64) (left int) {
 	var idle []*client
-	s.mu.Lock()
-	for c := range s.open {
+	for c := range s.All() {
 		if c.idleSince.Load() < before && !c.Sock.Readable() && c.finish() {
 			idle = append(idle, c)
+		} else {
+			left++
 		}
 	}
-	left := len(s.open) - len(idle)
-	s.mu.Unlock()
 	for _, c := range idle {
 		_ = c.end()
 	}
@@ -44,13 +29,7 @@ func (s *clients) closeIdle(before int64) int {
 
 // closeAll cuts every connection, and gives up what they wait for.
 func (s *clients) closeAll() {
-	s.mu.Lock()
-	all := make([]*client, 0, len(s.open))
-	for c := range s.open {
-		all = append(all, c)
-	}
-	s.mu.Unlock()
-	for _, c := range all {
+	for _, c := range slices.Collect(s.All()) {
 		c.abandon(faultDrained)
 		_ = c.end()
 	}

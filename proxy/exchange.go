@@ -142,7 +142,7 @@ func (x *exchange) reset() {
 // handle is fasthttp's handler. It is called for a connection's first request
 // and stays until the last: to fasthttp they are one.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	c := ctx.Conn().(*client) //nolint:forcetypeassert // the acceptor makes no other
+	c := ctx.Conn().(*client) //nolint:forcetypeassert // Server.connect makes no other
 	for s.exchange(c) && c.next() {
 	}
 	c.linger()

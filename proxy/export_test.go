@@ -11,9 +11,7 @@ func (s *Server) SleepSoon() { s.wakeful.Store(0) }
 
 // Asleep returns the number of connections that sleep.
 func (s *Server) Asleep() (n int) {
-	s.clients.mu.Lock()
-	defer s.clients.mu.Unlock()
-	for c := range s.clients.open {
+	for c := range s.clients.All() {
 		if c.state.Load() == clientAsleep {
 			n++
 		}

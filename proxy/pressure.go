@@ -238,13 +238,11 @@ func (s *clients) cutHeaviest(account *memory.Account, bytes, now int64, count *
 		weight float64
 	}
 	var list []held
-	s.mu.Lock()
-	for c := range s.open {
+	for c := range s.All() {
 		if n := c.memory.Held(); n > 0 && c.memory.On(account) {
 			list = append(list, held{c, n, float64(n) * float64(now-c.idleSince.Load())})
 		}
 	}
-	s.mu.Unlock()
 	slices.SortFunc(list, func(a, b held) int { return cmp.Compare(b.weight, a.weight) })
 	for _, h := range list {
 		if bytes <= 0 {

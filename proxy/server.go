@@ -215,15 +215,9 @@ func (s *Server) newFastServer() *fasthttp.Server {
 		NoDefaultDate:         true,
 		NoDefaultContentType:  true,
 		CloseOnShutdown:       true,
-		Logger:                quietLogger{},
+		Logger:                listener.Quiet{},
 	}
 }
-
-// quietLogger drops what fasthttp logs: every failure is logged where it is
-// handled.
-type quietLogger struct{}
-
-func (quietLogger) Printf(string, ...any) {}
 
 // Run serves until ctx is done and what is in progress has finished, or the
 // drain time-out has passed. It ends every goroutine it has started.
@@ -243,7 +237,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.access.own.run(background)
 	}()
 	served := make(chan error, 1)
-	go func() { served <- s.fast.Serve(acceptor{s}) }()
+	go func() { served <- s.fast.Serve(s.listener.Wrapped(s.connect)) }()
 	var err error
 	ended := true
 	select {
@@ -338,27 +332,15 @@ func (s *Server) drain() {
 	_ = s.fast.ShutdownWithContext(ctx) // its error is that something was still open
 }
 
-// acceptor hands connections to fasthttp's server.
-type acceptor struct{ s *Server }
-
-func (a acceptor) Accept() (net.Conn, error) {
-	for {
-		conn, err := a.s.listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if !a.s.mayAccept() {
-			conn.Refuse()
-			continue
-		}
-		c := newClient(a.s, conn)
-		a.s.clients.add(c)
-		return c, nil
+// connect makes a client of a connection, unless it is refused.
+func (s *Server) connect(conn *listener.Conn) net.Conn {
+	if !s.mayAccept() {
+		return nil
 	}
+	c := newClient(s, conn)
+	s.clients.Add(c)
+	return c
 }
-
-func (a acceptor) Close() error   { return a.s.listener.Close() }
-func (a acceptor) Addr() net.Addr { return a.s.listener.Addr() }
 
 // statsOf returns the counters of a tenant, which survive reloads.
 func (s *Server) statsOf(tenant string) *Stats {
