@@ -11,12 +11,19 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/stdlib"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/test/alone"
 )
 
 // TestLiveCountsWhatGoHolds makes a VM keep things in a global, in every way
 // that there is, and compares what is counted with what the collector can't
-// free: it must not be less, and not many times more.
+// free: it must not be less, and not many times more. What is held is the same
+// each time. What is counted isn't quite: numbers are counted by the blocks of
+// 256 bytes in which they lie, and where Go puts those that are made one by one
+// depends on what is free.
 func TestLiveCountsWhatGoHolds(t *testing.T) {
+	if !alone.Here(t) {
+		return
+	}
 	for _, test := range []struct {
 		name, source string
 		n            int     // how often it is run
@@ -25,7 +32,8 @@ func TestLiveCountsWhatGoHolds(t *testing.T) {
 		{"strings", `K[#K+1] = string.rep("x", 3000 + #K)`, 1000, 1.5},
 		{"short strings", `for i = 1, 100 do K[#K+1] = string.rep("x", 20) .. #K end`, 100, 2.5},
 		{"numbers", `for i = 1, 1000 do K[#K+1] = #K * 1.5 end`, 100, 2.5},
-		{"every 32nd number", `for i = 1, 1000 do local x for j = 1, 31 do x = j * 1.5 end K[#K+1] = i * 1.5 end`, 30, 1.5},
+		// 1.03, but 1.7 with the race detector, which leaves room beside each number.
+		{"every 32nd number", `for i = 1, 1000 do local x for j = 1, 31 do x = j * 1.5 end K[#K+1] = i * 1.5 end`, 30, 2.5},
 		{"lists", `K[#K+1] = {1, 2, 3, #K, #K + 1}`, 3000, 3},
 		{"objects", `K[#K+1] = {a = 1, b = "x" .. #K, c = {d = true}}`, 2000, 3},
 		{"names", `local t = {} K[#K+1] = t for i = 1, 60 do t["n" .. i] = i end`, 500, 2},
@@ -43,40 +51,29 @@ func TestLiveCountsWhatGoHolds(t *testing.T) {
 			K[#K+1] = function() return big end big = nil K[#K+1] = function() return K end error("failed")`, 100, 8},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			wrong := ""
-			for range 5 { // what other tests have left may go meanwhile
-				if wrong = countedAndHeld(t, test.source, test.n, test.most); wrong == "" {
-					return
-				}
-			}
-			t.Error(wrong)
+			countedAndHeld(t, test.source, test.n, test.most)
 		})
 	}
 }
 
-// countedAndHeld runs a source n times and says what is wrong with what is
-// counted of what it keeps.
-func countedAndHeld(t *testing.T, source string, n int, most float64) string {
+// countedAndHeld runs a source n times and compares what is counted of what it
+// keeps with what is held.
+func countedAndHeld(t *testing.T, source string, n int, most float64) {
 	t.Helper()
 	main, lock, one := keeper(t, source)
 	defer lock.Unlock()
 	one(1)
-	heapBefore, liveBefore, chargedBefore := heap(), vm.Live(main, 1<<40, nil), lock.Total()
+	heapBefore, liveBefore, chargedBefore := alone.Heap(), vm.Live(main, 1<<40, nil), lock.Total()
 	one(n)
-	grown, counted, charged := heap()-heapBefore, vm.Live(main, 1<<40, nil)-liveBefore, lock.Total()-chargedBefore
+	grown, counted, charged := alone.Heap()-heapBefore, vm.Live(main, 1<<40, nil)-liveBefore, lock.Total()-chargedBefore
 	runtime.KeepAlive(main)
-	if testing.Verbose() {
-		t.Logf("%d bytes are counted, %d are held: %.2f", counted, grown, float64(counted)/float64(grown))
+	t.Logf("%d bytes are counted and %d charged, %d are held: %.2f", counted, charged, grown, float64(counted)/float64(grown))
+	if float64(charged) < 0.8*float64(grown) {
+		t.Errorf("%d bytes are charged, %d are held", charged, grown)
 	}
-	switch {
-	case float64(charged) < 0.8*float64(grown):
-		return fmt.Sprintf("%d bytes are charged, %d are held", charged, grown)
-	case float64(counted) < 0.95*float64(grown):
-		return fmt.Sprintf("%d bytes are counted, %d are held", counted, grown)
-	case float64(counted) > most*float64(grown) && most > 0:
-		return fmt.Sprintf("%d bytes are counted, only %d are held", counted, grown)
+	if float64(counted) < 0.95*float64(grown) || float64(counted) > most*float64(grown) {
+		t.Errorf("%d bytes are counted, %d are held", counted, grown)
 	}
-	return ""
 }
 
 // keeper makes a VM with a program in which K is a table that lives on. one
