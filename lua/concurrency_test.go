@@ -17,7 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
@@ -26,8 +26,8 @@ import (
 type slow struct {
 	request  lua.Request
 	response lua.Response
-	header   http1.Header
-	target   http1.Header
+	header   message.Header
+	target   message.Header
 	id       string
 	seed     uint32
 	sent     []byte // what has been flushed
@@ -36,7 +36,7 @@ type slow struct {
 
 func newSlow(n int, kind string) *slow {
 	id := fmt.Sprintf("id-%d", n)
-	x := &slow{id: id, seed: uint32(n)*2654435761 + 1, header: http1.Header{
+	x := &slow{id: id, seed: uint32(n)*2654435761 + 1, header: message.Header{
 		{Name: []byte("X-Kind"), Value: []byte(kind)}, {Name: []byte("X-Id"), Value: []byte(id)},
 	}}
 	path := []byte("/" + kind + "/" + id)
@@ -61,7 +61,7 @@ func (x *slow) Forward() error {
 	if x.forward != nil {
 		return x.forward(x)
 	}
-	x.target = http1.Header{{Name: []byte("X-Target"), Value: []byte(x.id)}}
+	x.target = message.Header{{Name: []byte("X-Target"), Value: []byte(x.id)}}
 	x.response.Target, x.response.Status, x.response.Header = true, 200, &x.target
 	return nil
 }

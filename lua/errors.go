@@ -110,7 +110,7 @@ func failure(err error, exhausted *vm.Exhausted) error {
 	if !errors.As(err, &raised) {
 		return err
 	}
-	e := &Error{Kind: KindError, Stack: clip(strings.TrimPrefix(raised.StackTrace, "stack traceback:\n\t")), Message: clip(message(raised.Object))}
+	e := &Error{Kind: KindError, Stack: clip(strings.TrimPrefix(raised.StackTrace, "stack traceback:\n\t")), Message: clip(textOf(raised.Object))}
 	if exhausted != nil {
 		e.Kind = string(exhausted.Reason)
 		if !strings.Contains(e.Message, exhausted.Limit) {
@@ -126,8 +126,8 @@ func failure(err error, exhausted *vm.Exhausted) error {
 	return e
 }
 
-// message words an error value as Lua's own interpreter would.
-func message(v glua.LValue) string {
+// textOf words an error value as Lua's own interpreter would.
+func textOf(v glua.LValue) string {
 	switch v := v.(type) {
 	case glua.LString, glua.LNumber:
 		return vm.Text(v)

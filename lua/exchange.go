@@ -6,7 +6,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // Exchange is one request under way, as the proxy shows it to scripts: what
@@ -94,7 +94,7 @@ type Request struct {
 	Remote    netip.Addr // of the original client; invalid on a Unix socket
 	ID        []byte
 	Tenant    string
-	Header    *http1.Header
+	Header    *message.Header
 	Trusted   bool // whether the peer's forwarded fields are believed
 
 	// Body is what a script has set in place of the client's, if Replaced.
@@ -122,8 +122,8 @@ type Response struct {
 	// Status is 0 until it is set; then it stands for 200.
 	Status int
 	// Header is Local, or that of the target's response.
-	Header *http1.Header
-	Local  http1.Header
+	Header *message.Header
+	Local  message.Header
 	// Target says that the body is the one that a target is sending.
 	Target bool
 	// Body is the body otherwise, or what of it has not been flushed.

@@ -6,21 +6,21 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // What scripts see and make of a request's header; response.go has the
 // response's.
 
 // visible reports whether scripts see a field of the request.
-func (r *Request) visible(f *http1.Field) bool {
+func (r *Request) visible(f *message.Field) bool {
 	switch f.ID {
-	case http1.Unknown: // the common case first
-	case http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedAny, http1.Forwarded:
+	case message.Unknown: // the common case first
+	case message.XForwardedFor, message.XForwardedProto, message.XForwardedHost, message.XForwardedAny, message.Forwarded:
 		return r.Trusted && !f.Dropped
-	case http1.XRequestID:
+	case message.XRequestID:
 		return false // request.id is the one in use
-	case http1.XGatewayHops:
+	case message.XGatewayHops:
 		return false // scripts that copy headers must not take it for theirs
 	}
 	return !f.Dropped
@@ -29,16 +29,16 @@ func (r *Request) visible(f *http1.Field) bool {
 // header returns the first value of a field, or nil.
 func (c *call) header(name []byte) []byte {
 	h := *c.req.Header
-	id := http1.Identify(name)
+	id := message.Identify(name)
 	for i := range h {
-		if f := &h[i]; f.ID == id && (id.Unique() || http1.SameName(f.Name, name)) && c.req.visible(f) {
+		if f := &h[i]; f.ID == id && (id.Unique() || message.SameName(f.Name, name)) && c.req.visible(f) {
 			return f.Value
 		}
 	}
 	switch id {
-	case http1.Host:
+	case message.Host:
 		return c.req.Authority
-	case http1.XRequestID:
+	case message.XRequestID:
 		return c.req.ID
 	}
 	return nil
@@ -62,11 +62,11 @@ func requestHeadersAll(L *glua.LState) int {
 }
 
 // all lists the values of a field.
-func (c *call) all(L *glua.LState, h http1.Header, name string, visible func(*http1.Field) bool) *glua.LTable {
+func (c *call) all(L *glua.LState, h message.Header, name string, visible func(*message.Field) bool) *glua.LTable {
 	c.run.Charge(L, 2048)
 	list := L.CreateTable(0, 1)
 	for i := range h {
-		if f := &h[i]; http1.SameName(f.Name, view(name)) && visible(f) {
+		if f := &h[i]; message.SameName(f.Name, view(name)) && visible(f) {
 			list.Append(c.text(L, f.Value))
 		}
 	}
@@ -108,7 +108,7 @@ func trimSpace(s string) string {
 }
 
 // isToken reports whether s is a token (RFC 9110 §5.6.2).
-func isToken(s string) bool { return http1.IsToken(view(s)) }
+func isToken(s string) bool { return message.IsToken(view(s)) }
 
 // Bounds of what scripts put into a header.
 const (
@@ -119,19 +119,19 @@ const (
 
 // framing fields are the gateway's: what a script says of them is ignored, so
 // that it can copy whole headers.
-func framing(id http1.ID) bool {
+func framing(id message.ID) bool {
 	switch id {
-	case http1.ContentLength, http1.TransferEncoding, http1.Connection, http1.KeepAlive, http1.TE,
-		http1.Trailer, http1.Upgrade, http1.ProxyAny, http1.HTTP2Settings, http1.Expect, http1.XGatewayError, http1.XGatewayHops:
+	case message.ContentLength, message.TransferEncoding, message.Connection, message.KeepAlive, message.TE,
+		message.Trailer, message.Upgrade, message.ProxyAny, message.HTTP2Settings, message.Expect, message.XGatewayError, message.XGatewayHops:
 		return true
 	}
 	return false
 }
 
 // owned reports request fields that the gateway itself writes.
-func owned(id http1.ID) bool {
+func owned(id message.ID) bool {
 	switch id {
-	case http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost, http1.XForwardedAny, http1.Forwarded, http1.Via, http1.XRequestID:
+	case message.XForwardedFor, message.XForwardedProto, message.XForwardedHost, message.XForwardedAny, message.Forwarded, message.Via, message.XRequestID:
 		return true
 	}
 	return false
@@ -140,7 +140,7 @@ func owned(id http1.ID) bool {
 // changing checks a field of the request that is about to change; false
 // ignores it.
 func (c *call) changing(L *glua.LState, name string) bool {
-	id := http1.Identify(view(name))
+	id := message.Identify(view(name))
 	if owned(id) {
 		L.RaiseError("%s is the gateway's own field: targets get what the gateway knows", name)
 	}
@@ -157,7 +157,7 @@ func requestSetHeader(L *glua.LState) int {
 }
 
 func (c *call) setHeader(L *glua.LState, name, value string) {
-	if http1.Identify(view(name)) == http1.Host {
+	if message.Identify(view(name)) == message.Host {
 		c.check(L, c.exchange.SetHost(value))
 		return
 	}
@@ -169,7 +169,7 @@ func (c *call) setHeader(L *glua.LState, name, value string) {
 
 // room bounds the number of fields, and charges what one takes in the head that
 // is sent: in a script, all may have the same value.
-func (c *call) room(L *glua.LState, h http1.Header, name, value string) {
+func (c *call) room(L *glua.LState, h message.Header, name, value string) {
 	if len(h) >= maxFields {
 		L.RaiseError("too many header fields, expected at most %d", maxFields)
 	}
@@ -179,7 +179,7 @@ func (c *call) room(L *glua.LState, h http1.Header, name, value string) {
 func requestAddHeader(L *glua.LState) int {
 	c, n := self(L)
 	name, value := fieldName(L, n), fieldValue(L, n+1)
-	if http1.Identify(view(name)) == http1.Host {
+	if message.Identify(view(name)) == message.Host {
 		c.setHeader(L, name, value)
 	} else if c.changing(L, name) {
 		c.room(L, *c.req.Header, name, value)
@@ -191,7 +191,7 @@ func requestAddHeader(L *glua.LState) int {
 func requestRemoveHeader(L *glua.LState) int {
 	c, n := self(L)
 	name := fieldName(L, n)
-	if http1.Identify(view(name)) == http1.Host {
+	if message.Identify(view(name)) == message.Host {
 		L.RaiseError("Host can't be removed: a request must have one")
 	}
 	if c.changing(L, name) {

@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // endings are the ways in which the requests of testdata/keeper.lua end, and with what error.
@@ -27,7 +27,7 @@ type watched struct {
 	request  *lua.Request
 	response *lua.Response
 	path     string
-	target   *http1.Header
+	target   *message.Header
 	pool     bool
 	forward  func()
 	memory   map[string]func() bool // whether it is still there
@@ -35,11 +35,11 @@ type watched struct {
 
 func newWatched(path string) *watched {
 	x := &watched{path: path, pool: path != "/missing", memory: map[string]func() bool{}}
-	header := &http1.Header{}
+	header := &message.Header{}
 	for _, f := range [][2]string{{"Authorization", "own of " + path}, {"Cookie", "session=secret; q=1"}, {"X-Id", strings.Repeat("long", 50)}} {
-		*header = append(*header, http1.Field{Name: x.bytes("name of "+f[0], f[0]), Value: x.bytes("value of "+f[0], f[1])})
+		*header = append(*header, message.Field{Name: x.bytes("name of "+f[0], f[0]), Value: x.bytes("value of "+f[0], f[1])})
 	}
-	x.target = &http1.Header{{Name: x.bytes("the target's field", "Server"), Value: x.bytes("the target's value", "app")}}
+	x.target = &message.Header{{Name: x.bytes("the target's field", "Server"), Value: x.bytes("the target's value", "app")}}
 	where := x.bytes("path", path)
 	x.request = &lua.Request{
 		Method: x.bytes("method", "GET"), Path: where, Key: where, Below: where, Query: x.bytes("query", "?q=1"), Host: x.bytes("host", "a.example"),

@@ -3,7 +3,7 @@ package lua
 import (
 	glua "github.com/yuin/gopher-lua"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // headersMeta makes the metatable of request.headers or response.headers.
@@ -36,7 +36,7 @@ func headersMeta(L *glua.LState, ofResponse bool) *glua.LTable {
 	return meta
 }
 
-func (c *call) fields(ofResponse bool) http1.Header {
+func (c *call) fields(ofResponse bool) message.Header {
 	if ofResponse {
 		return *c.resp.Header
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // requestMethods are what scripts call as request:name(…). The earlier
@@ -147,7 +147,7 @@ func requestCookie(L *glua.LState) int {
 	want := vm.CheckString(L, n)
 	h := *c.req.Header
 	for i := range h {
-		if !http1.SameName(h[i].Name, view("cookie")) || !c.req.visible(&h[i]) {
+		if !message.SameName(h[i].Name, view("cookie")) || !c.req.visible(&h[i]) {
 			continue
 		}
 		c.run.Spend(L, len(h[i].Value)/16)

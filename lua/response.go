@@ -8,7 +8,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // responseMethods are what scripts call as response:name(…).
@@ -130,13 +130,13 @@ func (c *call) setResponseHeader(L *glua.LState, name, value string) {
 
 // ignored reports fields that scripts may name but not change.
 func (c *call) ignored(name string) bool {
-	id := http1.Identify(view(name))
-	return c.resp.Begun || framing(id) && id != http1.Upgrade || id == http1.XRequestID // Upgrade is sent with a 426
+	id := message.Identify(view(name))
+	return c.resp.Begun || framing(id) && id != message.Upgrade || id == message.XRequestID // Upgrade is sent with a 426
 }
 
 func responseHeadersAll(L *glua.LState) int {
 	c, n := self(L)
-	L.Push(c.all(L, *c.resp.Header, fieldName(L, n), func(f *http1.Field) bool { return !f.Dropped }))
+	L.Push(c.all(L, *c.resp.Header, fieldName(L, n), func(f *message.Field) bool { return !f.Dropped }))
 	return 1
 }
 

@@ -10,29 +10,29 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // request is an Exchange whose pool answers at once.
 type request struct {
 	request  lua.Request
 	response lua.Response
-	header   http1.Header
-	target   http1.Header
-	fields   http1.Header
-	answer   http1.Header
+	header   message.Header
+	target   message.Header
+	fields   message.Header
+	answer   message.Header
 	fresh    lua.Request
 }
 
 func newRequest() *request {
-	r := &request{fields: http1.Header{
-		{Name: []byte("Host"), Value: []byte("shop.example.com"), ID: http1.Host},
+	r := &request{fields: message.Header{
+		{Name: []byte("Host"), Value: []byte("shop.example.com"), ID: message.Host},
 		{Name: []byte("User-Agent"), Value: []byte("wrk")},
-		{Name: []byte("Accept"), Value: []byte("*/*"), ID: http1.Accept},
+		{Name: []byte("Accept"), Value: []byte("*/*"), ID: message.Accept},
 		{Name: []byte("X-Api-Key"), Value: []byte("0123456789abcdef0123456789abcdef")},
 	}}
 	path := []byte("/api/v2/users/42")
-	r.answer = http1.Header{{Name: []byte("Server"), Value: []byte("app")}, {Name: []byte("Content-Length"), Value: []byte("2"), ID: http1.ContentLength}}
+	r.answer = message.Header{{Name: []byte("Server"), Value: []byte("app")}, {Name: []byte("Content-Length"), Value: []byte("2"), ID: message.ContentLength}}
 	r.fresh = lua.Request{
 		Method: []byte("GET"), Path: path, Key: path, Below: path, Host: []byte("shop.example.com"), Scheme: "http",
 		Protocol: "HTTP/1.1", ID: []byte("id"), Tenant: "shop", Header: &r.header,

@@ -15,7 +15,7 @@ import (
 	"unsafe"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 )
 
@@ -151,7 +151,7 @@ func TestNothingTakesLong(t *testing.T) {
 
 func call(name string, i, j int) *slow {
 	x := newSlow(1, "")
-	x.header = http1.Header{
+	x.header = message.Header{
 		{Name: []byte("X-Id"), Value: []byte(name)}, {Name: []byte("X-I"), Value: fmt.Append(nil, i)}, {Name: []byte("X-J"), Value: fmt.Append(nil, j)},
 	}
 	return x

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -21,14 +23,14 @@ var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 // admitBody holds the body to the limit before the client is told to send it,
 // and buffers a small one.
 func (x *exchange) admitBody() error {
-	if x.req.ContentLength > x.bounds.maxBody {
+	if x.req.Length > x.bounds.maxBody {
 		return faultBodyTooLarge
 	}
 	if x.req.Framing == http1.NoBody {
 		return nil
 	}
 	x.body.Limit(x.bounds.maxBody)
-	streamed := x.req.Framing != http1.Length || x.req.ContentLength > maxBuffered
+	streamed := x.req.Framing != http1.Length || x.req.Length > maxBuffered
 	if streamed && x.tenant.expects {
 		return nil // the target says whether it wants it: see Upload
 	}
@@ -47,16 +49,16 @@ func (x *exchange) admitBody() error {
 // bufferBody reads a small body whole. A large buffer is taken only when what
 // has arrived needs one.
 func (x *exchange) bufferBody() error {
-	buffer, got := http1.AcquireBuffer(http1.SmallBuffer), 0
+	buffer, got := memory.AcquireBuffer(memory.SmallBuffer), 0
 	var err error
 	for err == nil && !x.body.Done() {
-		if got > http1.SmallBuffer/2 && len(buffer) == http1.SmallBuffer && x.req.ContentLength > http1.SmallBuffer {
-			if err = x.hold(http1.LargeBuffer); err != nil {
+		if got > memory.SmallBuffer/2 && len(buffer) == memory.SmallBuffer && x.req.Length > memory.SmallBuffer {
+			if err = x.hold(memory.LargeBuffer); err != nil {
 				break
 			}
-			large := http1.AcquireBuffer(http1.LargeBuffer)
+			large := memory.AcquireBuffer(memory.LargeBuffer)
 			copy(large, buffer[:got])
-			http1.ReleaseBuffer(buffer)
+			memory.ReleaseBuffer(buffer)
 			buffer = large
 		}
 		var n int
@@ -64,7 +66,7 @@ func (x *exchange) bufferBody() error {
 		got += n
 	}
 	if err != nil {
-		http1.ReleaseBuffer(buffer)
+		memory.ReleaseBuffer(buffer)
 		return err
 	}
 	x.buffered = buffer[:got] // only now: what was in it before was another request's
@@ -112,7 +114,7 @@ func (x *exchange) awaitBody(read func() error) error {
 		return faultRequestTimeout
 	case errors.Is(err, socket.ErrTimeout):
 		return faultSlowBody
-	case errors.As(err, new(*Fault)) || errors.As(err, new(http1.Violation)) || errors.Is(err, errUploadStopped) || errors.Is(err, http1.ErrNoMemory):
+	case errors.As(err, new(*Fault)) || errors.As(err, new(message.Violation)) || errors.Is(err, errUploadStopped) || errors.Is(err, memory.ErrNoMemory):
 		return err
 	}
 	return errClientGone

@@ -5,6 +5,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 )
 
 // What connections and requests hold besides buffers that grow, in bytes, as
@@ -124,10 +125,10 @@ func (x *exchange) releaseBuffered() {
 	if x.buffered == nil {
 		return
 	}
-	if cap(x.buffered) > http1.SmallBuffer {
+	if cap(x.buffered) > memory.SmallBuffer {
 		x.memory.Release(int64(cap(x.buffered)))
 	}
-	http1.ReleaseBuffer(x.buffered)
+	memory.ReleaseBuffer(x.buffered)
 	x.buffered = nil
 }
 

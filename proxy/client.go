@@ -12,6 +12,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -165,9 +166,9 @@ func (c *client) await() bool {
 		return false
 	case errors.Is(c.headErr, socket.ErrTimeout):
 		c.headErr = faultSlowHead
-	case !c.Secure && errors.Is(c.headErr, http1.BadRequestLine) && upstream.SpeaksTLS(c.reader.Peek()):
+	case !c.Secure && errors.Is(c.headErr, message.BadRequestLine) && upstream.SpeaksTLS(c.reader.Peek()):
 		c.headErr = faultSpokeTLS
-	case errors.As(c.headErr, new(http1.Violation)) || errors.Is(c.headErr, http1.ErrNoMemory):
+	case errors.As(c.headErr, new(message.Violation)) || errors.Is(c.headErr, memory.ErrNoMemory):
 	default: // the client is gone, and nobody is there to answer
 		return false
 	}
@@ -178,7 +179,7 @@ func (c *client) await() bool {
 func (c *client) rest(ended int64) {
 	c.idleSince.Store(ended)
 	c.state.Store(clientIdle)
-	if cap(c.head) > http1.SmallBuffer {
+	if cap(c.head) > memory.SmallBuffer {
 		c.head = nil
 	}
 }

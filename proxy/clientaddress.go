@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // origin is what Forwarded says of the original client, where that is believed.
@@ -26,12 +26,12 @@ func (x *exchange) adoptForwarded() {
 	elements := false
 	for i := len(x.req.Header) - 1; i >= 0; i-- {
 		switch x.req.Header[i].ID {
-		case http1.XForwardedFor:
-			if token, _ := http1.NextToken(x.req.Header[i].Value); token != nil {
+		case message.XForwardedFor:
+			if token, _ := message.NextToken(x.req.Header[i].Value); token != nil {
 				x.adoptList(i)
 				return
 			}
-		case http1.Forwarded:
+		case message.Forwarded:
 			elements = true
 		}
 	}
@@ -43,7 +43,7 @@ func (x *exchange) adoptForwarded() {
 // adoptList reads the X-Forwarded-For fields from the one at index i backwards.
 func (x *exchange) adoptList(i int) {
 	for ; i >= 0; i-- {
-		if x.req.Header[i].ID != http1.XForwardedFor {
+		if x.req.Header[i].ID != message.XForwardedFor {
 			continue
 		}
 		for list := x.req.Header[i].Value; len(list) > 0; {
@@ -94,9 +94,9 @@ const maxElements = 64
 // appendElements lists the elements of all Forwarded fields (RFC 7239 §4). They
 // are read from the last one on: who has added one to the list of somebody else
 // isn't hidden by a quotation mark that ends nowhere before it.
-func appendElements(list []forwardedElement, h http1.Header) []forwardedElement {
+func appendElements(list []forwardedElement, h message.Header) []forwardedElement {
 	for i := len(h) - 1; i >= 0; i-- {
-		if h[i].ID != http1.Forwarded {
+		if h[i].ID != message.Forwarded {
 			continue
 		}
 		for rest := h[i].Value; len(rest) > 0 && len(list) < maxElements; {
@@ -139,11 +139,11 @@ func parseElement(part []byte) (e forwardedElement) {
 		name, value, _ := bytes.Cut(pair, []byte{'='})
 		value = unquote(value)
 		switch {
-		case http1.EqualFold(name, "for"):
+		case message.EqualFold(name, "for"):
 			e.node = value
-		case http1.EqualFold(name, "proto") && http1.IsToken(value):
+		case message.EqualFold(name, "proto") && message.IsToken(value):
 			e.proto = value
-		case http1.EqualFold(name, "host") && isHostText(value):
+		case message.EqualFold(name, "host") && isHostText(value):
 			e.host = value
 		}
 	}
@@ -221,7 +221,7 @@ func isPortSuffix(s []byte) bool {
 		return false
 	}
 	if s[1] == '_' {
-		return http1.IsToken(s[1:])
+		return message.IsToken(s[1:])
 	}
 	for _, c := range s[1:] {
 		if c < '0' || c > '9' {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
 
@@ -35,14 +35,14 @@ func newCompression(c *tenants.CompressionConfig) compression {
 // a whole, plain representation, of a listed type, that may be transformed, is
 // compressed, for a client that accepts gzip. The fields of HEAD and 304 are
 // those that the 200 to a GET would have (RFC 9110 §9.3.2 and §15.4.5).
-func (x *exchange) negotiate(status int, h http1.Header, length int64) {
+func (x *exchange) negotiate(status int, h message.Header, length int64) {
 	c := &x.bounds.compression
 	x.varies = c.types != nil && c.may(status, h)
 	x.recoded = x.varies && status != 206 && x.req.Minor == 1 && (length < 0 || length >= c.least) && acceptsGzip(x.req.Header)
-	if x.recoded && status == 304 && !h.Has(http1.ContentType) {
+	if x.recoded && status == 304 && !h.Has(message.ContentType) {
 		// Whether it is of a listed type isn't known: the tag that the client
 		// has says what it got.
-		x.recoded = !hasStrongOnly(x.req.Header, h.Get(http1.ETag))
+		x.recoded = !hasStrongOnly(x.req.Header, h.Get(message.ETag))
 	}
 }
 
@@ -50,11 +50,7 @@ func (x *exchange) negotiate(status int, h http1.Header, length int64) {
 func (x *exchange) compressible() bool {
 	r := &x.call.Response
 	bodiless := x.call.HEAD || r.Status == 304
-	length := int64(-1)
-	if r.Framing == http1.Length || r.Framing == http1.NoBody && (!bodiless || r.Header.Has(http1.ContentLength)) {
-		length = r.ContentLength
-	}
-	x.negotiate(r.Status, r.Header, length)
+	x.negotiate(r.Status, r.Header, r.Length)
 	return x.compresses(bodiless)
 }
 
@@ -71,26 +67,26 @@ func (x *exchange) compresses(bodiless bool) bool {
 
 // may reports whether a response is one that clients get compressed if they
 // accept it, or is a part of such a one, or its 304.
-func (c *compression) may(status int, h http1.Header) bool {
+func (c *compression) may(status int, h message.Header) bool {
 	switch {
 	case status == 304:
-		media := h.Get(http1.ContentType)
-		return !h.Has(http1.ContentEncoding) && !forbidsTransform(h) && (media == nil || c.covers(media))
+		media := h.Get(message.ContentType)
+		return !h.Has(message.ContentEncoding) && !forbidsTransform(h) && (media == nil || c.covers(media))
 	case status < 200 || status > 299 || status == 204:
 		return false
 	}
-	return !h.Has(http1.ContentEncoding) && !forbidsTransform(h) && c.covers(h.Get(http1.ContentType))
+	return !h.Has(message.ContentEncoding) && !forbidsTransform(h) && c.covers(h.Get(message.ContentType))
 }
 
 // hasStrongOnly reports whether If-None-Match lists that strong tag, and not
 // the weak one that compression makes of it.
-func hasStrongOnly(h http1.Header, tag []byte) bool {
+func hasStrongOnly(h message.Header, tag []byte) bool {
 	strong, weak := false, false
 	for i := range h {
-		if h[i].ID != http1.IfNoneMatch {
+		if h[i].ID != message.IfNoneMatch {
 			continue
 		}
-		for member, rest := http1.NextToken(h[i].Value); member != nil; member, rest = http1.NextToken(rest) {
+		for member, rest := message.NextToken(h[i].Value); member != nil; member, rest = message.NextToken(rest) {
 			bare, isWeak := bytes.CutPrefix(member, weakMark)
 			if bytes.Equal(bare, tag) {
 				strong, weak = strong || !isWeak, weak || isWeak
@@ -104,24 +100,24 @@ var weakMark = []byte("W/")
 
 // appendRecoded writes a field of a response whose content is compressed on
 // the way, or would be. It is false for fields that this doesn't concern.
-func appendRecoded(dst []byte, f *http1.Field) ([]byte, bool) {
+func appendRecoded(dst []byte, f *message.Field) ([]byte, bool) {
 	switch {
-	case f.ID == http1.ETag && len(f.Value) > 0 && f.Value[0] == '"':
+	case f.ID == message.ETag && len(f.Value) > 0 && f.Value[0] == '"':
 		// The bytes differ, so the tag is no longer a strong one (RFC 9110 §8.8.1).
 		dst = append(append(append(dst, f.Name...), ": "...), weakMark...)
 		return append(append(dst, f.Value...), crlf...), true
-	case f.ID == http1.Unknown && isOfPlainBytes(f.Name):
+	case f.ID == message.Unknown && isOfPlainBytes(f.Name):
 		return dst, true
-	case f.ID == http1.Trailer:
+	case f.ID == message.Trailer:
 		return appendTrailerNames(dst, f), true
 	}
 	return dst, false
 }
 
 // appendTrailerNames writes which trailers are still to come.
-func appendTrailerNames(dst []byte, f *http1.Field) []byte {
+func appendTrailerNames(dst []byte, f *message.Field) []byte {
 	var begin []byte
-	for name, rest := http1.NextToken(f.Value); name != nil; name, rest = http1.NextToken(rest) {
+	for name, rest := message.NextToken(f.Value); name != nil; name, rest = message.NextToken(rest) {
 		if isOfPlainBytes(name) {
 			continue
 		}
@@ -142,28 +138,28 @@ func appendTrailerNames(dst []byte, f *http1.Field) []byte {
 func isOfPlainBytes(name []byte) bool {
 	switch len(name) {
 	case len("digest"):
-		return http1.EqualFold(name, "digest")
+		return message.EqualFold(name, "digest")
 	case len("content-md5"):
-		return http1.EqualFold(name, "content-md5") || http1.EqualFold(name, "repr-digest")
+		return message.EqualFold(name, "content-md5") || message.EqualFold(name, "repr-digest")
 	case len("accept-ranges"):
-		return http1.EqualFold(name, "accept-ranges")
+		return message.EqualFold(name, "accept-ranges")
 	case len("content-digest"):
-		return http1.EqualFold(name, "content-digest")
+		return message.EqualFold(name, "content-digest")
 	}
 	return false
 }
 
 // appendVary writes all Vary fields of a header as one, which has
 // Accept-Encoding.
-func appendVary(dst []byte, h http1.Header) []byte {
+func appendVary(dst []byte, h message.Header) []byte {
 	dst = append(dst, "Vary: "...)
 	covered := false
 	for i := range h {
-		if f := &h[i]; f.ID == http1.Vary && !f.Dropped {
-			covered = covered || http1.HasToken(f.Value, "accept-encoding") || http1.HasToken(f.Value, "*")
+		if f := &h[i]; f.ID == message.Vary && !f.Dropped {
+			covered = covered || message.HasToken(f.Value, "accept-encoding") || message.HasToken(f.Value, "*")
 		}
 	}
-	dst = appendValues(dst, h, http1.Vary)
+	dst = appendValues(dst, h, message.Vary)
 	if covered {
 		dst = bytes.TrimSuffix(dst, listComma)
 	} else {
@@ -178,9 +174,9 @@ func (c *compression) covers(contentType []byte) bool {
 	return c.types[string(bytes.ToLower(bytes.TrimSpace(media)))]
 }
 
-func forbidsTransform(h http1.Header) bool {
+func forbidsTransform(h message.Header) bool {
 	for i := range h {
-		if h[i].ID == http1.CacheControl && http1.HasToken(h[i].Value, "no-transform") {
+		if h[i].ID == message.CacheControl && message.HasToken(h[i].Value, "no-transform") {
 			return true
 		}
 	}
@@ -188,14 +184,14 @@ func forbidsTransform(h http1.Header) bool {
 }
 
 // acceptsGzip reads Accept-Encoding (RFC 9110 §12.5.3).
-func acceptsGzip(h http1.Header) bool {
+func acceptsGzip(h message.Header) bool {
 	for i := range h {
-		if h[i].ID != http1.AcceptEncoding {
+		if h[i].ID != message.AcceptEncoding {
 			continue
 		}
-		for token, rest := http1.NextToken(h[i].Value); token != nil; token, rest = http1.NextToken(rest) {
+		for token, rest := message.NextToken(h[i].Value); token != nil; token, rest = message.NextToken(rest) {
 			coding, weight, _ := bytes.Cut(token, []byte{';'})
-			if http1.EqualFold(bytes.TrimSpace(coding), "gzip") {
+			if message.EqualFold(bytes.TrimSpace(coding), "gzip") {
 				return !isZeroWeight(weight)
 			}
 		}

@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -120,13 +121,13 @@ func faultOf(err error) *Fault {
 	if errors.Is(err, errClientGone) {
 		return faultClientGone
 	}
-	if errors.Is(err, http1.ErrNoMemory) {
+	if errors.Is(err, memory.ErrNoMemory) {
 		return faultMemory
 	}
 	if failure, ok := errors.AsType[*upstream.Failure](err); ok {
 		return faultOfCall(failure)
 	}
-	if violation, ok := errors.AsType[http1.Violation](err); ok {
+	if violation, ok := errors.AsType[message.Violation](err); ok {
 		return faultOfViolation(violation)
 	}
 	if fault := faultOfScripts(err); fault != nil {
@@ -212,21 +213,21 @@ func faultOfCall(f *upstream.Failure) *Fault {
 	return faultSend
 }
 
-func faultOfViolation(v http1.Violation) *Fault {
+func faultOfViolation(v message.Violation) *Fault {
 	switch v {
-	case http1.HeaderTooLarge:
+	case message.HeaderTooLarge:
 		return faultHeaderTooLarge
-	case http1.TargetTooLong:
+	case message.TargetTooLong:
 		return faultURLTooLong
-	case http1.BodyTooLarge:
+	case message.BodyTooLarge:
 		return faultBodyTooLarge
-	case http1.BadHost:
+	case message.BadHost:
 		return faultBadHost
-	case http1.BadExpect:
+	case message.BadExpect:
 		return faultExpectation
-	case http1.BadChunk, http1.BadTrailer:
+	case message.BadChunk, message.BadTrailer:
 		return faultBadBody
-	case http1.BadContentLength, http1.BadTransferEncoding, http1.ConflictingFraming:
+	case message.BadContentLength, message.BadTransferEncoding, message.ConflictingFraming:
 		return faultBadFraming
 	}
 	return faultBadRequest

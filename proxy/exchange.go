@@ -9,6 +9,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -43,7 +44,7 @@ type exchange struct {
 
 	// The request's body.
 	body      http1.Body
-	buffered  []byte // all of a small body; from http1.AcquireBuffer
+	buffered  []byte // all of a small body; from memory.AcquireBuffer
 	continued bool   // 100 Continue was sent, or not asked for
 	upload    upload
 	pace      socket.Pace // of the client's sending
@@ -120,7 +121,7 @@ func (x *exchange) reset() {
 	x.call.Reset()
 	x.local, x.fault, x.cause, x.code = localResponse{}, nil, nil, ""
 	x.status, x.bytesIn, x.bytesOut, x.headerTime, x.elapsed = 0, 0, 0, 0, 0
-	x.body.Reset(nil, &http1.Message{})
+	x.body.Reset(nil, http1.NoBody, 0)
 	x.begunCall, x.begun, x.cut, x.close, x.tunnelled = false, false, false, false, false
 	x.compressing, x.recoded, x.varies = false, false, false
 	x.pace, x.judged = socket.Pace{}, 0
@@ -205,7 +206,7 @@ func (x *exchange) accept() error {
 	}
 	x.method = x.req.Method
 	x.close = x.req.Close || x.req.Minor == 0 && !x.req.KeepAlive
-	x.body.Reset(&x.client.reader, &x.req.Message)
+	x.body.Reset(&x.client.reader, x.req.Framing, x.req.Length)
 	x.continued = !x.req.Continue
 	x.trusted = x.snap.trusts(x.client.Peer)
 	x.adoptForwarded()
@@ -230,10 +231,10 @@ func (x *exchange) locate() error {
 			return faultBadHost
 		}
 		x.host = host
-	} else if x.req.Header.Has(http1.Host) {
+	} else if x.req.Header.Has(message.Host) {
 		return faultBadHost
 	}
-	if x.req.Form == http1.AsteriskForm {
+	if x.req.Form == message.AsteriskForm {
 		x.path, x.query, x.written = x.req.Resource, nil, nil
 		return nil
 	}
@@ -254,7 +255,7 @@ func (x *exchange) locate() error {
 // route finds the tenant.
 func (x *exchange) route() error {
 	path := x.path
-	if x.req.Form == http1.AsteriskForm {
+	if x.req.Form == message.AsteriskForm {
 		path = rootPath
 	}
 	t, ok := x.snap.table.Match(x.host, path)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -58,7 +58,7 @@ func (x *exchange) exposed(fault *Fault, err error) *Fault {
 
 // respondLocally sends an answer of the gateway's own.
 func (x *exchange) respondLocally() error {
-	out := appendStatusLine(x.out[:0], x.status, []byte(http1.StatusText(x.status)))
+	out := appendStatusLine(x.out[:0], x.status, []byte(message.StatusText(x.status)))
 	out = append(out, "Content-Type: "...)
 	out = append(out, x.local.contentType...)
 	out = append(out, "\r\nContent-Length: "...)
@@ -98,7 +98,7 @@ func appendDate(dst []byte) []byte {
 func (x *exchange) describe(f *Fault) (contentType string, body []byte) {
 	if !acceptsJSON(x.req.Header) {
 		return "text/plain; charset=utf-8", fmt.Appendf(nil, "%d %s: %s\ncode: %s\nrequest id: %s\n",
-			f.Status, http1.StatusText(f.Status), f.Message, f.Code, x.id)
+			f.Status, message.StatusText(f.Status), f.Message, f.Code, x.id)
 	}
 	type errorBody struct {
 		Code      string `json:"code"`
@@ -114,9 +114,9 @@ func (x *exchange) describe(f *Fault) (contentType string, body []byte) {
 
 // acceptsJSON looks for JSON in Accept. Weights are not compared: who names
 // JSON at all can read it.
-func acceptsJSON(h http1.Header) bool {
+func acceptsJSON(h message.Header) bool {
 	for i := range h {
-		if h[i].ID != http1.Accept {
+		if h[i].ID != message.Accept {
 			continue
 		}
 		value := bytes.ToLower(h[i].Value)

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -85,7 +86,7 @@ func (x *exchange) AppendRequest(dst []byte, t *upstream.Target) []byte {
 func (x *exchange) appendRequestLine(dst []byte, t *upstream.Target) []byte {
 	dst = append(dst, x.method...)
 	dst = append(dst, ' ')
-	if x.req.Form != http1.AsteriskForm {
+	if x.req.Form != message.AsteriskForm {
 		dst = append(dst, t.Address().BasePath...)
 	}
 	dst = append(dst, x.sendPath...)
@@ -99,7 +100,7 @@ func (x *exchange) strip() error {
 		return err
 	}
 	t := x.tenant
-	if t.stripPrefix != "" && x.req.Form != http1.AsteriskForm {
+	if t.stripPrefix != "" && x.req.Form != message.AsteriskForm {
 		rest, err := route.Strip(x.sendPath, t.stripPrefix)
 		if err != nil {
 			return err
@@ -142,11 +143,11 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 	for i := range x.req.Header {
 		f := &x.req.Header[i]
 		switch f.ID {
-		case http1.Unknown: // the common case first
+		case message.Unknown: // the common case first
 			if f.Dropped {
 				continue
 			}
-		case http1.ContentLength, http1.TransferEncoding:
+		case message.ContentLength, message.TransferEncoding:
 			if x.script.resized { // see AppendRequest
 				continue
 			}
@@ -154,15 +155,15 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 			// reads otherwise. Connection can't take it away.
 			dst = x.appendFraming(dst, f)
 			continue
-		case http1.Host, http1.Connection, http1.TE, http1.KeepAlive, http1.ProxyAny, http1.HTTP2Settings,
-			http1.Expect, http1.XRequestID, http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedHost,
-			http1.Forwarded, http1.Via, http1.XGatewayHops:
+		case message.Host, message.Connection, message.TE, message.KeepAlive, message.ProxyAny, message.HTTP2Settings,
+			message.Expect, message.XRequestID, message.XForwardedFor, message.XForwardedProto, message.XForwardedHost,
+			message.Forwarded, message.Via, message.XGatewayHops:
 			continue
-		case http1.XForwardedAny:
+		case message.XForwardedAny:
 			if !x.trusted || f.Dropped {
 				continue
 			}
-		case http1.MaxForwards:
+		case message.MaxForwards:
 			if f.Dropped {
 				continue
 			}
@@ -170,12 +171,12 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 				dst = appendOneLess(dst, f)
 				continue
 			}
-		case http1.Upgrade:
+		case message.Upgrade:
 			if x.upgrading() {
 				dst = appendUpgrade(dst, f)
 			}
 			continue
-		case http1.Trailer:
+		case message.Trailer:
 			if x.req.Framing != http1.Chunked || f.Dropped || x.script.resized {
 				continue
 			}
@@ -184,7 +185,7 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 				continue
 			}
 		}
-		dst = http1.AppendField(dst, f.Name, f.Value)
+		dst = message.AppendField(dst, f.Name, f.Value)
 	}
 	return dst
 }
@@ -192,7 +193,7 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 // endsHere answers an OPTIONS request that may not be forwarded any more
 // (RFC 9110 §7.6.2).
 func (x *exchange) endsHere() bool {
-	if string(x.req.Method) != "OPTIONS" || string(x.req.Header.Get(http1.MaxForwards)) != "0" {
+	if string(x.req.Method) != "OPTIONS" || string(x.req.Header.Get(message.MaxForwards)) != "0" {
 		return false
 	}
 	x.status = 200
@@ -201,21 +202,21 @@ func (x *exchange) endsHere() bool {
 }
 
 // appendOneLess writes Max-Forwards for the next hop; what is no number passes.
-func appendOneLess(dst []byte, f *http1.Field) []byte {
+func appendOneLess(dst []byte, f *message.Field) []byte {
 	n, err := strconv.ParseUint(string(f.Value), 10, 32)
 	if err != nil || n == 0 {
-		return http1.AppendField(dst, f.Name, f.Value)
+		return message.AppendField(dst, f.Name, f.Value)
 	}
 	dst = append(append(dst, f.Name...), ": "...)
 	return append(strconv.AppendUint(dst, n-1, 10), '\r', '\n')
 }
 
-func (x *exchange) appendFraming(dst []byte, f *http1.Field) []byte {
+func (x *exchange) appendFraming(dst []byte, f *message.Field) []byte {
 	dst = append(append(dst, f.Name...), ": "...)
-	if f.ID == http1.TransferEncoding {
+	if f.ID == message.TransferEncoding {
 		return append(dst, "chunked\r\n"...)
 	}
-	return append(strconv.AppendInt(dst, x.req.ContentLength, 10), '\r', '\n')
+	return append(strconv.AppendInt(dst, x.req.Length, 10), '\r', '\n')
 }
 
 // Interim relays an informational response such as 103 Early Hints; it is
@@ -227,10 +228,10 @@ func (x *exchange) Interim(r *http1.Response) error {
 	out := appendStatusLine(x.out[:0], r.Status, r.Reason)
 	for i := range r.Header {
 		f := &r.Header[i]
-		if f.Dropped || isHopByHop(f.ID) || f.ID == http1.ContentLength || f.ID == http1.XRequestID || f.ID == http1.XGatewayError {
+		if f.Dropped || isHopByHop(f.ID) || f.ID == message.ContentLength || f.ID == message.XRequestID || f.ID == message.XGatewayError {
 			continue
 		}
-		out = http1.AppendField(out, f.Name, f.Value)
+		out = message.AppendField(out, f.Name, f.Value)
 	}
 	x.out = append(out, '\r', '\n')
 	x.client.beginAnswer(socket.Nanotime())

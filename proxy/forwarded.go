@@ -5,37 +5,37 @@ import (
 	"math/rand/v2"
 	"net/netip"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // appendForwarded writes who the client is. What came from a trusted proxy is
 // extended; from anyone else it has been dropped, and is made anew.
 func (x *exchange) appendForwarded(dst []byte) []byte {
 	if x.client.Peer.IsValid() {
-		dst = x.appendList(dst, "X-Forwarded-For: ", http1.XForwardedFor, func(dst []byte) []byte {
+		dst = x.appendList(dst, "X-Forwarded-For: ", message.XForwardedFor, func(dst []byte) []byte {
 			return append(dst, x.client.ip...)
 		})
 	} else if x.origin.known {
 		dst = append(dst, "X-Forwarded-For: "...)
 		dst = append(bytes.TrimSuffix(x.appendNodes(dst), listComma), '\r', '\n')
 	} else if x.trusted { // a Unix socket has no address to add
-		dst = x.appendAll(dst, http1.XForwardedFor)
+		dst = x.appendAll(dst, message.XForwardedFor)
 	}
 	dst = append(dst, "X-Forwarded-Proto: "...)
-	dst = append(x.appendFirst(dst, http1.XForwardedProto, x.origin.proto, x.scheme()), '\r', '\n')
+	dst = append(x.appendFirst(dst, message.XForwardedProto, x.origin.proto, x.scheme()), '\r', '\n')
 	if len(x.req.Authority) > 0 {
 		dst = append(dst, "X-Forwarded-Host: "...)
-		dst = append(x.appendFirst(dst, http1.XForwardedHost, x.origin.host, x.req.Authority), '\r', '\n')
+		dst = append(x.appendFirst(dst, message.XForwardedHost, x.origin.host, x.req.Authority), '\r', '\n')
 	}
 	if x.snap.forwarded {
-		dst = x.appendList(dst, "Forwarded: ", http1.Forwarded, x.appendForwardedElement)
+		dst = x.appendList(dst, "Forwarded: ", message.Forwarded, x.appendForwardedElement)
 	} else if x.trusted {
-		dst = x.appendAll(dst, http1.Forwarded)
+		dst = x.appendAll(dst, message.Forwarded)
 	}
 	if x.snap.via != "" {
 		dst = appendVia(dst, x.req.Header, x.req.Minor, x.snap.via)
 	} else {
-		dst = x.appendAll(dst, http1.Via)
+		dst = x.appendAll(dst, message.Via)
 	}
 	return x.appendHops(dst)
 }
@@ -43,15 +43,15 @@ func (x *exchange) appendForwarded(dst []byte) []byte {
 // appendList writes one field with all trusted values of that ID, and one more.
 // Where a trusted proxy has said it in the other field only, X-Forwarded-For or
 // Forwarded, that one's addresses are written, so that both agree.
-func (x *exchange) appendList(dst []byte, name string, id http1.ID, last func([]byte) []byte) []byte {
+func (x *exchange) appendList(dst []byte, name string, id message.ID, last func([]byte) []byte) []byte {
 	dst = append(dst, name...)
 	if x.trusted {
 		begin := len(dst)
 		dst = appendValues(dst, x.req.Header, id)
 		switch {
-		case id == http1.XForwardedFor && x.origin.known:
+		case id == message.XForwardedFor && x.origin.known:
 			dst = x.appendNodes(dst[:begin])
-		case id == http1.Forwarded && len(dst) == begin:
+		case id == message.Forwarded && len(dst) == begin:
 			dst = x.appendAsElements(dst)
 		}
 	}
@@ -80,18 +80,18 @@ func (x *exchange) appendNodes(dst []byte) []byte {
 // Forwarded (RFC 7239 §7.4), each with a comma after it. The first one is the
 // client's, which X-Forwarded-Proto is about.
 func (x *exchange) appendAsElements(dst []byte) []byte {
-	proto := x.req.Header.Get(http1.XForwardedProto)
+	proto := x.req.Header.Get(message.XForwardedProto)
 	for i := range x.req.Header {
-		if x.req.Header[i].ID != http1.XForwardedFor {
+		if x.req.Header[i].ID != message.XForwardedFor {
 			continue
 		}
-		for element, rest := http1.NextToken(x.req.Header[i].Value); element != nil; element, rest = http1.NextToken(rest) {
+		for element, rest := message.NextToken(x.req.Header[i].Value); element != nil; element, rest = message.NextToken(rest) {
 			if ip, ok := parseNode(element); ok {
 				dst = appendFor(dst, ip)
 			} else {
 				dst = append(dst, "for=unknown"...)
 			}
-			if http1.IsToken(proto) {
+			if message.IsToken(proto) {
 				dst = append(append(dst, ";proto="...), proto...)
 				proto = nil
 			}
@@ -111,7 +111,7 @@ func appendFor(dst []byte, ip netip.Addr) []byte {
 
 // appendValues writes the values of that ID, without empty elements at their
 // ends, each with a comma after it.
-func appendValues(dst []byte, h http1.Header, id http1.ID) []byte {
+func appendValues(dst []byte, h message.Header, id message.ID) []byte {
 	for i := range h {
 		if h[i].ID != id {
 			continue
@@ -125,7 +125,7 @@ func appendValues(dst []byte, h http1.Header, id http1.ID) []byte {
 }
 
 // appendFirst writes a trusted value, else what Forwarded says, or ours.
-func (x *exchange) appendFirst(dst []byte, id http1.ID, forwarded, ours []byte) []byte {
+func (x *exchange) appendFirst(dst []byte, id message.ID, forwarded, ours []byte) []byte {
 	if x.trusted {
 		if value := x.req.Header.Get(id); len(value) > 0 {
 			return append(dst, value...)
@@ -137,10 +137,10 @@ func (x *exchange) appendFirst(dst []byte, id http1.ID, forwarded, ours []byte) 
 	return append(dst, ours...)
 }
 
-func (x *exchange) appendAll(dst []byte, id http1.ID) []byte {
+func (x *exchange) appendAll(dst []byte, id message.ID) []byte {
 	for i := range x.req.Header {
 		if f := &x.req.Header[i]; f.ID == id && !f.Dropped {
-			dst = http1.AppendField(dst, f.Name, f.Value)
+			dst = message.AppendField(dst, f.Name, f.Value)
 		}
 	}
 	return dst
@@ -163,21 +163,21 @@ func (x *exchange) appendForwardedElement(dst []byte) []byte {
 }
 
 // appendVia extends Via (RFC 9110 §7.6.3).
-func appendVia(dst []byte, h http1.Header, minor uint8, pseudonym string) []byte {
+func appendVia(dst []byte, h message.Header, minor uint8, pseudonym string) []byte {
 	dst = append(dst, "Via: "...)
-	dst = appendValues(dst, h, http1.Via)
+	dst = appendValues(dst, h, message.Via)
 	dst = append(dst, '1', '.', '0'+minor, ' ')
 	dst = append(dst, pseudonym...)
 	return append(dst, '\r', '\n')
 }
 
 // hasPassed looks for a pseudonym in Via: "1.1 name (comment)".
-func hasPassed(h http1.Header, pseudonym string) bool {
+func hasPassed(h message.Header, pseudonym string) bool {
 	for i := range h {
-		if h[i].ID != http1.Via {
+		if h[i].ID != message.Via {
 			continue
 		}
-		for element, rest := http1.NextToken(h[i].Value); element != nil; element, rest = http1.NextToken(rest) {
+		for element, rest := message.NextToken(h[i].Value); element != nil; element, rest = message.NextToken(rest) {
 			if words := bytes.Fields(element); len(words) > 1 && string(words[1]) == pseudonym {
 				return true
 			}
@@ -214,7 +214,7 @@ func (x *exchange) adoptID() {
 	if !x.trusted {
 		return
 	}
-	id := x.req.Header.Get(http1.XRequestID)
+	id := x.req.Header.Get(message.XRequestID)
 	if len(id) == 0 || len(id) > maxRequestID {
 		return
 	}

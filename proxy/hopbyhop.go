@@ -3,7 +3,7 @@ package proxy
 import (
 	"bytes"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // Fields that end at each hop (RFC 9110 §7.6.1) are never copied. Those that
@@ -12,9 +12,9 @@ import (
 
 // isHopByHop lists the fields that end at each hop; how a message is framed is
 // decided apart from them.
-func isHopByHop(id http1.ID) bool {
+func isHopByHop(id message.ID) bool {
 	switch id {
-	case http1.Connection, http1.KeepAlive, http1.ProxyAny, http1.TE, http1.TransferEncoding, http1.Upgrade, http1.HTTP2Settings:
+	case message.Connection, message.KeepAlive, message.ProxyAny, message.TE, message.TransferEncoding, message.Upgrade, message.HTTP2Settings:
 		return true
 	}
 	return false
@@ -22,7 +22,7 @@ func isHopByHop(id http1.ID) bool {
 
 // appendConnectionOptions ends a request's header with the fields of this hop.
 func (x *exchange) appendConnectionOptions(dst []byte) []byte {
-	upgrading, trailers := x.upgrading(), x.readsTrailers()
+	upgrading, trailers := x.upgrading(), x.req.Trailers
 	if trailers {
 		dst = append(dst, "TE: trailers\r\n"...)
 	}
@@ -37,28 +37,14 @@ func (x *exchange) appendConnectionOptions(dst []byte) []byte {
 	return dst
 }
 
-// readsTrailers reports whether the client has said so (RFC 9110 §10.1.4). Of
-// what TE may say, only this can be kept: it holds on both sides.
-func (x *exchange) readsTrailers() bool {
-	if x.req.Minor == 0 || !x.req.Came(http1.TE) {
-		return false
-	}
-	for i := range x.req.Header {
-		if x.req.Header[i].ID == http1.TE && http1.HasToken(x.req.Header[i].Value, "trailers") {
-			return true
-		}
-	}
-	return false
-}
-
 // upgrading reports whether the request asks for another protocol that it may
 // have (RFC 9110 §7.8).
 func (x *exchange) upgrading() bool {
-	if !x.req.UpgradeAsked || x.req.Minor == 0 {
+	if !x.req.UpgradeAsked {
 		return false
 	}
 	for i := range x.req.Header {
-		if f := &x.req.Header[i]; f.ID == http1.Upgrade && countUpgradable(f.Value) > 0 {
+		if f := &x.req.Header[i]; f.ID == message.Upgrade && countUpgradable(f.Value) > 0 {
 			return true
 		}
 	}
@@ -70,7 +56,7 @@ func (x *exchange) upgrading() bool {
 func upgradable(protocol []byte) bool {
 	name, _, _ := bytes.Cut(protocol, []byte{'/'})
 	for _, refused := range [...]string{"h2c", "h2", "http", "tls"} {
-		if http1.EqualFold(name, refused) {
+		if message.EqualFold(name, refused) {
 			return false
 		}
 	}
@@ -78,7 +64,7 @@ func upgradable(protocol []byte) bool {
 }
 
 func countUpgradable(list []byte) (n int) {
-	for protocol, rest := http1.NextToken(list); protocol != nil; protocol, rest = http1.NextToken(rest) {
+	for protocol, rest := message.NextToken(list); protocol != nil; protocol, rest = message.NextToken(rest) {
 		if upgradable(protocol) {
 			n++
 		}
@@ -88,9 +74,9 @@ func countUpgradable(list []byte) (n int) {
 
 // appendUpgrade writes what a request's Upgrade field offers, without the
 // protocols that are refused.
-func appendUpgrade(dst []byte, f *http1.Field) []byte {
+func appendUpgrade(dst []byte, f *message.Field) []byte {
 	first := true
-	for protocol, rest := http1.NextToken(f.Value); protocol != nil; protocol, rest = http1.NextToken(rest) {
+	for protocol, rest := message.NextToken(f.Value); protocol != nil; protocol, rest = message.NextToken(rest) {
 		if !upgradable(protocol) {
 			continue
 		}
@@ -111,10 +97,10 @@ func appendUpgrade(dst []byte, f *http1.Field) []byte {
 // checkUpgrade refuses a 101 that nobody asked for, or for a protocol that
 // was not offered.
 func (x *exchange) checkUpgrade() error {
-	chosen := x.call.Response.Header.Get(http1.Upgrade)
+	chosen := x.call.Response.Header.Get(message.Upgrade)
 	if x.upgrading() && x.call.Response.UpgradeAsked && len(chosen) > 0 && upgradable(chosen) {
 		for i := range x.req.Header {
-			if x.req.Header[i].ID == http1.Upgrade && http1.HasToken(x.req.Header[i].Value, string(bytes.ToLower(chosen))) {
+			if x.req.Header[i].ID == message.Upgrade && message.HasToken(x.req.Header[i].Value, string(bytes.ToLower(chosen))) {
 				return nil
 			}
 		}
@@ -125,6 +111,6 @@ func (x *exchange) checkUpgrade() error {
 // demandsUpgrade reports whether a response's Upgrade is kept: a 426 must have
 // one (RFC 9110 §15.5.22). In others it is an offer that nobody needs, and that
 // has broken clients.
-func demandsUpgrade(status int, h http1.Header) bool {
-	return status == 426 && h.Has(http1.Upgrade)
+func demandsUpgrade(status int, h message.Header) bool {
+	return status == 426 && h.Has(message.Upgrade)
 }

@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
@@ -57,13 +57,13 @@ func (h *hops) element(count int) string {
 func (h *hops) first() string { return h.element(1) }
 
 // read returns the count in a header, 0 for none, and the elements of others.
-func (h *hops) read(header http1.Header) (count int, others string) {
+func (h *hops) read(header message.Header) (count int, others string) {
 	var rest strings.Builder
 	for i := range header {
-		if header[i].ID != http1.XGatewayHops {
+		if header[i].ID != message.XGatewayHops {
 			continue
 		}
-		for e, list := http1.NextToken(header[i].Value); e != nil; e, list = http1.NextToken(list) {
+		for e, list := message.NextToken(header[i].Value); e != nil; e, list = message.NextToken(list) {
 			text := string(e)
 			if strings.HasPrefix(text, h.process+"-") {
 				count = max(count, h.verify(text))
@@ -96,7 +96,7 @@ func isElement(text string) bool {
 }
 
 // next returns the field of what a request with this header causes.
-func (h *hops) next(header http1.Header) string {
+func (h *hops) next(header message.Header) string {
 	count, others := h.read(header)
 	return h.element(count+1) + others
 }
@@ -107,7 +107,7 @@ func (x *exchange) checkLoops() error {
 	if x.snap.via != "" && hasPassed(x.req.Header, x.snap.via) {
 		return faultLoop
 	}
-	if x.hopped = x.req.Header.Has(http1.XGatewayHops); !x.hopped {
+	if x.hopped = x.req.Header.Has(message.XGatewayHops); !x.hopped {
 		return nil
 	}
 	if count, _ := x.server.hops.read(x.req.Header); count > maxHops {

@@ -3,7 +3,7 @@ package proxy
 import (
 	"strings"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 )
 
@@ -69,13 +69,13 @@ func sameSpelling(name []byte, lower string) bool {
 }
 
 // dropIdentity removes what only a trusted proxy may say of the client.
-func (x *exchange) dropIdentity(h http1.Header) {
+func (x *exchange) dropIdentity(h message.Header) {
 	if x.trusted {
 		return
 	}
 	set := &x.snap.identity
 	for i := range h {
-		if f := &h[i]; f.ID == http1.Unknown && set.has(f.Name) {
+		if f := &h[i]; f.ID == message.Unknown && set.has(f.Name) {
 			f.Dropped = true
 		}
 	}
@@ -85,9 +85,9 @@ func checkIdentityFields(r settings.Reporter, names []string) {
 	for i := range names {
 		name := []byte(names[i])
 		switch {
-		case !http1.IsToken(name) || len(name) > maxFieldName:
+		case !message.IsToken(name) || len(name) > maxFieldName:
 			r.Errorf(&names[i], "identity field %q is not a field's name of at most %d bytes, expected one like X-Real-IP", names[i], maxFieldName)
-		case http1.Identify(name) != http1.Unknown:
+		case message.Identify(name) != message.Unknown:
 			r.Errorf(&names[i], "identity field %q is one that the gateway looks after by itself, expected another one", names[i])
 		}
 	}

@@ -3,7 +3,7 @@ package proxy
 import (
 	"errors"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -28,8 +28,8 @@ func (c *client) linger() {
 	}
 	limits := c.server.limits.Load()
 	c.head = nil
-	buf := http1.AcquireBuffer(http1.SmallBuffer)
-	defer http1.ReleaseBuffer(buf)
+	buf := memory.AcquireBuffer(memory.SmallBuffer)
+	defer memory.ReleaseBuffer(buf)
 	now := socket.Nanotime()
 	end, progress := now+limits.linger, now
 	for {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -129,7 +130,7 @@ func (p *pump) splices(body *http1.Body, from net.Conn, sock *socket.Conn) bool 
 }
 
 // end writes what is left, and the last chunk with the trailer section.
-func (p *pump) end(trailer http1.Header) error {
+func (p *pump) end(trailer message.Header) error {
 	if p.chunked {
 		p.out = http1.AppendLastChunk(p.out, trailer)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -67,20 +68,20 @@ func (x *exchange) appendResponseHead(dst []byte) []byte {
 // appendResponseFields writes what of a response's header is not this hop's
 // business. length and trailer say whether Content-Length and Trailer are
 // still true.
-func (x *exchange) appendResponseFields(dst []byte, h http1.Header, length, trailer bool) []byte {
+func (x *exchange) appendResponseFields(dst []byte, h message.Header, length, trailer bool) []byte {
 	for i := range h {
 		f := &h[i]
 		switch {
-		case f.ID == http1.ContentLength:
+		case f.ID == message.ContentLength:
 			if !length {
 				continue
 			}
-		case f.ID == http1.Upgrade && demandsUpgrade(x.status, h):
-		case f.Dropped, isHopByHop(f.ID), f.ID == http1.XRequestID, f.ID == http1.XGatewayError:
+		case f.ID == message.Upgrade && demandsUpgrade(x.status, h):
+		case f.Dropped, isHopByHop(f.ID), f.ID == message.XRequestID, f.ID == message.XGatewayError:
 			continue
-		case f.ID == http1.Via && x.snap.via != "", f.ID == http1.Vary && x.varies:
+		case f.ID == message.Via && x.snap.via != "", f.ID == message.Vary && x.varies:
 			continue
-		case f.ID == http1.Trailer && !trailer:
+		case f.ID == message.Trailer && !trailer:
 			continue
 		case x.recoded:
 			var done bool
@@ -88,7 +89,7 @@ func (x *exchange) appendResponseFields(dst []byte, h http1.Header, length, trai
 				continue
 			}
 		}
-		dst = http1.AppendField(dst, f.Name, f.Value)
+		dst = message.AppendField(dst, f.Name, f.Value)
 	}
 	if x.recoded && x.status != 304 {
 		dst = append(dst, "Content-Encoding: gzip\r\n"...)
@@ -120,7 +121,7 @@ func (x *exchange) appendRequestID(dst []byte) []byte {
 
 // appendConnection decides whether the client's connection goes on, and says
 // so; h is the header of the response.
-func (x *exchange) appendConnection(dst []byte, h http1.Header) []byte {
+func (x *exchange) appendConnection(dst []byte, h message.Header) []byte {
 	r := &x.call.Response
 	unframed := x.begunCall && x.req.Minor == 0 && (r.Framing == http1.Chunked || r.Framing == http1.UntilClose || x.compressing)
 	if unframed || x.upload.running() || !x.upload.complete() || x.upload.done == nil && !x.keepable() || x.server.draining.Load() {

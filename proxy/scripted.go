@@ -8,7 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
@@ -87,12 +87,12 @@ func (x *exchange) Unbound() {
 // proxy's word counts.
 func (x *exchange) secure() bool {
 	if x.trusted {
-		if proto := x.req.Header.Get(http1.XForwardedProto); proto != nil {
-			first, _ := http1.NextToken(proto)
-			return http1.EqualFold(first, "https")
+		if proto := x.req.Header.Get(message.XForwardedProto); proto != nil {
+			first, _ := message.NextToken(proto)
+			return message.EqualFold(first, "https")
 		}
 		if x.origin.proto != nil {
-			return http1.EqualFold(x.origin.proto, "https")
+			return message.EqualFold(x.origin.proto, "https")
 		}
 	}
 	return x.client.Secure
@@ -221,7 +221,7 @@ func (x *exchange) SetPath(path string) error {
 	if err != nil {
 		return fmt.Errorf("path %.100q: %w", path, err)
 	}
-	x.path, x.written, x.req.Form = canonical, nil, http1.OriginForm
+	x.path, x.written, x.req.Form = canonical, nil, message.OriginForm
 	if changed {
 		x.written = written
 	}
@@ -235,7 +235,7 @@ func (x *exchange) SetQuery(query string) error {
 	if len(query) > x.bounds.maxURL {
 		return fmt.Errorf("a query of %d bytes is too long, expected at most %d", len(query), x.bounds.maxURL)
 	}
-	if x.req.Form == http1.AsteriskForm {
+	if x.req.Form == message.AsteriskForm {
 		return errors.New("OPTIONS * has no query")
 	}
 	_, canonical, _, err := route.Canonical(nil, []byte("/?"+query))

@@ -39,7 +39,7 @@ func (x *exchange) ReadBody(limit int64) ([]byte, error) {
 }
 
 func (x *exchange) readWhole(limit int64) ([]byte, error) {
-	if x.req.ContentLength > limit {
+	if x.req.Length > limit {
 		return nil, faultBodyTooLarge
 	}
 	x.body.Limit(limit)
@@ -63,7 +63,7 @@ func (x *exchange) readWhole(limit int64) ([]byte, error) {
 // announced and never comes takes none.
 func (x *exchange) readGrowing(limit int64) (body []byte, err error) {
 	if x.req.Framing == http1.Length {
-		limit = x.req.ContentLength
+		limit = x.req.Length
 	}
 	for !x.body.Done() {
 		if x.req.Framing == http1.Length {
@@ -112,8 +112,8 @@ func (x *exchange) append(body, span []byte, limit int64) ([]byte, error) {
 func (x *exchange) ReadResponse(limit int64) error {
 	r := &x.script.response
 	r.Body = r.Body[:0]
-	if x.call.Response.ContentLength > limit {
-		return fmt.Errorf("the response's body has %d bytes, lua.max_body is %d", x.call.Response.ContentLength, limit)
+	if x.call.Response.Length > limit {
+		return fmt.Errorf("the response's body has %d bytes, lua.max_body is %d", x.call.Response.Length, limit)
 	}
 	body := &x.call.Body
 	for {

@@ -4,7 +4,7 @@ import (
 	"strconv"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -44,7 +44,7 @@ func (x *exchange) passable() bool {
 			return false
 		}
 		wasBodiless := bodiless(r.Status)
-		r.Status, r.Reason = status, []byte(http1.StatusText(status))
+		r.Status, r.Reason = status, []byte(message.StatusText(status))
 		if wasBodiless {
 			return false
 		}
@@ -126,9 +126,9 @@ var dateName = []byte("Date")
 // appendScriptedHead writes status line and fields, but for the framing.
 func (x *exchange) appendScriptedHead(out []byte) []byte {
 	r := &x.script.response
-	out = appendStatusLine(out, x.status, []byte(http1.StatusText(x.status)))
+	out = appendStatusLine(out, x.status, []byte(message.StatusText(x.status)))
 	out = x.appendResponseFields(out, *r.Header, false, false)
-	if (len(r.Body) > 0 || r.Begun) && !r.Header.Has(http1.ContentType) {
+	if (len(r.Body) > 0 || r.Begun) && !r.Header.Has(message.ContentType) {
 		out = append(out, "Content-Type: text/plain; charset=utf-8\r\n"...)
 	}
 	if r.Header.Value(dateName) == nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -27,8 +28,8 @@ func (x *exchange) tunnel() error {
 	out := appendStatusLine(x.out[:0], r.Status, r.Reason)
 	for i := range r.Header {
 		f := &r.Header[i]
-		if f.ID == http1.Upgrade || !f.Dropped && !isHopByHop(f.ID) && f.ID != http1.ContentLength && f.ID != http1.XRequestID && (f.ID != http1.Via || x.snap.via == "") {
-			out = http1.AppendField(out, f.Name, f.Value)
+		if f.ID == message.Upgrade || !f.Dropped && !isHopByHop(f.ID) && f.ID != message.ContentLength && f.ID != message.XRequestID && (f.ID != message.Via || x.snap.via == "") {
+			out = message.AppendField(out, f.Name, f.Value)
 		}
 	}
 	out = x.appendRequestID(out)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream/balance"
 )
@@ -92,7 +93,7 @@ func (c *Call) Reset() {
 	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime, c.HeadAt = nil, 0, 0, 0, 0
 	c.Conn, c.conn, c.aborted, c.tried = nil, nil, nil, [maxAttempts]balance.Target{}
 	c.Response.Reset()
-	c.Body.Reset(nil, &http1.Message{})
+	c.Body.Reset(nil, http1.NoBody, 0)
 	c.head, c.out = shrink(c.head), shrink(c.out)
 }
 
@@ -243,7 +244,7 @@ func (c *Call) readHead(conn *Conn) *Failure {
 		}
 		c.Target.observe(outcome{kind: answered})
 		if c.Response.Status >= 200 || c.Response.Status == 101 {
-			c.Body.Reset(&conn.Reader, &c.Response.Message)
+			c.Body.Reset(&conn.Reader, c.Response.Framing, c.Response.Length)
 			c.Conn = conn
 			return nil
 		}
@@ -294,7 +295,7 @@ func (c *Call) End(reusable bool) {
 	keep := !r.Close && (r.Minor == 1 || r.KeepAlive)
 	// A 204 or 304, or an answer to HEAD, that announces a body is followed by
 	// one where a target is wrong about them (RFC 9112 §6.3), perhaps only later.
-	strange := r.Status == 101 || (r.Status == 204 || r.Status == 304 || c.HEAD) && (r.ContentLength > 0 || r.Header.Has(http1.TransferEncoding))
+	strange := r.Status == 101 || (r.Status == 204 || r.Status == 304 || c.HEAD) && (r.Length > 0 || r.Header.Has(message.TransferEncoding))
 	conn.release(reusable && keep && conn.noteKeepAlive(r) && !strange && !conn.dirty && c.Body.Done() &&
 		r.Framing != http1.UntilClose && conn.Reader.Buffered() == 0 && conn.Sock.Aborted() == nil)
 	c.Target.End()

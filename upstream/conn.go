@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -35,7 +36,7 @@ type Conn struct {
 // newConn wraps a freshly opened connection: a socket, or TLS on one.
 func newConn(conn net.Conn, connectTime time.Duration) *Conn {
 	c := &Conn{Conn: conn, Sock: socketOf(conn), born: socket.Nanotime(), connectTime: connectTime}
-	c.Reader.Acquire = http1.AcquireMedium
+	c.Reader.Acquire = memory.AcquireMedium
 	c.Reader.Reset(conn)
 	return c
 }
@@ -134,7 +135,7 @@ func (c *Conn) send(head, body []byte) (written int, err error) {
 }
 
 func (c *Conn) sendReceive(out []byte) (written int, err error) {
-	written, buf, n, err := c.Sock.SendReceive(out, http1.AcquireMedium, http1.ReleaseBuffer, c.used)
+	written, buf, n, err := c.Sock.SendReceive(out, memory.AcquireMedium, memory.ReleaseBuffer, c.used)
 	if buf != nil {
 		c.Reader.Adopt(buf, n)
 	}

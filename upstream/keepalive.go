@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -21,21 +22,21 @@ const keepMargin = time.Second
 
 // keptFor reads the Keep-Alive fields of a response. It is false where the
 // connection is not to be used again; 0 is without a limit.
-func keptFor(h http1.Header) (limit time.Duration, ok bool) {
+func keptFor(h message.Header) (limit time.Duration, ok bool) {
 	for i := range h {
-		if h[i].ID != http1.KeepAlive {
+		if h[i].ID != message.KeepAlive {
 			continue
 		}
-		for parameter, rest := http1.NextToken(h[i].Value); parameter != nil; parameter, rest = http1.NextToken(rest) {
+		for parameter, rest := message.NextToken(h[i].Value); parameter != nil; parameter, rest = message.NextToken(rest) {
 			name, value, _ := bytes.Cut(parameter, []byte{'='})
 			n, err := strconv.ParseUint(string(bytes.Trim(value, "\" \t")), 10, 31)
 			if err != nil {
 				continue
 			}
 			switch name = bytes.TrimSpace(name); {
-			case http1.EqualFold(name, "max") && n == 0, http1.EqualFold(name, "timeout") && n == 0:
+			case message.EqualFold(name, "max") && n == 0, message.EqualFold(name, "timeout") && n == 0:
 				return 0, false
-			case http1.EqualFold(name, "timeout"):
+			case message.EqualFold(name, "timeout"):
 				limit = time.Duration(n) * time.Second
 				limit -= min(keepMargin, limit/2)
 			}
@@ -48,7 +49,7 @@ func keptFor(h http1.Header) (limit time.Duration, ok bool) {
 // false where it may not at all.
 func (c *Conn) noteKeepAlive(r *http1.Response) bool {
 	c.until = 0
-	if !r.Came(http1.KeepAlive) {
+	if !r.Came(message.KeepAlive) {
 		return true
 	}
 	limit, ok := keptFor(r.Header)

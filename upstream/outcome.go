@@ -3,7 +3,7 @@ package upstream
 import (
 	"errors"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 )
 
 // outcome is what came of something that was done with a target.
@@ -52,7 +52,7 @@ func (t *Target) observe(o outcome) {
 // ofTarget reports whether the target has failed the request: not the client,
 // and not a limit or a shortage of the gateway's own.
 func (f *Failure) ofTarget() bool {
-	return !f.ours && f.Reason != Aborted && f.Reason != Overflow && f.Reason != NoTarget && !errors.Is(f.Err, http1.ErrNoMemory)
+	return !f.ours && f.Reason != Aborted && f.Reason != Overflow && f.Reason != NoTarget && !errors.Is(f.Err, memory.ErrNoMemory)
 }
 
 // Cut says that the target has not sent the whole response: it counts as a

@@ -220,10 +220,10 @@ func (p *probeReader) readHead() (err error) {
 }
 
 func (p *probeReader) readBody() error {
-	if p.answer.ContentLength > probeBodyLimit {
+	if p.answer.Length > probeBodyLimit {
 		return nil
 	}
-	p.body.Reset(&p.reader, &p.answer.Message)
+	p.body.Reset(&p.reader, p.answer.Framing, p.answer.Length)
 	for p.body.Read() <= probeBodyLimit {
 		switch _, err := p.body.Next(); {
 		case err == io.EOF:

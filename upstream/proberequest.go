@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 )
 
@@ -54,7 +54,7 @@ func checkProbeFields(r settings.Reporter, c *HealthConfig) {
 		r.Errorf(&c.Headers, "headers has %d fields, expected at most %d", len(c.Headers), maxProbeFields)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
-		if !http1.IsToken([]byte(name)) {
+		if !message.IsToken([]byte(name)) {
 			r.Errorf(&c.Headers, "headers has %q, which is not a field's name, expected one like Authorization", name)
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // What a target is told apart by that is spoken to in the wrong protocol.
@@ -52,10 +53,10 @@ func (t *Target) silence(err error) error {
 // rules as a request's.
 func asAnswer(err error) error {
 	switch {
-	case errors.Is(err, http1.BadRequestLine):
-		return http1.BadStatusLine
-	case errors.Is(err, http1.TargetTooLong):
-		return http1.HeaderTooLarge
+	case errors.Is(err, message.BadRequestLine):
+		return message.BadStatusLine
+	case errors.Is(err, message.TargetTooLong):
+		return message.HeaderTooLarge
 	}
 	return err
 }

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 const (
@@ -24,7 +27,7 @@ type Body struct {
 	limit   int64 // 0 is none
 	state   chunkState
 	err     error
-	trailer Header
+	trailer message.Header
 	raw     []byte // what trailer is a view of
 }
 
@@ -37,11 +40,12 @@ const (
 	chunkTrailer
 )
 
-// Reset prepares b for the body that follows m's head in r.
-func (b *Body) Reset(r *Reader, m *Message) {
-	*b = Body{r: r, framing: m.Framing, left: m.ContentLength, trailer: b.trailer[:0], raw: b.raw[:0]}
-	if m.Framing == Chunked {
-		b.left = 0
+// Reset prepares b for the body that follows a head in r, and whose length is
+// that where it has one.
+func (b *Body) Reset(r *Reader, framing Framing, length int64) {
+	*b = Body{r: r, framing: framing, trailer: b.trailer[:0], raw: b.raw[:0]}
+	if framing == Length {
+		b.left = length
 	}
 }
 
@@ -154,7 +158,7 @@ func (b *Body) Read() int64 { return b.read }
 func (b *Body) Left() int64 { return b.left }
 
 // Trailer returns the trailer fields; valid after io.EOF.
-func (b *Body) Trailer() Header { return b.trailer }
+func (b *Body) Trailer() message.Header { return b.trailer }
 
 func (b *Body) next() ([]byte, error) {
 	switch b.framing {
@@ -167,7 +171,7 @@ func (b *Body) next() ([]byte, error) {
 		return b.nextChunked()
 	case UntilClose:
 		if b.r.Buffered() == 0 {
-			if err := b.r.fillBody(LargeBuffer); err != nil {
+			if err := b.r.fillBody(memory.LargeBuffer); err != nil {
 				return nil, err
 			}
 		}
@@ -201,10 +205,10 @@ func (b *Body) nextChunked() ([]byte, error) {
 			}
 			size, ok := parseChunkSize(line)
 			if !ok {
-				return nil, BadChunk
+				return nil, message.BadChunk
 			}
 			if b.limit > 0 && size > b.limit-b.read {
-				return nil, BodyTooLarge
+				return nil, message.BodyTooLarge
 			}
 			b.left, b.state = size, chunkData
 			if size == 0 {
@@ -222,7 +226,7 @@ func (b *Body) nextChunked() ([]byte, error) {
 				return nil, err
 			}
 			if len(line) != 0 {
-				return nil, BadChunk
+				return nil, message.BadChunk
 			}
 			b.state = chunkSize
 		case chunkTrailer:
@@ -247,8 +251,8 @@ func (b *Body) readTrailer() error {
 		var line []byte
 		line, rest = cutLine(rest)
 		field, err := parseField(line)
-		if err != nil || len(b.trailer) == MaxFields {
-			return BadTrailer
+		if err != nil || len(b.trailer) == message.MaxFields {
+			return message.BadTrailer
 		}
 		b.trailer = append(b.trailer, field)
 	}
@@ -274,17 +278,17 @@ func (r *Reader) line(limit int) ([]byte, error) {
 		switch {
 		case i >= 0:
 			if i < 1 || data[i-1] != '\r' || i-1 > limit || bytes.IndexByte(data[:i-1], '\r') >= 0 {
-				return nil, BadChunk
+				return nil, message.BadChunk
 			}
 			r.consume(i + 1)
 			return data[:i-1], nil
 		case len(data) > limit+1:
-			return nil, BadChunk
+			return nil, message.BadChunk
 		}
 		if cr := bytes.IndexByte(data, '\r'); cr >= 0 && cr < len(data)-1 {
-			return nil, BadChunk
+			return nil, message.BadChunk
 		}
-		if err := r.more(LargeBuffer); err != nil {
+		if err := r.more(memory.LargeBuffer); err != nil {
 			return nil, unexpected(err)
 		}
 	}
@@ -293,16 +297,16 @@ func (r *Reader) line(limit int) ([]byte, error) {
 // fillBody reads once into an empty reader, into a large buffer if much is to
 // come: then the rest of the body is read through large ones.
 func (r *Reader) fillBody(expected int64) error {
-	usual := int64(SmallBuffer)
+	usual := int64(memory.SmallBuffer)
 	if r.Acquire != nil {
-		usual = MediumBuffer
+		usual = memory.MediumBuffer
 	}
 	if expected > usual && !r.wide {
 		r.wide = true
 		if r.large == nil { // once a connection: few have large bodies
 			r.large, r.giveBack = r.acquireLarge, r.release
 		}
-		if r.lazy == nil && len(r.buf) < LargeBuffer {
+		if r.lazy == nil && len(r.buf) < memory.LargeBuffer {
 			r.release(r.buf)
 			r.buf, r.r, r.w = nil, 0, 0
 		}

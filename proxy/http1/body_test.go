@@ -9,10 +9,10 @@ import (
 )
 
 // bodyAfterHead returns the body of a message, and its reader.
-func bodyAfterHead(t *testing.T, message string) (*http1.Body, *http1.Reader) {
+func bodyAfterHead(t *testing.T, text string) (*http1.Body, *http1.Reader) {
 	t.Helper()
 	reader := &http1.Reader{}
-	reader.Reset(strings.NewReader(message))
+	reader.Reset(strings.NewReader(text))
 	head, err := reader.ReadHead(nil, 1000)
 	if err != nil {
 		t.Fatal(err)
@@ -22,7 +22,7 @@ func bodyAfterHead(t *testing.T, message string) (*http1.Body, *http1.Reader) {
 		t.Fatal(err)
 	}
 	body := &http1.Body{}
-	body.Reset(reader, &r.Message)
+	body.Reset(reader, r.Framing, r.Length)
 	return body, reader
 }
 

@@ -1,5 +1,9 @@
 package http1
 
+import (
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+)
+
 // parseChunkSize parses the line that starts a chunk: a size in hexadecimal
 // with optional extensions, which are judged and otherwise ignored (RFC 9112
 // §7.1.1). White space is read where the grammar has BWS, and nowhere else:
@@ -59,7 +63,7 @@ func skipSpace(b []byte) []byte {
 
 // tokenLen returns the length of the token at the start of b, which may be 0.
 func tokenLen(b []byte) (n int) {
-	for n < len(b) && tokenBytes[b[n]] {
+	for n < len(b) && message.IsTokenByte(b[n]) {
 		n++
 	}
 	return n
@@ -76,10 +80,10 @@ func quotedLen(b []byte) int {
 		case b[i] == '"':
 			return i + 1
 		case b[i] == '\\':
-			if i++; i == len(b) || !textBytes[b[i]] {
+			if i++; i == len(b) || !message.IsTextByte(b[i]) {
 				return 0
 			}
-		case !textBytes[b[i]]:
+		case !message.IsTextByte(b[i]):
 			return 0
 		}
 	}

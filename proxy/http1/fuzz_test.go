@@ -8,6 +8,8 @@ import (
 	"testing/iotest"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // FuzzRequestHead holds what is accepted to what RFC 9112 says, by an
@@ -26,7 +28,7 @@ func FuzzRequestHead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !bytes.HasSuffix(data, append(append([]byte{}, head...), rest...)) && len(data) < http1.SmallBuffer {
+		if !bytes.HasSuffix(data, append(append([]byte{}, head...), rest...)) && len(data) < memory.SmallBuffer {
 			t.Fatal("bytes were lost between head and rest")
 		}
 		var r http1.Request
@@ -90,14 +92,13 @@ func FuzzChunkedBody(f *testing.F) {
 	f.Add([]byte("3\r\nabc\r\n0\r\n\r\n"))
 	f.Add([]byte("1;a=b\r\nx\r\n0\r\nT: v\r\n\r\nGET / HTTP/1.1\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m := &http1.Message{Framing: http1.Chunked}
-		content, b, err := readBody(bytes.NewReader(data), m)
-		again, _, againErr := readBody(iotest.OneByteReader(bytes.NewReader(data)), m)
+		content, b, err := readBody(bytes.NewReader(data), http1.Chunked, 0)
+		again, _, againErr := readBody(iotest.OneByteReader(bytes.NewReader(data)), http1.Chunked, 0)
 		if (err == io.EOF) != (againErr == io.EOF) || err == io.EOF && !bytes.Equal(content, again) {
 			t.Fatalf("%v and %v: depends on how the bytes arrive", err, againErr)
 		}
 		if err != io.EOF {
-			if err != io.ErrUnexpectedEOF && !errors.As(err, new(http1.Violation)) {
+			if err != io.ErrUnexpectedEOF && !errors.As(err, new(message.Violation)) {
 				t.Fatalf("unexpected error %v", err)
 			}
 			return
@@ -107,7 +108,7 @@ func FuzzChunkedBody(f *testing.F) {
 			coded = append(append(http1.AppendChunkSize(nil, len(content)), content...), '\r', '\n')
 		}
 		coded = http1.AppendLastChunk(coded, b.Trailer())
-		if back, _, err := readBody(bytes.NewReader(coded), m); err != io.EOF || !bytes.Equal(back, content) {
+		if back, _, err := readBody(bytes.NewReader(coded), http1.Chunked, 0); err != io.EOF || !bytes.Equal(back, content) {
 			t.Fatalf("%q became %q: %v", content, back, err)
 		}
 	})

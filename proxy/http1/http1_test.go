@@ -9,6 +9,7 @@ import (
 	"testing/iotest"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 const headLimit = 32 << 10
@@ -39,13 +40,13 @@ func TestRequestParse(t *testing.T) {
 	if string(r.Method) != "POST" || string(r.Resource) != "/a/b?x=1" || string(r.Authority) != "Example.com:80" || r.Minor != 1 {
 		t.Errorf("method %q, resource %q, authority %q, minor %d", r.Method, r.Resource, r.Authority, r.Minor)
 	}
-	if r.Framing != http1.Length || r.ContentLength != 5 || !r.Close {
-		t.Errorf("framing %v, length %d, close %v", r.Framing, r.ContentLength, r.Close)
+	if r.Framing != http1.Length || r.Length != 5 || !r.Close {
+		t.Errorf("framing %v, length %d, close %v", r.Framing, r.Length, r.Close)
 	}
 	if f := r.Header[1]; string(f.Name) != "X-a" || string(f.Value) != "b c" || !f.Dropped || !r.Header[3].Dropped {
 		t.Errorf("field %q: %q, dropped %v and %v", f.Name, f.Value, f.Dropped, r.Header[3].Dropped)
 	}
-	if r.Header[2].Dropped || r.Header.Get(http1.ContentLength) == nil {
+	if r.Header[2].Dropped || r.Header.Get(message.ContentLength) == nil {
 		t.Error("Content-Length is not itself any more")
 	}
 }
@@ -67,49 +68,49 @@ func TestRequestForms(t *testing.T) {
 
 func TestRequestRefuses(t *testing.T) {
 	const line, host, end = "GET / HTTP/1.1\r\n", "Host: h\r\n", "\r\n"
-	for text, want := range map[string]http1.Violation{
-		"GET  / HTTP/1.1\r\n" + host + end:            http1.BadRequestLine,
-		" GET / HTTP/1.1\r\n" + host + end:            http1.BadRequestLine,
-		"G@T / HTTP/1.1\r\n" + host + end:             http1.BadRequestLine,
-		"GET / HTTP/1.1 \r\n" + host + end:            http1.BadVersion,
-		"GET / HTTP/1.2\r\n" + host + end:             http1.BadVersion,
-		"GET / http/1.1\r\n" + host + end:             http1.BadVersion,
-		"GET /\r\n" + host + end:                      http1.BadRequestLine,
-		"GET /\x7f HTTP/1.1\r\n" + host + end:         http1.BadTarget,
-		"GET /#f HTTP/1.1\r\n" + host + end:           http1.BadTarget,
-		"GET x HTTP/1.1\r\n" + host + end:             http1.BadTarget,
-		"GET * HTTP/1.1\r\n" + host + end:             http1.BadTarget,
-		"GET http://u@h/ HTTP/1.1\r\n" + host + end:   http1.BadTarget,
-		"GET http://other/ HTTP/1.1\r\n" + host + end: http1.BadHost,
-		line + end:                                                                   http1.BadHost,
-		line + host + host + end:                                                     http1.BadHost,
-		line + host + " folded: x\r\n" + end:                                         http1.ObsoleteFold,
-		line + host + "X : y\r\n" + end:                                              http1.BadFieldName,
-		line + host + ": y\r\n" + end:                                                http1.BadFieldName,
-		line + host + "X\r\n" + end:                                                  http1.BadFieldName,
-		line + host + "X: a\x00b\r\n" + end:                                          http1.BadFieldValue,
-		line + host + "X: a\rb\r\n" + end:                                            http1.BadFieldValue,
-		line + host + "X: a\n" + end:                                                 http1.BadLineEnd,
-		"GET / HTTP/1.1\n" + host + end:                                              http1.BadLineEnd,
-		"\nGET / HTTP/1.1\r\n" + host + end:                                          http1.BadRequestLine,
-		line + host + "Content-Length: 1\r\nContent-Length: 1\r\n" + end:             http1.BadContentLength,
-		line + host + "Content-Length: 1, 1\r\n" + end:                               http1.BadContentLength,
-		line + host + "Content-Length: +1\r\n" + end:                                 http1.BadContentLength,
-		line + host + "Content-Length: 1 1\r\n" + end:                                http1.BadContentLength,
-		line + host + "Content-Length:\r\n" + end:                                    http1.BadContentLength,
-		line + host + "Content-Length: 9999999999999999999\r\n" + end:                http1.BadContentLength,
-		line + host + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n" + end:    http1.ConflictingFraming,
-		line + host + "Transfer-Encoding: identity\r\n" + end:                        http1.BadTransferEncoding,
-		line + host + "Transfer-Encoding: gzip, chunked\r\n" + end:                   http1.BadTransferEncoding,
-		line + host + "Transfer-Encoding: chunked\r\ntransfer-encoding: x\r\n" + end: http1.BadTransferEncoding,
-		"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n" + end:                    http1.BadTransferEncoding,
-		line + host + "Expect: 200-ok\r\n" + end:                                     http1.BadExpect,
-		line + host + "Expect: 100-continue, x\r\n" + end:                            http1.BadExpect,
-		line + host + "Expect: 100-continue\r\nExpect: x\r\n" + end:                  http1.BadExpect,
-		line + host + "Connection: a b\r\n" + end:                                    http1.BadConnection,
-		line + host + "Connection: " + strings.Repeat("a,", 40) + "\r\n" + end:       http1.BadConnection,
-		line + host + strings.Repeat("a: b\r\n", 300) + end:                          http1.HeaderTooLarge,
-		"GET /" + strings.Repeat("a", 9000) + " HTTP/1.1\r\n" + host + end:           http1.TargetTooLong,
+	for text, want := range map[string]message.Violation{
+		"GET  / HTTP/1.1\r\n" + host + end:            message.BadRequestLine,
+		" GET / HTTP/1.1\r\n" + host + end:            message.BadRequestLine,
+		"G@T / HTTP/1.1\r\n" + host + end:             message.BadRequestLine,
+		"GET / HTTP/1.1 \r\n" + host + end:            message.BadVersion,
+		"GET / HTTP/1.2\r\n" + host + end:             message.BadVersion,
+		"GET / http/1.1\r\n" + host + end:             message.BadVersion,
+		"GET /\r\n" + host + end:                      message.BadRequestLine,
+		"GET /\x7f HTTP/1.1\r\n" + host + end:         message.BadTarget,
+		"GET /#f HTTP/1.1\r\n" + host + end:           message.BadTarget,
+		"GET x HTTP/1.1\r\n" + host + end:             message.BadTarget,
+		"GET * HTTP/1.1\r\n" + host + end:             message.BadTarget,
+		"GET http://u@h/ HTTP/1.1\r\n" + host + end:   message.BadTarget,
+		"GET http://other/ HTTP/1.1\r\n" + host + end: message.BadHost,
+		line + end:                                                                   message.BadHost,
+		line + host + host + end:                                                     message.BadHost,
+		line + host + " folded: x\r\n" + end:                                         message.ObsoleteFold,
+		line + host + "X : y\r\n" + end:                                              message.BadFieldName,
+		line + host + ": y\r\n" + end:                                                message.BadFieldName,
+		line + host + "X\r\n" + end:                                                  message.BadFieldName,
+		line + host + "X: a\x00b\r\n" + end:                                          message.BadFieldValue,
+		line + host + "X: a\rb\r\n" + end:                                            message.BadFieldValue,
+		line + host + "X: a\n" + end:                                                 message.BadLineEnd,
+		"GET / HTTP/1.1\n" + host + end:                                              message.BadLineEnd,
+		"\nGET / HTTP/1.1\r\n" + host + end:                                          message.BadRequestLine,
+		line + host + "Content-Length: 1\r\nContent-Length: 1\r\n" + end:             message.BadContentLength,
+		line + host + "Content-Length: 1, 1\r\n" + end:                               message.BadContentLength,
+		line + host + "Content-Length: +1\r\n" + end:                                 message.BadContentLength,
+		line + host + "Content-Length: 1 1\r\n" + end:                                message.BadContentLength,
+		line + host + "Content-Length:\r\n" + end:                                    message.BadContentLength,
+		line + host + "Content-Length: 9999999999999999999\r\n" + end:                message.BadContentLength,
+		line + host + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n" + end:    message.ConflictingFraming,
+		line + host + "Transfer-Encoding: identity\r\n" + end:                        message.BadTransferEncoding,
+		line + host + "Transfer-Encoding: gzip, chunked\r\n" + end:                   message.BadTransferEncoding,
+		line + host + "Transfer-Encoding: chunked\r\ntransfer-encoding: x\r\n" + end: message.BadTransferEncoding,
+		"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n" + end:                    message.BadTransferEncoding,
+		line + host + "Expect: 200-ok\r\n" + end:                                     message.BadExpect,
+		line + host + "Expect: 100-continue, x\r\n" + end:                            message.BadExpect,
+		line + host + "Expect: 100-continue\r\nExpect: x\r\n" + end:                  message.BadExpect,
+		line + host + "Connection: a b\r\n" + end:                                    message.BadConnection,
+		line + host + "Connection: " + strings.Repeat("a,", 40) + "\r\n" + end:       message.BadConnection,
+		line + host + strings.Repeat("a: b\r\n", 300) + end:                          message.HeaderTooLarge,
+		"GET /" + strings.Repeat("a", 9000) + " HTTP/1.1\r\n" + host + end:           message.TargetTooLong,
 	} {
 		_, err := parseRequest(text)
 		if !errors.Is(err, want) {
@@ -122,16 +123,16 @@ func TestReadHeadEndsEarly(t *testing.T) {
 	for text, check := range map[string]func(error) bool{
 		"":                      func(err error) bool { return errors.As(err, new(*http1.ErrNothing)) },
 		"GET / HTT":             func(err error) bool { return err == io.ErrUnexpectedEOF },
-		"\r\n\r\nGET / ":        func(err error) bool { return err == error(http1.BadRequestLine) },
-		"\x16\x03\x01":          func(err error) bool { return err == error(http1.BadRequestLine) },
-		"GET / HTTP/1.1\nHost:": func(err error) bool { return err == error(http1.BadLineEnd) },
+		"\r\n\r\nGET / ":        func(err error) bool { return err == error(message.BadRequestLine) },
+		"\x16\x03\x01":          func(err error) bool { return err == error(message.BadRequestLine) },
+		"GET / HTTP/1.1\nHost:": func(err error) bool { return err == error(message.BadLineEnd) },
 	} {
 		if _, _, err := readHead(strings.NewReader(text), headLimit); !check(err) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
 	long := "GET / HTTP/1.1\r\nX: " + strings.Repeat("a", 2*headLimit)
-	if _, _, err := readHead(strings.NewReader(long), headLimit); err != error(http1.HeaderTooLarge) {
+	if _, _, err := readHead(strings.NewReader(long), headLimit); err != error(message.HeaderTooLarge) {
 		t.Errorf("a long head: %v", err)
 	}
 	if _, _, err := readHead(strings.NewReader(long[:3*headLimit/2]+"\r\n\r\n"), 2*headLimit); err != nil {
@@ -154,17 +155,17 @@ func TestResponseParse(t *testing.T) {
 		{text: "HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n", framing: http1.NoBody},
 		{text: "HTTP/1.1 204 x\r\n\r\n", framing: http1.NoBody},
 		{text: "HTTP/1.1 103 x\r\nLink: a\r\n\r\n", framing: http1.NoBody},
-		{text: "HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\n", err: http1.ConflictingFraming},
-		{text: "HTTP/2.0 200 OK\r\n\r\n", err: http1.BadVersion},
-		{text: "HTTP/1.1 99 OK\r\n\r\n", err: http1.BadStatusLine},
+		{text: "HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\n", err: message.ConflictingFraming},
+		{text: "HTTP/2.0 200 OK\r\n\r\n", err: message.BadVersion},
+		{text: "HTTP/1.1 99 OK\r\n\r\n", err: message.BadStatusLine},
 		{text: "HTTP/1.1 600 OK\r\n\r\n", framing: http1.UntilClose},
 		{text: "HTTP/1.1 999 OK\r\nContent-Length: 5\r\n\r\n", framing: http1.Length},
-		{text: "HTTP/1.1 1000 OK\r\n\r\n", err: http1.BadStatusLine},
-		{text: "HTTP/1.1 200OK\r\n\r\n", err: http1.BadStatusLine},
-		{text: "HTTP/1.1  200 OK\r\n\r\n", err: http1.BadStatusLine},
-		{text: "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", err: http1.BadTransferEncoding},
-		{text: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", err: http1.BadContentLength},
-		{text: "HTTP/1.1 200 OK\r\nA : b\r\n\r\n", err: http1.BadFieldName},
+		{text: "HTTP/1.1 1000 OK\r\n\r\n", err: message.BadStatusLine},
+		{text: "HTTP/1.1 200OK\r\n\r\n", err: message.BadStatusLine},
+		{text: "HTTP/1.1  200 OK\r\n\r\n", err: message.BadStatusLine},
+		{text: "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", err: message.BadTransferEncoding},
+		{text: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", err: message.BadContentLength},
+		{text: "HTTP/1.1 200 OK\r\nA : b\r\n\r\n", err: message.BadFieldName},
 	} {
 		head, _, err := readHead(strings.NewReader(c.text), headLimit)
 		var r http1.Response
@@ -178,10 +179,10 @@ func TestResponseParse(t *testing.T) {
 }
 
 // readBody reads a body to its end.
-func readBody(src io.Reader, m *http1.Message) (content []byte, b *http1.Body, err error) {
+func readBody(src io.Reader, framing http1.Framing, length int64) (content []byte, b *http1.Body, err error) {
 	r, b := new(http1.Reader), new(http1.Body)
 	r.Reset(src)
-	b.Reset(r, m)
+	b.Reset(r, framing, length)
 	for {
 		span, err := b.Next()
 		if err != nil {
@@ -204,26 +205,26 @@ func TestChunkedBody(t *testing.T) {
 		{"3\r\nab", "ab", io.ErrUnexpectedEOF},
 		{"3\r\nabc\r\n", "abc", io.ErrUnexpectedEOF},
 		{"3\r\nabc\r\n0\r\n", "abc", io.ErrUnexpectedEOF},
-		{"3\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
-		{"3\r\nabc\n0\r\n\r\n", "abc", http1.BadChunk},
-		{"3\r\nabcd\r\n0\r\n\r\n", "abc", http1.BadChunk},
-		{"g\r\n", "", http1.BadChunk},
-		{"-3\r\nabc", "", http1.BadChunk},
-		{"0x3\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
-		{"3 \r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
-		{" 3\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
-		{"\r\n3\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
-		{"3;\x00\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
-		{"3;a\rb\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
-		{"fffffffffffffffff\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
-		{"3;" + strings.Repeat("a", 400) + "\r\nabc\r\n0\r\n\r\n", "", http1.BadChunk},
-		{"0\r\nX : y\r\n\r\n", "", http1.BadTrailer},
-		{"0\r\n X: y\r\n\r\n", "", http1.BadTrailer},
-		{"0\r\nX: y\n\r\n", "", http1.BadChunk},
-		{"0\r\n" + strings.Repeat("X: y\r\n", 4000) + "\r\n", "", http1.BadChunk},
+		{"3\nabc\r\n0\r\n\r\n", "", message.BadChunk},
+		{"3\r\nabc\n0\r\n\r\n", "abc", message.BadChunk},
+		{"3\r\nabcd\r\n0\r\n\r\n", "abc", message.BadChunk},
+		{"g\r\n", "", message.BadChunk},
+		{"-3\r\nabc", "", message.BadChunk},
+		{"0x3\r\nabc\r\n0\r\n\r\n", "", message.BadChunk},
+		{"3 \r\nabc\r\n0\r\n\r\n", "", message.BadChunk},
+		{" 3\r\nabc\r\n0\r\n\r\n", "", message.BadChunk},
+		{"\r\n3\r\nabc\r\n0\r\n\r\n", "", message.BadChunk},
+		{"3;\x00\r\nabc\r\n0\r\n\r\n", "", message.BadChunk},
+		{"3;a\rb\r\nabc\r\n0\r\n\r\n", "", message.BadChunk},
+		{"fffffffffffffffff\r\nabc\r\n0\r\n\r\n", "", message.BadChunk},
+		{"3;" + strings.Repeat("a", 400) + "\r\nabc\r\n0\r\n\r\n", "", message.BadChunk},
+		{"0\r\nX : y\r\n\r\n", "", message.BadTrailer},
+		{"0\r\n X: y\r\n\r\n", "", message.BadTrailer},
+		{"0\r\nX: y\n\r\n", "", message.BadChunk},
+		{"0\r\n" + strings.Repeat("X: y\r\n", 4000) + "\r\n", "", message.BadChunk},
 	} {
 		for name, src := range map[string]io.Reader{"whole": strings.NewReader(c.text), "bytes": iotest.OneByteReader(strings.NewReader(c.text))} {
-			content, b, err := readBody(src, &http1.Message{Framing: http1.Chunked})
+			content, b, err := readBody(src, http1.Chunked, 0)
 			if string(content) != c.content || !errors.Is(err, c.err) {
 				t.Errorf("%.40q (%s): %q, %v; want %q, %v", c.text, name, content, err, c.content, c.err)
 			}
@@ -237,17 +238,17 @@ func TestChunkedBody(t *testing.T) {
 func TestLengthBody(t *testing.T) {
 	text := strings.Repeat("0123456789", 20_000)
 	src := strings.NewReader(text + "next")
-	content, b, err := readBody(src, &http1.Message{Framing: http1.Length, ContentLength: int64(len(text))})
+	content, b, err := readBody(src, http1.Length, int64(len(text)))
 	if string(content) != text || err != io.EOF || b.Read() != int64(len(text)) || !b.Done() {
 		t.Errorf("%d bytes, %v", len(content), err)
 	}
-	if _, _, err := readBody(strings.NewReader("abc"), &http1.Message{Framing: http1.Length, ContentLength: 4}); err != io.ErrUnexpectedEOF {
+	if _, _, err := readBody(strings.NewReader("abc"), http1.Length, 4); err != io.ErrUnexpectedEOF {
 		t.Errorf("a cut body: %v", err)
 	}
 }
 
 func TestTrailers(t *testing.T) {
-	_, b, err := readBody(strings.NewReader("0\r\nX-Sum: 1\r\nContent-Length: 5\r\nHost: evil\r\nX-Sum: 2\r\n\r\n"), &http1.Message{Framing: http1.Chunked})
+	_, b, err := readBody(strings.NewReader("0\r\nX-Sum: 1\r\nContent-Length: 5\r\nHost: evil\r\nX-Sum: 2\r\n\r\n"), http1.Chunked, 0)
 	if err != io.EOF {
 		t.Fatal(err)
 	}
@@ -331,7 +332,7 @@ func TestAuthorities(t *testing.T) {
 		{"http://:80/", "", false},
 	} {
 		r, err := parseRequest("GET " + c.target + " HTTP/1.1\r\nHost: " + c.host + "\r\n\r\n")
-		if agree := err == nil; agree != c.agree || err != nil && err != error(http1.BadHost) {
+		if agree := err == nil; agree != c.agree || err != nil && err != error(message.BadHost) {
 			t.Errorf("%s with Host %s: %v (authority %q), agree is to be %v", c.target, c.host, err, r.Authority, c.agree)
 		}
 	}

@@ -1,6 +1,41 @@
+// Package http1 is the one place where bytes become HTTP/1.1 messages and
+// messages become bytes: strict parsing of heads, body framing, chunked
+// coding. It judges syntax and framing (RFC 9112) and leaves meaning
+// (routing, hop-by-hop fields, limits on bodies) to its callers.
 package http1
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+)
+
+// Framing is how the end of a body is known (RFC 9112 §6.3).
+type Framing uint8
+
+// The framings.
+const (
+	NoBody     Framing = iota
+	Length             // Content-Length
+	Chunked            // Transfer-Encoding: chunked
+	UntilClose         // responses only
+)
+
+// Wire is what only HTTP/1 knows of a message.
+type Wire struct {
+	Minor   uint8 // HTTP/1.Minor
+	Framing Framing
+	// Of the Connection field:
+	Close, KeepAlive bool
+}
+
+// head is a message while its head is parsed.
+type head struct {
+	*message.Message
+	*Wire
+}
+
+var versions = [...]string{"1.0", "1.1"}
 
 // maxConnectionOptions bounds what a Connection field may name: each one is
 // looked for in the whole header.
@@ -23,66 +58,65 @@ func parseVersion(v []byte) (minor uint8, err error) {
 	case "HTTP/1.0":
 		return 0, nil
 	}
-	return 0, BadVersion
+	return 0, message.BadVersion
 }
 
 // parseFields parses the header lines up to the empty one.
-func (m *Message) parseFields(rest []byte) error {
+func (m *head) parseFields(rest []byte) error {
 	for {
 		var line []byte
 		line, rest = cutLine(rest)
 		if len(line) == 0 {
 			break
 		}
-		if len(m.Header) == MaxFields {
-			return HeaderTooLarge
+		if len(m.Header) == message.MaxFields {
+			return message.HeaderTooLarge
 		}
 		field, err := parseField(line)
 		if err != nil {
 			return err
 		}
-		m.Header = append(m.Header, field)
-		m.came |= 1 << field.ID
+		m.Receive(field)
 	}
 	return m.connection()
 }
 
 // parseField parses "name: value" (RFC 9112 §5).
-func parseField(line []byte) (Field, error) {
+func parseField(line []byte) (message.Field, error) {
 	if line[0] == ' ' || line[0] == '\t' {
-		return Field{}, ObsoleteFold
+		return message.Field{}, message.ObsoleteFold
 	}
 	colon := 0
-	for colon < len(line) && tokenBytes[line[colon]] {
+	for colon < len(line) && message.IsTokenByte(line[colon]) {
 		colon++
 	}
 	if colon == 0 || colon == len(line) || line[colon] != ':' {
-		return Field{}, BadFieldName
+		return message.Field{}, message.BadFieldName
 	}
-	value := trim(line[colon+1:])
-	if !isFieldText(value) {
-		return Field{}, BadFieldValue
+	value := message.Trim(line[colon+1:])
+	if !message.IsFieldText(value) {
+		return message.Field{}, message.BadFieldValue
 	}
-	return Field{Name: line[:colon], Value: value, ID: Identify(line[:colon])}, nil
+	return message.Field{Name: line[:colon], Value: value, ID: message.Identify(line[:colon])}, nil
 }
 
 // connection evaluates the Connection fields (RFC 9110 §7.6.1).
-func (m *Message) connection() error {
+func (m *head) connection() error {
 	options := 0
 	for i := range m.Header {
-		if m.Header[i].ID != Connection {
+		if m.Header[i].ID != message.Connection {
 			continue
 		}
-		for token, rest := NextToken(m.Header[i].Value); token != nil; token, rest = NextToken(rest) {
-			if options++; options > maxConnectionOptions || !IsToken(token) {
-				return BadConnection
+		for token, rest := message.NextToken(m.Header[i].Value); token != nil; token, rest = message.NextToken(rest) {
+			if options++; options > maxConnectionOptions || !message.IsToken(token) {
+				return message.BadConnection
 			}
 			switch {
-			case EqualFold(token, "close"):
+			case message.EqualFold(token, "close"):
 				m.Close = true
-			case EqualFold(token, "keep-alive"):
+			case message.EqualFold(token, "keep-alive"):
 				m.KeepAlive = true
-			case EqualFold(token, "upgrade"):
+			case message.EqualFold(token, "upgrade"):
 				m.UpgradeAsked = true
 			default:
 				m.drop(token)
@@ -93,7 +127,7 @@ func (m *Message) connection() error {
 }
 
 // drop marks the fields of a name that a Connection field lists.
-func (m *Message) drop(name []byte) {
+func (m *head) drop(name []byte) {
 	for i := range m.Header {
 		if bytes.EqualFold(m.Header[i].Name, name) {
 			m.Header[i].Dropped = true
@@ -104,30 +138,31 @@ func (m *Message) drop(name []byte) {
 // framing reads Content-Length and Transfer-Encoding. Either may stand once;
 // together, in HTTP/1.0, or with any coding but chunked, they are refused,
 // since a sender and a receiver could come to different ends.
-func (m *Message) framing() error {
+func (m *head) framing() error {
 	lengths, codings := 0, 0
+	m.Length = 0
 	for i := range m.Header {
 		switch m.Header[i].ID {
-		case ContentLength:
+		case message.ContentLength:
 			n, ok := parseDecimal(m.Header[i].Value)
 			if lengths++; !ok || lengths > 1 {
-				return BadContentLength
+				return message.BadContentLength
 			}
-			m.ContentLength = n
-		case TransferEncoding:
-			if codings++; codings > 1 || !EqualFold(m.Header[i].Value, "chunked") {
-				return BadTransferEncoding
+			m.Length = n
+		case message.TransferEncoding:
+			if codings++; codings > 1 || !message.EqualFold(m.Header[i].Value, "chunked") {
+				return message.BadTransferEncoding
 			}
 		}
 	}
 	switch {
 	case codings > 0 && lengths > 0:
-		return ConflictingFraming
+		return message.ConflictingFraming
 	case codings > 0 && m.Minor == 0:
-		return BadTransferEncoding
+		return message.BadTransferEncoding
 	case codings > 0:
-		m.Framing = Chunked
-	case m.ContentLength > 0:
+		m.Framing, m.Length = Chunked, message.Unsized
+	case m.Length > 0:
 		m.Framing = Length
 	}
 	return nil
@@ -145,47 +180,6 @@ func parseDecimal(b []byte) (n int64, ok bool) {
 		n = n*10 + int64(c-'0')
 	}
 	return n, true
-}
-
-// tokenBytes are the bytes of a token (RFC 9110 §5.6.2).
-var tokenBytes = func() (t [256]bool) {
-	for c := '0'; c <= '9'; c++ {
-		t[c] = true
-	}
-	for c := 'a'; c <= 'z'; c++ {
-		t[c], t[c-0x20] = true, true
-	}
-	for _, c := range "!#$%&'*+-.^_`|~" {
-		t[c] = true
-	}
-	return t
-}()
-
-// textBytes are the bytes of a field value: no control but HTAB.
-var textBytes = func() (t [256]bool) {
-	for c := range t {
-		t[c] = c >= 0x20 && c != 0x7f || c == '\t'
-	}
-	return t
-}()
-
-// IsToken reports whether b is a token (RFC 9110 §5.6.2).
-func IsToken(b []byte) bool {
-	for _, c := range b {
-		if !tokenBytes[c] {
-			return false
-		}
-	}
-	return len(b) > 0
-}
-
-func isFieldText(b []byte) bool {
-	for _, c := range b {
-		if !textBytes[c] {
-			return false
-		}
-	}
-	return true
 }
 
 // isTargetText refuses what no URI has: controls, spaces, bytes beyond ASCII,

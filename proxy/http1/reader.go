@@ -4,58 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"sync"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
-
-// Buffer sizes. A request's head and small body fit into a small buffer, a
-// usual response into a medium one, so that it is read at once; whatever does
-// not is moved to a large one, since copying 1 MB through 4 KiB costs five
-// times as much CPU as through 64 KiB.
-const (
-	SmallBuffer  = 4 << 10
-	MediumBuffer = 16 << 10
-	LargeBuffer  = 64 << 10
-)
-
-var (
-	smallBuffers  = sync.Pool{New: func() any { return new([SmallBuffer]byte) }}
-	mediumBuffers = sync.Pool{New: func() any { return new([MediumBuffer]byte) }}
-	largeBuffers  = sync.Pool{New: func() any { return new([LargeBuffer]byte) }}
-)
-
-// AcquireBuffer returns a buffer of one of the three sizes.
-func AcquireBuffer(size int) []byte {
-	switch size {
-	case SmallBuffer:
-		return smallBuffers.Get().(*[SmallBuffer]byte)[:] //nolint:forcetypeassert // the pool holds nothing else
-	case MediumBuffer:
-		return mediumBuffers.Get().(*[MediumBuffer]byte)[:] //nolint:forcetypeassert // as above
-	}
-	return largeBuffers.Get().(*[LargeBuffer]byte)[:] //nolint:forcetypeassert // as above
-}
-
-// ReleaseBuffer takes back what AcquireBuffer gave; others are left to the
-// garbage collector.
-func ReleaseBuffer(b []byte) {
-	switch cap(b) {
-	case SmallBuffer:
-		smallBuffers.Put((*[SmallBuffer]byte)(b[:SmallBuffer]))
-	case MediumBuffer:
-		mediumBuffers.Put((*[MediumBuffer]byte)(b[:MediumBuffer]))
-	case LargeBuffer:
-		largeBuffers.Put((*[LargeBuffer]byte)(b[:LargeBuffer]))
-	}
-}
-
-// AcquireSmall is AcquireBuffer for a small one.
-func AcquireSmall() []byte { return AcquireBuffer(SmallBuffer) }
-
-// AcquireMedium is AcquireBuffer for a medium one.
-func AcquireMedium() []byte { return AcquireBuffer(MediumBuffer) }
-
-// ErrNoMemory reports that a reader may not have the buffer that a head or a
-// chunk's line needs.
-var ErrNoMemory = errors.New("no memory is left for what is received")
 
 // Allowance is asked before a large buffer is taken, and told when it is given
 // back. It must be safe for concurrent use.
@@ -124,7 +76,7 @@ func (r *Reader) Release() {
 // release gives a buffer back that was acquired with the charge there is.
 func (r *Reader) release(buf []byte) {
 	if buf != nil {
-		ReleaseBuffer(buf)
+		memory.ReleaseBuffer(buf)
 	}
 	if r.charged > 0 {
 		r.Allowance.Release(r.charged)
@@ -143,15 +95,15 @@ func (r *Reader) acquire(size int) (buf []byte, was int64) {
 		}
 		r.charged = int64(size)
 	}
-	if size == LargeBuffer {
-		return AcquireBuffer(size), was
+	if size == memory.LargeBuffer {
+		return memory.AcquireBuffer(size), was
 	}
 	return make([]byte, size), was
 }
 
 // acquireLarge is acquire for an empty reader that is about to wait.
 func (r *Reader) acquireLarge() []byte {
-	if buf, _ := r.acquire(LargeBuffer); buf != nil {
+	if buf, _ := r.acquire(memory.LargeBuffer); buf != nil {
 		return buf
 	}
 	return r.acquireFunc()()
@@ -229,11 +181,11 @@ func (r *Reader) scanHead(limit int) (int, error) {
 			r.consume(2)
 			data = data[2:]
 		}
-		if len(data) > 0 && (data[0] != '\r' || !r.skipEmpty) && !tokenBytes[data[0]] {
-			return 0, BadRequestLine
+		if len(data) > 0 && (data[0] != '\r' || !r.skipEmpty) && !message.IsTokenByte(data[0]) {
+			return 0, message.BadRequestLine
 		}
 		if len(data) > 1 && data[0] == '\r' {
-			return 0, BadLineEnd
+			return 0, message.BadLineEnd
 		}
 	}
 	for at := r.scanned; ; {
@@ -241,21 +193,21 @@ func (r *Reader) scanHead(limit int) (int, error) {
 		if i < 0 {
 			r.scanned = at
 			if len(data) > limit && at == 0 {
-				return 0, TargetTooLong
+				return 0, message.TargetTooLong
 			}
 			if len(data) > limit {
-				return 0, HeaderTooLarge
+				return 0, message.HeaderTooLarge
 			}
 			return 0, nil
 		}
 		end := at + i
 		switch {
 		case end == 0 || data[end-1] != '\r':
-			return 0, BadLineEnd
+			return 0, message.BadLineEnd
 		case end+1 > limit && at == 0:
-			return 0, TargetTooLong
+			return 0, message.TargetTooLong
 		case end+1 > limit:
-			return 0, HeaderTooLarge
+			return 0, message.HeaderTooLarge
 		case end == at+1: // an empty line
 			r.scanned = 0
 			return end + 1, nil
@@ -270,8 +222,8 @@ func (r *Reader) more(limit int) error {
 		switch {
 		case r.r > 0:
 			r.compact()
-		case len(r.buf) < LargeBuffer:
-			if err := r.grow(LargeBuffer); err != nil {
+		case len(r.buf) < memory.LargeBuffer:
+			if err := r.grow(memory.LargeBuffer); err != nil {
 				return err
 			}
 		case len(r.buf) <= limit:
@@ -279,7 +231,7 @@ func (r *Reader) more(limit int) error {
 				return err
 			}
 		default:
-			return HeaderTooLarge
+			return message.HeaderTooLarge
 		}
 	}
 	return r.fill()
@@ -293,10 +245,10 @@ func (r *Reader) compact() {
 func (r *Reader) grow(size int) error {
 	buf, was := r.acquire(size)
 	if buf == nil {
-		return ErrNoMemory
+		return memory.ErrNoMemory
 	}
 	n := copy(buf, r.buf[r.r:r.w])
-	ReleaseBuffer(r.buf)
+	memory.ReleaseBuffer(r.buf)
 	if was > 0 {
 		r.Allowance.Release(was)
 	}
@@ -308,7 +260,7 @@ func (r *Reader) grow(size int) error {
 // does, or everyone who is slow would keep one.
 func (r *Reader) fill() error {
 	r.reads++
-	acquire, giveBack := r.acquireFunc(), ReleaseBuffer
+	acquire, giveBack := r.acquireFunc(), memory.ReleaseBuffer
 	if r.wide {
 		acquire, giveBack = r.large, r.giveBack
 	}
@@ -345,7 +297,7 @@ func (r *Reader) acquireFunc() func() []byte {
 	if r.Acquire != nil {
 		return r.Acquire
 	}
-	return AcquireSmall
+	return memory.AcquireSmall
 }
 
 // consume drops n bytes, and the buffer with the last of them.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // lazySource gives one head a read, and counts the reads that held a buffer
@@ -78,9 +79,9 @@ func TestHeadLimit(t *testing.T) {
 			want := error(nil)
 			switch {
 			case limit < len(line):
-				want = http1.TargetTooLong
+				want = message.TargetTooLong
 			case limit < len(line+rest):
-				want = http1.HeaderTooLarge
+				want = message.HeaderTooLarge
 			}
 			if !errors.Is(err, want) || (err == nil) != (want == nil) {
 				t.Errorf("limit %d of %d bytes that come by %d: %v, want %v", limit, len(line+rest), size, err, want)

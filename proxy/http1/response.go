@@ -1,18 +1,20 @@
 package http1
 
+import "github.com/keystone-gateway/keystone-gateway/proxy/message"
+
 // Response is a parsed response head.
 type Response struct {
-	Message
-	Status int
-	Reason []byte
+	message.Response
+	Wire
 }
 
 // Reset makes r ready for another parse and keeps its memory.
 func (r *Response) Reset() {
-	fields := r.Header
-	clear(fields)
-	*r = Response{Message: Message{Header: fields[:0]}}
+	r.Response.Reset()
+	r.Wire = Wire{}
 }
+
+func (r *Response) head() *head { return &head{&r.Message, &r.Wire} }
 
 // Parse parses a whole head as ReadHead returns it. The response's slices are
 // views into head. toHEAD says that it answers a HEAD request, whose response
@@ -23,10 +25,10 @@ func (r *Response) Parse(head []byte, toHEAD bool) error {
 	if err := r.parseLine(line); err != nil {
 		return err
 	}
-	if err := r.parseFields(rest); err != nil {
+	if err := r.head().parseFields(rest); err != nil {
 		return err
 	}
-	if err := r.framing(); err != nil {
+	if err := r.head().framing(); err != nil {
 		return err
 	}
 	return r.responseFraming(toHEAD)
@@ -34,28 +36,28 @@ func (r *Response) Parse(head []byte, toHEAD bool) error {
 
 func (r *Response) parseLine(line []byte) error {
 	if len(line) < len("HTTP/1.1 200") || line[8] != ' ' {
-		return BadStatusLine
+		return message.BadStatusLine
 	}
 	minor, err := parseVersion(line[:8])
 	if err != nil {
 		return err
 	}
-	r.Minor = minor
+	r.Minor, r.Version = minor, versions[minor]
 	for _, c := range line[9:12] {
 		if c < '0' || c > '9' {
-			return BadStatusLine
+			return message.BadStatusLine
 		}
 		r.Status = r.Status*10 + int(c-'0')
 	}
 	if r.Status < 100 { // from 600 on they are invalid, but three digits: a client takes them for 5xx (RFC 9110 §15)
-		return BadStatusLine
+		return message.BadStatusLine
 	}
 	if len(line) == 12 { // without the space that RFC 9112 §4 asks for: widespread
 		return nil
 	}
 	r.Reason = line[13:]
-	if line[12] != ' ' || !isFieldText(r.Reason) {
-		return BadStatusLine
+	if line[12] != ' ' || !message.IsFieldText(r.Reason) {
+		return message.BadStatusLine
 	}
 	return nil
 }
@@ -64,13 +66,17 @@ func (r *Response) parseLine(line []byte) error {
 func (r *Response) responseFraming(toHEAD bool) error {
 	informational := r.Status < 200
 	if informational && r.Framing != NoBody {
-		return ConflictingFraming
+		return message.ConflictingFraming
 	}
+	sized := r.Framing == Length || r.Header.Has(message.ContentLength)
 	switch {
 	case informational, toHEAD, r.Status == 204, r.Status == 304:
-		r.Framing = NoBody
-	case r.Framing == NoBody && !r.Header.Has(ContentLength):
+		r.Framing, r.Bodiless = NoBody, true
+	case r.Framing == NoBody && !sized:
 		r.Framing = UntilClose
+	}
+	if !sized {
+		r.Length = message.Unsized
 	}
 	return nil
 }

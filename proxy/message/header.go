@@ -1,11 +1,4 @@
-// Package http1 is the one place where bytes become HTTP/1.1 messages and
-// messages become bytes: strict parsing of heads, body framing, chunked
-// coding. It judges syntax and framing (RFC 9112) and leaves meaning
-// (routing, hop-by-hop fields, limits on bodies) to its callers.
-//
-// Parsed messages are views into the raw head: nothing is copied, decoded or
-// normalised, so that what is forwarded is byte for byte what was judged.
-package http1
+package message
 
 // ID names the fields that the gateway itself looks at, so that a header is
 // compared with their names once, when it is parsed.
@@ -72,7 +65,8 @@ var byShape = func() (t [20][26][]ID) {
 	return t
 }()
 
-// Field is one header line. Name and Value are views into the raw head.
+// Field is one header line. Name and Value are often views into what was
+// received.
 type Field struct {
 	Name, Value []byte
 	ID          ID
@@ -170,7 +164,7 @@ func NextToken(list []byte) (token, rest []byte) {
 		for end < len(list) && list[end] != ',' {
 			end++
 		}
-		token = trim(list[:end])
+		token = Trim(list[:end])
 		list = list[min(end+1, len(list)):]
 		if len(token) > 0 {
 			return token, list
@@ -189,8 +183,8 @@ func HasToken(list []byte, lower string) bool {
 	return false
 }
 
-// trim drops optional white space (RFC 9110 §5.6.3) on both sides.
-func trim(b []byte) []byte {
+// Trim drops optional white space (RFC 9110 §5.6.3) on both sides.
+func Trim(b []byte) []byte {
 	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
 		b = b[1:]
 	}

@@ -1,4 +1,4 @@
-package http1
+package message
 
 // Unique reports whether the ID stands for one name: two fields with it are
 // then the same one.
@@ -73,4 +73,12 @@ func (h *Header) remove(from int, id ID, name []byte) {
 	}
 	clear(list[kept:])
 	*h = list[:kept]
+}
+
+// AppendField appends "name: value" and CRLF: the form of a field as text.
+func AppendField(dst, name, value []byte) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, ':', ' ')
+	dst = append(dst, value...)
+	return append(dst, '\r', '\n')
 }

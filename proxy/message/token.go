@@ -1,0 +1,49 @@
+package message
+
+// tokenBytes are the bytes of a token (RFC 9110 §5.6.2).
+var tokenBytes = func() (t [256]bool) {
+	for c := '0'; c <= '9'; c++ {
+		t[c] = true
+	}
+	for c := 'a'; c <= 'z'; c++ {
+		t[c], t[c-0x20] = true, true
+	}
+	for _, c := range "!#$%&'*+-.^_`|~" {
+		t[c] = true
+	}
+	return t
+}()
+
+// textBytes are the bytes of a field value: no control but HTAB.
+var textBytes = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= 0x20 && c != 0x7f || c == '\t'
+	}
+	return t
+}()
+
+// IsTokenByte reports whether a token may have that byte.
+func IsTokenByte(c byte) bool { return tokenBytes[c] }
+
+// IsTextByte reports whether a field value may have that byte.
+func IsTextByte(c byte) bool { return textBytes[c] }
+
+// IsToken reports whether b is a token (RFC 9110 §5.6.2).
+func IsToken(b []byte) bool {
+	for _, c := range b {
+		if !tokenBytes[c] {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// IsFieldText reports whether b may be a field value.
+func IsFieldText(b []byte) bool {
+	for _, c := range b {
+		if !textBytes[c] {
+			return false
+		}
+	}
+	return true
+}
