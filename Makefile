@@ -3,8 +3,10 @@
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 30
 BENCH    ?= .
+PKG      ?= ./proxy/http1
+SAMPLE   ?= 0
 
-.PHONY: check format vet lint test race build bench bench-smoke microbench fuzz schema clean
+.PHONY: check format vet lint test race build bench bench-smoke microbench fuzz mutate schema clean
 
 # check is what a commit must pass.
 check: format vet lint test race
@@ -44,6 +46,10 @@ microbench:
 # fuzz runs every fuzz target for FUZZTIME seconds.
 fuzz:
 	.ci/fuzz $(FUZZTIME)
+
+# mutate says whether tests notice changes of a package: make mutate PKG=./upstream SAMPLE=200
+mutate:
+	go run ./test/mutate -sample $(SAMPLE) $(MUTATEFLAGS) $(PKG)
 
 # schema writes config.schema.json and docs/configuration.md anew.
 schema:
