@@ -117,7 +117,7 @@ func (s *schema) write(dir string) (string, error) {
 	}
 	replace := map[string]string{}
 	for path, text := range s.texts {
-		replace[path] = filepath.Join(dir, filepath.Base(path))
+		replace[path] = filepath.Join(dir, filepath.Base(path)+".mutants") // no .go: formatters would find it
 		if err := os.WriteFile(replace[path], []byte(text), 0o600); err != nil {
 			return "", err
 		}
