@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"testing"
+
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 // TestPercentFor demands that small heaps are collected rarely, and large ones
@@ -24,6 +26,9 @@ func TestPercentFor(t *testing.T) {
 // TestHeadroom demands that GOGC follows the heap: that of a large one is as
 // Go has it. The finalizer that does it runs some time after a collection.
 func TestHeadroom(t *testing.T) {
+	if !measure.Alone(t) {
+		return
+	}
 	before := debug.SetGCPercent(usualPercent)
 	defer debug.SetGCPercent(before)
 	keepHeadroom(&headroom{percent: usualPercent})

@@ -2,7 +2,9 @@ package lua_test
 
 import (
 	"errors"
+	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"weak"
@@ -152,12 +154,15 @@ func TestNoScriptLeadsToTheExchange(t *testing.T) {
 	runtime.KeepAlive(scripts)
 }
 
-// unreached asks the garbage collector, more than once: stacks may show for a
+// unreached asks the garbage collector, again and again: stacks may show for a
 // moment what is no longer used.
 func unreached(t *testing.T, request string, left map[string]func() bool) {
 	t.Helper()
-	for range 3 {
+	for range 100 {
 		runtime.GC()
+		if !slices.ContainsFunc(slices.Collect(maps.Values(left)), func(there func() bool) bool { return there() }) {
+			return
+		}
 	}
 	for what, there := range left {
 		if there() {

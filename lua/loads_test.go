@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 // heldClock is one on which all sleep until release, or the end of their
@@ -62,6 +63,9 @@ func refusedMemory(t *testing.T, err error) {
 // they wait for, that those that hold most are given up for it, and that small
 // ones are loaded all the same.
 func TestLoadsTogether(t *testing.T) {
+	if !measure.Alone(t) {
+		return
+	}
 	const many, ceiling = 24, 64 * mib
 	for name, fill := range map[string]string{
 		"strings": `for i = 1, 8 do KEPT[i] = ("x"):rep(1048576 + i) end`,
@@ -69,7 +73,7 @@ func TestLoadsTogether(t *testing.T) {
 		"modules": `for i = 1, 8 do require("m" .. i) end`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := heap()
+			before := measure.Heap()
 			dir := t.TempDir()
 			put(t, dir, "a.lua", "KEPT = {}\n"+fill+"\nrequire('keystone.time').sleep(1)\nchi.get('/', print)")
 			for i := range many {
@@ -98,7 +102,7 @@ func TestLoadsTogether(t *testing.T) {
 			if refused == 0 || refused == many {
 				t.Errorf("%d of %d loads were given up, %d bytes are held", refused, many, o.Loads.Held())
 			}
-			if grown := heap() - before; grown > ceiling {
+			if grown := measure.Heap() - before; grown > ceiling {
 				t.Errorf("%d bytes are held by loads that wait", grown)
 			}
 			o.Tenant, o.Scripts = "light", []string{"light.lua"}
@@ -128,7 +132,7 @@ func TestLoadsTogether(t *testing.T) {
 			for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 				held, grown := o.Loads.Held(), int64(0)
 				if held == 0 {
-					grown = heap() - before
+					grown = measure.Heap() - before
 				}
 				if held == 0 && grown <= most {
 					break
@@ -145,8 +149,11 @@ func TestLoadsTogether(t *testing.T) {
 // that a VM that is made for a request counts, and that what is in use leaves
 // loads less.
 func TestLoadsAreKept(t *testing.T) {
+	if !measure.Alone(t) {
+		return
+	}
 	const many, ceiling = 24, 64 * mib
-	before := heap()
+	before := measure.Heap()
 	dir := t.TempDir()
 	put(t, dir, "a.lua", "KEPT = {}\nfor i = 1, 8 do KEPT[i] = ('x'):rep(1048576 + i) end\n"+typical)
 	o := options(dir, "a.lua")
@@ -171,7 +178,7 @@ func TestLoadsAreKept(t *testing.T) {
 	if held := inUse(); held < ceiling/2 || held > ceiling*3/4 {
 		t.Errorf("%d bytes are kept, of %d", held, ceiling)
 	}
-	if grown := heap() - before; grown > ceiling {
+	if grown := measure.Heap() - before; grown > ceiling {
 		t.Errorf("%d bytes are held", grown)
 	}
 	served, short := 0, 0

@@ -12,17 +12,10 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 const mib = 1 << 20
-
-func heap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // hoarder keeps megabytes in an upvalue and in a global, and then waits for
 // the pool if it is asked to.
@@ -81,7 +74,10 @@ func waiting(scripts *lua.Scripts) (finish func() error) {
 // TestShed demands that shedding frees what VMs hold, although a request on
 // one goes on, that this request ends, and that the next one is served.
 func TestShed(t *testing.T) {
-	before := heap()
+	if !measure.Alone(t) {
+		return
+	}
+	before := measure.Heap()
 	scripts := hoard(t, 1<<30)
 	finish := waiting(scripts)
 	if err := scripts.Serve(newSlow(2, ""), 0); err != nil {
@@ -91,7 +87,7 @@ func TestShed(t *testing.T) {
 		t.Errorf("%d bytes are attributed to the tenant, expected those of 32 MiB", n)
 	}
 	scripts.Shed("the process is short of memory")
-	if grown := heap() - before; grown > 6*mib {
+	if grown := measure.Heap() - before; grown > 6*mib {
 		t.Errorf("%d bytes are left after shedding", grown)
 	}
 	err := finish()
@@ -143,7 +139,10 @@ end)`)
 // TestReplacedVMs demands that VMs which were replaced for what they hold, and
 // have requests in flight, don't add up.
 func TestReplacedVMs(t *testing.T) {
-	before := heap()
+	if !measure.Alone(t) {
+		return
+	}
+	before := measure.Heap()
 	scripts := hoard(t, 52*mib)
 	var last func() error
 	for i := range 6 {
@@ -163,7 +162,7 @@ func TestReplacedVMs(t *testing.T) {
 	if n := scripts.Stats().Recycled.Load(); n < 6 {
 		t.Errorf("%d VMs were replaced, expected 6", n)
 	}
-	if grown := heap() - before; grown > 80*mib {
+	if grown := measure.Heap() - before; grown > 80*mib {
 		t.Errorf("%d bytes are held", grown)
 	}
 	if n := scripts.Memory(); n < 32*mib {
@@ -201,6 +200,9 @@ func TestAcquireMemory(t *testing.T) {
 
 // TestDeclarationsAreBounded declares little in the source and much in memory.
 func TestDeclarationsAreBounded(t *testing.T) {
+	if !measure.Alone(t) {
+		return
+	}
 	const f = `local function f(request, response, next) next() end local list = {} for i = 1, 200 do list[i] = f end `
 	for source, want := range map[string]string{
 		f + `chi_group(function() for i = 1, 1000 do chi_middleware(unpack(list)) end for i = 1, 990 do chi_group(function() chi_middleware(f) end) end end)`: "too many middlewares",
@@ -210,7 +212,7 @@ func TestDeclarationsAreBounded(t *testing.T) {
 		f + `for i = 1, 20000 do chi_route("GET", "/" .. i .. "/" .. ("x"):rep(4000), f) end`:                                            "lua.max_memory",
 		f + `chi_group(function() for i = 1, 9 do chi_middleware(unpack(list)) end for i = 1, 900 do chi_group(function() end) end end)`: "", // shared
 	} {
-		before := heap()
+		before := measure.Heap()
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "a.lua"), []byte(source), 0o600); err != nil {
 			t.Fatal(err)
@@ -222,7 +224,7 @@ func TestDeclarationsAreBounded(t *testing.T) {
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\n got %v\nwant %s", source, err, want)
 		}
-		if grown := heap() - before; grown > 16*mib {
+		if grown := measure.Heap() - before; grown > 16*mib {
 			t.Errorf("%s\n%d bytes are held", source, grown)
 		}
 		runtime.KeepAlive(scripts)

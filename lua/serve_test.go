@@ -11,6 +11,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 // request is an Exchange whose pool answers at once.
@@ -112,8 +113,8 @@ func TestTypicalMiddlewareAllocatesNothing(t *testing.T) {
 		}
 	}
 	serve()
-	if n := testing.AllocsPerRun(1000, serve); n != 0 {
-		t.Errorf("%v allocations, expected 0", n)
+	if n := measure.Allocations(1000, serve); n != 0 {
+		t.Errorf("%d allocations in 1000 runs, expected 0", n)
 	}
 	if got := string(r.target.Value([]byte("x-gateway"))); got != "keystone" {
 		t.Errorf("X-Gateway is %q on the response", got)

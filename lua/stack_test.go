@@ -7,12 +7,12 @@ package lua_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime/metrics"
 	"strings"
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 // nested are ways in which Go's stack grows with Lua's: each calls next at a
@@ -28,9 +28,7 @@ var nested = map[string]string{
 
 // goMemory is what Go's heap and its stacks take.
 func goMemory() (objects, stacks int64) {
-	for range 3 { // a stack goes with the second collection after its goroutine
-		objects = heap()
-	}
+	objects = measure.Heap() // a stack goes with the second collection after its goroutine
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/stacks:bytes"}}
 	metrics.Read(sample)
 	return objects, int64(sample[0].Value.Uint64())
@@ -46,14 +44,8 @@ func TestStacksAreCharged(t *testing.T) {
 		return
 	}
 	for name, code := range nested {
-		self := exec.Command(os.Args[0], "-test.run=^TestStacksAreCharged$", "-test.v") // #nosec G204 -- this test
-		self.Env = append(os.Environ(), variable+"="+code)
-		out, err := self.CombinedOutput()
-		if err != nil {
-			t.Errorf("%s: %v\n%s", name, err, out)
-			continue
-		}
-		_, figures, _ := strings.Cut(string(out), "figures: ")
+		out := measure.Run(t, variable+"="+code)
+		_, figures, _ := strings.Cut(out, "figures: ")
 		var charged, objects, stacks int64
 		if _, err := fmt.Sscan(figures, &charged, &objects, &stacks); err != nil {
 			t.Fatalf("%s: %v in %s", name, err, out)

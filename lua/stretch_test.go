@@ -17,6 +17,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 // hostileValues are as large as a script may have them, and of every kind.
@@ -99,6 +100,9 @@ func (noWait) Sleep(context.Context, time.Duration) {}
 // longest strings; in the best of several tries. The race detector would look at
 // every byte that is copied, and at no second thread.
 func TestNothingTakesLong(t *testing.T) {
+	if !measure.Alone(t) {
+		return
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	dir := t.TempDir()

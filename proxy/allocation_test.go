@@ -6,8 +6,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
+
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 // TestRequestAllocates0 counts the allocations of the whole process over many
@@ -35,7 +36,7 @@ func TestRequestAllocates0(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 		out := []byte(request)
-		if n := allocations(func() { ask(t, conn, out) }); n > 0 && !raceEnabled {
+		if n := measure.Allocations(window, func() { ask(t, conn, out) }); n > 0 && !raceEnabled {
 			t.Errorf("a %s allocates: %d times in %d requests at best, want 0", name, n, window)
 		}
 	}
@@ -62,7 +63,7 @@ func TestProxiedRequestAllocates0(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 		out := []byte(request)
-		if n := allocations(func() { ask(t, conn, out) }); n > 0 && !raceEnabled {
+		if n := measure.Allocations(window, func() { ask(t, conn, out) }); n > 0 && !raceEnabled {
 			t.Errorf("a request with %s allocates: %d times in %d requests at best, want 0", name, n, window)
 		}
 	}
@@ -99,31 +100,6 @@ func ask(t *testing.T, conn net.Conn, request []byte) {
 
 // window is how many runs allocations are counted over at once.
 const window = 100
-
-// allocations counts what the whole process allocates in a window of runs, at
-// the usual GOMAXPROCS, and returns the least of many windows: what the
-// background does now and then (sweeper, log, the collector) isn't in each of
-// them, but what runs do, be it only some of them, is.
-func allocations(run func()) (least uint64) {
-	for range 2 * window {
-		run()
-	}
-	var before, after runtime.MemStats
-	for try := range 100 {
-		runtime.ReadMemStats(&before)
-		for range window {
-			run()
-		}
-		runtime.ReadMemStats(&after)
-		if n := after.Mallocs - before.Mallocs; try == 0 || n < least {
-			least = n
-		}
-		if least == 0 {
-			break
-		}
-	}
-	return least
-}
 
 // BenchmarkRequest measures a request from socket to socket.
 func BenchmarkRequest(b *testing.B) {

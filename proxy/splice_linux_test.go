@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 // largeContent is bytes of which no two places look alike.
@@ -258,7 +260,7 @@ func TestLargeResponseAllocates0(t *testing.T) {
 	target := answering(t, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", size, largeContent[:size]))
 	client := dialRaw(t, start(t, tenantOf(target)).Addr().String())
 	out, in := []byte(getLarge(size)), make([]byte, 64<<10)
-	n := allocations(func() {
+	n := measure.Allocations(window, func() {
 		if _, err := client.Write(out); err != nil {
 			t.Fatal(err)
 		}

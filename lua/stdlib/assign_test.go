@@ -12,6 +12,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/stdlib"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm/vmtest"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 func setIndex(L *glua.LState) int {
@@ -54,6 +55,9 @@ func TestSetIndex(t *testing.T) {
 
 // TestTableBytes holds what is charged against what tables take.
 func TestTableBytes(t *testing.T) {
+	if !measure.Alone(t) {
+		return
+	}
 	const n = 20000
 	for name, key := range map[string]func(i int) glua.LValue{
 		"array":  func(i int) glua.LValue { return glua.LNumber(i + 1) },

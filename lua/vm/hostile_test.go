@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 // hostile sources are of about a size, in bytes: each has as much of one
@@ -147,6 +148,9 @@ func deepNames(n int) string {
 // size; and so with as much work, since nothing in the compiler goes over what
 // it has more than once.
 func TestHostileSources(t *testing.T) {
+	if !measure.Alone(t) {
+		return
+	}
 	size, perByte := 1<<17, uint64(250)
 	if os.Getenv("KEYSTONE_LONG") != "" {
 		size = 1<<20 - 8192

@@ -11,7 +11,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/stdlib"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
-	"github.com/keystone-gateway/keystone-gateway/test/alone"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 // TestLiveCountsWhatGoHolds makes a VM keep things in a global, in every way
@@ -21,7 +21,7 @@ import (
 // 256 bytes in which they lie, and where Go puts those that are made one by one
 // depends on what is free.
 func TestLiveCountsWhatGoHolds(t *testing.T) {
-	if !alone.Here(t) {
+	if !measure.Alone(t) {
 		return
 	}
 	for _, test := range []struct {
@@ -63,9 +63,9 @@ func countedAndHeld(t *testing.T, source string, n int, most float64) {
 	main, lock, one := keeper(t, source)
 	defer lock.Unlock()
 	one(1)
-	heapBefore, liveBefore, chargedBefore := alone.Heap(), vm.Live(main, 1<<40, nil), lock.Total()
+	heapBefore, liveBefore, chargedBefore := measure.Heap(), vm.Live(main, 1<<40, nil), lock.Total()
 	one(n)
-	grown, counted, charged := alone.Heap()-heapBefore, vm.Live(main, 1<<40, nil)-liveBefore, lock.Total()-chargedBefore
+	grown, counted, charged := measure.Heap()-heapBefore, vm.Live(main, 1<<40, nil)-liveBefore, lock.Total()-chargedBefore
 	runtime.KeepAlive(main)
 	t.Logf("%d bytes are counted and %d charged, %d are held: %.2f", counted, charged, grown, float64(counted)/float64(grown))
 	if float64(charged) < 0.8*float64(grown) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm/vmtest"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 // large is more than the array of a table may have.
@@ -213,6 +214,9 @@ func TestTables(t *testing.T) {
 // TestTablesKeepNoGarbage does to tables what made the engine's keep memory,
 // and asks the garbage collector what is left of each.
 func TestTablesKeepNoGarbage(t *testing.T) {
+	if !measure.Alone(t) {
+		return
+	}
 	number := func(i int) glua.LValue { return glua.LNumber(i) }
 	text := func(i int) glua.LValue { return glua.LString(strings.Repeat("x", 1000) + fmt.Sprint(i)) }
 	for _, test := range []struct {
@@ -281,26 +285,18 @@ func TestTablesKeepNoGarbage(t *testing.T) {
 		test.do(L, L.CreateTable(0, 0)) // what is allocated once
 		const tables = 12
 		var kept [tables]*glua.LTable
-		before := heap()
+		before := measure.Heap()
 		for i := range kept {
 			kept[i] = L.CreateTable(0, 0)
 			test.do(L, kept[i])
 		}
-		if each := (heap() - before) / tables; each > test.most {
+		if each := (measure.Heap() - before) / tables; each > test.most {
 			t.Errorf("%s: %d bytes are left, expected at most %d", test.name, each, test.most)
 		} else if testing.Verbose() {
 			t.Logf("%s: %d bytes", test.name, each)
 		}
 		runtime.KeepAlive(&kept)
 	}
-}
-
-func heap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // A table may have any numbers as keys, so also those by which looking for its

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 const headLimit = 32 << 10
@@ -275,8 +276,8 @@ func TestParseAllocates0(t *testing.T) {
 		}
 	}
 	run()
-	if n := testing.AllocsPerRun(1000, run); n != 0 {
-		t.Errorf("reading and parsing a head allocates %v times, want 0", n)
+	if n := measure.Allocations(1000, run); n != 0 {
+		t.Errorf("reading and parsing a head allocates %d times in 1000 runs, want 0", n)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 const patience = time.Minute
@@ -311,7 +312,7 @@ func TestNewRefusesOthers(t *testing.T) {
 func TestReadWriteAllocate0(t *testing.T) {
 	c, peer := pair(t, socket.NewSweeper())
 	in, out := make([]byte, 64), []byte("ping")
-	n := testing.AllocsPerRun(200, func() {
+	n := measure.Allocations(200, func() {
 		c.SetReadExpiry(within(patience))
 		if _, err := c.Write(out); err != nil {
 			t.Fatal(err)

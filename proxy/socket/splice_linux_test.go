@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 func unixPair(t *testing.T, s *socket.Sweeper) (*socket.Conn, net.Conn) {
@@ -216,7 +217,7 @@ func TestSpliceAllocates0(t *testing.T) {
 	from, source := pair(t, s)
 	to, sink := pair(t, s)
 	out, in := pattern(128<<10), make([]byte, 128<<10)
-	n := testing.AllocsPerRun(200, func() {
+	n := measure.Allocations(200, func() {
 		if _, err := source.Write(out); err != nil {
 			t.Fatal(err)
 		}

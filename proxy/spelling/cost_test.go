@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/spelling"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 // TestNearestIsCheap: scripts may choose the words, and have a guess made
@@ -17,8 +18,8 @@ func TestNearestIsCheap(t *testing.T) {
 		known[i] = strings.Repeat("x", 58) + strconv.Itoa(i)
 	}
 	word := strings.Repeat("y", 4) + strings.Repeat("x", 58)
-	if n := testing.AllocsPerRun(1, func() { spelling.Nearest(word, known) }); n != 0 {
-		t.Errorf("%v allocations, expected 0", n)
+	if n := measure.Allocations(1, func() { spelling.Nearest(word, known) }); n != 0 {
+		t.Errorf("%d allocations, expected 0", n)
 	}
 	known[1000] = word
 	if got := spelling.Nearest(word, known); got != "" {

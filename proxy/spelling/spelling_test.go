@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/spelling"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 func TestNearest(t *testing.T) {
@@ -92,7 +93,7 @@ func distance(a, b []rune) int {
 func TestNearestAllocatesNothing(t *testing.T) {
 	known := []string{strings.Repeat("a", 40), strings.Repeat("é", 20), "short"}
 	word := "bbb" + known[0][3:]
-	if n := testing.AllocsPerRun(100, func() { spelling.Nearest(word, known) }); n > 0 {
-		t.Errorf("%v allocations", n)
+	if n := measure.Allocations(100, func() { spelling.Nearest(word, known) }); n > 0 {
+		t.Errorf("%d allocations in 100 runs", n)
 	}
 }

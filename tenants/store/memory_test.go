@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
 // roomy is a budget that no test uses up without wanting to.
@@ -250,9 +251,12 @@ func TestSetBudget(t *testing.T) {
 // TestAliases: an entry must not keep the request alive that its key and value
 // were cut out of.
 func TestAliases(t *testing.T) {
+	if !measure.Alone(t) {
+		return
+	}
 	ctx := t.Context()
 	m := store.NewMemory(roomy, new(clock).now)
-	before := heap()
+	before := measure.Heap()
 	for i := range 32 {
 		large := fmt.Sprintf("key%dvalue", i) + strings.Repeat("x", 1<<20)
 		must(t, m.Set(ctx, large[:4], large[4:9], 0))
@@ -260,7 +264,7 @@ func TestAliases(t *testing.T) {
 		_, err := m.Take(ctx, large[:8], quota(t, 1, 1, 1))
 		must(t, err)
 	}
-	if grown := heap() - before; grown > 4<<20 {
+	if grown := measure.Heap() - before; grown > 4<<20 {
 		t.Errorf("small entries hold %d bytes", grown)
 	}
 	runtime.KeepAlive(m)
@@ -268,26 +272,21 @@ func TestAliases(t *testing.T) {
 
 // TestOverhead: the budget is about real memory.
 func TestOverhead(t *testing.T) {
+	if !measure.Alone(t) {
+		return
+	}
 	ctx := t.Context()
 	for _, value := range []any{1.5, "abc", "a string of 24 characters"} {
 		m := store.NewMemory(64<<20, new(clock).now)
-		before := heap()
+		before := measure.Heap()
 		for i := range 58_000 { // just after the map has grown
 			must(t, m.Set(ctx, fmt.Sprint("key-", i), value, 0))
 		}
-		if grown := heap() - before; grown > m.Bytes()*11/10 {
+		if grown := measure.Heap() - before; grown > m.Bytes()*11/10 {
 			t.Errorf("%v: counted %d bytes, the heap grew by %d", value, m.Bytes(), grown)
 		}
 		runtime.KeepAlive(m)
 	}
-}
-
-func heap() int64 {
-	var stats runtime.MemStats
-	runtime.GC()
-	runtime.GC() // what the first one found may be swept only now
-	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc)
 }
 
 func TestConcurrent(t *testing.T) {
@@ -344,8 +343,8 @@ func TestAllocations(t *testing.T) {
 		// A policy asks for each request.
 		"Take": func() { _, _ = m.Take(ctx, "limit", q) },
 	} {
-		if n := testing.AllocsPerRun(100, f); n != 0 {
-			t.Errorf("%s allocates %v times", name, n)
+		if n := measure.Allocations(100, f); n != 0 {
+			t.Errorf("%s allocates %d times in 100 runs", name, n)
 		}
 	}
 }

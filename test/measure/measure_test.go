@@ -1,4 +1,4 @@
-package alone_test
+package measure_test
 
 import (
 	"os"
@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keystone-gateway/keystone-gateway/test/alone"
+	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
-func TestHere(t *testing.T) {
+func TestAlone(t *testing.T) {
 	const parent = "KEYSTONE_TEST_PARENT"
-	if !alone.Here(t, parent+"="+strconv.Itoa(os.Getpid())) {
+	if !measure.Alone(t, parent+"="+strconv.Itoa(os.Getpid())) {
 		return
 	}
 	if own := strconv.Itoa(os.Getpid()); os.Getenv(parent) == own || os.Getenv(parent) == "" {
@@ -24,7 +24,7 @@ func TestRun(t *testing.T) {
 		t.Log("in its own process")
 		return
 	}
-	if output := alone.Run(t, "KEYSTONE_TEST_GIVEN=yes"); !strings.Contains(output, "in its own process") {
+	if output := measure.Run(t, "KEYSTONE_TEST_GIVEN=yes"); !strings.Contains(output, "in its own process") {
 		t.Error(output)
 	}
 }
@@ -39,21 +39,38 @@ func TestSkips(t *testing.T) {
 			t.Error("it isn't skipped")
 		}
 	})
-	alone.Here(t, "KEYSTONE_TEST_GIVEN=yes")
+	measure.Alone(t, "KEYSTONE_TEST_GIVEN=yes")
 	t.Error("it goes on")
 }
 
 func TestHeap(t *testing.T) {
-	if !alone.Here(t) {
+	if !measure.Alone(t) {
 		return
 	}
-	before := alone.Heap()
+	before := measure.Heap()
 	kept := make([]byte, 1<<20)
 	dropped := make([]byte, 8<<20)
 	dropped[0] = 1
 	dropped = nil
-	if grown := alone.Heap() - before; grown < 1<<20 || grown > 1<<20+100_000 {
+	if grown := measure.Heap() - before; grown < 1<<20 || grown > 1<<20+100_000 {
 		t.Errorf("the heap has grown by %d bytes, 1 MiB is held", grown)
 	}
 	kept[len(dropped)] = 1
+}
+
+// TestAllocations demands that what one of many runs allocates is found.
+func TestAllocations(t *testing.T) {
+	if n := measure.Allocations(100, func() {}); n != 0 {
+		t.Errorf("nothing allocates %d times", n)
+	}
+	runs := 0
+	var kept []*int
+	n := measure.Allocations(100, func() {
+		if runs++; runs%100 == 0 {
+			kept = append(kept[:0], new(int))
+		}
+	})
+	if n == 0 {
+		t.Errorf("one allocation in 100 runs isn't found; %d are kept", len(kept))
+	}
 }

@@ -1,8 +1,9 @@
-// Package alone runs tests that measure the process they run in, its heap, its
-// stacks, its processor time, in a process of their own: what other tests hold,
-// leave to the collector or still do would be measured with it, and would lay
-// out the heap otherwise each time. It is for tests only.
-package alone
+// Package measure is for tests that measure the process they run in: its heap,
+// its stacks, its processor time, what it allocates. What other tests hold, leave
+// to the collector or still do is in these figures too, and lays out the heap
+// otherwise each time: Alone gives a test a process of its own. It is for tests
+// only.
+package measure
 
 import (
 	"context"
@@ -17,16 +18,16 @@ import (
 // variable tells a process which test it was started for.
 const variable = "KEYSTONE_TEST_ALONE"
 
-// Here reports whether the test runs in a process of its own. Where it doesn't,
-// Here runs it in one, with what vars ("NAME=value") add to the environment,
+// Alone reports whether the test runs in a process of its own. Where it doesn't,
+// Alone runs it in one, with what vars ("NAME=value") add to the environment,
 // and the test has succeeded, failed or been skipped as it has there:
 //
-//	if !alone.Here(t) {
+//	if !measure.Alone(t) {
 //		return
 //	}
 //
 // It must be called by a test, not by a part of one.
-func Here(t *testing.T, vars ...string) bool {
+func Alone(t *testing.T, vars ...string) bool {
 	t.Helper()
 	if os.Getenv(variable) == t.Name() {
 		return true
@@ -41,7 +42,7 @@ func Here(t *testing.T, vars ...string) bool {
 	return false
 }
 
-// Run runs the test in a process of its own, in which Here reports true, and
+// Run runs the test in a process of its own, in which Alone reports true, and
 // returns what it has printed. The test fails if it fails there.
 func Run(t *testing.T, vars ...string) string {
 	t.Helper()
@@ -75,5 +76,30 @@ func Heap() int64 {
 	}
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc)
+	return int64(stats.HeapAlloc) // #nosec G115 -- less than there is of memory
+}
+
+// Allocations is how often run allocates in so many runs, at best: it tries up
+// to a hundred times, and what the background does now and then isn't in each
+// try, but what runs do, be it only some of them, is. testing.AllocsPerRun
+// would round down what not every run does.
+func Allocations(runs int, run func()) (least uint64) {
+	for range 2 * runs {
+		run()
+	}
+	var before, after runtime.MemStats
+	for try := range 100 {
+		runtime.ReadMemStats(&before)
+		for range runs {
+			run()
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.Mallocs - before.Mallocs; try == 0 || n < least {
+			least = n
+		}
+		if least == 0 {
+			break
+		}
+	}
+	return least
 }
