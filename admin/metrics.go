@@ -254,6 +254,8 @@ func (m *scrape) server(c *proxy.Counters) {
 	m.uint(c.Refused)
 	m.family("keystone_tls_handshake_failures_total", counter, "TLS handshakes with clients that failed.")
 	m.uint(c.Handshakes)
+	m.family("keystone_proxy_protocol_refused_total", counter, "Connections that were closed because they had to begin with a header of the PROXY protocol that is believed.")
+	m.uint(c.NoHeaders)
 	m.family("keystone_panics_total", counter, "Requests that a fault of the gateway ended; the log has the stacks.")
 	m.uint(c.Panics)
 	m.family("keystone_access_log_dropped_total", counter, "Lines of the access log that were dropped because writing was too slow.")

@@ -132,6 +132,7 @@ func (x *exchange) account() {
 		var client [64]byte
 		l.bytes(`,"client":"`, x.clientIP.AppendTo(client[:0]))
 	}
+	l.buf = append(l.buf, x.client.introduction...)
 	l.number(`,"http_minor":`, int64(x.req.Minor))
 	switch {
 	case x.code != "":

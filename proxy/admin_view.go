@@ -102,6 +102,7 @@ type Counters struct {
 	InFlight, Tunnels, Connections      int64
 	Accepted, Refused, Panics           uint64
 	Handshakes                          uint64 // of TLS with clients, that failed
+	NoHeaders                           uint64 // connections closed for want of a PROXY protocol header that is believed
 	Reloads, ReloadsFailed, LogsDropped uint64
 	ReloadsPartial                      uint64 // of Reloads: not every tenant was as asked for
 	LogDropped                          uint64 // of the gateway's own log
@@ -114,7 +115,8 @@ func (s *Server) Counters() Counters {
 	return Counters{
 		InFlight: s.inFlight.Load(), Tunnels: s.counters.tunnels.Load(), Connections: open,
 		Accepted: accepted, Refused: refused, Panics: s.counters.panics.Load(), Handshakes: s.counters.handshakes.Load(),
-		Reloads: s.counters.reloads.Load(), ReloadsFailed: s.counters.failed.Load(), ReloadsPartial: s.counters.partial.Load(),
+		NoHeaders: s.counters.noHeaders.Load(),
+		Reloads:   s.counters.reloads.Load(), ReloadsFailed: s.counters.failed.Load(), ReloadsPartial: s.counters.partial.Load(),
 		LogsDropped: s.access.own.dropped.Load(), LogDropped: s.logWriter.Dropped(), Unrouted: &s.unrouted,
 	}
 }

@@ -116,6 +116,7 @@ func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
 			r.Errorf(&c.TrustedProxies[i], "trusted proxy %q is not a network, expected one like 10.0.0.0/8 or 192.0.2.7, or \"unix\"", c.TrustedProxies[i])
 		}
 	}
+	c.ProxyProtocol.Check(r, written)
 	checkIdentityFields(r, c.IdentityFields)
 	if c.Via != "" && !validPseudonym(c.Via) {
 		r.Errorf(&c.Via, "via %q is not a name, expected letters, digits, '-', '.' and '_'", c.Via)

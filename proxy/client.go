@@ -39,6 +39,10 @@ type client struct {
 	base   atomic.Int64  // what the connection itself is charged; see rebase
 	ip     []byte        // the client's address as text; "unix" on a Unix socket
 
+	overTLS      bool   // the client's connection is, to here or to who has introduced it
+	unnamed      bool   // whoever has introduced it doesn't say who the client is
+	introduction []byte // members of the access log
+
 	head    []byte // of the request that was read last
 	headErr error  // why there is none
 	served  uint64 // requests so far
@@ -82,7 +86,7 @@ const (
 const signal = "GET / HTTP/1.1\r\nHost: k\r\n\r\n"
 
 func newClient(s *Server, conn *listener.Conn) *client {
-	c := &client{Conn: conn, server: s, given: len(signal), ip: []byte("unix"), number: s.numbers.Add(1)}
+	c := &client{Conn: conn, server: s, given: len(signal), overTLS: conn.Secure, ip: []byte("unix"), number: s.numbers.Add(1)}
 	if conn.Peer.IsValid() {
 		c.ip = conn.Peer.AppendTo(nil)
 	}
@@ -126,6 +130,9 @@ func (c *client) next() (ok bool) {
 			c.reader.Release()
 		}
 	}()
+	if c.Due() && !c.introduce() {
+		return false
+	}
 	return c.await()
 }
 

@@ -38,7 +38,7 @@ func (c *client) noTLS(err error) {
 	if errors.Is(err, socket.ErrTimeout) {
 		reason = fmt.Sprintf("the handshake was not complete within server.timeouts.header (%s)", settings.Duration(c.server.limits.Load().header))
 	}
-	c.server.handshakes.failed(c.server, string(c.ip), state.ServerName, reason)
+	c.server.noHandshake(string(c.ip), state.ServerName, reason)
 	if cause.PlainHTTP(err) && c.Sock.TryWrite(expectsTLS) > 0 {
 		c.lingers = true
 		c.linger()
@@ -54,41 +54,51 @@ func unwrapNothing(err error) error {
 }
 
 const (
-	// maxHandshakeLines bounds the lines about handshakes at once; one more comes
-	// every handshakePause.
-	maxHandshakeLines = 10
+	// maxLines bounds the lines of one kind that strangers cause at once; one more
+	// comes every linePause.
+	maxLines = 10
 	// maxServerName bounds what is logged of the name that a client asks for; TLS
 	// allows 64 KiB, DNS this much.
-	maxServerName  = 255
-	handshakePause = int64(10e9)
+	maxServerName = 255
+	linePause     = int64(10e9)
 )
 
-// handshakes logs TLS handshakes of clients that failed, within a rate: anybody
-// can make them fail.
-type handshakes struct {
+// lineBudget bounds lines of the log that anybody can cause. The zero value is
+// ready.
+type lineBudget struct {
 	mu     sync.Mutex // guards all below
-	spent  int        // lines of maxHandshakeLines
+	spent  int        // of maxLines
 	filled int64      // when one was given back last (socket.Nanotime)
-	silent uint64     // failures since the last line
+	silent uint64     // occasions since the last line
 }
 
-func (h *handshakes) failed(s *Server, peer, name, reason string) {
-	s.counters.handshakes.Add(1)
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// take asks for one line; silent is how many there were none for since the last.
+func (b *lineBudget) take() (silent uint64, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	now := socket.Nanotime()
-	if back := (now - h.filled) / handshakePause; back > 0 {
-		h.spent, h.filled = max(0, h.spent-int(min(back, maxHandshakeLines))), now
+	if back := (now - b.filled) / linePause; back > 0 {
+		b.spent, b.filled = max(0, b.spent-int(min(back, maxLines))), now
 	}
-	if h.spent >= maxHandshakeLines {
-		h.silent++
+	if b.spent >= maxLines {
+		b.silent++
+		return 0, false
+	}
+	b.spent++
+	silent, b.silent = b.silent, 0
+	return silent, true
+}
+
+// noHandshake counts and logs a TLS handshake with a client that failed.
+func (s *Server) noHandshake(peer, name, reason string) {
+	s.counters.handshakes.Add(1)
+	silent, ok := s.handshakes.take()
+	if !ok {
 		return
 	}
-	h.spent++
 	event := s.log.Warn().Str("peer", peer).Str("server_name", clipped(name, maxServerName)).Str("reason", reason)
-	if h.silent > 0 {
-		event = event.Uint64("not_logged_before", h.silent)
-		h.silent = 0
+	if silent > 0 {
+		event = event.Uint64("not_logged_before", silent)
 	}
 	event.Msg("a TLS handshake with a client failed")
 }

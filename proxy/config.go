@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
@@ -100,6 +101,10 @@ type ServerConfig struct {
 	// stands for clients on a Unix socket. From anyone else these fields are
 	// replaced. Default: none.
 	TrustedProxies []string `yaml:"trusted_proxies"`
+
+	// Load balancers in front that say by a header of the PROXY protocol who their
+	// client is. Default: none.
+	ProxyProtocol listener.ProxyProtocolConfig `yaml:"proxy_protocol"`
 
 	// Fields that are removed from requests unless they come from a trusted
 	// proxy, since applications take a proxy's word from them: who the client
@@ -305,6 +310,7 @@ func DefaultConfig() Config {
 				Header: seconds(10), BodyIdle: seconds(30), WriteIdle: seconds(30),
 				Keepalive: seconds(75), HalfClose: seconds(1), Linger: seconds(30), LingerIdle: seconds(5),
 			},
+			ProxyProtocol:  listener.DefaultProxyProtocol(),
 			IdentityFields: slices.Clone(defaultIdentityFields),
 			MaxConnections: 65536, MaxConnectionsPerAddress: shareOfOne(65536),
 			MinRate:      64,

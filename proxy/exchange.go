@@ -208,7 +208,7 @@ func (x *exchange) accept() error {
 	x.close = x.req.Close || x.req.Minor == 0 && !x.req.KeepAlive
 	x.body.Reset(&x.client.reader, x.req.Framing, x.req.Length)
 	x.continued = !x.req.Continue
-	x.trusted = x.snap.trusts(x.client.Peer)
+	x.trusted = x.snap.trusts(x.client.Peer) && !x.client.unnamed
 	x.adoptForwarded()
 	x.dropIdentity(x.req.Header)
 	x.adoptID()

@@ -189,7 +189,7 @@ func hasPassed(h message.Header, pseudonym string) bool {
 var schemeHTTP, schemeHTTPS = []byte("http"), []byte("https")
 
 func (x *exchange) scheme() []byte {
-	if x.client.Secure {
+	if x.client.overTLS {
 		return schemeHTTPS
 	}
 	return schemeHTTP

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -11,7 +12,7 @@ import (
 
 // Sources returns the source texts whose comments document the configuration.
 func Sources() settings.Sources {
-	return settings.Sources{configSource, tenants.Source(), tenants.TrafficSource(), upstream.Source(), lua.Source()}
+	return settings.Sources{configSource, listener.Source(), tenants.Source(), tenants.TrafficSource(), upstream.Source(), lua.Source()}
 }
 
 // Schema returns the JSON Schema of the configuration file.

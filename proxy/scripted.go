@@ -95,7 +95,7 @@ func (x *exchange) secure() bool {
 			return message.EqualFold(x.origin.proto, "https")
 		}
 	}
-	return x.client.Secure
+	return x.client.overTLS
 }
 
 // locateForScripts finds what patterns are compared with.

@@ -61,7 +61,8 @@ type Server struct {
 	loads    *lua.Loads
 	health   atomic.Pointer[HealthAnswer]
 
-	handshakes handshakes // with clients, that failed
+	handshakes    lineBudget // with clients, that failed
+	introductions lineBudget // by the PROXY protocol, that failed
 
 	hops    *hops
 	own     listener.Own // where the process listens
@@ -169,7 +170,9 @@ func (s *Server) listen(c *Config, most, ofOne int) (*listener.Listener, error) 
 		Full:    refusal("503 Service Unavailable", "too_many_connections", "Retry-After: 1\r\n"),
 		Crowded: refusal("429 Too Many Requests", "too_many_connections_from_address", "Retry-After: 1\r\n"),
 		Sweeper: s.sweeper, Own: &s.own, Purpose: listener.Public,
-		Refused: s.warnRefused,
+		Refused:      s.warnRefused,
+		Introduction: func() *listener.Introduction { return s.current.Load().introduction },
+		Stranger:     s.noHeader,
 	}
 	if c.TLS.Enabled {
 		config := &tls.Config{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
@@ -29,17 +30,18 @@ type snapshot struct {
 	wrong   error                   // why not all is as asked for: settings.Errors, or nil
 	pools   *upstream.Generation
 
-	bounds      bounds // until a tenant is known
-	trusted     network.Set
-	trustUnix   bool
-	identity    fieldSet
-	forwarded   bool
-	via         string
-	addDate     bool
-	logging     bool
-	sample      float64
-	certificate *tls.Certificate
-	healthPath  string // under which public health is served; "" is not
+	bounds       bounds // until a tenant is known
+	trusted      network.Set
+	trustUnix    bool
+	identity     fieldSet
+	forwarded    bool
+	via          string
+	addDate      bool
+	logging      bool
+	sample       float64
+	certificate  *tls.Certificate
+	introduction *listener.Introduction // by the PROXY protocol; nil is none
+	healthPath   string                 // under which public health is served; "" is not
 }
 
 // tenant is one tenant, compiled.
@@ -82,6 +84,7 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 		logging: c.AccessLog.Enabled, sample: c.AccessLog.Sample,
 	}
 	snap.trusted, snap.trustUnix = network.ParseSet(c.Server.TrustedProxies)
+	snap.introduction = c.Server.ProxyProtocol.Introduction()
 	if c.Admin.OnPublic {
 		snap.healthPath = c.AdminBasePath
 	}

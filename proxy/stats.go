@@ -97,6 +97,7 @@ func (s *Stats) count(x *exchange, elapsed time.Duration) {
 type serverCounters struct {
 	panics     atomic.Uint64
 	handshakes atomic.Uint64 // of TLS with clients, that failed
+	noHeaders  atomic.Uint64 // connections without a header of the PROXY protocol that is believed
 	reloads    atomic.Uint64
 	failed     atomic.Uint64
 	partial    atomic.Uint64 // reloads after which not every tenant was as asked for

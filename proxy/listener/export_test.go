@@ -5,7 +5,7 @@ import "net/netip"
 // Join counts a connection of that peer, unless its address has too many.
 func (l *Listener) Join(peer netip.Addr) (leave func(), ok bool) {
 	address, ok := l.join(peer)
-	return func() { l.leave(address) }, ok
+	return func() { l.leave(&Conn{address: address}) }, ok
 }
 
 // Addresses returns how many addresses have connections.

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/proxyprotocol"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -34,6 +35,12 @@ type Options struct {
 	// TLS returns the TLS configuration for a new connection; a nil function
 	// is plain text.
 	TLS func() *tls.Config
+	// Introduction, if not nil, returns who tells by a header of the PROXY protocol
+	// for whom it connects; nil is nobody. Such connections have to be introduced.
+	Introduction func() *Introduction
+	// Stranger, if not nil, is told of each connection that is closed because its
+	// peer may send no such header and had to; it must not block.
+	Stranger func(peer netip.Addr, why error)
 	// Refused, if not nil, is told of each refused connection; it must not block.
 	Refused func(peer netip.Addr, crowded bool)
 	// Sweeper enforces the expiries of accepted connections.
@@ -65,13 +72,19 @@ type Conn struct {
 	net.Conn // TLS or plain
 	// Sock is the socket beneath.
 	Sock *socket.Conn
-	// Peer is the client's address; the zero Addr on a Unix socket.
+	// Peer is the client's address: that of the other end, or the one of which
+	// that has told (Introduce); the zero Addr on a Unix socket.
 	Peer netip.Addr
+	// Introduced is the header that the connection began with; nil without one.
+	// Sender is the address that it came from.
+	Introduced *proxyprotocol.Header
+	Sender     netip.Addr
 	// Secure says whether Conn is TLS.
 	Secure bool
 
 	owner   *Listener
-	address netip.Addr // for which it counts; the zero Addr is for none
+	due     *Introduction // by which a header has yet to be read
+	address netip.Addr    // for which it counts; the zero Addr is for none
 	closed  atomic.Bool
 	slept   atomic.Bool // at least once
 }
@@ -156,23 +169,49 @@ func (l *Listener) admit(nc net.Conn) (*Conn, error) {
 		l.refuse(nc, peer, false)
 		return nil, nil
 	}
-	address, ok := l.join(peer)
+	introduction, err := l.introduction(peer)
+	if err != nil {
+		return nil, err
+	}
+	address, ok := netip.Addr{}, true
+	if introduction == nil { // else it counts for the client, of whom nothing is known yet
+		address, ok = l.join(peer)
+	}
 	if !ok {
 		l.refuse(nc, peer, true)
 		return nil, nil
 	}
 	sock, err := socket.New(nc, l.opts.Sweeper)
 	if err != nil {
-		l.leave(address)
+		l.leave(&Conn{address: address})
 		return nil, err
 	}
 	l.open.Add(1)
 	l.accepted.Add(1)
-	conn := &Conn{Conn: sock, Sock: sock, Peer: peer, address: address, owner: l}
+	conn := &Conn{Conn: sock, Sock: sock, Peer: peer, due: introduction, address: address, owner: l}
 	if l.opts.TLS != nil {
 		conn.Conn, conn.Secure = tls.Server(sock, l.opts.TLS()), true
 	}
 	return conn, nil
+}
+
+// introduction is nil where a peer has to begin with no header.
+func (l *Listener) introduction(peer netip.Addr) (*Introduction, error) {
+	if l.opts.Introduction == nil {
+		return nil, nil
+	}
+	i := l.opts.Introduction()
+	due, err := i.judge(peer)
+	if err != nil {
+		l.refused.Add(1)
+		if l.opts.Stranger != nil {
+			l.opts.Stranger(peer, err)
+		}
+	}
+	if !due {
+		return nil, err
+	}
+	return i, nil
 }
 
 // refuse answers with at most what fits into an empty socket buffer, so that
@@ -194,35 +233,67 @@ func (l *Listener) refuse(nc net.Conn, peer netip.Addr, crowded bool) {
 	_ = nc.Close()
 }
 
-// join counts a connection for its address, which it returns for leave.
+// join counts a connection for an address, which it returns for leave.
 func (l *Listener) join(peer netip.Addr) (address netip.Addr, ok bool) {
-	if l.opts.MaxPerAddress <= 0 || !peer.IsValid() || l.opts.Exempt != nil && l.opts.Exempt(peer) {
+	address, ok = l.countedAs(peer)
+	if !ok {
 		return netip.Addr{}, true
-	}
-	address = peer
-	if peer.Is6() {
-		address = netip.PrefixFrom(peer, sitePrefix).Masked().Addr()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.perAddress[address] >= l.opts.MaxPerAddress {
+	return address, l.count(address)
+}
+
+// joinLate is join for a connection that others may close meanwhile.
+func (l *Listener) joinLate(c *Conn) (ok bool) {
+	address, ok := l.countedAs(c.Peer)
+	if !ok {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.closed.Load() { // and has left, or will leave, as one that never joined
+		return true
+	}
+	if ok = l.count(address); ok {
+		c.address = address
+	}
+	return ok
+}
+
+// countedAs is the address for which a client's connections count; ok is false
+// where they aren't bounded.
+func (l *Listener) countedAs(peer netip.Addr) (address netip.Addr, ok bool) {
+	if l.opts.MaxPerAddress <= 0 || !peer.IsValid() || l.opts.Exempt != nil && l.opts.Exempt(peer) {
 		return netip.Addr{}, false
 	}
+	if peer.Is6() {
+		return netip.PrefixFrom(peer, sitePrefix).Masked().Addr(), true
+	}
+	return peer, true
+}
+
+// count needs l.mu.
+func (l *Listener) count(address netip.Addr) (ok bool) {
+	if l.perAddress[address] >= l.opts.MaxPerAddress {
+		return false
+	}
 	l.perAddress[address]++
-	return address, true
+	return true
 }
 
 // sitePrefix is the length of the networks of IPv6 that one client has whole.
 const sitePrefix = 64
 
-func (l *Listener) leave(address netip.Addr) {
-	if !address.IsValid() {
-		return
-	}
+// leave ends what join has begun for a connection.
+func (l *Listener) leave(c *Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.perAddress[address]--; l.perAddress[address] <= 0 {
-		delete(l.perAddress, address)
+	if !c.address.IsValid() {
+		return
+	}
+	if l.perAddress[c.address]--; l.perAddress[c.address] <= 0 {
+		delete(l.perAddress, c.address)
 	}
 }
 
@@ -243,20 +314,26 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	c.owner.open.Add(-1)
-	c.owner.leave(c.address)
+	c.owner.leave(c)
 	c.wakeNever()
 	return c.Sock.Close()
 }
 
 // Refuse closes a connection that has just been accepted as one beyond the
 // limit.
-func (c *Conn) Refuse() {
+func (c *Conn) Refuse() { c.refuse(false) }
+
+func (c *Conn) refuse(crowded bool) {
 	c.owner.refused.Add(1)
 	if c.owner.opts.Refused != nil {
-		c.owner.opts.Refused(c.Peer, false)
+		c.owner.opts.Refused(c.Peer, crowded)
+	}
+	answer := c.owner.opts.Full
+	if crowded {
+		answer = c.owner.opts.Crowded
 	}
 	if !c.Secure {
-		c.Sock.TryWrite(c.owner.opts.Full)
+		c.Sock.TryWrite(answer)
 	}
 	_ = c.Close()
 }

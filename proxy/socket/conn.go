@@ -122,7 +122,7 @@ func New(nc net.Conn, sweeper *Sweeper) (*Conn, error) {
 	c := &Conn{nc: stream, rc: rc, sweeper: sweeper, untuned: tcp}
 	c.readFn, c.lazyFn = c.tryRead, c.tryReadLazily
 	c.writeFn, c.vecFn, c.sendFn = c.tryWrite, c.tryWriteVec, c.trySend
-	c.peekFn = func(fd uintptr) { c.quiet = rawPeek(fd) == errAgain }
+	c.peekFn = func(fd uintptr) { c.quiet = isQuiet(fd) }
 	sweeper.add(c)
 	return c, nil
 }
@@ -136,6 +136,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 	err := c.parkReading(c.readFn)
 	c.rbuf = nil
 	return c.readResult(err)
+}
+
+// Peek fills p with what is there, as Read does, and leaves it there.
+func (c *Conn) Peek(p []byte) (int, error) {
+	return c.readResult(c.parkReading(func(fd uintptr) bool {
+		c.rn = rawPeek(fd, p)
+		return c.rn != errAgain
+	}))
 }
 
 // ReadLazily parks without holding a buffer: acquire is called only when a

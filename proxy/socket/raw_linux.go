@@ -63,10 +63,10 @@ func rawWriteVec(fd uintptr, vec *[3][]byte) int {
 	}
 }
 
-func rawPeek(fd uintptr) int {
-	var b [1]byte
+// rawPeek reads what stays there to be read again.
+func rawPeek(fd uintptr, p []byte) int {
 	for {
-		r, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, //nolint:gosec // G103: see above
+		r, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), //nolint:gosec // G103: see above
 			syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
 		if errno != syscall.EINTR {
 			return count(r, errno)

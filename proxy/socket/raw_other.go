@@ -28,10 +28,9 @@ func rawWriteVec(fd uintptr, vec *[3][]byte) int {
 	return 0
 }
 
-func rawPeek(fd uintptr) int {
-	var b [1]byte
+func rawPeek(fd uintptr, p []byte) int {
 	return result(func() (int, error) {
-		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		n, _, err := unix.Recvfrom(int(fd), p, unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		return n, err
 	})
 }
@@ -59,7 +58,7 @@ func pollPeer(fd uintptr) Peer {
 		return PeerOpen
 	case fds[0].Revents&(unix.POLLERR|unix.POLLNVAL) != 0:
 		return PeerGone
-	case fds[0].Revents&unix.POLLHUP != 0 || rawPeek(fd) == 0:
+	case fds[0].Revents&unix.POLLHUP != 0 || rawPeek(fd, make([]byte, 1)) == 0:
 		return PeerFinished
 	}
 	return PeerOpen

@@ -14,6 +14,12 @@ const unsentLimit = 256 << 10
 // errAgain is what the raw calls return when the socket isn't ready.
 const errAgain = -int(syscall.EAGAIN)
 
+// isQuiet reports whether nothing can be read, the end included.
+func isQuiet(fd uintptr) bool {
+	var b [1]byte
+	return rawPeek(fd, b[:]) == errAgain
+}
+
 func (c *Conn) tryRead(fd uintptr) bool {
 	c.rn = rawRead(fd, c.rbuf)
 	return c.rn != errAgain
@@ -34,7 +40,7 @@ func (c *Conn) trySend(fd uintptr) bool {
 	if c.sendStep == sendPending {
 		// What is there before the request was written is no answer to it, and
 		// the poller won't tell of it again.
-		if c.early = rawPeek(fd) != errAgain; c.early && c.kept {
+		if c.early = !isQuiet(fd); c.early && c.kept {
 			c.rn = 0
 			c.sendStep = sendRefused
 			return true

@@ -1,0 +1,78 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/proxyprotocol"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
+
+// introduce learns from the header of the PROXY protocol who the client is. It
+// is false when the connection ends instead.
+func (c *client) introduce() (ok bool) {
+	err := c.Introduce()
+	if err != nil {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, listener.ErrCrowded) { // it only looked whether somebody listens, we have closed it, or it has been answered
+			c.server.noHeader(c.Peer, err)
+		}
+		return false
+	}
+	header := c.Introduced
+	if header.Source.IsValid() {
+		c.ip = c.Peer.AppendTo(nil)
+	} else {
+		c.unnamed = true
+	}
+	secured, overTLS := header.TLVs.TLS()
+	c.overTLS = c.Secure || overTLS
+	c.introduction = introductionOf(c.Sender, header, secured)
+	c.idleSince.Store(socket.Nanotime()) // from now on a request is waited for
+	return true
+}
+
+// introductionOf is what the access log has of a header, with each request.
+func introductionOf(sender netip.Addr, header *proxyprotocol.Header, secured proxyprotocol.TLS) []byte {
+	var l logLine
+	from := "unix"
+	if sender.IsValid() {
+		from = sender.String()
+	}
+	l.text(`,"proxy":"`, from)
+	if header.Local {
+		l.buf = append(l.buf, `,"proxy_local":true`...)
+	}
+	for _, member := range []struct {
+		name  string
+		value []byte
+	}{
+		{`,"proxy_server_name":"`, header.TLVs.Find(proxyprotocol.Authority)},
+		{`,"proxy_alpn":"`, header.TLVs.Find(proxyprotocol.ALPN)},
+		{`,"proxy_id":"`, header.TLVs.Find(proxyprotocol.UniqueID)},
+		{`,"proxy_tls":"`, []byte(secured.Version)},
+	} {
+		if len(member.value) > 0 {
+			l.text(member.name, clipped(string(member.value), maxServerName))
+		}
+	}
+	return l.buf
+}
+
+// noHeader counts and logs a connection that had to begin with a header of the
+// PROXY protocol which is believed, and didn't.
+func (s *Server) noHeader(peer netip.Addr, why error) {
+	s.counters.noHeaders.Add(1)
+	silent, ok := s.introductions.take()
+	if !ok {
+		return
+	}
+	event := s.log.Warn().Str("peer", peer.String()).Str("reason", cause.Text(why))
+	if silent > 0 {
+		event = event.Uint64("not_logged_before", silent)
+	}
+	event.Msg("a connection was closed: it has no header of the PROXY protocol that is believed")
+}
