@@ -113,7 +113,7 @@ func Identify(name []byte) ID {
 	switch {
 	case first == 'x' && isForwarded(name):
 		return XForwardedAny
-	case first == 'p' && (len(name) > 6 && EqualFold(name[:6], "proxy-") || EqualFold(name, "proxy")):
+	case first == 'p' && (len(name) >= 6 && EqualFold(name[:6], "proxy-") || EqualFold(name, "proxy")):
 		return ProxyAny
 	}
 	return Unknown
