@@ -105,9 +105,12 @@ func TestMutants(t *testing.T) {
 		keys    []string
 		changed string
 	}{
-		"return a, err":                                     {[]string{"zero: a", "zero: err"}, "return mutZero[int](1, a), mutZero[error](2, err)"},
-		"return 0, nil":                                     {[]string{"plus one: 0"}, "return mutPlus(1, int(0)), nil"},
-		"return 0, err":                                     {[]string{"zero: err"}, "return 0, mutZero[error](1, err)"},
+		"return a, err": {[]string{"zero: a", "zero: err"}, "return mutZero[int](1, a), mutZero[error](2, err)"},
+		"return 0, nil": {[]string{"plus one: 0"}, "return mutPlus(1, int(0)), nil"},
+		"return 0, err": {[]string{"zero: err"}, "return 0, mutZero[error](1, err)"},
+		"_ = func() (int, bool) { return 0, false }; panic(s)": {[]string{"flip: false"}, "_ = func() (int, bool) { return 0, (mutIs(1) != (false)) }; panic(s)"},
+		"_ = func() (int, bool) { return 0, true }; panic(s)":  {[]string{"plus one: 0", "flip: true"}, "_ = func() (int, bool) { return mutPlus(1, int(0)), (mutIs(2) != (true)) }; panic(s)"},
+		"_ = func() struct{} { return struct{}{} }; panic(s)":  {nil, "_ = func() struct{} { return struct{}{} }; panic(s)"},
 		`panic("BUG: " + s)`:                                {nil, `panic("BUG: " + s)`},
 		"defer recover(); panic(s)":                         {[]string{"undefer: defer recover()"}, "if !mutIs(1) { defer recover() }; panic(s)"},
 		"a = b; panic(s)":                                   {[]string{"delete: a = b"}, "if !mutIs(1) { a = b }; panic(s)"},

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"go/ast"
+	"go/constant"
 	"go/token"
 	"go/types"
 	"strings"
@@ -263,9 +264,9 @@ func (f *finder) returned(n *ast.ReturnStmt) {
 		is := f.source.info.Types[value]
 		_, compared := ast.Unparen(value).(*ast.BinaryExpr)
 		switch {
-		case len(declared) != len(n.Results) || is.IsNil():
+		case len(declared) != len(n.Results) || is.IsNil() || isZero(value):
 		case is.Value != nil:
-			if fails { // what stands beside an error means nothing
+			if fails && i < len(n.Results)-1 { // what stands beside it means nothing
 				continue
 			}
 		case !isBool(is.Type):
@@ -277,13 +278,23 @@ func (f *finder) returned(n *ast.ReturnStmt) {
 	}
 }
 
-// fails reports whether the last value that is returned is an error.
+// fails reports whether what is returned says by its last value that there are
+// no others: by an error, or by false.
 func (f *finder) fails(n *ast.ReturnStmt) bool {
 	if len(n.Results) < 2 {
 		return false
 	}
 	last := f.source.info.Types[n.Results[len(n.Results)-1]]
+	if last.Value != nil && last.Value.Kind() == constant.Bool {
+		return !constant.BoolVal(last.Value)
+	}
 	return last.Type != nil && last.Type.String() == "error"
+}
+
+// isZero reports whether a value is written as T{}.
+func isZero(n ast.Expr) bool {
+	literal, is := n.(*ast.CompositeLit)
+	return is && len(literal.Elts) == 0
 }
 
 func isBool(t types.Type) bool {
