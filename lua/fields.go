@@ -16,7 +16,7 @@ import (
 func (r *Request) visible(f *message.Field) bool {
 	switch f.ID {
 	case message.Unknown: // the common case first
-	case message.XForwardedFor, message.XForwardedProto, message.XForwardedHost, message.XForwardedAny, message.Forwarded:
+	case message.XForwardedFor, message.XForwardedProto, message.XForwardedHost, message.Forwarded:
 		return r.Trusted && !f.Dropped
 	case message.XRequestID:
 		return false // request.id is the one in use

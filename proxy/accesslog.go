@@ -171,7 +171,10 @@ func (x *exchange) logTenant(l *logLine) {
 	if x.script.request.Route != "" {
 		l.text(`,"script_route":"`, x.script.request.Route)
 	}
-	if x.tenant != nil && x.tenant.scripts != nil && x.call.Attempts == 0 && x.code == "" {
+	if x.policed.by != "" {
+		l.text(`,"answered_by":"`, "policy")
+		l.text(`,"policy":"`, x.policed.by)
+	} else if x.tenant != nil && x.tenant.scripts != nil && x.call.Attempts == 0 && x.code == "" {
 		l.text(`,"answered_by":"`, "script")
 		if x.script.request.Step != "" {
 			l.text(`,"script":"`, x.script.request.Step)

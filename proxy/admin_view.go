@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -14,15 +15,16 @@ import (
 
 // TenantView is a tenant of the current snapshot.
 type TenantView struct {
-	Name    string
-	Routing string // "host-based", "path-based" or "hybrid"
-	Domains []string
-	Prefix  string
-	Scripts []string       // as the configuration names them
-	Lua     *lua.Scripts   // what is loaded; nil without
-	Pool    *upstream.Pool // nil without services
-	Stats   *Stats
-	Problem *Problem // why it isn't served as the configuration asks for; nil: it is
+	Name     string
+	Routing  string // "host-based", "path-based" or "hybrid"
+	Domains  []string
+	Prefix   string
+	Policies *policy.Chain  // nil without
+	Scripts  []string       // as the configuration names them
+	Lua      *lua.Scripts   // what is loaded; nil without
+	Pool     *upstream.Pool // nil without services
+	Stats    *Stats
+	Problem  *Problem // why it isn't served as the configuration asks for; nil: it is
 }
 
 // Refused reports whether all the tenant's requests are refused because it is
@@ -73,7 +75,7 @@ func (s *Server) Tenants() iter.Seq[TenantView] {
 func (t *tenant) view() TenantView {
 	return TenantView{
 		Name: t.name, Routing: t.config.Routing(), Domains: t.config.Domains, Prefix: t.config.PathPrefix,
-		Scripts: t.config.LuaRoutes, Lua: t.scripts, Pool: t.pool, Stats: t.stats, Problem: t.problemNow(),
+		Policies: t.policies, Scripts: t.config.LuaRoutes, Lua: t.scripts, Pool: t.pool, Stats: t.stats, Problem: t.problemNow(),
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -17,10 +19,11 @@ import (
 // snapshot holds of it in the end is that, or else its last good generation as a
 // whole (match, scripts, pool), or else a refusal.
 type candidate struct {
-	asked   *tenants.Config
-	last    *tenant      // the one in use, if it is good
-	before  *Problem     // of the one in use
-	scripts *lua.Scripts // for asked; nil without
+	asked    *tenants.Config
+	last     *tenant       // the one in use, if it is good
+	before   *Problem      // of the one in use
+	policies *policy.Chain // for asked; nil without
+	scripts  *lua.Scripts  // for asked; nil without
 
 	faults    settings.Errors // of its section
 	unmatched bool            // its hosts are not known
@@ -56,8 +59,26 @@ func (s *Server) candidates(c *Config) []candidate {
 				list[i].last = t
 			}
 		}
+		s.buildPolicies(c, &list[i])
 	}
 	return list
+}
+
+// buildPolicies builds what the candidate's policies are to be.
+func (s *Server) buildPolicies(c *Config, of *candidate) {
+	if len(of.asked.Policies) == 0 || !of.good() {
+		return
+	}
+	deps := policy.Deps{Tenant: of.asked.Name, Store: s.storeOf(of.asked), Fetch: fetch.Config{
+		Own: s.owns, Hops: s.hops.first, Place: func() (func(), error) { return s.places.Take(of.asked.Name) },
+	}}
+	built, err := of.asked.BuildPolicies(deps, s.statsOf(of.asked.Name).policyCounter)
+	if err != nil {
+		at := c.places[&of.asked.Name]
+		of.faults = settings.Errors{{File: c.file, Line: at.line, Column: at.column, Message: c.redactor.Redact(err.Error())}}
+		return
+	}
+	of.policies = built
 }
 
 // arrange decides which tenants are in one table together.
@@ -172,12 +193,12 @@ func (s *Server) tenantOf(snap *snapshot, i int, c *candidate, generation *upstr
 	t := s.compileTenant(config, generation)
 	t.bounds = boundsWithin(&snap.bounds, snap.asked, config)
 	if c.choice == route.Last {
-		t.problem = s.problemOf(snap, c)
+		t.problem, t.policies = s.problemOf(snap, c), c.last.policies
 		if t.scripts = c.last.scripts; !snap.config.LuaRouting.Enabled {
 			t.scripts = nil
 		}
 	} else {
-		t.scripts = c.scripts
+		t.scripts, t.policies = c.scripts, c.policies
 	}
 	if t.scripts != nil {
 		snap.scripts[t.name] = t.scripts

@@ -10,6 +10,8 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -27,6 +29,8 @@ type Fault struct {
 	RetryAfter int
 	// Allow is sent where it is not empty.
 	Allow string
+
+	header message.Header // sent with it
 }
 
 func (f *Fault) Error() string { return f.Message }
@@ -67,6 +71,7 @@ var (
 	faultMisconfigured      = &Fault{Status: 503, Code: "tenant_misconfigured", Message: "the tenant's configuration or its scripts are broken", RetryAfter: 5}
 	faultQuarantine         = &Fault{Status: 503, Code: "script_quarantined", Message: "a script of the tenant is in quarantine", RetryAfter: 1}
 	faultMemory             = &Fault{Status: 503, Code: "script_memory", Message: "the tenant's requests hold as much memory as they may", RetryAfter: 1}
+	faultPolicy             = &Fault{Status: 500, Code: policy.CodeFailed, Message: "a policy of the tenant could not decide"}
 	faultScriptsBusy        = &Fault{Status: 503, Code: "scripts_busy", Message: "too many requests wait for the tenant's scripts", RetryAfter: 1}
 	faultConnectTimeout     = &Fault{Status: 504, Code: "upstream_connect_timeout", Message: "connecting to the target took too long"}
 	faultResponseTimeout    = &Fault{Status: 504, Code: "upstream_timeout", Message: "the target's answer took too long"}
@@ -74,13 +79,21 @@ var (
 
 // Faults lists every fault there is, for the documentation's test.
 func Faults() []*Fault {
-	return []*Fault{
+	list := []*Fault{
 		faultBadRequest, faultSpokeTLS, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNoTenant, faultNoRoute,
 		faultMethodRefused, faultSlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultExpectation,
 		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
 		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultHops, faultDrained, faultScriptsUnavailable, faultConnectTimeout, faultResponseTimeout,
-		faultMethodNotAllowed, faultScriptError, faultScriptLimit, faultMisconfigured, faultQuarantine, faultScriptsBusy, faultMemory,
+		faultMethodNotAllowed, faultScriptError, faultScriptLimit, faultMisconfigured, faultQuarantine, faultScriptsBusy, faultMemory, faultPolicy,
 	}
+	for _, refusal := range tenants.Refusals() {
+		list = append(list, faultOfRefusal(refusal))
+	}
+	return list
+}
+
+func faultOfRefusal(r *policy.Refusal) *Fault {
+	return &Fault{Status: r.Status, Code: r.Code, Message: r.Message}
 }
 
 // Codes of what can go wrong once a response has begun: they stand in the log

@@ -40,6 +40,7 @@ type exchange struct {
 	tenant   *tenant
 	method   []byte // sent on; the client's, unless a script has changed it
 	sendPath []byte // path after strip_prefix, in the spelling that is sent
+	policed  policed
 	script   scripted
 
 	// The request's body.
@@ -87,6 +88,7 @@ type localResponse struct {
 	body        []byte
 	retryAfter  int
 	allow       string
+	header      message.Header // besides what is made of the above
 }
 
 // keepScratch is the largest scratch buffer that is kept.
@@ -114,6 +116,7 @@ func (x *exchange) reset() {
 	x.start = 0
 	x.req.Reset()
 	x.host, x.path, x.query, x.sendPath, x.id, x.method, x.written = nil, nil, nil, nil, nil, nil, nil
+	x.policed.reset()
 	x.script.reset()
 	x.clientIP, x.trusted, x.hopped, x.origin = netip.Addr{}, false, false, origin{}
 	x.buffered, x.continued = nil, false
@@ -172,6 +175,9 @@ func (x *exchange) serve() error {
 		return x.respond()
 	}
 	if err := x.route(); err != nil {
+		return err
+	}
+	if answered, err := x.judge(); answered || err != nil {
 		return err
 	}
 	if x.endsHere() {
@@ -299,6 +305,7 @@ func (s *Server) finish(x *exchange, goesOn *bool) {
 		x.recovered(cause)
 	}
 	x.settle()
+	x.endPolicies()
 	x.account()
 	x.leave()
 	*goesOn = !x.close     // a drain that begins only now closes it once it is idle

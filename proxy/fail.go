@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,7 +40,7 @@ func (x *exchange) fail(err error) {
 		return
 	}
 	x.status = fault.Status
-	x.local = localResponse{retryAfter: fault.RetryAfter, allow: fault.Allow}
+	x.local = localResponse{retryAfter: fault.RetryAfter, allow: fault.Allow, header: fault.header}
 	x.local.contentType, x.local.body = x.describe(x.exposed(fault, err))
 	_ = x.respondLocally() // the error that matters is the one being answered
 }
@@ -58,25 +59,23 @@ func (x *exchange) exposed(fault *Fault, err error) *Fault {
 
 // respondLocally sends an answer of the gateway's own.
 func (x *exchange) respondLocally() error {
+	header := x.local.fields()
+	x.amend(x.status, &header)
+	x.recoded, x.varies = false, false // what would have been said of another response
 	out := appendStatusLine(x.out[:0], x.status, []byte(message.StatusText(x.status)))
-	out = append(out, "Content-Type: "...)
-	out = append(out, x.local.contentType...)
-	out = append(out, "\r\nContent-Length: "...)
-	out = strconv.AppendInt(out, int64(len(x.local.body)), 10)
-	out = appendDate(append(out, '\r', '\n'))
+	out = x.appendResponseFields(out, header, false, false)
+	if !bodiless(x.status) {
+		out = strconv.AppendInt(append(out, "Content-Length: "...), int64(len(x.local.body)), 10)
+		out = append(out, '\r', '\n')
+	}
+	out = appendDate(out)
 	if x.code != "" {
 		out = append(append(append(out, "X-Gateway-Error: "...), x.code...), '\r', '\n')
 	}
-	if x.local.retryAfter > 0 {
-		out = append(strconv.AppendInt(append(out, "Retry-After: "...), int64(x.local.retryAfter), 10), '\r', '\n')
-	}
-	if x.local.allow != "" {
-		out = append(append(append(out, "Allow: "...), x.local.allow...), '\r', '\n')
-	}
 	out = x.appendRequestID(out)
-	out = x.appendConnection(out, nil)
+	out = x.appendConnection(out, header)
 	out = append(out, '\r', '\n')
-	if string(x.req.Method) != "HEAD" {
+	if string(x.req.Method) != "HEAD" && !bodiless(x.status) {
 		out = append(out, x.local.body...)
 		x.bytesOut = int64(len(x.local.body))
 	}
@@ -86,6 +85,21 @@ func (x *exchange) respondLocally() error {
 		x.cut = true
 	}
 	return nil
+}
+
+// fields are the header of an answer, but for what is the gateway's own.
+func (l *localResponse) fields() message.Header {
+	h := slices.Clone(l.header)
+	if l.contentType != "" {
+		h.Set([]byte("Content-Type"), []byte(l.contentType))
+	}
+	if l.retryAfter > 0 {
+		h.Set([]byte("Retry-After"), strconv.AppendInt(nil, int64(l.retryAfter), 10))
+	}
+	if l.allow != "" {
+		h.Set([]byte("Allow"), []byte(l.allow))
+	}
+	return h
 }
 
 func appendDate(dst []byte) []byte {

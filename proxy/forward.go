@@ -159,10 +159,6 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 			message.Expect, message.XRequestID, message.XForwardedFor, message.XForwardedProto, message.XForwardedHost,
 			message.Forwarded, message.Via, message.XGatewayHops:
 			continue
-		case message.XForwardedAny:
-			if !x.trusted || f.Dropped {
-				continue
-			}
 		case message.MaxForwards:
 			if f.Dropped {
 				continue

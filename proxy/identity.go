@@ -75,7 +75,7 @@ func (x *exchange) dropIdentity(h message.Header) {
 	}
 	set := &x.snap.identity
 	for i := range h {
-		if f := &h[i]; f.ID == message.Unknown && set.has(f.Name) {
+		if f := &h[i]; f.ID == message.XForwardedAny || f.ID == message.Unknown && set.has(f.Name) {
 			f.Dropped = true
 		}
 	}

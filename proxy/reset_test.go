@@ -36,6 +36,9 @@ var keptFields = map[string]string{
 	"exchange.script.response.Header":                "leads to Local, which is empty",
 	"exchange.script.response.Local":                 "empty",
 	"exchange.script.response.Body":                  "empty",
+	"exchange.policed.request.memos":                 "empty",
+	"exchange.policed.request.text":                  "empty",
+	"exchange.policed.kept":                          "empty",
 }
 
 // TestResetForgetsEverything fills every field of an exchange, however deep it

@@ -31,6 +31,7 @@ func (x *exchange) respond() error {
 	if x.tenant.scripts == nil {
 		x.releaseBuffered() // no target is asked again
 	}
+	x.amend(x.status, &x.call.Response.Header)
 	compress := x.compressible()
 	x.out = x.appendResponseHead(x.out[:0])
 	x.begun = true

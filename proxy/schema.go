@@ -12,7 +12,7 @@ import (
 
 // Sources returns the source texts whose comments document the configuration.
 func Sources() settings.Sources {
-	return settings.Sources{configSource, listener.Source(), tenants.Source(), tenants.TrafficSource(), upstream.Source(), lua.Source()}
+	return append(tenants.Sources(), configSource, listener.Source(), upstream.Source(), lua.Source())
 }
 
 // Schema returns the JSON Schema of the configuration file.

@@ -22,10 +22,13 @@ type place struct{ line, column int }
 // matches are taken is found when a table is made.
 func (c *Config) notePlaces(file string, document *settings.Document) {
 	c.file, c.places, c.redactor = file, map[*string]place{}, document.Redactor()
+	noteOne := func(field *string) {
+		line, column := document.Position(field)
+		c.places[field] = place{line, column}
+	}
 	note := func(names []string) {
 		for i := range names {
-			line, column := document.Position(&names[i])
-			c.places[&names[i]] = place{line, column}
+			noteOne(&names[i])
 		}
 	}
 	note(c.LuaRouting.GlobalScripts)
@@ -33,8 +36,8 @@ func (c *Config) notePlaces(file string, document *settings.Document) {
 		t := &c.Tenants[i]
 		note(t.LuaRoutes)
 		note(t.Domains)
-		line, column := document.Position(&t.PathPrefix)
-		c.places[&t.PathPrefix] = place{line, column}
+		noteOne(&t.Name)
+		noteOne(&t.PathPrefix)
 	}
 }
 

@@ -293,7 +293,9 @@ func (x *exchange) Restore(because error) error {
 	if err := x.req.Parse(x.client.head, x.snap.bounds.maxURL); err != nil {
 		return err
 	}
-	x.dropIdentity(x.req.Header)
+	if x.dropIdentity(x.req.Header); x.policed.begun {
+		x.req.Header = append(x.req.Header[:0], x.policed.kept...)
+	}
 	if err := x.locate(); err != nil {
 		return err
 	}

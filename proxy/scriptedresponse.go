@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
@@ -65,6 +66,7 @@ func (x *exchange) sendScripted() error {
 	body := r.Body
 	head := string(x.req.Method) == "HEAD"
 	length := int64(len(body))
+	x.amend(x.status, r.Header)
 	if x.status == 304 || head && length == 0 { // what GET would get is unknown
 		length = -1
 	}
@@ -144,6 +146,7 @@ func (x *exchange) appendScriptedHead(out []byte) []byte {
 func (x *exchange) Flush() error {
 	r := &x.script.response
 	if !r.Begun {
+		x.amend(cmp.Or(r.Status, 200), r.Header)
 		x.beginStream()
 	}
 	if len(r.Body) == 0 && len(x.pump.out) == 0 {

@@ -54,6 +54,19 @@ func (w *workshop) write(files ...string) {
 	}
 }
 
+// replace changes a file's text.
+func (w *workshop) replace(name, old, text string) {
+	w.t.Helper()
+	path := filepath.Join(w.dir, name)
+	before, err := os.ReadFile(path) // #nosec G304 -- of this test
+	if err != nil || !strings.Contains(string(before), old) {
+		w.t.Fatal("there is nothing to replace in ", name, err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(before), old, text, 1)), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // start makes a server that doesn't serve.
 func (w *workshop) start() error {
 	w.t.Helper()

@@ -12,6 +12,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -57,8 +58,9 @@ type tenant struct {
 	preserveHost bool
 	expects      bool // Expect is the target's to answer
 	spelling     route.Spelling
-	prefix       string       // of path_prefix, in its comparison form
-	scripts      *lua.Scripts // nil without
+	prefix       string        // of path_prefix, in its comparison form
+	policies     *policy.Chain // nil without
+	scripts      *lua.Scripts  // nil without
 	scriptsTotal time.Duration
 	bounds       bounds
 	refuse       *Fault   // what all its requests are answered with; nil: they are served

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 )
 
 // HistogramBounds are the upper bounds of the duration histograms' buckets,
@@ -55,6 +56,9 @@ type Stats struct {
 	// Memory is what requests hold now; of those that reached no tenant, with
 	// the connections themselves.
 	Memory memory.Account
+	// policies counts decisions by the policy's name; guarded by Server.reloadMu, as
+	// what builds policies is.
+	policies map[string]*policy.Counter
 	// Duration is of whole requests, Upstream until the response head.
 	Duration, Upstream Histogram
 }
@@ -70,6 +74,16 @@ func (s *Stats) Errors(f func(code string, requests uint64)) {
 			f(code, n)
 		}
 	}
+}
+
+func (s *Stats) policyCounter(name string) *policy.Counter {
+	if s.policies == nil {
+		s.policies = map[string]*policy.Counter{}
+	}
+	if s.policies[name] == nil {
+		s.policies[name] = &policy.Counter{}
+	}
+	return s.policies[name]
 }
 
 func (s *Stats) count(x *exchange, elapsed time.Duration) {

@@ -24,6 +24,7 @@ func (x *exchange) tunnel() error {
 		return err
 	}
 	r := &x.call.Response
+	x.amend(101, &r.Header)
 	x.status, x.begun, x.tunnelled = 101, true, true
 	out := appendStatusLine(x.out[:0], r.Status, r.Reason)
 	for i := range r.Header {

@@ -1,7 +1,7 @@
 package tenants
 
 import (
-	_ "embed" // for Source
+	_ "embed" // for Sources
 	"fmt"
 	"strings"
 	"time"
@@ -14,10 +14,6 @@ import (
 
 //go:embed config.go
 var source string
-
-// Source returns the text of this file, whose comments document the section in
-// the JSON Schema and in docs/configuration.md.
-func Source() string { return source }
 
 // maxName bounds a tenant's name: it is a label of metrics and a part of the
 // admin API's paths.
@@ -67,6 +63,12 @@ type Config struct {
 
 	// Time limits of the exchange with a target.
 	Timeouts upstream.TimeoutsConfig `yaml:"timeouts"`
+
+	// What is decided about each request before the scripts, in this order: a policy
+	// answers in their place, changes the request, or lets it pass. They aren't
+	// inherited from anywhere: a tenant has those that stand here. docs/policies.md
+	// explains them. Default: none.
+	Policies []Policy `yaml:"policies"`
 
 	// What the scripts may use.
 	Lua lua.Config `yaml:"lua"`
@@ -246,6 +248,7 @@ func (c *Config) Check(r settings.Reporter) {
 	}
 	c.checkHealthInterval(r)
 	upstream.CheckServices(c.Services, r)
+	c.checkPolicies(r)
 	c.Timeouts.Check(r)
 	c.Lua.Check(r)
 	c.Health.Check(r)

@@ -100,7 +100,7 @@ func TestConfigIsDocumented(t *testing.T) {
 	}
 	var c tenants.Config
 	c.SetDefaults()
-	if _, err := settings.Markdown(&c, settings.Sources{tenants.Source(), tenants.TrafficSource(), lua.Source(), string(below)}); err != nil {
+	if _, err := settings.Markdown(&c, append(tenants.Sources(), lua.Source(), string(below))); err != nil {
 		t.Error(err)
 	}
 }

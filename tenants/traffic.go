@@ -1,7 +1,7 @@
 package tenants
 
 import (
-	_ "embed" // for TrafficSource
+	_ "embed" // for Sources
 	"mime"
 	"strings"
 	"time"
@@ -11,9 +11,6 @@ import (
 
 //go:embed traffic.go
 var trafficSource string
-
-// TrafficSource returns the text of this file, as Source does of its own.
-func TrafficSource() string { return trafficSource }
 
 // RequestLimitsConfig is the section request_limits, of the server and of a tenant.
 type RequestLimitsConfig struct {

@@ -78,8 +78,15 @@ func (g schemaWriter) section(v reflect.Value, outer trail) (object, error) {
 	if len(required) > 0 {
 		schema["required"] = required
 	}
+	if reflect.PointerTo(v.Type()).Implements(reflect.TypeFor[oneKey]()) {
+		schema["minProperties"], schema["maxProperties"] = 1, 1
+	}
 	return schema, nil
 }
+
+// oneKey is a section that has exactly one of its keys. Reporting others is left to
+// its Check.
+type oneKey interface{ OneKey() }
 
 // value describes what may be written for v, whose own value gives the defaults
 // of the keys below it.

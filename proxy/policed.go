@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
+)
+
+// policed is what the tenant's policies see and make of an exchange. It is unused
+// where the tenant has none.
+type policed struct {
+	request  policy.Request
+	begun    bool           // request has been filled in
+	amending bool           // and nothing that failed meanwhile is amended
+	by       string         // the policy that answered, or that failed
+	kept     message.Header // the request's, as the policies left it: see Restore
+}
+
+func (p *policed) reset() {
+	p.request.Reset()
+	p.begun, p.amending, p.by = false, false, ""
+	clear(p.kept)
+	p.kept = p.kept[:0]
+}
+
+// judge asks the tenant's policies. If one has answered, its answer has been sent.
+func (x *exchange) judge() (answered bool, err error) {
+	chain := x.tenant.policies
+	if chain == nil {
+		return false, nil
+	}
+	answer, by, err := chain.Judge(x.showPolicies())
+	x.policed.by = by
+	switch {
+	case errors.As(err, new(*Fault)) || errors.Is(err, errClientGone):
+		return false, err // of what it waited for
+	case err != nil:
+		x.cause = fmt.Errorf("policy %s: %w", by, err)
+		return false, faultPolicy
+	case answer == nil:
+		x.keepHeader()
+		return false, nil
+	}
+	if x.cause = answer.Cause; answer.Refusal != nil {
+		fault := faultOfRefusal(answer.Refusal)
+		if _, known := numberOf[fault.Code]; !known {
+			panic("BUG: policy " + by + " refuses with " + fault.Code + ", which its About doesn't list")
+		}
+		fault.header = answer.Header
+		return false, fault
+	}
+	x.status = answer.Status
+	x.local = localResponse{body: answer.Body, header: answer.Header}
+	return true, x.respondLocally()
+}
+
+// showPolicies fills in what policies see.
+func (x *exchange) showPolicies() *policy.Request {
+	r := &x.policed.request
+	if x.policed.begun {
+		return r
+	}
+	x.policed.begun = true
+	r.ID, r.Tenant, r.Method = x.id, x.tenant.name, x.req.Method
+	r.Host, r.Path, r.Query = x.host, x.path, x.query
+	r.Secure, r.Client, r.Header, r.Waiter = x.secure(), x.clientIP, &x.req.Header, x
+	x.tenant.policies.Begin(r)
+	return r
+}
+
+// amend has the tenant's policies change the header of a final response. What they
+// fail at is answered without them.
+func (x *exchange) amend(status int, h *message.Header) {
+	if x.tenant == nil || !x.tenant.policies.Amends() || x.policed.amending {
+		return
+	}
+	x.policed.amending = true
+	x.tenant.policies.Amend(x.showPolicies(), &policy.Response{Status: status, Header: h})
+	x.policed.amending = false
+}
+
+// endPolicies tells the policies that were asked of the end.
+func (x *exchange) endPolicies() {
+	if x.policed.begun {
+		x.tenant.policies.Done(&x.policed.request)
+	}
+}
+
+// keepHeader keeps the request's header for Restore.
+func (x *exchange) keepHeader() {
+	if x.tenant.scripts != nil {
+		x.policed.kept = append(x.policed.kept[:0], x.req.Header...)
+	}
+}
+
+// Wait is policy.Waiter's.
+func (x *exchange) Wait(f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	if x.call.Expiry != 0 {
+		var release context.CancelFunc
+		ctx, release = context.WithTimeoutCause(ctx, time.Duration(x.call.Expiry-socket.Nanotime()), faultRequestTimeout)
+		defer release()
+	}
+	x.client.modern.Store(x.req.Minor == 1)
+	defer x.client.beginScriptWait(func() { cancel(errClientGone) }, true)()
+	err := f(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	return err
+}

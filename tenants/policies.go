@@ -1,0 +1,53 @@
+package tenants
+
+import (
+	_ "embed" // for PoliciesSource
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/ip"
+)
+
+//go:embed policies.go
+var policiesSource string
+
+// Policy is one element of the list policies. Its fields are the policies that
+// there are: a new one is a folder of tenants/policy and a line here.
+type Policy struct {
+	// Who is served, by the client's address.
+	IP *ip.Config `yaml:"ip"`
+}
+
+// OneKey says that an element has exactly one of its keys.
+func (*Policy) OneKey() {}
+
+// Sources returns the texts whose comments document the section of a tenant in
+// the JSON Schema and in docs/configuration.md.
+func Sources() settings.Sources {
+	return append(policy.Sources(Policy{}), source, trafficSource, policiesSource)
+}
+
+// Refusals lists what policies refuse requests with.
+func Refusals() []*policy.Refusal { return policy.Refusals(Policy{}) }
+
+// maxPolicies bounds the policies of a tenant: each may make the heads of its
+// requests and responses longer.
+const maxPolicies = 64
+
+func (c *Config) checkPolicies(r settings.Reporter) {
+	if len(c.Policies) > maxPolicies {
+		r.Errorf(&c.Policies, "%d policies are too many, expected at most %d", len(c.Policies), maxPolicies)
+	}
+	for i := range c.Policies {
+		policy.CheckOne(&c.Policies[i], r)
+	}
+}
+
+// BuildPolicies builds the policies of a tenant that has passed its checks.
+func (c *Config) BuildPolicies(deps policy.Deps, counter func(name string) *policy.Counter) (*policy.Chain, error) {
+	var list []policy.Named
+	for i := range c.Policies {
+		list = append(list, policy.Of(&c.Policies[i])...)
+	}
+	return policy.Build(list, deps, counter)
+}

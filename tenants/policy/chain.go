@@ -1,0 +1,115 @@
+package policy
+
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// Counter counts the decisions of all policies of one kind of one tenant. It lives
+// across reloads.
+type Counter struct {
+	Passed   atomic.Uint64
+	Answered atomic.Uint64
+	Failed   atomic.Uint64 // there was no decision
+}
+
+// Chain is the policies of a tenant, in their order. The nil Chain is none.
+type Chain struct {
+	steps    []step
+	amenders []int // indexes of steps, the last one first
+	finish   []int
+}
+
+type step struct {
+	name     string
+	policy   Policy
+	amender  Amender
+	finisher Finisher
+	counter  *Counter
+}
+
+// Build builds the policies of a list that has passed its checks. counter returns
+// where the decisions of a kind of policy are counted.
+func Build(list []Named, deps Deps, counter func(name string) *Counter) (*Chain, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	c := &Chain{}
+	for i, named := range list {
+		built, err := named.Section.New(deps)
+		if err != nil {
+			return nil, fmt.Errorf("cannot build policies[%d], %s: %w", i, named.Name, err)
+		}
+		s := step{name: named.Name, policy: built, counter: counter(named.Name)}
+		if s.amender, _ = built.(Amender); s.amender != nil {
+			c.amenders = append([]int{i}, c.amenders...)
+		}
+		if s.finisher, _ = built.(Finisher); s.finisher != nil {
+			c.finish = append(c.finish, i)
+		}
+		c.steps = append(c.steps, s)
+	}
+	return c, nil
+}
+
+// Len is the number of policies.
+func (c *Chain) Len() int {
+	if c == nil {
+		return 0
+	}
+	return len(c.steps)
+}
+
+// Begin makes a request ready for the chain; its fields are set by then.
+func (c *Chain) Begin(r *Request) {
+	if n := c.Len(); cap(r.memos) < n {
+		r.memos = make([]Memo, n)
+	} else {
+		r.memos = r.memos[:n]
+	}
+}
+
+// Judge asks the policies in their order, until one answers. by is the name of the
+// one that did, or that failed.
+func (c *Chain) Judge(r *Request) (answer *Answer, by string, err error) {
+	for i := range c.steps {
+		s := &c.steps[i]
+		r.asked, r.Memo = i+1, &r.memos[i]
+		answer, err = s.policy.Judge(r)
+		switch {
+		case err != nil:
+			s.counter.Failed.Add(1)
+			return nil, s.name, err
+		case answer != nil:
+			s.counter.Answered.Add(1)
+			return answer, s.name, nil
+		}
+		s.counter.Passed.Add(1)
+	}
+	return nil, "", nil
+}
+
+// Amend has the policies change the head of a response: the first policy is the
+// outermost one, and has the last word.
+func (c *Chain) Amend(r *Request, response *Response) {
+	for _, i := range c.amenders {
+		r.Memo = &r.memos[i]
+		c.steps[i].amender.Amend(r, response)
+	}
+}
+
+// Amends reports whether Amend does anything.
+func (c *Chain) Amends() bool { return c != nil && len(c.amenders) > 0 }
+
+// Done tells those policies of the end of a request that were asked about it.
+func (c *Chain) Done(r *Request) {
+	if c == nil {
+		return
+	}
+	for _, i := range c.finish {
+		if i < r.asked {
+			r.Memo = &r.memos[i]
+			c.steps[i].finisher.Done(r)
+		}
+	}
+}

@@ -1,0 +1,18 @@
+// Package policy is the contract between the gateway and its policies: built-in
+// decisions about requests, each configured in a line or two.
+//
+// A policy is a folder below this one and a line in the list of [tenants.Policy].
+// Its folder has a section of the configuration ([Section]: type, defaults, check,
+// and the user's documentation in the fields' comments) and a [Policy], which is
+// built of it once and then asked for each request, before any script. What it
+// refuses with ([About]) is in the table of codes by that. Counters, the log's
+// member, the admin view, the reference and the JSON Schema come from here:
+//
+//	chain, err := policy.Build(entries, policy.Deps{Tenant: "shop"}, counters)
+//	refused, err := chain.Judge(&request)   // nil, nil: it passes
+//	chain.Amend(&request, &policy.Response{Status: 200, Header: &header})
+//	chain.Done(&request)
+//
+// The package knows no socket and no connection: how an answer is sent, and what
+// is done about an error, is left to the proxy.
+package policy

@@ -1,0 +1,77 @@
+// Package ip is the policy that lets clients pass by their address.
+package ip
+
+import (
+	_ "embed" // for About
+	"net/netip"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants/network"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
+)
+
+//go:embed config.go
+var source string
+
+// Config is the section ip of a policy.
+type Config struct {
+	// Networks whose clients pass, such as "10.0.0.0/8", "2001:db8::/32" or a single
+	// address; all others are refused. "unix" stands for clients whose address isn't
+	// known, since they have come by a Unix socket. Default: none, and whoever isn't
+	// in deny passes.
+	Allow []string `yaml:"allow" single:"true"`
+
+	// Networks whose clients are refused, whatever allow says. Default: none.
+	Deny []string `yaml:"deny" single:"true"`
+}
+
+var denied = &policy.Refusal{Status: 403, Code: "ip_denied", Message: "clients with this address are not served"}
+
+// About describes the policy.
+func (c *Config) About() policy.About {
+	return policy.About{Source: source, Refusals: []*policy.Refusal{denied}}
+}
+
+// Check reports what is wrong with the section.
+func (c *Config) Check(r settings.Reporter) {
+	if c.Allow == nil && c.Deny == nil {
+		r.Errorf(c, "ip has neither allow nor deny, expected at least one of them")
+	}
+	c.checkList(r, "allow", &c.Allow, ", or \"unix\" for clients on a Unix socket")
+	c.checkList(r, "deny", &c.Deny, "")
+}
+
+func (c *Config) checkList(r settings.Reporter, key string, list *[]string, or string) {
+	if *list != nil && len(*list) == 0 {
+		r.Errorf(list, "%s is empty, expected at least one network", key)
+	}
+	for i := range *list {
+		switch _, ok := network.Parse((*list)[i]); {
+		case ok || key == "allow" && (*list)[i] == network.Unix:
+		case (*list)[i] == network.Unix:
+			r.Errorf(&(*list)[i], "\"unix\" is for allow: clients whose address isn't known are refused unless it stands there")
+		default:
+			r.Errorf(&(*list)[i], "%s %q is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7%s", key, (*list)[i], or)
+		}
+	}
+}
+
+// New builds the policy.
+func (c *Config) New(policy.Deps) (policy.Policy, error) {
+	p := &addresses{everybody: c.Allow == nil}
+	p.allow, p.unknown = network.ParseSet(c.Allow)
+	p.deny, _ = network.ParseSet(c.Deny)
+	for _, s := range c.Deny {
+		prefix, _ := network.Parse(s)
+		p.denied = append(p.denied, prefix)
+	}
+	return p, nil
+}
+
+// addresses is the policy.
+type addresses struct {
+	everybody   bool // whoever isn't denied
+	unknown     bool // clients whose address isn't known pass
+	allow, deny network.Set
+	denied      []netip.Prefix // as they are written, for the log
+}

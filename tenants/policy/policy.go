@@ -1,0 +1,171 @@
+package policy
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store"
+)
+
+// Section is what stands under a policy's key in the configuration. Its methods
+// have a pointer as their receiver, so that Check can name its fields.
+type Section interface {
+	// Check reports everything that is wrong, at once. What New is given has passed
+	// it.
+	Check(r settings.Reporter)
+	// New builds the policy. It may keep the section, which doesn't change any more.
+	// It starts no goroutine and opens nothing that would have to be closed: what
+	// outlives a generation of the configuration is in the store. An error leaves
+	// the tenant on its last good generation.
+	New(deps Deps) (Policy, error)
+	// About is the same for all sections of the type, the zero value included.
+	About() About
+}
+
+// About is what there is to know of a policy without a configuration.
+type About struct {
+	// Source is the text of the file that declares the section: its comments are
+	// the reference and the schema's descriptions.
+	Source string
+	// Refusals are all that the policy answers with. No two policies have the same
+	// code, unless they mean the same by it.
+	Refusals []*Refusal
+}
+
+// Deps are what a policy may use of the gateway's. They are one tenant's.
+type Deps struct {
+	// Tenant is its name.
+	Tenant string
+	// Store is what the tenant's policies and scripts remember. Keys begin with the
+	// policy's name and a colon, behind a NUL that no script's key has.
+	Store store.Store
+	// Fetch is the beginning of a fetch.Config: what the gateway knows of itself, so
+	// that no request gets around its guard. The policy adds what it allows.
+	Fetch fetch.Config
+}
+
+// Policy decides about requests. Its methods are called by many goroutines at
+// once; what belongs to one request stands in that request's Memo.
+type Policy interface {
+	// Judge decides whether a request passes: nil, nil lets it, and must not
+	// allocate. It may change the request's header. It may wait, only by
+	// Request.Wait. An error means that there is no decision: the request is refused
+	// with CodeFailed, so that a policy fails closed.
+	Judge(r *Request) (*Answer, error)
+}
+
+// Amender is a policy that changes the head of final responses: those of targets
+// and of scripts, and the gateway's own, errors included, also to requests that
+// Judge has not been asked about because something else came before.
+type Amender interface {
+	Amend(r *Request, response *Response)
+}
+
+// Finisher is a policy that is told the end of each request that its Judge was
+// asked about, whatever came of it. It must not wait.
+type Finisher interface {
+	Done(r *Request)
+}
+
+// Request is one request as its tenant's policies see it. All slices are valid
+// until it ends, and nobody writes to them.
+type Request struct {
+	// ID is the request's id, as in X-Request-Id and in the log.
+	ID     []byte
+	Tenant string
+	Method []byte
+	// Host and Path are canonical (tenants/route), Query has its "?".
+	Host, Path, Query []byte
+	// Secure says whether the client has come by TLS, as far as is known.
+	Secure bool
+	// Client is the client's address, past trusted proxies; an IPv4 address in IPv6
+	// is the IPv4 address. The zero Addr is one that isn't known: a client on a Unix
+	// socket, or behind a trusted proxy that names none.
+	Client netip.Addr
+	// Header has the request's fields. Those that are Dropped aren't passed on, and
+	// are to be taken for absent. A policy changes names and values by replacing
+	// slices, never in place.
+	Header *message.Header
+	// Memo is the policy's own.
+	Memo *Memo
+	// Waiter is what lets a policy wait.
+	Waiter Waiter
+
+	memos []Memo
+	asked int    // how many policies of the chain Judge was called of
+	text  []byte // of values that Append has made
+}
+
+// Memo is what one policy keeps of one request, from Judge to Amend and Done. It
+// is zero at first.
+type Memo struct {
+	Numbers [4]int64
+	Value   any
+}
+
+// Waiter is the request as what can be waited for.
+type Waiter interface {
+	// Wait calls f, which may block until ctx ends: when the client has gone or the
+	// request has used up its time. Wait returns what f does, or why ctx ended, which
+	// Judge returns as it is.
+	Wait(f func(ctx context.Context) error) error
+}
+
+// Wait calls f, as Waiter says.
+func (r *Request) Wait(f func(ctx context.Context) error) error { return r.Waiter.Wait(f) }
+
+// Append appends a value to memory that lasts as long as the request, and returns
+// it: make appends to what it is given.
+func (r *Request) Append(make func(dst []byte) []byte) []byte {
+	begin := len(r.text)
+	r.text = make(r.text)
+	return r.text[begin:len(r.text):len(r.text)]
+}
+
+// keepText is the largest memory of values that a request leaves to the next.
+const keepText = 16 << 10
+
+// Reset forgets the request, and keeps its memory.
+func (r *Request) Reset() {
+	clear(r.memos)
+	*r = Request{memos: r.memos[:0], text: r.text[:0]}
+	if cap(r.text) > keepText {
+		r.text = nil
+	}
+}
+
+// Response is the head of a final response. Content-Length, Transfer-Encoding,
+// Connection, Date and the gateway's own fields are none of it.
+type Response struct {
+	Status int
+	Header *message.Header
+}
+
+// Refusal is an answer that is an error: its status and code never change their
+// meaning, and docs/http.md lists them. The proxy words it, in JSON for those who
+// ask for it.
+type Refusal struct {
+	Status  int
+	Code    string // such as "ip_denied"
+	Message string // a sentence for the client, which tells nothing of the configuration
+}
+
+// Answer is what a policy answers in the place of scripts and targets.
+type Answer struct {
+	// Refusal is what is answered with; nil for an answer that is no error.
+	Refusal *Refusal
+	// Status is that of such an answer.
+	Status int
+	// Header has fields beside those of the proxy.
+	Header message.Header
+	// Body is that of an answer without a Refusal; its type is in Header.
+	Body []byte
+	// Cause is what the log says of it; the client isn't told.
+	Cause error
+}
+
+// CodeFailed is the code of requests about which a policy could not decide.
+const CodeFailed = "policy_failed"
