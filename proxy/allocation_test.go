@@ -69,6 +69,38 @@ func TestProxiedRequestAllocates0(t *testing.T) {
 	}
 }
 
+// TestPoliciesAllocate0 is the same with a policy of each kind that lets requests
+// pass, with and without scripts.
+func TestPoliciesAllocate0(t *testing.T) {
+	const policies = "policies: [{ip: {allow: [127.0.0.0/8, '::1'], deny: [10.0.0.0/8]}}, {headers: {" +
+		"request: {remove: [X-Old, Cookie], set: {X-Real-IP: '${client_address}', X-All: 'for ${tenant} at ${host}, ${request_id}'}, add: {X-More: [a, '${host}']}}, " +
+		"response: {remove: [Server], set: {Strict-Transport-Security: max-age=31536000, X-Id: '${request_id}'}, add: {Vary: Origin}}}}]"
+	target := answering(t, "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "edge.lua"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := start(t, "access_log: {enabled: false}\nlua_routing: {enabled: true, scripts_dir: \""+dir+"\"}\ntenants:\n"+
+		"  - {name: a, domains: [example.com], "+policies+", services: [{url: \"http://"+target+"\"}]}\n"+
+		"  - {name: b, domains: [scripted.example.com], "+policies+", lua_routes: [edge.lua], lua: {timeout: 20s}, services: [{url: \"http://"+target+"\"}]}\n")
+	for name, request := range map[string]string{
+		"GET":            "GET /path?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: x\r\nX-Old: 1\r\nX-Real-IP: 6.6.6.6\r\nCookie: a=b\r\n\r\n",
+		"POST":           "POST /path HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody",
+		"Lua middleware": "GET /path?q=1 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\nX-Api-Key: k\r\n\r\n",
+		"Lua route":      "GET /lua/7 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\n\r\n",
+	} {
+		conn, err := net.Dial("tcp", server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		out := []byte(request)
+		if n := measure.Allocations(window, func() { ask(t, conn, out) }); n > 0 && !raceEnabled {
+			t.Errorf("a %s allocates: %d times in %d requests at best, want 0", name, n, window)
+		}
+	}
+}
+
 const script = `
 chi_middleware(function(request, response, next)
   local key = request:header("X-Api-Key")

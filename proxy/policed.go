@@ -15,6 +15,7 @@ import (
 // where the tenant has none.
 type policed struct {
 	request  policy.Request
+	response policy.Response
 	begun    bool           // request has been filled in
 	amending bool           // and nothing that failed meanwhile is amended
 	by       string         // the policy that answered, or that failed
@@ -23,6 +24,7 @@ type policed struct {
 
 func (p *policed) reset() {
 	p.request.Reset()
+	p.response = policy.Response{}
 	p.begun, p.amending, p.by = false, false, ""
 	clear(p.kept)
 	p.kept = p.kept[:0]
@@ -35,6 +37,10 @@ func (x *exchange) judge() (answered bool, err error) {
 		return false, nil
 	}
 	answer, by, err := chain.Judge(x.showPolicies())
+	if answer == nil && err == nil {
+		x.keepHeader()
+		return false, nil
+	}
 	x.policed.by = by
 	switch {
 	case errors.As(err, new(*Fault)) || errors.Is(err, errClientGone):
@@ -42,9 +48,6 @@ func (x *exchange) judge() (answered bool, err error) {
 	case err != nil:
 		x.cause = fmt.Errorf("policy %s: %w", by, err)
 		return false, faultPolicy
-	case answer == nil:
-		x.keepHeader()
-		return false, nil
 	}
 	if x.cause = answer.Cause; answer.Refusal != nil {
 		fault := faultOfRefusal(answer.Refusal)
@@ -80,7 +83,8 @@ func (x *exchange) amend(status int, h *message.Header) {
 		return
 	}
 	x.policed.amending = true
-	x.tenant.policies.Amend(x.showPolicies(), &policy.Response{Status: status, Header: h})
+	x.policed.response = policy.Response{Status: status, Header: h}
+	x.tenant.policies.Amend(x.showPolicies(), &x.policed.response)
 	x.policed.amending = false
 }
 

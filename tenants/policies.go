@@ -5,6 +5,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/headers"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/ip"
 )
 
@@ -16,6 +17,8 @@ var policiesSource string
 type Policy struct {
 	// Who is served, by the client's address.
 	IP *ip.Config `yaml:"ip"`
+	// Fields that are set, added and removed.
+	Headers *headers.Config `yaml:"headers"`
 }
 
 // OneKey says that an element has exactly one of its keys.

@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -25,36 +26,54 @@ func expand(text string, vars *Variables) (expanded string, secrets []string, er
 	if !strings.Contains(text, "${") {
 		return text, nil, nil
 	}
-	var out strings.Builder
+	parts, secrets, err := expandTo(text, vars, nil)
+	if err != nil || len(parts) == 0 {
+		return "", secrets, err
+	}
+	return parts[0].Text, secrets, nil // nothing is left for later
+}
+
+// expandTo is expand for a value in which variables with the names of later are
+// left, each as a part of its own. No two texts follow each other.
+func expandTo(text string, vars *Variables, later []string) (parts []Part, secrets []string, err error) {
+	add := func(text string) {
+		if n := len(parts); n > 0 && parts[n-1].Variable == "" {
+			parts[n-1].Text += text
+		} else if text != "" {
+			parts = append(parts, Part{Text: text})
+		}
+	}
 	for {
 		at := strings.Index(text, "${")
 		if at < 0 {
-			out.WriteString(text)
-			return out.String(), secrets, nil
+			add(text)
+			return parts, secrets, nil
 		}
 		if at > 0 && text[at-1] == '$' {
-			out.WriteString(text[:at-1] + "${")
+			add(text[:at-1] + "${")
 			text = text[at+2:]
 			continue
 		}
-		out.WriteString(text[:at])
+		add(text[:at])
 		inner, rest, ok := cutVariable(text[at+2:])
 		if !ok {
-			return "", nil, errors.New("unfinished ${: expected ${NAME}, ${NAME:-default} or ${file:PATH}; write $${ for a literal ${")
+			return nil, nil, errors.New("unfinished ${: expected ${NAME}, ${NAME:-default} or ${file:PATH}; write $${ for a literal ${")
 		}
+		text = rest
 		var value string
 		if path, isFile := cutFile(inner); isFile {
 			if value, err = content(path, vars); err == nil {
 				secrets = append(secrets, value)
 			}
-		} else {
-			value, err = variable(inner, vars)
+		} else if slices.Contains(later, inner) {
+			parts = append(parts, Part{Variable: inner})
+		} else if value, err = variable(inner, vars); err != nil || len(later) > 0 {
+			err = ofLater(inner, later, err)
 		}
 		if err != nil {
-			return "", nil, err
+			return nil, nil, err
 		}
-		out.WriteString(value)
-		text = rest
+		add(value)
 	}
 }
 

@@ -80,11 +80,17 @@ func (d *decoder) word(text string, v reflect.Value, p *place) {
 // text decodes n through the UnmarshalText of v's type, whose error says what
 // was expected.
 func (d *decoder) text(n ast.Node, v reflect.Value, p *place) {
+	value := reflect.New(v.Type())
+	if t, ok := value.Interface().(Template); ok {
+		if raw, ok := d.raw(n, v, p); ok && d.template(raw, t, v, p) {
+			v.Set(value.Elem())
+		}
+		return
+	}
 	text, ok := d.expanded(n, v, p)
 	if !ok {
 		return
 	}
-	value := reflect.New(v.Type())
 	reader, ok := value.Interface().(encoding.TextUnmarshaler)
 	if !ok {
 		panic(fmt.Sprintf("BUG: %s cannot read text", v.Type()))
@@ -102,9 +108,8 @@ func (d *decoder) text(n ast.Node, v reflect.Value, p *place) {
 
 // expanded returns the text of a scalar with its variables replaced.
 func (d *decoder) expanded(n ast.Node, v reflect.Value, p *place) (string, bool) {
-	raw, ok := scalarText(n)
+	raw, ok := d.raw(n, v, p)
 	if !ok {
-		d.fail(v, p, "expected %s, got %s%s", wanted(v.Type(), p.field), describe(n, p), d.insteadOfShape(n, v.Type(), p))
 		return "", false
 	}
 	text, secrets, err := expand(raw, d.vars)
@@ -116,6 +121,15 @@ func (d *decoder) expanded(n ast.Node, v reflect.Value, p *place) (string, bool)
 		d.hide(v, p, secrets)
 	}
 	return text, true
+}
+
+// raw returns the text of a scalar.
+func (d *decoder) raw(n ast.Node, v reflect.Value, p *place) (string, bool) {
+	raw, ok := scalarText(n)
+	if !ok {
+		d.fail(v, p, "expected %s, got %s%s", wanted(v.Type(), p.field), describe(n, p), d.insteadOfShape(n, v.Type(), p))
+	}
+	return raw, ok
 }
 
 // scalarText returns a scalar as written, without quotes and escapes.

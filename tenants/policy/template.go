@@ -1,0 +1,113 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants/network"
+)
+
+// Template is a field's value, with variables of the request in it: ${NAME}, one
+// of LaterVariables. In a section it is decoded like a string.
+type Template struct {
+	parts    []settings.Part
+	constant []byte // the value, where there are no variables
+}
+
+// The variables of templates.
+const (
+	clientAddress = "client_address" // "unix" where it isn't known
+	host          = "host"
+	requestID     = "request_id"
+	tenant        = "tenant"
+)
+
+// maxTemplate bounds the text of a template, in bytes.
+const maxTemplate = 8 << 10
+
+// LaterVariables lists the variables.
+func (*Template) LaterVariables() []string { return []string{clientAddress, host, requestID, tenant} }
+
+// UnmarshalTemplate is settings.Template's.
+func (t *Template) UnmarshalTemplate(parts []settings.Part) error {
+	*t = Template{parts: parts, constant: []byte{}}
+	size := 0
+	for _, p := range parts {
+		if size += len(p.Text); p.Variable != "" {
+			t.constant = nil
+		}
+		for at := range len(p.Text) {
+			if c := p.Text[at]; !message.IsTextByte(c) {
+				return fmt.Errorf("a field's value has the control character 0x%02X, expected none: a value is one line", c)
+			}
+		}
+	}
+	if text := settings.Written(parts); text != string(message.Trim([]byte(text))) {
+		return errors.New("a field's value begins or ends with white space, expected none there: receivers drop it")
+	}
+	if size > maxTemplate {
+		return fmt.Errorf("a field's value of %d bytes is too long, expected at most %d", size, maxTemplate)
+	}
+	if t.constant != nil && len(parts) > 0 {
+		t.constant = []byte(parts[0].Text)
+	}
+	return nil
+}
+
+// UnmarshalText reads a text without variables.
+func (t *Template) UnmarshalText(text []byte) error {
+	return t.UnmarshalTemplate([]settings.Part{{Text: string(text)}})
+}
+
+// MarshalText returns the value as a configuration has it.
+func (t Template) MarshalText() ([]byte, error) { return []byte(settings.Written(t.parts)), nil }
+
+// Len is the length of the text, without the variables' values.
+func (t *Template) Len() (size int) {
+	for _, p := range t.parts {
+		size += len(p.Text)
+	}
+	return size
+}
+
+// Value returns the value for a request; it is valid until that ends. It has no
+// control characters, whatever the variables' values have.
+func (t *Template) Value(r *Request) []byte {
+	if t.constant != nil {
+		return t.constant
+	}
+	begin := len(r.text)
+	for _, p := range t.parts {
+		if p.Variable == "" {
+			r.text = append(r.text, p.Text...)
+			continue
+		}
+		from := len(r.text)
+		r.text = appendVariable(r.text, p.Variable, r)
+		for i := from; i < len(r.text); i++ {
+			if !message.IsTextByte(r.text[i]) {
+				r.text[i] = '_'
+			}
+		}
+	}
+	return r.text[begin:len(r.text):len(r.text)]
+}
+
+func appendVariable(dst []byte, name string, r *Request) []byte {
+	switch name {
+	case clientAddress:
+		if !r.Client.IsValid() {
+			return append(dst, network.Unix...)
+		}
+		return r.Client.AppendTo(dst)
+	case host:
+		return append(dst, r.Host...)
+	case requestID:
+		return append(dst, r.ID...)
+	case tenant:
+		return append(dst, r.Tenant...)
+	}
+	panic("BUG: a template has the variable " + name)
+}
