@@ -28,7 +28,7 @@ type client struct {
 	cut  bool // no connection is of use any more
 }
 
-// readBuffer bounds the head of a response, in bytes.
+// readBuffer is how much is read at once, in bytes.
 const readBuffer = 16 << 10
 
 func newClient(ctx context.Context, t *Target, o *Options) (*client, error) {
@@ -37,7 +37,7 @@ func newClient(ctx context.Context, t *Target, o *Options) (*client, error) {
 		open: map[*conn]struct{}{},
 	}
 	c.HostClient = &fasthttp.HostClient{
-		Addr: t.address(), MaxConns: o.Connections, ReadBufferSize: readBuffer,
+		Addr: t.address(), MaxConns: o.Connections,
 		ConnPoolStrategy: fasthttp.LIFO, // few connections idle long enough to be closed
 		DialTimeout:      c.connect,
 	}

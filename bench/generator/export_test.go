@@ -1,13 +1,10 @@
 package generator
 
 import (
-	"bufio"
 	"context"
 	"io"
 	"net"
 	"time"
-
-	"github.com/valyala/fasthttp"
 )
 
 // WithNetwork has connections made by dial, and the pacer sleep by time.Sleep:
@@ -19,7 +16,7 @@ func (o Options) WithNetwork(dial func(ctx context.Context, network, address str
 
 // ReadResponse reads one response.
 func ReadResponse(r io.Reader, noBody bool) (status int, reusable bool, err error) {
-	return readResponse(bufio.NewReaderSize(r, readBuffer), new(fasthttp.ResponseHeader), noBody)
+	return new(worker).read(r, noBody)
 }
 
 // Sender returns what sends one request after the other, as a worker does, and

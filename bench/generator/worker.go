@@ -1,18 +1,20 @@
 package generator
 
 import (
-	"bufio"
+	"errors"
+	"io"
 	"time"
 
-	"github.com/valyala/fasthttp"
+	"github.com/keystone-gateway/keystone-gateway/bench/response"
 )
 
 // worker sends one request after the other. What it does for each allocates
 // nothing, as long as connections are kept.
 type worker struct {
-	run   *run
-	shard *shard
-	head  fasthttp.ResponseHeader
+	run    *run
+	shard  *shard
+	answer response.Reader
+	buffer []byte
 }
 
 // outcome is how a request ended.
@@ -79,9 +81,7 @@ func (w *worker) exchange(rq *request, begun time.Duration) (o outcome) {
 		panic("BUG: a connection that connect has not made")
 	}
 	received, sent := on.received, on.sent
-	r := c.AcquireReader(on)
-	status, reusable, err := w.talk(on, r, rq, w.run.start.Add(begun+c.timeout))
-	c.ReleaseReader(r)
+	status, reusable, err := w.talk(on, rq, w.run.start.Add(begun+c.timeout))
 	o.received, o.sent = on.received-received, on.sent-sent
 	if err != nil {
 		kind, cause := kindOf(on, err)
@@ -100,7 +100,7 @@ func (w *worker) exchange(rq *request, begun time.Duration) (o outcome) {
 
 // talk writes a request and reads the response. A server may answer before it
 // has read all of a body, and close: the response counts even so.
-func (w *worker) talk(on *conn, r *bufio.Reader, rq *request, deadline time.Time) (status int, reusable bool, err error) {
+func (w *worker) talk(on *conn, rq *request, deadline time.Time) (status int, reusable bool, err error) {
 	if err := on.SetDeadline(deadline); err != nil {
 		on.broken = err
 		return 0, false, err
@@ -109,8 +109,31 @@ func (w *worker) talk(on *conn, r *bufio.Reader, rq *request, deadline time.Time
 	if refused == nil && rq.body != nil {
 		_, refused = on.Write(rq.body)
 	}
-	status, reusable, err = readResponse(r, &w.head, rq.noBody)
+	status, reusable, err = w.read(on, rq.noBody)
 	return status, reusable && refused == nil, err
+}
+
+// read reads a response. reusable is whether the connection can take another
+// request.
+func (w *worker) read(from io.Reader, noBody bool) (status int, reusable bool, err error) {
+	if w.buffer == nil {
+		w.buffer = make([]byte, readBuffer)
+	}
+	for w.answer.Reset(noBody); ; {
+		n, err := from.Read(w.buffer)
+		if n > 0 {
+			done, wrong := w.answer.Feed(w.buffer[:n])
+			if done || wrong != nil {
+				return w.answer.Status, done && !w.answer.Close, wrong
+			}
+		}
+		if errors.Is(err, io.EOF) && w.answer.End() {
+			return w.answer.Status, false, nil
+		}
+		if err != nil {
+			return 0, false, err
+		}
+	}
 }
 
 // record counts an outcome, if the request was due in the window.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/keystone-gateway/keystone-gateway/bench/response"
 )
 
 // conn is one connection, and the request on it.
@@ -20,7 +22,7 @@ type conn struct {
 	out    []byte        // of the request, still to be sent
 	body   []byte        // what comes after out
 	armed  uint32        // the events that are watched for
-	parser parser
+	answer response.Reader
 	served bool // a response has come on it
 }
 
@@ -39,7 +41,7 @@ func (l *loop) begin(c *conn, due time.Duration) {
 	c.out = l.options.Requests[l.sent%len(l.options.Requests)]
 	c.body = l.options.Body
 	l.sent++
-	c.parser.reset()
+	c.answer.Reset(false)
 	if c.fd < 0 {
 		if err := l.connect(c); err != nil {
 			l.fail(c, err)
@@ -134,14 +136,14 @@ func (l *loop) read(c *conn) {
 	case err != nil:
 		l.retry(c, err)
 		return
-	case n == 0 && c.parser.end():
+	case n == 0 && c.answer.End():
 		l.complete(c)
 		return
 	case n == 0:
 		l.retry(c, io.ErrUnexpectedEOF)
 		return
 	}
-	done, err := c.parser.feed(l.buffer[:n])
+	done, err := c.answer.Feed(l.buffer[:n])
 	if err != nil {
 		l.fail(c, err)
 	} else if done {
@@ -154,10 +156,10 @@ func (l *loop) complete(c *conn) {
 	now := l.clock()
 	if l.counting {
 		l.result.Latency.Add(now - c.due)
-		l.result.Statuses[min(c.parser.status/100, len(l.result.Statuses)-1)]++
+		l.result.Statuses[min(c.answer.Status/100, len(l.result.Statuses)-1)]++
 	}
 	c.served = true
-	if c.parser.close {
+	if c.answer.Close {
 		l.shut(c)
 	}
 	c.state = idle
@@ -171,8 +173,7 @@ func (l *loop) complete(c *conn) {
 // retry sends a request again, once, that the server may have closed a kept
 // connection under: that is no failure of the server's (RFC 9112 §9.6).
 func (l *loop) retry(c *conn, err error) {
-	untouched := len(c.parser.head) == 0 && c.parser.stage == inHead && c.parser.status == 0
-	if !c.served || !untouched {
+	if !c.served || c.answer.Begun() {
 		l.fail(c, err)
 		return
 	}
