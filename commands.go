@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -12,38 +11,9 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"github.com/rs/zerolog"
-
-	"github.com/keystone-gateway/keystone-gateway/admin"
-	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
-	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 )
-
-// runGateway is the command "run".
-func runGateway(args []string) error {
-	flags := flag.NewFlagSet("run", flag.ContinueOnError)
-	file := flags.String("config", "config.yaml", "configuration `file`")
-	strict := flags.Bool("strict", false, "refuse to start, and each reload, if any tenant is broken; else it alone is refused, or left as it was")
-	withDemo := flags.Bool("demo", false, "start two small upstreams in the process, which config.yaml points to, reload when scripts change, and end with the process that has started this one")
-	if err := parse(flags, args); err != nil {
-		return err
-	}
-	config, err := proxy.Load(*file)
-	if err != nil {
-		return err
-	}
-	if *withDemo {
-		started, err := startDemo()
-		if err != nil {
-			return err
-		}
-		defer started.stop()
-		return serve(proxy.Options{File: *file, Config: config, Strict: *strict}, started)
-	}
-	return serve(proxy.Options{File: *file, Config: config, Strict: *strict}, nil)
-}
 
 // parseFlags leaves the arguments behind the flags. An error is one line: what
 // flags there are is printed when -h asks for it.
@@ -100,82 +70,6 @@ func parse(flags *flag.FlagSet, args []string) error {
 		return fmt.Errorf("unexpected argument %q, expected flags only", flags.Arg(0))
 	}
 	return nil
-}
-
-// serve runs the gateway until a signal ends it. With a demo it greets, watches
-// the scripts, and ends with whoever has started it.
-func serve(o proxy.Options, show *demo) error {
-	signalled, hangups, reopens := signals() // before anything listens, so that none is missed
-	ctx, stop := context.WithCancel(signalled)
-	defer stop()
-	output := proxy.NewLogWriter(&o.Config.Log, os.Stderr)
-	defer output.Close()
-	log := proxy.NewLog(&o.Config.Log, output)
-	go adaptSlices(ctx, lua.LongRuns())
-	o.Log, o.LogWriter, o.Memory = log, output, tuneMemory(log)
-	server, err := proxy.New(o)
-	if err != nil {
-		return err
-	}
-	api, err := admin.New(admin.Options{Server: server, Log: log, Version: versionText()})
-	if err != nil {
-		server.Close()
-		return err
-	}
-	go debug.FreeOSMemory() // what loading has left behind
-	endAdmin := runAdmin(api, log)
-	go func() {
-		for range hangups {
-			server.Reload() // which logs its result
-		}
-	}()
-	go func() {
-		for range reopens {
-			server.ReopenLog()
-		}
-	}()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		server.Watch(ctx, show != nil)
-	}()
-	log.Info().Str("address", server.Addr().String()).Str("admin", api.Addr()).Str("version", versionText()).
-		Int("tenants", len(o.Config.Tenants)).Msg("listening")
-	for _, warning := range server.Warnings() {
-		log.Warn().Msg(warning)
-	}
-	if show != nil {
-		output.Flush() // so that nothing stands between what there is to try
-		show.greet(os.Stdout, server, api.Addr())
-		go watchParent(ctx, show.parent, stop)
-	}
-	err = server.Run(ctx)
-	stop() // where Run has failed
-	<-watched
-	err = errors.Join(err, endAdmin()) // last, so that a drain can be watched
-	event := log.Info()
-	if err != nil {
-		event = log.Error().Str("error", cause.Text(err))
-	}
-	event.Msg("stopped")
-	return err
-}
-
-// runAdmin serves the admin API until end is called, which returns its error.
-func runAdmin(api *admin.API, log zerolog.Logger) (end func() error) {
-	done := make(chan error, 1)
-	ctx, stop := context.WithCancel(context.Background())
-	go func() {
-		err := api.Run(ctx)
-		if err != nil {
-			log.Error().Str("error", cause.Text(err)).Msg("the admin API has failed")
-		}
-		done <- err
-	}()
-	return func() error {
-		stop()
-		return <-done
-	}
 }
 
 // runCheck is the command "check".

@@ -53,6 +53,7 @@ func TestWarnings(t *testing.T) {
 		{"chi_middleware(function(request, response, next)\nif request:header('A') == null then next() end\nnext()\nend)", `a.lua:2: the global "null" is not defined anywhere (did you mean 'nil'?)`},
 		{"local m = require 'keystone.metrics'\nchi_route('GET', '/', function(_, r) m.inc('x') r:write('') end)", "a.lua:2: attempt to call field 'inc' (a nil value) (did you mean 'add'?)"},
 		{"chi_route('GET', '/', function(_, r) r:write(crypto.uuid()) end)", `the global "crypto" is not defined anywhere (did you mean 'require "keystone.crypto"'?)`},
+		{"chi_route('GET', '/', function(_, r)\nr:write(jit.version)\nend)", `a.lua:2: the global "jit" is not defined anywhere`},
 		// Secrets.
 		{"local key = get_env('KEY')\nchi_middleware(function(request, response, next) next() end)", `a.lua:1: get_env("KEY") is always "": neither lua.env nor lua.secrets names it`},
 		{"chi_middleware(function(request, response, next)\nif request:header('A') ~= get_env('KEY') then response:status(401) return end\nnext()\nend)", `a.lua:2: get_env("KEY") is always ""`},
@@ -94,6 +95,7 @@ func TestNoFalseWarnings(t *testing.T) {
 		"chi_route('GET', '/a', function(request, response) request.headers['A'] = 'b' response.headers['A'] = 'b' response.body = 'x' end)",
 		"chi_route('GET', '/a', function(request, response) response.write('x', request.path(), request.header('A')) end)",
 		"chi_route('GET', '/.well-known/x', function(_, r) r:write('') end) chi_route('GET', '/{a:[a-z]+}/*', function(_, r) r:write('') end) chi_route('GET', '/p/$metadata', function(_, r) r:write('') end)",
+		"local fast = jit and jit.version or 'plain'\nif ngx then ngx.say('x') end\nif bit32 ~= nil then fast = bit32.band(1, 2) end\nchi_route('GET', '/', function(_, r) r:write(fast) end)",
 		"local unpack = table.unpack or unpack\nchi_route('GET', '/a', function(_, r) r:write(unpack({'a'})) end)",
 		"cache = {}\nfunction setup() settings = { a = 1 } end\nsetup()\nchi_route('GET', '/a', function(_, r) cache.x = 1 r:write(settings.a) end)",
 		"chi_route('GET', '/a', function(_, response) for i = 1, 3 do response:write(i) end end)",

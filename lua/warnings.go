@@ -78,6 +78,10 @@ func (sh *shard) names() map[string]bool {
 	return names
 }
 
+// elsewhere are globals of other Luas (LuaJIT, Lua 5.2 and later, OpenResty). A
+// script that asks for one first does without it here.
+var elsewhere = map[string]bool{"jit": true, "ffi": true, "bit": true, "bit32": true, "utf8": true, "ngx": true, "_ENV": true}
+
 // undefined finds globals that are read and that nothing defines.
 func (s *Scripts) undefined(known map[string]bool) (list []warning) {
 	var programs []*vm.Program
@@ -91,6 +95,9 @@ func (s *Scripts) undefined(known map[string]bool) (list []warning) {
 			near = append(program.Variables(), names...)
 		}
 		for _, g := range globals {
+			if elsewhere[g.Name] && slices.Contains(program.Tests, g.Name) {
+				continue
+			}
 			text := fmt.Sprintf("the global %q is not defined anywhere", g.Name)
 			text += vm.GlobalSuggestion(g.Name, near)
 			if list = append(list, warning{program.Name, g.Line, text}); len(list) == maxUndefined {

@@ -50,7 +50,6 @@ func File(file string, src []byte) (*Result, error) {
 	if config != nil {
 		left = append(left, m.check(config)...)
 	}
-	left = slices.DeleteFunc(left, func(words string) bool { return strings.Contains(words, settings.Migrate) }) // they are kept
 	return &Result{Text: m.text.bytes(), Changes: m.changes, Notes: m.notes, Left: unique(append(m.kept, left...))}, nil
 }
 
@@ -105,7 +104,7 @@ func (m *migration) dropForeign() {
 		if key.Section != "" {
 			where = key.Section + "." + key.Key
 		}
-		says := cmp.Or(settings.Instead(key.Says), key.Says, "the earlier Keystone Gateway passed it over")
+		says := cmp.Or(key.Instead, "the earlier Keystone Gateway passed it over")
 		switch {
 		case done[at]:
 		case hosts[at] && m.text.rename(key.Line, key.Column, "host", "domains"):
@@ -217,7 +216,7 @@ func (m *migration) check(config *proxy.Config) (left []string) {
 	return append(left, lines(err)...)
 }
 
-// lines words an error.
+// lines words an error, but for the keys that dropForeign has said something of.
 func lines(err error) []string {
 	list, ok := errors.AsType[settings.Errors](err)
 	switch {
@@ -226,9 +225,11 @@ func lines(err error) []string {
 	case !ok:
 		return []string{err.Error()}
 	}
-	words := make([]string, len(list))
+	var words []string
 	for i := range list {
-		words[i] = list[i].Error()
+		if !list[i].Migrates {
+			words = append(words, list[i].Error())
+		}
 	}
 	return words
 }

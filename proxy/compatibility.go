@@ -81,32 +81,25 @@ type at struct {
 
 func (a at) Errorf(_ any, format string, args ...any) { a.Reporter.Errorf(a.field, format, args...) }
 
-// Foreign knows the keys that only the earlier Keystone Gateway had.
+// Foreign says what takes the place of keys that only the earlier Keystone Gateway
+// had.
 func (c *Config) Foreign(key string) string {
-	instead := map[string]string{
+	return map[string]string{
 		"gateway":    "server.port or server.address is where the gateway listens, tenants[].health.timeout how long a probe may take",
 		"headers":    "no field chooses a tenant, its domains and path_prefix do",
 		"lua_engine": "scripts run in the gateway, lua_routing.scripts_dir is where they are and tenants[].lua_routes which",
 		"middleware": "requests have ids and a panic ends none but its own; access_log is the log, server.trusted_proxies whose X-Forwarded-For is believed, tenants[].timeouts.total how long a request may take, server.max_connections how many clients there may be",
 		"metrics":    "they are at /metrics of the admin listener, admin.address",
 	}[key]
-	return earlier(instead)
 }
 
-// Foreign knows the keys that only the earlier Keystone Gateway had.
+// Foreign says what takes the place of keys that only the earlier Keystone Gateway
+// had.
 func (c *LuaRoutingConfig) Foreign(key string) string {
-	instead := map[string]string{
+	return map[string]string{
 		"timeout":         "tenants[].lua.timeout bounds a script's request, lua.load_timeout its loading",
 		"state_pool_size": "there are as many VMs of a tenant as it needs, one for each processor at most",
 		"module_paths":    "scripts can require what docs/lua.md lists and files in scripts_dir/TENANT",
 		"module_cpaths":   "scripts can require what docs/lua.md lists and files in scripts_dir/TENANT, nothing written in C",
 	}[key]
-	return earlier(instead)
-}
-
-func earlier(instead string) string {
-	if instead == "" {
-		return ""
-	}
-	return settings.Earlier(instead)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
@@ -12,6 +13,9 @@ import (
 // foreignVariable is how others write a variable in a configuration: $NAME,
 // {$NAME}, {env.NAME}, {{ … }}, %NAME%. Here all of these are plain text.
 var foreignVariable = regexp.MustCompile(`^(?:\$[A-Z_][A-Z0-9_]*|\{\$[A-Za-z_][A-Za-z0-9_:.-]*\}|\{(?:env|file)\.[^{}]+\}|\{\{[^{}]+\}\}|%[A-Z_][A-Z0-9_]*%)$`)
+
+// longInterval is one of probes that somebody may have meant as milliseconds.
+const longInterval = 30 * time.Minute
 
 // noteDoubts finds what the file says that is allowed and seldom meant, of which
 // Warnings tells.
@@ -28,12 +32,20 @@ func (c *Config) noteDoubts(d *settings.Document) {
 			doubt(field, "%s is taken as it stands, and no variable: expected ${NAME} for one of the environment, ${file:PATH} for what a file holds", key)
 		}
 	}
+	interval := func(field *settings.Duration, key string) {
+		if field.Std() > longInterval && d.Has(field) {
+			doubt(field, "%s is %v, so that a target that is down is found late; a number without a unit is seconds: expected one like 5s", key, *field)
+		}
+	}
 	text(&c.Admin.Token, "admin.token", c.Admin.Token)
+	interval(&c.DefaultHealthInterval, "default_health_interval")
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
 		if tls := &t.TargetTLS; (tls.CAFile != "" || tls.ServerName != "" || tls.ClientCertificate.CertFile != "" || tls.InsecureSkipVerify) && !speaksTLS(t) {
 			doubt(tls, "target_tls of tenant %q is for no target: expected a service with a url that begins with https", t.Name)
 		}
+		interval(&t.HealthInterval, "health_interval")
+		interval(&t.Health.Interval, "health.interval")
 		for _, value := range t.Lua.Secrets {
 			text(&t.Lua.Secrets, "a value of lua.secrets", value)
 		}

@@ -31,10 +31,16 @@ func Load(file string) (*Config, error) {
 // and Reload; here they are only read and compiled, and only if there is an
 // error, so that theirs are reported with it.
 func Parse(file string, src []byte) (*Config, error) {
+	return parse(file, src, newInputs(filepath.Dir(file)))
+}
+
+// parse reads what the configuration names by way of named, which knows of it also
+// if there is an error.
+func parse(file string, src []byte, named *inputs) (*Config, error) {
 	config := DefaultConfig()
-	config.inputs = newInputs(filepath.Dir(file))
-	defer config.inputs.forget()
-	document := settings.DecodeWith(file, src, &config, settings.Variables{Env: os.LookupEnv, File: config.inputs.secret})
+	config.inputs = named
+	defer named.forget()
+	document := settings.DecodeWith(file, src, &config, settings.Variables{Env: os.LookupEnv, File: named.secret})
 	config.beCompatible(filepath.Dir(file), document.Has)
 	config.inherit(document)
 	config.Check(filepath.Dir(file), document, document.Has)

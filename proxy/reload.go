@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"time"
@@ -115,9 +116,12 @@ func (s *Server) reload(result *ReloadResult) error {
 			return err
 		} // else something around the file has changed, and Parse says where it is named
 	}
-	if config, err = Parse(s.file, src); err != nil {
+	files := newInputs(filepath.Dir(s.file))
+	if config, err = parse(s.file, src, files); err != nil {
+		s.refused.Store(files)
 		return err
 	}
+	s.refused.Store(nil)
 	config.pending = needRestart(s.started, config)
 	keepUntilRestart(s.started, config)
 	return s.use(config, result)

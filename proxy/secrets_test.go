@@ -196,6 +196,33 @@ func TestSecretsWithinSecrets(t *testing.T) {
 	}
 }
 
+// TestWatchAwaitsMissingFiles reloads when a file comes for whose lack the whole
+// configuration was refused.
+func TestWatchAwaitsMissingFiles(t *testing.T) {
+	t.Parallel()
+	config := tenantsOf("a", plainTenant("a", "secrets: {GREETING: one}"))
+	w := newWorkshop(t, "scripts/a.lua", greeter, "c.yaml", config)
+	w.run()
+	w.write("c.yaml", "admin: {token: '${file:token}'}\n"+strings.ReplaceAll(config, "one", "two"))
+	if result := w.server.Reload(); result.Applied {
+		t.Fatalf("it was applied: %v", result)
+	}
+	refused := w.server.LastReload().At
+	ctx, stop := context.WithCancel(context.Background())
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		w.server.Watch(ctx, true)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-watched
+	})
+	eventually(t, "the first look has been acted upon", func() bool { return !w.server.LastReload().At.Equal(refused) })
+	w.write("token", "a token of more than 16 bytes")
+	eventually(t, "what was refused is in use", func() bool { return w.ask("a") == "two" })
+}
+
 // TestWatchFollowsFiles reloads when a file that the configuration names changes,
 // also one that a link leads to, as Kubernetes exchanges them.
 func TestWatchFollowsFiles(t *testing.T) {

@@ -80,6 +80,7 @@ type Server struct {
 	late     map[string]*scriptsLoad // by tenant, while useLate puts them into use; guarded by reloadMu
 	retries  retries
 	lastLoad atomic.Pointer[ReloadResult]
+	refused  atomic.Pointer[inputs] // of the configuration that was refused last; nil if it wasn't
 }
 
 // Options says what a server is made from.

@@ -61,7 +61,7 @@ type shedState struct {
 }
 
 // judge says whom to relieve at that time, and how, and who no longer has to
-// be. pressure is what is held of the ceiling. Holders that are light are left
+// be. pressure is what is held of the ceiling; 0 is none, which a reload may bring. Holders that are light are left
 // alone unless the process is in danger by what all of them hold together: of
 // what nobody in the list holds, such as scripts that are being loaded, they
 // couldn't relieve it.
@@ -70,7 +70,7 @@ func (d *shedder) judge(now, ceiling, pressure int64, holders []holder) (do shed
 		switch past := now - state.since - state.length; {
 		case !state.on && now-state.ended > shedMemory:
 			delete(d.states, account)
-		case state.on && past >= 0 && (pressure <= ceiling/8*7 || pressure <= ceiling && past >= shedPatience*state.length):
+		case state.on && past >= 0 && (ceiling <= 0 || pressure <= ceiling/8*7 || pressure <= ceiling && past >= shedPatience*state.length):
 			state.on, state.ended = false, now
 			released = append(released, account)
 		}

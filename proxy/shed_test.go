@@ -101,6 +101,20 @@ func TestSheddingOfLoads(t *testing.T) {
 	}
 }
 
+// TestSheddingEndsWithTheCeiling: where a reload takes the ceiling away, nobody is
+// kept from what was relieved by it.
+func TestSheddingEndsWithTheCeiling(t *testing.T) {
+	t.Parallel()
+	var d shedder
+	account := new(memory.Account)
+	if do, _, _ := d.judge(1, 100, 200, []holder{{account: account, clients: 200}}); do != shedWork {
+		t.Fatalf("it begins with %v", do)
+	}
+	if _, _, released := d.judge(1+leastShed, 0, 200, nil); !slices.Contains(released, account) {
+		t.Error("without a ceiling, the tenant is still relieved")
+	}
+}
+
 // TestSheddingOfMany: where nobody is heavy but all together are, the heaviest
 // are relieved.
 func TestSheddingOfMany(t *testing.T) {

@@ -115,6 +115,7 @@ func (s *Server) lookAround(config *Config) look {
 	}
 	add(s.file)
 	config.inputs.each(add)
+	s.refused.Load().each(add) // what is missing may come
 	if config.LuaRouting.Enabled {
 		eachScript(dir, add)
 	}

@@ -29,15 +29,20 @@ func (t *targetTLS) explain(err error) error {
 }
 
 // explainAlert says why a target ended TLS when the handshake was done as far as
-// the gateway could see. It is nil for an error that is no alert.
+// the gateway could see: over its certificate, which TLS 1.3 judges only then, or
+// for a reason that no longer is the handshake's. It is nil for an error that is
+// no alert.
 func (t *targetTLS) explainAlert(err error) error {
 	if t == nil {
 		return nil
 	}
-	if _, ok := alertOf(err); !ok {
+	switch alert, ok := alertOf(err); {
+	case !ok:
 		return nil
+	case alert == alertCertificateNeeded || aboutCertificate(alert):
+		return t.explain(err)
 	}
-	return t.explain(err)
+	return &tlsError{fmt.Sprintf("the target has ended TLS as %q: %s", t.config.ServerName, cause.Text(err)), err}
 }
 
 // refused reports whether err says that the target has refused the client's

@@ -48,6 +48,8 @@ type Result struct {
 	Proto *glua.FunctionProto
 	// Reads and Writes are the uses of globals, in the order of the source.
 	Reads, Writes []Global
+	// Tests are the globals that conditions ask for: whether there is one.
+	Tests []string
 	// Lines are those on which a statement starts; only with Options.Cover.
 	Lines []int
 }

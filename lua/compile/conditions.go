@@ -32,13 +32,24 @@ func (f *function) jumpIf(e syntax.Expression, wanted bool) jumps {
 			if last > 0 {
 				left = &syntax.Binary{Pos: e.Pos, First: e.First, Rest: e.Rest[:last]}
 			}
+			if _, ok := e.Rest[last].Value.(*syntax.Nil); ok {
+				f.noteTest(left)
+			}
 			return f.compare(f.operand(left), base, &e.Rest[last], wanted)
 		}
 	}
+	f.noteTest(e)
 	r := f.any(e)
 	f.free = base
 	f.abc(glua.OP_TEST, r, 0, boolean(wanted))
 	return f.jump()
+}
+
+// noteTest notes that a condition asks for a global.
+func (f *function) noteTest(e syntax.Expression) {
+	if name, ok := e.(*syntax.Name); ok && name.Variable == nil {
+		f.compiler.result.Tests = append(f.compiler.result.Tests, f.compiler.own(name.Name))
+	}
 }
 
 func (f *function) jumpConstant(taken bool) jumps {
@@ -120,6 +131,7 @@ func (f *function) valueIf(e syntax.Expression, to target, wanted bool) jumps {
 		f.patchHere(not)
 		return taken
 	}
+	f.noteTest(e)
 	if name, ok := e.(*syntax.Name); to.fresh && (!ok || !f.local(name)) {
 		f.free = to.register
 		f.next(e)

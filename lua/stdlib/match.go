@@ -67,38 +67,29 @@ func (m *matcher) match(s, p int) int {
 	defer func() { m.depth-- }()
 	for p < len(m.pat) {
 		m.step()
-		switch c := m.pat[p]; {
-		case c == '(':
+		switch m.pat[p] {
+		case '(':
 			if p+1 < len(m.pat) && m.pat[p+1] == ')' {
 				return m.startCapture(s, p+2, capturePosition)
 			}
 			return m.startCapture(s, p+1, captureUnfinished)
-		case c == ')':
+		case ')':
 			return m.endCapture(s, p+1)
-		case c == '%' && p+1 < len(m.pat) && m.pat[p+1] == 'b':
-			if s = m.balance(s, p+2); s == noMatch {
-				return noMatch
+		case '$':
+			if p+1 < len(m.pat) {
+				break // it stands for itself
 			}
-			p += 4
-			continue
-		case c == '%' && p+1 < len(m.pat) && m.pat[p+1] == 'f':
-			end, ok := m.frontier(s, p+2)
-			if !ok {
-				return noMatch
-			}
-			p = end
-			continue
-		case c == '%' && p+1 < len(m.pat) && m.pat[p+1] >= '0' && m.pat[p+1] <= '9':
-			if s = m.backReference(s, m.pat[p+1]); s == noMatch {
-				return noMatch
-			}
-			p += 2
-			continue
-		case c == '$' && p+1 == len(m.pat):
 			if s == len(m.src) {
 				return s
 			}
 			return noMatch
+		case '%':
+			if end, next := m.escape(s, p+1); end == noMatch {
+				return noMatch
+			} else if next > p {
+				s, p = end, next
+				continue
+			}
 		}
 		end := m.classEnd(p)
 		var suffix byte
@@ -128,6 +119,28 @@ func (m *matcher) match(s, p int) int {
 		}
 	}
 	return s
+}
+
+// escape matches %b, %f and references to captures, whose letter is pat[p]. It
+// returns where the match ends and the pattern goes on; 0 is that it stands for a
+// class of characters.
+func (m *matcher) escape(s, p int) (end, next int) {
+	if p >= len(m.pat) {
+		return s, 0
+	}
+	switch c := m.pat[p]; {
+	case c == 'b':
+		return m.balance(s, p+1), p + 3
+	case c == 'f':
+		next, ok := m.frontier(s, p+1)
+		if !ok {
+			return noMatch, 0
+		}
+		return s, next
+	case c >= '0' && c <= '9':
+		return m.backReference(s, c), p + 1
+	}
+	return s, 0
 }
 
 func (m *matcher) maxExpand(s, p, end, least int) int {

@@ -19,6 +19,8 @@ type Program struct {
 	Name string
 	// Reads and Writes are the uses of globals, in the order of the source.
 	Reads, Writes []Global
+	// Tests are the globals that conditions ask for: whether there is one.
+	Tests []string
 	// Lines are those on which a statement starts; only with Options.Cover.
 	Lines []int
 
@@ -55,15 +57,15 @@ func Compile(source []byte, name string, options Options) (*Program, error) {
 		return nil, err
 	}
 	return &Program{
-		Name: name, Reads: r.Reads, Writes: r.Writes, Lines: r.Lines, size: sizeOf(r.Proto),
+		Name: name, Reads: r.Reads, Writes: r.Writes, Tests: r.Tests, Lines: r.Lines, size: sizeOf(r.Proto),
 		proto: r.Proto,
 	}, nil
 }
 
 // Size is about how many bytes the program takes.
 func (p *Program) Size() int64 {
-	const use = 24 // of a global
-	return p.size + use*int64(cap(p.Reads)+cap(p.Writes)) + 8*int64(cap(p.Lines))
+	const use, name = 24, 16 // of a global
+	return p.size + use*int64(cap(p.Reads)+cap(p.Writes)) + name*int64(cap(p.Tests)) + 8*int64(cap(p.Lines))
 }
 
 // sizeOf counts what a function's code takes, with that of those in it.

@@ -15,7 +15,7 @@ func Order(ran ...int64) (order []int) {
 	got := make(chan int)
 	for i, ran := range ran {
 		go func() {
-			g.take(ran)
+			g.take(ran, func() bool { return false })
 			got <- i
 		}()
 		for g.asked() <= i {
@@ -27,6 +27,29 @@ func Order(ran ...int64) (order []int) {
 		order = append(order, <-got)
 	}
 	return order
+}
+
+// Had returns which of the runs that wait for the only processor get it, of which
+// some are over by then, and whether it is free in the end.
+func Had(over ...bool) (had []bool, free int) {
+	g, had := &gate{}, make([]bool, len(over))
+	done := make(chan struct{})
+	for i := range over {
+		go func() {
+			had[i] = g.take(0, func() bool { return over[i] })
+			done <- struct{}{}
+		}()
+		for g.asked() <= i {
+			runtime.Gosched()
+		}
+	}
+	for range over {
+		g.leave()
+	}
+	for range over {
+		<-done
+	}
+	return had, g.free
 }
 
 func (g *gate) asked() int {

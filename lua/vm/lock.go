@@ -127,17 +127,21 @@ func (l *Lock) pass(f func()) {
 
 // takeWithProcessor is Lock for a long run, which needs a processor too. It
 // holds neither while it waits for the other: the VM is for the tenant's other
-// requests, and the processor for the long runs of others.
-func (l *Lock) takeWithProcessor(ran int64) {
+// requests, and the processor for the long runs of others. A run that is over by
+// then gets the VM alone.
+func (l *Lock) takeWithProcessor(r *Run) (processor bool) {
 	for {
-		processors.take(ran)
+		if !processors.take(r.ran, r.over) {
+			l.Lock()
+			return false
+		}
 		if l.TryLock() {
-			return
+			return true
 		}
 		processors.leave()
 		l.Lock()
 		if processors.tryTake() {
-			return
+			return true
 		}
 		l.Unlock()
 	}

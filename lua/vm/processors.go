@@ -2,6 +2,7 @@ package vm
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -22,13 +23,15 @@ type gate struct {
 	free    int
 	granted uint64
 	arrived uint64
-	waiting [levels][]waiter // by how long they have run
-	used    chan struct{}    // of one value, or nil
+	waiting [levels][]*waiter // by how long they have run
+	used    chan struct{}     // of one value, or nil
 }
 
 type waiter struct {
 	number uint64      // in the order of arrival
-	ready  *sync.Mutex // locked until it has a processor
+	over   func() bool // it needs no processor any more
+	ready  sync.Mutex  // locked until had is known
+	had    bool
 }
 
 // levels is how many there are: below 2, 8 and 32 ms of running, and above.
@@ -43,8 +46,9 @@ func levelOf(ran int64) int {
 	return level
 }
 
-// take waits for a processor.
-func (g *gate) take(ran int64) {
+// take waits for a processor. It returns false if over was true when it would have
+// got one.
+func (g *gate) take(ran int64, over func() bool) bool {
 	select {
 	case g.used <- struct{}{}:
 	default:
@@ -53,15 +57,16 @@ func (g *gate) take(ran int64) {
 	if g.free > 0 {
 		g.free--
 		g.mu.Unlock()
-		return
+		return true
 	}
 	g.arrived++
-	w := waiter{g.arrived, &sync.Mutex{}}
+	w := &waiter{number: g.arrived, over: over}
 	w.ready.Lock()
 	level := levelOf(ran)
 	g.waiting[level] = append(g.waiting[level], w)
 	g.mu.Unlock()
 	w.ready.Lock()
+	return w.had
 }
 
 // tryTake takes a processor that is free.
@@ -79,15 +84,22 @@ func (g *gate) tryTake() bool {
 func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	level := g.nextLocked()
-	if level < 0 {
-		g.free++
-		return
+	for {
+		level := g.nextLocked()
+		if level < 0 {
+			g.free++
+			return
+		}
+		first := g.waiting[level][0]
+		g.waiting[level] = slices.Delete(g.waiting[level], 0, 1)
+		if first.had = !first.over(); first.had {
+			g.granted++
+		}
+		first.ready.Unlock()
+		if first.had {
+			return
+		}
 	}
-	g.granted++
-	first := g.waiting[level][0]
-	g.waiting[level] = append(g.waiting[level][:0], g.waiting[level][1:]...)
-	first.ready.Unlock()
 }
 
 // nextLocked says in which level the next one waits; -1 is nobody.

@@ -62,8 +62,7 @@ func (r *Run) yield(f func()) {
 		thread := r.lock.main.G.CurrentThread
 		r.lock.Unlock()
 		f()
-		r.lock.takeWithProcessor(r.ran)
-		r.processor = true
+		r.processor = r.lock.takeWithProcessor(r)
 		r.lock.main.G.CurrentThread = thread
 	}
 	r.resume()

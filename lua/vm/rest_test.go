@@ -50,6 +50,16 @@ func TestLongRunsLeaveAProcessor(t *testing.T) {
 	}
 }
 
+// TestRunsThatAreOverTakeNoProcessor: those that wait behind them get it, and in
+// the end it is free.
+func TestRunsThatAreOverTakeNoProcessor(t *testing.T) {
+	t.Parallel()
+	had, free := vm.Had(true, false, true)
+	if want := []bool{false, true, false}; !slices.Equal(had, want) || free != 2 {
+		t.Errorf("they got it: %v, want %v; %d are free", had, want, free)
+	}
+}
+
 // TestShortRunsGoFirst demands that a processor goes to the run that has run
 // least, and every second one to whoever has waited longest.
 func TestShortRunsGoFirst(t *testing.T) {

@@ -219,6 +219,12 @@ func (r *Run) retire() {
 	}
 }
 
+// over reports whether the run will end when it goes on. It may be called while its
+// goroutine waits.
+func (r *Run) over() bool {
+	return r.lock.retired.Load() != nil || r.limits.TotalTimeout > 0 && nanotime()-r.began > int64(r.limits.TotalTimeout)
+}
+
 // inTime reports whether there is time left.
 func (r *Run) inTime(now int64) bool {
 	switch {

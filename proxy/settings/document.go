@@ -149,7 +149,10 @@ func (d *Document) Err() error {
 // as many times. What there is too much of is kept of each element, so that
 // none passes for good.
 func (d *Document) add(about element, at position, message string) {
-	e := Error{File: d.file, Line: at.line, Column: at.column, Message: message}
+	d.report(about, Error{File: d.file, Line: at.line, Column: at.column, Message: message})
+}
+
+func (d *Document) report(about element, e Error) {
 	if i, known := d.seen[e]; known {
 		if last := d.findings[i].about; last[len(last)-1] != about {
 			d.findings[i].about = append(last, about)

@@ -28,6 +28,10 @@ type Error struct {
 	Line    int    // from 1; 0 when the finding has no place in the file
 	Column  int    // from 1, in characters
 	Message string // what is wrong and what was expected
+
+	// Migrates says that it is a key of the earlier Keystone Gateway, which the
+	// command migrate replaces, or says of why not.
+	Migrates bool
 }
 
 // Error returns "file:line:column: message", or "file: message" without a line.

@@ -25,17 +25,22 @@ func (d *decoder) unknownKey(e entry, keys []string, v reflect.Value, p *place) 
 	if path != "" {
 		where = " in " + path
 	}
-	says := ""
+	says, instead := "", ""
 	if section, ok := v.Addr().Interface().(foreigner); ok {
-		says = section.Foreign(e.key)
+		instead = section.Foreign(e.key)
 	}
 	if len(d.doc.unknown) < maxUnknown {
-		d.doc.unknown = append(d.doc.unknown, Unknown{Key: e.key, Section: path, Line: e.keyAt.line, Column: e.keyAt.column, Says: says})
+		d.doc.unknown = append(d.doc.unknown, Unknown{Key: e.key, Section: path, Line: e.keyAt.line, Column: e.keyAt.column, Instead: instead})
 	}
-	if says == "" {
+	if instead != "" {
+		says = "it is a key of the earlier Keystone Gateway: " + instead + "; " + Migrate + " makes a file of this one of it, and says what is left to do"
+	} else {
 		says = d.hint(e.key, keys, p)
 	}
-	d.doc.add(p.within(), e.keyAt, fmt.Sprintf("unknown key %q%s; %s", clip(e.key), where, says))
+	d.doc.report(p.within(), Error{
+		File: d.doc.file, Line: e.keyAt.line, Column: e.keyAt.column, Migrates: instead != "",
+		Message: fmt.Sprintf("unknown key %q%s; %s", clip(e.key), where, says),
+	})
 }
 
 const (
