@@ -127,13 +127,13 @@ func (x *exchange) account() {
 	l.milliseconds(`,"upstream_header_ms":`, x.headerTime)
 	l.milliseconds(`,"connect_ms":`, x.call.ConnectTime)
 	l.number(`,"attempts":`, int64(x.call.Attempts))
-	l.bytes(`,"peer":"`, x.client.ip)
-	if x.clientIP.IsValid() {
+	l.bytes(`,"peer":"`, x.client.Address)
+	if x.origin.ip.IsValid() {
 		var client [64]byte
-		l.bytes(`,"client":"`, x.clientIP.AppendTo(client[:0]))
+		l.bytes(`,"client":"`, x.origin.ip.AppendTo(client[:0]))
 	}
-	l.buf = append(l.buf, x.client.introduction...)
-	l.number(`,"http_minor":`, int64(x.req.Minor))
+	l.buf = append(l.buf, x.client.Introduction...)
+	l.number(`,"http_minor":`, minorOf(x.req.Version))
 	switch {
 	case x.code != "":
 		l.text(`,"error":"`, x.code)
@@ -145,6 +145,14 @@ func (x *exchange) account() {
 		l.text(`,"cause":"`, clipCause(x.script.skipped))
 	}
 	x.server.access.add(l.end())
+}
+
+// minorOf is the part of a version after the dot; 0 where there is none.
+func minorOf(version string) int64 {
+	if len(version) < len("1.1") {
+		return 0
+	}
+	return int64(version[len(version)-1] - '0')
 }
 
 // maxCause bounds what lies beneath a fault: scripts choose what they raise.

@@ -156,10 +156,9 @@ func (s *Server) answerPublicHealth(x *exchange) bool {
 	if !ok {
 		return false
 	}
-	x.status = status
-	x.local = localResponse{contentType: "application/json", body: body}
+	x.local(status, "application/json", body)
 	if status == http.StatusMethodNotAllowed {
-		x.local.allow = "GET, HEAD"
+		x.response.Local.Set(allowName, []byte("GET, HEAD"))
 	}
 	return true
 }

@@ -3,10 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
-	"sync/atomic"
-	"time"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
@@ -18,30 +15,54 @@ import (
 // sent again. All others stream.
 const maxBuffered = 64 << 10
 
-var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+// content is the request's body while it is received.
+type content struct {
+	Body            // the stream's
+	buffered []byte // all of a small one; from memory.AcquireBuffer
+	pace     socket.Pace
+	judged   int64 // how much of it pace knows of
+}
 
-// admitBody holds the body to the limit before the client is told to send it,
-// and buffers a small one.
-func (x *exchange) admitBody() error {
-	if x.req.Length > x.bounds.maxBody {
+// release forgets what is buffered.
+func (c *content) release(held *memory.Charge) {
+	if c.buffered == nil {
+		return
+	}
+	if cap(c.buffered) > memory.SmallBuffer {
+		held.Release(int64(cap(c.buffered)))
+	}
+	memory.ReleaseBuffer(c.buffered)
+	c.buffered = nil
+}
+
+// limitBody holds the body to a limit, before the client is told to send it.
+func (x *exchange) limitBody(most int64) error {
+	if x.req.Length > most {
 		return faultBodyTooLarge
 	}
-	if x.req.Framing == http1.NoBody {
-		return nil
+	x.content.Limit(most)
+	return nil
+}
+
+// beginBody tells a client that waits for it to send the body.
+func (x *exchange) beginBody() error {
+	if err := x.stream.Continue(); err != nil {
+		return errClientGone
 	}
-	x.body.Limit(x.bounds.maxBody)
-	streamed := x.req.Framing != http1.Length || x.req.Length > maxBuffered
+	return nil
+}
+
+// admitBody lets the body in within the limit, and buffers a small one.
+func (x *exchange) admitBody() error {
+	if err := x.limitBody(x.bounds.maxBody); err != nil || x.req.Length == 0 {
+		return err
+	}
+	streamed := x.req.Length == message.Unsized || x.req.Length > maxBuffered
 	if streamed && x.tenant.expects {
 		return nil // the target says whether it wants it: see Upload
 	}
-	if !x.continued {
-		x.continued = true
-		if err := x.write(continueLine); err != nil {
-			return errClientGone
-		}
-	}
-	if streamed {
-		return nil
+	if err := x.beginBody(); err != nil || streamed {
+		return err
 	}
 	return x.bufferBody()
 }
@@ -51,7 +72,7 @@ func (x *exchange) admitBody() error {
 func (x *exchange) bufferBody() error {
 	buffer, got := memory.AcquireBuffer(memory.SmallBuffer), 0
 	var err error
-	for err == nil && !x.body.Done() {
+	for err == nil && !x.content.Done() {
 		if got > memory.SmallBuffer/2 && len(buffer) == memory.SmallBuffer && x.req.Length > memory.SmallBuffer {
 			if err = x.hold(memory.LargeBuffer); err != nil {
 				break
@@ -69,15 +90,15 @@ func (x *exchange) bufferBody() error {
 		memory.ReleaseBuffer(buffer)
 		return err
 	}
-	x.buffered = buffer[:got] // only now: what was in it before was another request's
-	x.client.Sock.SetReadExpiry(0)
+	x.content.buffered = buffer[:got] // only now: what was in it before was another request's
+	x.stream.Expire(0)
 	return nil
 }
 
 // readBody reads a part of the body into p.
 func (x *exchange) readBody(p []byte) (n int, err error) {
 	err = x.awaitBody(func() error {
-		n, err = x.body.ReadInto(p)
+		n, err = x.content.ReadInto(p)
 		return err
 	})
 	return n, err
@@ -86,7 +107,7 @@ func (x *exchange) readBody(p []byte) (n int, err error) {
 // nextBody returns the next part of the body, as Body.Next does.
 func (x *exchange) nextBody() (span []byte, err error) {
 	err = x.awaitBody(func() error {
-		span, err = x.body.Next()
+		span, err = x.content.Next()
 		return err
 	})
 	return span, err
@@ -97,14 +118,14 @@ func (x *exchange) nextBody() (span []byte, err error) {
 // are the client's.
 func (x *exchange) awaitBody(read func() error) error {
 	before := socket.Nanotime()
-	x.client.Sock.SetReadExpiry(upstream.Expiry(x.bounds.bodyIdle, x.call.Expiry))
+	x.stream.Expire(upstream.Expiry(x.bounds.bodyIdle, x.call.Expiry))
 	if x.upload.answered.Load() { // looked at after the line above, which it undoes
-		x.client.Sock.SetReadExpiry(x.call.Expiry)
+		x.stream.Expire(x.call.Expiry)
 	}
 	err := read()
-	arrived := x.body.Read() - x.judged
-	x.judged += arrived
-	slow := x.pace.Add(socket.Nanotime()-before, arrived, int64(x.bounds.bodyIdle), x.bounds.minRate)
+	arrived := x.content.Read() - x.content.judged
+	x.content.judged += arrived
+	slow := x.content.pace.Add(socket.Nanotime()-before, arrived, int64(x.bounds.bodyIdle), x.bounds.minRate)
 	switch {
 	case err == nil && slow && !x.upload.answered.Load():
 		return faultSlowBody
@@ -118,192 +139,4 @@ func (x *exchange) awaitBody(read func() error) error {
 		return err
 	}
 	return errClientGone
-}
-
-// upload is the sending of a streamed body, on a goroutine of its own, so
-// that a target may answer before it is done.
-type upload struct {
-	done chan struct{} // closed at its end; nil when there is none
-	read atomic.Bool   // the whole body has been read
-	// answered says that the response has begun: from then on the client may
-	// be waiting for the target, and only their own time-outs bound both.
-	answered atomic.Bool
-	stopped  atomic.Bool
-	sent     bool // completely; valid once done is closed
-	withheld bool // until the target wants it
-}
-
-func (u *upload) reset() {
-	u.done, u.sent, u.withheld = nil, false, false
-	u.read.Store(false)
-	u.answered.Store(false)
-	u.stopped.Store(false)
-}
-
-// errUploadStopped ends an upload that the response has overtaken.
-var errUploadStopped = errors.New("the response was complete before the request")
-
-// Upload starts sending the body; it is upstream.Request's. A client that waits
-// for 100 Continue is told now.
-func (x *exchange) Upload(conn *upstream.Conn) {
-	x.upload.withheld = false
-	if !x.continued {
-		x.continued = true
-		x.client.beginAnswer(socket.Nanotime())
-		if err := x.write(continueLine); err != nil {
-			x.upload.withheld = true
-			x.call.Abort(errClientGone)
-			return
-		}
-		x.client.pauseAnswer()
-	}
-	x.upload.done = make(chan struct{})
-	go x.runUpload(conn, x.upload.done)
-}
-
-func (x *exchange) runUpload(conn *upstream.Conn, done chan struct{}) {
-	defer close(done)
-	defer func() {
-		if cause := recover(); cause != nil {
-			x.server.logPanic(cause)
-			x.call.Abort(faultInternal)
-		}
-	}()
-	to := sink{conn: conn.Conn, sock: conn.Sock, idle: x.call.Timeouts.Idle, total: x.call.Expiry}
-	err := x.sendBody(&to)
-	// While the head of the response is awaited, its read expiry is still the
-	// one that the call has set.
-	switch {
-	case err == nil:
-		x.upload.sent = true
-		conn.Sock.SwapReadExpiry(x.call.Expiry, upstream.Expiry(x.call.Timeouts.ResponseHeader, x.call.Expiry))
-	case to.err != nil:
-		// The target stopped reading; it may have answered before.
-		conn.Sock.SwapReadExpiry(x.call.Expiry, upstream.Expiry(lingerTime, x.call.Expiry))
-	case !x.upload.stopped.Load():
-		// A cut or refused body must never look complete to the target.
-		x.call.Abort(err)
-	}
-}
-
-// sendBody copies the client's body to the target.
-func (x *exchange) sendBody(to *sink) error {
-	chunked := x.req.Framing == http1.Chunked
-	p := pump{to: to, chunked: chunked}
-	for {
-		if !x.body.Ready() {
-			if err := p.flush(); err != nil {
-				return err
-			}
-			if p.splices(&x.body, x.client.Conn.Conn, x.client.Sock) {
-				if err := x.spliceBody(to); err != nil {
-					return err
-				}
-			}
-		}
-		span, err := x.nextBody()
-		if err == io.EOF {
-			x.upload.read.Store(true)
-			x.dropIdentity(x.body.Trailer())
-			return p.end(x.body.Trailer())
-		}
-		if err != nil {
-			return err
-		}
-		x.noteRead()
-		if err := p.add(span); err != nil {
-			return err
-		}
-	}
-}
-
-// noteRead comes before a part is written: a target may answer the last one
-// before its write has returned.
-func (x *exchange) noteRead() {
-	if x.body.Done() {
-		x.upload.read.Store(true)
-	}
-}
-
-// spliceBody moves the body on from socket to socket, as spliceResponse does.
-func (x *exchange) spliceBody(to *sink) error {
-	for !x.body.Done() {
-		pipe, err := x.nextPipe()
-		if err == socket.ErrNoSplice {
-			return nil
-		}
-		if err != nil {
-			pipe.Discard()
-			return err
-		}
-		x.noteRead()
-		if err := to.splice(pipe); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// nextPipe returns the next part of the body in a pipe, which may be there even
-// if there is an error.
-func (x *exchange) nextPipe() (pipe *socket.Pipe, err error) {
-	refused := false
-	err = x.awaitBody(func() error {
-		var err error
-		pipe, err = x.client.Sock.ReadPipe(x.body.Left())
-		if refused = err == socket.ErrNoSplice; refused {
-			return nil
-		}
-		return x.body.Spliced(pipe.Len(), err)
-	})
-	if err == nil && refused {
-		err = socket.ErrNoSplice
-	}
-	return pipe, err
-}
-
-// lastWrite is how long the last write of a body that has been read may take
-// once the response is there: the target reads it now, or it never will.
-const lastWrite = 5 * time.Millisecond
-
-// StopUpload ends the upload and waits for its end; it is upstream.Request's.
-func (x *exchange) StopUpload() { x.upload.stop(x) }
-
-// stop ends an upload that still runs, and waits for its end.
-func (u *upload) stop(x *exchange) {
-	if !u.running() {
-		return
-	}
-	u.stopped.Store(true)
-	x.client.Sock.Abort(errUploadStopped)
-	x.call.Abort(errUploadStopped)
-	<-u.done
-	x.client.Sock.ClearAbort()
-}
-
-// complete reports whether the target has had the whole request. The upload
-// must have ended.
-func (u *upload) complete() bool { return !u.withheld && (u.done == nil || u.sent) }
-
-// running reports whether the upload still goes on.
-func (u *upload) running() bool {
-	if u.done == nil {
-		return false
-	}
-	select {
-	case <-u.done:
-		return false
-	default:
-	}
-	if !u.read.Load() {
-		return true
-	}
-	timer := time.NewTimer(lastWrite)
-	defer timer.Stop()
-	select {
-	case <-u.done:
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -63,9 +63,9 @@ func (b *bounds) key(name string) string {
 // holdToTenant judges the head anew when the tenant is known, whose bounds may
 // be narrower.
 func (x *exchange) holdToTenant(t *tenant) error {
-	x.bounds = &t.bounds
+	x.bound(&t.bounds)
 	switch {
-	case len(x.client.head) > t.bounds.maxHeader:
+	case x.stream.HeadSize() > t.bounds.maxHeader:
 		return faultHeaderTooLarge
 	case len(x.req.Target) > t.bounds.maxURL:
 		return faultURLTooLong

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
-	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 )
 
 // What connections and requests hold besides buffers that grow, in bytes, as
@@ -41,7 +39,7 @@ func (x *exchange) enter() error {
 	if x.tenant.scripts != nil {
 		size += scriptSize
 	}
-	if account.Shedding() && (x.tenant.scripts != nil || x.req.Framing != http1.NoBody) || !x.memory.Move(account, size) {
+	if account.Shedding() && (x.tenant.scripts != nil || x.req.Length != 0) || !x.memory.Move(account, size) {
 		return x.outOfMemory()
 	}
 	return nil
@@ -62,15 +60,16 @@ func (x *exchange) outOfMemory() error {
 		return faultMemory
 	}
 	account := &x.tenant.stats.Memory
+	var why error
 	switch {
 	case account.Shedding():
-		x.cause = fmt.Errorf("the gateway has too little memory, and tenant %q holds most of it", x.tenant.name)
+		why = fmt.Errorf("the gateway has too little memory, and tenant %q holds most of it", x.tenant.name)
 	case !account.Allows(exchangeSize):
-		x.cause = fmt.Errorf("the requests of tenant %q hold max_client_memory, %d bytes", x.tenant.name, account.Limit())
+		why = fmt.Errorf("the requests of tenant %q hold max_client_memory, %d bytes", x.tenant.name, account.Limit())
 	default:
-		x.cause = fmt.Errorf("requests hold server.max_memory, %d bytes, and tenant %q has no more than its part", x.server.memory.Ceiling(), x.tenant.name)
+		why = fmt.Errorf("requests hold server.max_memory, %d bytes, and tenant %q has no more than its part", x.server.memory.Ceiling(), x.tenant.name)
 	}
-	return faultMemory
+	return &caused{faultMemory, why}
 }
 
 // holdHead charges a large head with what is made of it.
@@ -81,11 +80,11 @@ func (x *exchange) holdHead(length int) error {
 	return x.hold(int64(headCopies * length))
 }
 
-// holdScripted charges what scripts have left to be sent: until now it was
+// holdResponse charges what scripts have left to be sent: until now it was
 // charged to their run.
-func (x *exchange) holdScripted() error {
+func (x *exchange) holdResponse() error {
 	x.dropBody()
-	size := int64(cap(x.script.response.Body))
+	size := int64(cap(x.response.Body))
 	if size <= keepBody {
 		size = 0
 	}
@@ -93,15 +92,15 @@ func (x *exchange) holdScripted() error {
 	x.script.charged = size
 	if size <= charged {
 		x.memory.Release(charged - size)
-		return nil
+	} else if err := x.hold(size - charged); err != nil {
+		return err
 	}
-	return x.hold(size - charged)
+	return x.holdFields()
 }
 
-// holdFields charges the head of the response that scripts have left, which is
-// made in a buffer that grows: until now it was charged to their run.
+// holdFields charges the head that is made of the fields.
 func (x *exchange) holdFields() error {
-	h, length := *x.script.response.Header, 0
+	h, length := *x.response.Header, 0
 	for i := range h {
 		length += len(h[i].Name) + len(h[i].Value)
 	}
@@ -118,18 +117,7 @@ func (x *exchange) dropBody() {
 		x.memory.Release(s.took)
 	}
 	s.body, s.read, s.took, s.request.Body, x.call.Payload = nil, false, 0, nil, nil
-	x.releaseBuffered()
-}
-
-func (x *exchange) releaseBuffered() {
-	if x.buffered == nil {
-		return
-	}
-	if cap(x.buffered) > memory.SmallBuffer {
-		x.memory.Release(int64(cap(x.buffered)))
-	}
-	memory.ReleaseBuffer(x.buffered)
-	x.buffered = nil
+	x.content.release(x.memory)
 }
 
 // rebase says what the connection itself holds from now on; once it has ended,

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
@@ -37,41 +39,38 @@ type client struct {
 	reader http1.Reader
 	memory memory.Charge // of the request that it is in, and of the reader's buffer
 	base   atomic.Int64  // what the connection itself is charged; see rebase
-	ip     []byte        // the client's address as text; "unix" on a Unix socket
-
-	overTLS      bool   // the client's connection is, to here or to who has introduced it
-	unnamed      bool   // whoever has introduced it doesn't say who the client is
-	introduction []byte // members of the access log
+	who    Client
 
 	head    []byte // of the request that was read last
 	headErr error  // why there is none
 	served  uint64 // requests so far
-	number  uint64 // of the connection, since the start
 	given   int    // how much of signal fasthttp has read
 	headAt  int64  // when the head was there, or was given up (socket.Nanotime)
 
 	lingers bool // the client may be sending still, although its last answer is there
 
+	broken bool // its TLS handshake has failed
+
 	woken bool  // by something that has not become a request yet
-	stay  int64 // how long it doesn't sleep, in nanoseconds; see learn
+	stay  int64 // how long it doesn't sleep, in nanoseconds; see noteSleep
 
 	state     atomic.Int32 // idle, busy, dozing, asleep or ended
 	idleSince atomic.Int64
 
 	// For the watch on a client whose request waits for its target:
-	sweepFn   func(now int64)
-	waiting   atomic.Int64 // since when, 0 = not
-	lastWrite atomic.Int64
-	nextLook  atomic.Int64 // when the watch looks at it next
-	writing   atomic.Bool  // a write is under way; write_idle bounds it
-	finished  atomic.Int64 // when its end of sending was seen
-	modern    atomic.Bool  // its request is HTTP/1.1
+	sweepFn      func(now int64)
+	waiting      atomic.Int64 // since when, 0 = not
+	lastWrite    atomic.Int64
+	nextLook     atomic.Int64 // when the watch looks at it next
+	writing      atomic.Bool  // a write is under way; write_idle bounds it
+	finished     atomic.Int64 // when its end of sending was seen
+	takesInterim atomic.Bool  // its request is HTTP/1.1
 
 	mu     sync.Mutex
-	call   *upstream.Call // the one to abort when the client is gone
-	cancel func()         // of what a script waits for, likewise
-	silent bool           // nothing has been sent, and nobody is about to
-	asked  bool           // whether the client was asked if it is there
+	call   Aborter // the one to abort when the client is gone
+	cancel func()  // of what a script waits for, likewise
+	silent bool    // nothing has been sent, and nobody is about to
+	asked  bool    // whether the client was asked if it is there
 }
 
 const (
@@ -86,9 +85,10 @@ const (
 const signal = "GET / HTTP/1.1\r\nHost: k\r\n\r\n"
 
 func newClient(s *Server, conn *listener.Conn) *client {
-	c := &client{Conn: conn, server: s, given: len(signal), overTLS: conn.Secure, ip: []byte("unix"), number: s.numbers.Add(1)}
+	c := &client{Conn: conn, server: s, given: len(signal)}
+	c.who = Client{Peer: conn.Peer, Address: []byte("unix"), Secure: conn.Secure, Number: s.numbers.Add(1)}
 	if conn.Peer.IsValid() {
-		c.ip = conn.Peer.AppendTo(nil)
+		c.who.Address = conn.Peer.AppendTo(nil)
 	}
 	c.memory.Begin(&s.unrouted.Memory)
 	c.reader.Allowance = &c.memory
@@ -105,7 +105,7 @@ func newClient(s *Server, conn *listener.Conn) *client {
 // Read hands out signal once, when there is a request.
 func (c *client) Read(p []byte) (n int, err error) {
 	if c.given == len(signal) {
-		if !c.next() {
+		if c.broken || !c.next() {
 			return 0, io.EOF
 		}
 		c.given = 0
@@ -117,6 +117,16 @@ func (c *client) Read(p []byte) (n int, err error) {
 
 // Write drops what fasthttp writes: the exchange has answered already.
 func (c *client) Write(p []byte) (int, error) { return len(p), nil }
+
+// handle is fasthttp's handler. It is called for a connection's first request
+// and stays until the last: to fasthttp they are one.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	c := ctx.Conn().(*client) //nolint:forcetypeassert // connect makes no other
+	for s.serve(c) && c.next() {
+	}
+	c.linger()
+	ctx.SetConnectionClose()
+}
 
 // next waits for a request. It is false when the connection ends instead, or
 // sleeps.
@@ -130,9 +140,6 @@ func (c *client) next() (ok bool) {
 			c.reader.Release()
 		}
 	}()
-	if c.Due() && !c.introduce() {
-		return false
-	}
 	return c.await()
 }
 
@@ -148,7 +155,6 @@ func (c *client) await() bool {
 			c.doze()
 			return false
 		}
-		c.noTLS(err)
 		return false
 	}
 	if !c.state.CompareAndSwap(clientIdle, clientBusy) {
@@ -157,7 +163,7 @@ func (c *client) await() bool {
 	c.served++
 	c.headAt = socket.Nanotime()
 	if c.woken {
-		c.learn()
+		c.noteSleep()
 	}
 	c.Sock.SetReadExpiry(c.headAt + limits.header)
 	c.reader.SkipEmptyLine()
@@ -182,8 +188,8 @@ func (c *client) await() bool {
 	return true
 }
 
-// rest marks the end of a request at that time (Nanotime).
-func (c *client) rest(ended int64) {
+// markIdle marks the end of a request at that time (Nanotime).
+func (c *client) markIdle(ended int64) {
 	c.idleSince.Store(ended)
 	c.state.Store(clientIdle)
 	if cap(c.head) > memory.SmallBuffer {

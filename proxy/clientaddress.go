@@ -8,10 +8,12 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
-// origin is what Forwarded says of the original client, where that is believed.
+// origin is who the original client is, past trusted proxies.
 type origin struct {
-	known       bool
-	proto, host []byte // nil where it doesn't say
+	trusted     bool       // the peer's forwarded fields are believed
+	ip          netip.Addr // invalid on a Unix socket
+	known       bool       // Forwarded says so
+	proto, host []byte     // nil where it doesn't say
 }
 
 // adoptForwarded finds the original client's address: the peer's, or, behind
@@ -19,8 +21,8 @@ type origin struct {
 // name it in X-Forwarded-For, or, where that is missing, in Forwarded (RFC
 // 7239), whose element then has the client's scheme and host too.
 func (x *exchange) adoptForwarded() {
-	x.clientIP = x.client.Peer
-	if !x.trusted {
+	x.origin.ip = x.client.Peer
+	if !x.origin.trusted {
 		return
 	}
 	elements := false
@@ -65,7 +67,7 @@ func (x *exchange) believe(node []byte) bool {
 	if !ok {
 		return false
 	}
-	x.clientIP = ip
+	x.origin.ip = ip
 	return x.snap.trusts(ip)
 }
 

@@ -30,7 +30,7 @@ func (s *clients) closeIdle(before int64) (left int) {
 // closeAll cuts every connection, and gives up what they wait for.
 func (s *clients) closeAll() {
 	for _, c := range slices.Collect(s.All()) {
-		c.abandon(faultDrained)
+		c.abort(faultDrained)
 		_ = c.end()
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
@@ -17,40 +19,80 @@ import (
 const codeExpectsTLS = "tls_expected"
 
 // expectsTLS answers a client that speaks HTTP where TLS is expected.
-var expectsTLS = func() []byte {
-	const body = "400 Bad Request: this port speaks HTTPS, and was spoken to in HTTP without TLS\ncode: " + codeExpectsTLS + "\n"
-	return fmt.Appendf(nil, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nX-Gateway-Error: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
-		codeExpectsTLS, len(body), body)
-}()
+var expectsTLS = refusal(400, codeExpectsTLS,
+	"400 Bad Request: this port speaks HTTPS, and was spoken to in HTTP without TLS\ncode: "+codeExpectsTLS+"\n")
 
-// noTLS ends a connection on which no request could be read, if that is because
-// TLS wasn't begun: it is logged and counted, and who speaks HTTP is told.
-func (c *client) noTLS(err error) {
-	secure, ok := c.Conn.Conn.(*tls.Conn)
-	if !ok || c.served > 0 {
-		return
+// refusal is the answer to a client of whom no request is read: to come again
+// later, unless a body says what is wrong.
+func refusal(status int, code, body string) []byte {
+	r := message.Response{Status: status}
+	r.Length = int64(len(body))
+	if body != "" {
+		r.Header.Add(typeName, plainText)
 	}
+	r.Header.Add(errorName, []byte(code))
+	if body == "" {
+		r.Header.Add(retryName, []byte("1"))
+	}
+	return append(http1.AppendResponse(nil, &r, 1, false, true), body...)
+}
+
+// Handshake begins what comes before the first request, so that it is known by
+// then who the client is and which protocol is spoken: a header of the PROXY
+// protocol, and TLS. fasthttp calls it for each connection that it is given, and
+// knows by ConnectionState what ALPN has chosen: HTTP/1 is what it is used for
+// otherwise, and Server.NextProto is where another one comes in.
+func (c *client) Handshake() (err error) {
+	if c.served > 0 { // it has slept
+		return nil
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			c.server.logPanic(cause)
+			c.broken = true
+		}
+	}()
+	if c.Due() {
+		if err = c.introduce(); err != nil {
+			c.broken = true
+			return err
+		}
+	}
+	secure, ok := c.Conn.Conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	c.Sock.SetReadExpiry(c.idleSince.Load() + c.server.limits.Load().header)
+	if err = secure.Handshake(); err != nil {
+		c.broken = true
+		c.noTLS(secure, err)
+	}
+	return err
+}
+
+// ConnectionState says what the handshake has come to.
+func (c *client) ConnectionState() (state tls.ConnectionState) {
+	if secure, ok := c.Conn.Conn.(*tls.Conn); ok {
+		state = secure.ConnectionState()
+	}
+	return state
+}
+
+// noTLS logs and counts a handshake that has failed; who speaks HTTP is told.
+func (c *client) noTLS(secure *tls.Conn, err error) {
 	state := secure.ConnectionState()
-	if state.HandshakeComplete || errors.Is(err, io.EOF) && state.Version == 0 || errors.Is(err, net.ErrClosed) {
+	if errors.Is(err, io.EOF) && state.Version == 0 || errors.Is(err, net.ErrClosed) {
 		return // it only looked whether somebody listens, or we have closed it
 	}
-	reason := cause.Text(unwrapNothing(err))
+	reason := cause.Text(err)
 	if errors.Is(err, socket.ErrTimeout) {
 		reason = fmt.Sprintf("the handshake was not complete within server.timeouts.header (%s)", settings.Duration(c.server.limits.Load().header))
 	}
-	c.server.noHandshake(string(c.ip), state.ServerName, reason)
+	c.server.noHandshake(string(c.who.Address), state.ServerName, reason)
 	if cause.PlainHTTP(err) && c.Sock.TryWrite(expectsTLS) > 0 {
 		c.lingers = true
 		c.linger()
 	}
-}
-
-// unwrapNothing returns what the reader has met.
-func unwrapNothing(err error) error {
-	if inner := errors.Unwrap(err); inner != nil {
-		return inner
-	}
-	return err
 }
 
 const (

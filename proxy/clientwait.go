@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
-	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 const (
@@ -14,9 +13,8 @@ const (
 	maxLook = int64(500 * time.Millisecond)
 )
 
-// beginWait has call aborted when the client goes away.
-func (c *client) beginWait(call *upstream.Call) {
-	now := call.Start
+// beginWait has call aborted when the client goes away; now is the time.
+func (c *client) beginWait(call Aborter, now int64) {
 	c.mu.Lock()
 	c.call, c.silent, c.asked = call, true, false
 	c.mu.Unlock()
@@ -67,7 +65,7 @@ func (c *client) endWait() {
 // whether it is there.
 func (c *client) pauseAnswer() {
 	c.mu.Lock()
-	c.silent = c.call != nil
+	c.silent = c.call != nil || c.cancel != nil
 	c.mu.Unlock()
 }
 
@@ -96,7 +94,7 @@ func (c *client) watch(now int64) {
 		}
 	}()
 	if c.state.Load() == clientAsleep {
-		c.oversleep(now)
+		c.endSleep(now)
 		return
 	}
 	since := c.waiting.Load()
@@ -108,14 +106,14 @@ func (c *client) watch(now int64) {
 	}
 	switch c.Sock.Peer() {
 	case socket.PeerGone:
-		c.abandon(errClientGone)
+		c.abort(errClientGone)
 	case socket.PeerFinished:
 		if c.finished.CompareAndSwap(0, now) {
 			return
 		}
 		grace := c.server.limits.Load().halfClose
 		if now-max(c.finished.Load(), c.lastWrite.Load()) >= grace && !c.ask() {
-			c.abandon(errClientGone)
+			c.abort(errClientGone)
 		}
 	}
 }
@@ -128,7 +126,7 @@ func (c *client) ask() bool {
 	switch {
 	case c.asked:
 		return true
-	case !c.silent || c.Secure || !c.modern.Load():
+	case !c.silent || c.Secure || !c.takesInterim.Load():
 		return false
 	}
 	switch n := c.Sock.TryWrite(continueLine); {
@@ -141,7 +139,7 @@ func (c *client) ask() bool {
 	return false
 }
 
-func (c *client) abandon(cause error) {
+func (c *client) abort(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.call != nil {

@@ -30,39 +30,32 @@ func newCompression(c *tenants.CompressionConfig) compression {
 	return compiled
 }
 
+// coding is what compression makes of a response.
+type coding struct {
+	compressing bool // the content is compressed
+	recoded     bool // the fields say so; those of HEAD and 304 too
+	varies      bool // they would, for a client that accepts it
+}
+
 // negotiate finds out what compression makes of a response with that status
-// and header, and with content of that length, or -1 where it isn't known: only
-// a whole, plain representation, of a listed type, that may be transformed, is
-// compressed, for a client that accepts gzip. The fields of HEAD and 304 are
-// those that the 200 to a GET would have (RFC 9110 §9.3.2 and §15.4.5).
-func (x *exchange) negotiate(status int, h message.Header, length int64) {
-	c := &x.bounds.compression
-	x.varies = c.types != nil && c.may(status, h)
-	x.recoded = x.varies && status != 206 && x.req.Minor == 1 && (length < 0 || length >= c.least) && acceptsGzip(x.req.Header)
-	if x.recoded && status == 304 && !h.Has(message.ContentType) {
+// and header, and with content of that length, or message.Unsized, which isn't
+// sent where it is bodiless: only a whole, plain representation, of a listed
+// type, that may be transformed, is compressed, for a client that accepts gzip.
+// The fields of HEAD and 304 are those that the 200 to a GET would have (RFC 9110
+// §9.3.2 and §15.4.5).
+func (x *exchange) negotiate(status int, h message.Header, length int64, bodiless bool) {
+	c, made := &x.bounds.compression, &x.coding
+	made.varies = c.types != nil && c.may(status, h)
+	made.recoded = made.varies && status != 206 && x.req.Unsized && (length < 0 || length >= c.least) && acceptsGzip(x.req.Header)
+	if made.recoded && status == 304 && !h.Has(message.ContentType) {
 		// Whether it is of a listed type isn't known: the tag that the client
 		// has says what it got.
-		x.recoded = !hasStrongOnly(x.req.Header, h.Get(message.ETag))
+		made.recoded = !hasStrongOnly(x.req.Header, h.Get(message.ETag))
 	}
-}
-
-// compressible decides whether the target's response is compressed.
-func (x *exchange) compressible() bool {
-	r := &x.call.Response
-	bodiless := x.call.HEAD || r.Status == 304
-	x.negotiate(r.Status, r.Header, r.Length)
-	return x.compresses(bodiless)
-}
-
-// compresses decides whether content is compressed after negotiate, which may
-// take more memory than there is.
-func (x *exchange) compresses(bodiless bool) bool {
-	if !x.recoded || bodiless {
-		return false
+	if made.recoded && !bodiless { // unless that takes more memory than there is
+		made.compressing = x.memory.Acquire(encoderSize)
+		made.recoded = made.compressing
 	}
-	x.compressing = x.mayEncode()
-	x.recoded = x.compressing
-	return x.compressing
 }
 
 // may reports whether a response is one that clients get compressed if they
@@ -98,39 +91,31 @@ func hasStrongOnly(h message.Header, tag []byte) bool {
 
 var weakMark = []byte("W/")
 
-// appendRecoded writes a field of a response whose content is compressed on
-// the way, or would be. It is false for fields that this doesn't concern.
-func appendRecoded(dst []byte, f *message.Field) ([]byte, bool) {
+// recode changes a field of a response whose content is compressed on the way,
+// or would be.
+func (x *exchange) recode(f *message.Field) {
 	switch {
 	case f.ID == message.ETag && len(f.Value) > 0 && f.Value[0] == '"':
 		// The bytes differ, so the tag is no longer a strong one (RFC 9110 §8.8.1).
-		dst = append(append(append(dst, f.Name...), ": "...), weakMark...)
-		return append(append(dst, f.Value...), crlf...), true
+		f.Value = x.keepValue(append(append(x.values, weakMark...), f.Value...))
 	case f.ID == message.Unknown && isOfPlainBytes(f.Name):
-		return dst, true
+		f.Dropped = true
 	case f.ID == message.Trailer:
-		return appendTrailerNames(dst, f), true
+		f.Value = x.keepValue(appendTrailerNames(x.values, f.Value))
+		f.Dropped = len(f.Value) == 0
 	}
-	return dst, false
 }
 
-// appendTrailerNames writes which trailers are still to come.
-func appendTrailerNames(dst []byte, f *message.Field) []byte {
-	var begin []byte
-	for name, rest := message.NextToken(f.Value); name != nil; name, rest = message.NextToken(rest) {
-		if isOfPlainBytes(name) {
-			continue
+// appendTrailerNames appends the list of those trailers that are still to come.
+func appendTrailerNames(dst, list []byte) []byte {
+	var comma []byte
+	for name, rest := message.NextToken(list); name != nil; name, rest = message.NextToken(rest) {
+		if !isOfPlainBytes(name) {
+			dst = append(append(dst, comma...), name...)
+			comma = listComma
 		}
-		if begin == nil {
-			dst = append(append(dst, f.Name...), ": "...)
-		}
-		dst = append(append(dst, begin...), name...)
-		begin = listComma
 	}
-	if begin == nil {
-		return dst
-	}
-	return append(dst, crlf...)
+	return dst
 }
 
 // isOfPlainBytes lists the fields that are about the bytes before compression:
@@ -149,13 +134,12 @@ func isOfPlainBytes(name []byte) bool {
 	return false
 }
 
-// appendVary writes all Vary fields of a header as one, which has
+// appendVary appends the values of all Vary fields of a header, and
 // Accept-Encoding.
 func appendVary(dst []byte, h message.Header) []byte {
-	dst = append(dst, "Vary: "...)
 	covered := false
 	for i := range h {
-		if f := &h[i]; f.ID == message.Vary && !f.Dropped {
+		if f := &h[i]; f.ID == message.Vary {
 			covered = covered || message.HasToken(f.Value, "accept-encoding") || message.HasToken(f.Value, "*")
 		}
 	}
@@ -165,7 +149,7 @@ func appendVary(dst []byte, h message.Header) []byte {
 	} else {
 		dst = append(dst, "Accept-Encoding"...)
 	}
-	return append(dst, crlf...)
+	return dst
 }
 
 // covers reports whether a media type is listed.
@@ -199,30 +183,70 @@ func acceptsGzip(h message.Header) bool {
 	return false
 }
 
-// mayEncode charges an encoder. Where there is no memory for one, the response
-// isn't compressed.
-func (x *exchange) mayEncode() bool {
-	x.compressing = x.memory.Acquire(encoderSize)
-	return x.compressing
-}
-
 func isZeroWeight(weight []byte) bool {
 	q, ok := bytes.CutPrefix(bytes.ToLower(bytes.TrimSpace(weight)), []byte("q=0"))
 	return ok && len(bytes.Trim(q, ".0")) == 0
 }
 
-// gzipEncoder compresses into a pump.
+// encoded is where content is written to: the client, by way of an encoder where
+// it is compressed.
+type encoded struct {
+	to      Answer
+	encoder *gzipEncoder // nil: it isn't
+}
+
+// encoded returns where the content of the response is written to, to be released.
+func (x *exchange) encoded() encoded {
+	e := encoded{to: x.stream}
+	if x.coding.compressing {
+		e.encoder = acquireEncoder(x.bounds.compression.level, x.stream)
+	}
+	return e
+}
+
+func (e encoded) release() {
+	if e.encoder != nil {
+		e.encoder.release()
+	}
+}
+
+func (e encoded) write(span []byte) error {
+	if e.encoder != nil {
+		return e.encoder.write(span)
+	}
+	return e.to.Write(span)
+}
+
+func (e encoded) flush() error {
+	if e.encoder != nil {
+		if err := e.encoder.flush(); err != nil {
+			return err
+		}
+	}
+	return e.to.Flush()
+}
+
+func (e encoded) end(trailer message.Header) error {
+	if e.encoder != nil {
+		if err := e.encoder.end(); err != nil {
+			return err
+		}
+	}
+	return e.to.End(trailer)
+}
+
+// gzipEncoder compresses content.
 type gzipEncoder struct {
 	w     *gzip.Writer
 	pool  *sync.Pool
-	pump  *pump
+	to    Answer
 	dirty bool // something was written since the last flush
 }
 
 // encoders holds writers by level.
 var encoders [10]sync.Pool
 
-func acquireEncoder(level int, p *pump) *gzipEncoder {
+func acquireEncoder(level int, to Answer) *gzipEncoder {
 	pool := &encoders[level]
 	e, ok := pool.Get().(*gzipEncoder)
 	if !ok {
@@ -232,13 +256,13 @@ func acquireEncoder(level int, p *pump) *gzipEncoder {
 		}
 		e = &gzipEncoder{w: w, pool: pool}
 	}
-	e.pump, e.dirty = p, false
+	e.to, e.dirty = to, false
 	e.w.Reset(e)
 	return e
 }
 
 func (e *gzipEncoder) release() {
-	e.pump = nil
+	e.to = nil
 	e.w.Reset(nil)
 	e.pool.Put(e)
 }
@@ -248,7 +272,7 @@ func (e *gzipEncoder) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	return len(p), e.pump.add(p)
+	return len(p), e.to.Write(p)
 }
 
 func (e *gzipEncoder) write(span []byte) error {

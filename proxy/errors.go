@@ -35,6 +35,15 @@ type Fault struct {
 
 func (f *Fault) Error() string { return f.Message }
 
+// caused is a fault of which more is known.
+type caused struct {
+	fault *Fault
+	why   error // for the log
+}
+
+func (c *caused) Error() string { return c.why.Error() }
+func (c *caused) Unwrap() error { return c.fault }
+
 // The faults of the gateway itself.
 var (
 	faultBadRequest         = &Fault{Status: 400, Code: "bad_request", Message: "the request is malformed", Close: true}

@@ -1,13 +1,10 @@
 package proxy
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
@@ -15,206 +12,185 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
-// exchange is one request and its response. It is pooled; reset names every
-// field. Only its own goroutine uses it, but for the upload.
+// exchange is one request and its response, in whatever protocol they come and
+// go. It is pooled; reset names every field. Only its own goroutine uses it, but
+// for the upload.
 type exchange struct {
 	server *Server
 	snap   *snapshot // the one generation that this request sees
 	bounds *bounds   // of it, or of the tenant once it is known
-	client *client
-	memory *memory.Charge // what it holds; the client's
+	stream Stream
+	client *Client        // the stream's
+	memory *memory.Charge // what it holds; the stream's
 	start  int64          // socket.Nanotime
 
-	// The request, as judged. All slices are views into client.head or the
-	// scratch memory below.
-	req      http1.Request
-	host     []byte     // canonical
-	path     []byte     // canonical, as it is judged
-	written  []byte     // the target that path was made of; nil where they don't differ
-	query    []byte     // with its "?"
-	clientIP netip.Addr // of the original client, past trusted proxies
-	trusted  bool       // whether the peer's forwarded fields are believed
-	origin   origin     // what Forwarded says of that client
-	hopped   bool       // a script has caused the request
-	id       []byte     // request id
-	tenant   *tenant
-	method   []byte // sent on; the client's, unless a script has changed it
+	// The request, as judged. All slices are views into what the stream has
+	// received or the scratch memory below.
+	req     *message.Request // the stream's
+	host    []byte           // canonical
+	path    []byte           // canonical, as it is judged
+	written []byte           // the target that path was made of; nil where they don't differ
+	query   []byte           // with its "?"
+	origin  origin           // who the original client is
+	hopped  bool             // a script has caused the request
+	id      []byte           // request id
+	tenant  *tenant
+
+	// The request, as it is sent on.
+	method   []byte // the client's, unless a script has changed it
 	sendPath []byte // path after strip_prefix, in the spelling that is sent
 	policed  policed
+	content  content
+	upload   upload
+	call     upstream.Call // open from forward to endCall
 	script   scripted
 
-	// The request's body.
-	body      http1.Body
-	buffered  []byte // all of a small body; from memory.AcquireBuffer
-	continued bool   // 100 Continue was sent, or not asked for
-	upload    upload
-	pace      socket.Pace // of the client's sending
-	judged    int64       // how much of the body pace knows of
-
 	// The response.
-	call        upstream.Call
-	begunCall   bool // call has a response whose body has not been ended
-	local       localResponse
-	fault       *Fault
-	cause       error // what lies beneath fault, for the log
-	code        string
-	status      int
-	begun       bool // bytes of the final response may have reached the client
-	cut         bool // the response is incomplete: the connection must not look fine
-	close       bool // the connection ends with this exchange
-	tunnelled   bool
-	compressing bool  // the response's body is
-	recoded     bool  // its fields say so; those of HEAD and 304 too
-	varies      bool  // they would, for a client that accepts it
-	bytesIn     int64 // of content
-	bytesOut    int64
-	headerTime  time.Duration
-	elapsed     time.Duration // until the response had been sent
+	response lua.Response // as it is to become: a target's, the gateway's own, or that of scripts
+	state    state
+	last     bool // what the client sends next can't be trusted to be a request
+	fault    *Fault
+	cause    error // what lies beneath fault, for the log
+	code     string
+	status   int
+	coding   coding
+	bytesIn  int64 // of content
+	bytesOut int64
+
+	headerTime time.Duration
+	elapsed    time.Duration // until the response had been sent
 
 	// Scratch memory, kept between exchanges unless it has grown large.
-	out     []byte
+	head    message.Response // of the response, as it is sent
+	values  []byte           // of fields that the gateway writes
 	line    logLine
-	sink    sink // to the client, while a body is sent
-	pump    pump
 	hostBuf [256]byte
 	pathBuf []byte
 	sendBuf []byte
 	idBuf   [40]byte
 }
 
-// localResponse is an answer that the gateway makes itself.
-type localResponse struct {
-	contentType string
-	body        []byte
-	retryAfter  int
-	allow       string
-	header      message.Header // besides what is made of the above
-}
+// state is how far the response has come.
+type state uint8
+
+const (
+	unanswered state = iota // nothing of a final response has been sent
+	answering               // its head has
+	cut                     // and it won't be completed: it must not look as if it were
+	tunnelled               // both sides speak another protocol
+)
 
 // keepScratch is the largest scratch buffer that is kept.
 const keepScratch = 16 << 10
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-func (s *Server) acquire(c *client) *exchange {
+// noRequest is what there is of a request before its head has been judged.
+var noRequest message.Request
+
+func (s *Server) acquire(stream Stream) *exchange {
 	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool holds nothing else
-	x.server, x.client, x.snap, x.memory = s, c, s.current.Load(), &c.memory
-	x.bounds = &x.snap.bounds
-	x.start = c.headAt
+	x.server, x.stream, x.snap, x.memory = s, stream, s.current.Load(), stream.Memory()
+	x.client, x.req = stream.Client(), &noRequest
+	x.start = stream.Arrived()
+	x.bound(&x.snap.bounds)
 	return x
 }
 
-func (x *exchange) release() {
-	x.releaseBuffered()
-	x.memory.End(&x.server.unrouted.Memory, x.client.reader.Charged())
-	x.reset()
-	exchanges.Put(x)
+// bound holds the client to limits from now on.
+func (x *exchange) bound(b *bounds) {
+	x.bounds = b
+	x.stream.Bound(b.writeIdle, b.minRate, 0)
 }
 
 func (x *exchange) reset() {
-	x.server, x.snap, x.bounds, x.client, x.tenant, x.memory = nil, nil, nil, nil, nil, nil
+	x.server, x.snap, x.bounds, x.stream, x.client, x.tenant, x.memory = nil, nil, nil, nil, nil, nil, nil
 	x.start = 0
-	x.req.Reset()
-	x.host, x.path, x.query, x.sendPath, x.id, x.method, x.written = nil, nil, nil, nil, nil, nil, nil
+	x.req, x.host, x.path, x.query, x.sendPath, x.id, x.method, x.written = nil, nil, nil, nil, nil, nil, nil, nil
+	x.origin, x.hopped = origin{}, false
+	x.content = content{}
 	x.policed.reset()
-	x.script.reset()
-	x.clientIP, x.trusted, x.hopped, x.origin = netip.Addr{}, false, false, origin{}
-	x.buffered, x.continued = nil, false
 	x.upload.reset()
 	x.call.Reset()
-	x.local, x.fault, x.cause, x.code = localResponse{}, nil, nil, ""
+	x.script.reset()
+	x.response.Reset()
+	x.state, x.last, x.fault, x.cause, x.code = unanswered, false, nil, nil, ""
 	x.status, x.bytesIn, x.bytesOut, x.headerTime, x.elapsed = 0, 0, 0, 0, 0
-	x.body.Reset(nil, http1.NoBody, 0)
-	x.begunCall, x.begun, x.cut, x.close, x.tunnelled = false, false, false, false, false
-	x.compressing, x.recoded, x.varies = false, false, false
-	x.pace, x.judged = socket.Pace{}, 0
-	x.sink, x.pump = sink{}, pump{}
-	if cap(x.out) > keepScratch {
-		x.out = nil
-	}
-	if cap(x.pathBuf) > keepScratch {
-		x.pathBuf = nil
-	}
-	if cap(x.sendBuf) > keepScratch {
-		x.sendBuf = nil
-	}
-	if cap(x.line.buf) > keepScratch {
-		x.line.buf = nil
-	}
+	x.coding, x.head = coding{}, message.Response{}
+	x.values, x.pathBuf, x.sendBuf, x.line.buf = shrunk(x.values), shrunk(x.pathBuf), shrunk(x.sendBuf), shrunk(x.line.buf)
 }
 
-// handle is fasthttp's handler. It is called for a connection's first request
-// and stays until the last: to fasthttp they are one.
-func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	c := ctx.Conn().(*client) //nolint:forcetypeassert // Server.connect makes no other
-	for s.exchange(c) && c.next() {
+// shrunk empties scratch memory, and drops what has grown large.
+func shrunk(b []byte) []byte {
+	if cap(b) > keepScratch {
+		return nil
 	}
-	c.linger()
-	ctx.SetConnectionClose()
+	return b[:0]
 }
 
-// exchange handles one request, top to bottom. It reports whether the
-// connection goes on.
-func (s *Server) exchange(c *client) (goesOn bool) {
-	x := s.acquire(c)
+// exchange handles one request, top to bottom.
+func (s *Server) exchange(stream Stream) {
+	x := s.acquire(stream)
 	s.inFlight.Add(1)
-	defer s.finish(x, &goesOn)
+	defer s.finish(x)
 	if err := x.serve(); err != nil {
 		x.fail(err)
 	}
-	return // as finish says
 }
 
 // serve runs the stages of a request. An error before the response has begun
-// is answered; after that, the connection is cut.
+// is answered; after that, it is cut.
 func (x *exchange) serve() error {
 	if err := x.accept(); err != nil {
 		return err
 	}
 	if x.server.answerPublicHealth(x) {
-		return x.respond()
+		return x.respondLocally(false)
 	}
 	if err := x.route(); err != nil {
 		return err
 	}
-	if answered, err := x.judge(); answered || err != nil {
+	answered, err := x.judge()
+	if err != nil {
 		return err
 	}
-	if x.endsHere() {
-		return x.respond()
+	if answered || x.endsHere() {
+		return x.respondLocally(false)
 	}
+	if err := x.answer(); err != nil {
+		return err
+	}
+	return x.respond()
+}
+
+// answer has the tenant's scripts or a target make the response.
+func (x *exchange) answer() error {
 	if x.tenant.scripts != nil {
 		return x.runScripts()
 	}
 	if err := x.admitBody(); err != nil {
 		return err
 	}
-	if err := x.forward(); err != nil {
-		return err
-	}
-	return x.respond()
+	return x.forward()
 }
 
 // accept judges the request head and derives from it all that the later
 // stages see.
 func (x *exchange) accept() error {
 	x.identify()
-	if x.client.headErr != nil {
-		x.close = true
-		return x.client.headErr
-	}
-	if err := x.holdHead(len(x.client.head)); err != nil {
-		x.close = true
+	if err := x.holdHead(x.stream.HeadSize()); err != nil {
+		x.last = true
 		return err
 	}
-	if err := x.req.Parse(x.client.head, x.bounds.maxURL); err != nil {
+	req, err := x.stream.Request(x.bounds.maxURL)
+	x.req = req
+	if err != nil {
+		x.last = true
 		return err
 	}
 	x.method = x.req.Method
-	x.close = x.req.Close || x.req.Minor == 0 && !x.req.KeepAlive
-	x.body.Reset(&x.client.reader, x.req.Framing, x.req.Length)
-	x.continued = !x.req.Continue
-	x.trusted = x.snap.trusts(x.client.Peer) && !x.client.unnamed
+	x.content.Body = x.stream.Body()
+	x.origin.trusted = x.snap.trusts(x.client.Peer) && !x.client.Unnamed
 	x.adoptForwarded()
 	x.dropIdentity(x.req.Header)
 	x.adoptID()
@@ -233,8 +209,7 @@ func (x *exchange) locate() error {
 	if len(x.req.Authority) > 0 {
 		host, err := route.CanonicalHost(x.hostBuf[:0], x.req.Authority)
 		if err != nil {
-			x.cause = err
-			return faultBadHost
+			return &caused{faultBadHost, err}
 		}
 		x.host = host
 	} else if x.req.Header.Has(message.Host) {
@@ -289,55 +264,44 @@ func (x *exchange) route() error {
 
 var rootPath = []byte("/")
 
-// finish ends the exchange, whatever happened in it: it answers a panic,
-// decides about the connection, counts and logs.
-func (s *Server) finish(x *exchange, goesOn *bool) {
+// finish ends the exchange, whatever happened in it: it answers a panic, counts,
+// logs, and leaves the rest to the stream.
+func (s *Server) finish(x *exchange) {
 	cause := recover()
 	defer s.inFlight.Add(-1)
 	defer func() {
-		if again := recover(); again != nil { // even the ending failed: give up both connections
+		if again := recover(); again != nil { // even the ending failed: give up both sides. It is not pooled
 			s.logPanic(again)
-			*goesOn = false
-			x.abandon()
+			x.endCall(false)
+			x.stream.Cut(socket.Nanotime())
 		}
 	}()
 	if cause != nil {
 		x.recovered(cause)
 	}
-	x.settle()
-	x.endPolicies()
-	x.account()
-	x.leave()
-	*goesOn = !x.close     // a drain that begins only now closes it once it is idle
-	if !x.client.lingers { // which isn't idle: a drain waits for it
-		x.client.rest(x.start + int64(x.elapsed))
-	}
-	x.release()
-}
-
-// abandon leaves an exchange that can't be ended in order. It is not pooled.
-func (x *exchange) abandon() {
-	x.upload.stop(x)
-	x.client.endWait()
-	_ = x.client.Reset()
-	if x.begunCall {
-		x.begunCall = false
-		x.call.End(false)
-	}
-	x.client.reader.Release()
-	x.memory.End(&x.server.unrouted.Memory, 0)
-}
-
-// settle ends what is still under way, and gives the target's connection back.
-func (x *exchange) settle() {
-	x.upload.stop(x)
-	x.client.endWait()
-	if x.begunCall {
-		x.begunCall = false
-		x.call.End(!x.cut && x.upload.complete())
-	}
-	if !x.tunnelled {
-		x.bytesIn = x.body.Read()
+	x.endCall(x.state != cut)
+	if x.state != tunnelled && x.content.Body != nil {
+		x.bytesIn = x.content.Read()
 	}
 	x.elapsed = time.Duration(socket.Nanotime() - x.start)
+	x.endPolicies()
+	x.account()
+	x.content.release(x.memory)
+	if ended := x.start + int64(x.elapsed); x.state == cut {
+		x.stream.Cut(ended)
+	} else {
+		x.stream.Finish(ended, x.last)
+	}
+	x.reset()
+	exchanges.Put(x)
+}
+
+// endCall ends what is under way with a target, and gives its connection back.
+// whole says that its response was read to the end, or isn't wanted.
+func (x *exchange) endCall(whole bool) {
+	x.upload.stop(x)
+	if x.call.Conn != nil {
+		x.stream.EndWait()
+		x.call.End(whole && x.upload.complete())
+	}
 }

@@ -26,6 +26,9 @@ func (x *exchange) nameTotal() {
 // explain returns what the log says of a fault: err, unless that is only the
 // fault itself and a setting, with its value, says more.
 func (x *exchange) explain(fault *Fault, err error) error {
+	if known, ok := errors.AsType[*caused](err); ok {
+		return known.why
+	}
 	if x.tenant != nil {
 		x.nameTotal()
 	}

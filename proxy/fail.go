@@ -6,43 +6,55 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
-	"strconv"
-	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
-	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
 // fail answers with an error, unless the response has begun: then it is cut.
 func (x *exchange) fail(err error) {
-	fault := faultOf(err)
-	x.fault, x.code = fault, fault.Code
-	if x.cause == nil {
-		x.cause = x.explain(fault, err)
-	}
-	x.upload.stop(x)
-	if x.begunCall { // a response that can't be passed on
-		x.begunCall = false
-		x.call.End(false)
-	}
-	if fault.Close {
-		x.close = true
-	}
-	if fault == faultClientGone {
+	fault := x.giveUp(err)
+	switch {
+	case fault == faultClientGone:
 		x.status = fault.Status // for the log; nobody is there to read an answer
-		x.cut = true
-		return
+		x.state = cut
+	case x.state != unanswered:
+		x.state = cut
+	default:
+		x.response.Reset() // nothing that scripts had set is on it
+		x.coding = coding{}
+		x.explainTo(x.exposed(fault, err))
+		_ = x.respondLocally(false)
 	}
-	if x.begun {
-		x.cut = true
-		return
+}
+
+// Answer makes the gateway's own error the response, for scripts to see; it is
+// lua's.
+func (x *exchange) Answer(err error) { x.explainTo(x.giveUp(err)) }
+
+// giveUp ends what is under way because of an error. It is the only place where
+// one becomes the exchange's.
+func (x *exchange) giveUp(err error) *Fault {
+	fault := faultOf(err)
+	x.fault, x.code, x.cause = fault, fault.Code, x.explain(fault, err)
+	x.endCall(false) // a response that can't be passed on
+	x.last = x.last || fault.Close
+	return fault
+}
+
+// explainTo makes the response tell the client of a fault.
+func (x *exchange) explainTo(fault *Fault) {
+	contentType, body := x.describe(fault)
+	x.response.Local = append(x.response.Local, fault.header...)
+	x.local(fault.Status, contentType, body)
+	r := &x.response
+	r.Fault = true
+	if fault.RetryAfter > 0 {
+		r.Local.Set(retryName, fmt.Append(nil, fault.RetryAfter))
 	}
-	x.status = fault.Status
-	x.local = localResponse{retryAfter: fault.RetryAfter, allow: fault.Allow, header: fault.header}
-	x.local.contentType, x.local.body = x.describe(x.exposed(fault, err))
-	_ = x.respondLocally() // the error that matters is the one being answered
+	if fault.Allow != "" {
+		r.Local.Set(allowName, []byte(fault.Allow))
+	}
 }
 
 // exposed puts a script's error message in the place of the fault's, where
@@ -55,57 +67,6 @@ func (x *exchange) exposed(fault *Fault, err error) *Fault {
 	told := *fault
 	told.Message = failed.Message
 	return &told
-}
-
-// respondLocally sends an answer of the gateway's own.
-func (x *exchange) respondLocally() error {
-	header := x.local.fields()
-	x.amend(x.status, &header)
-	x.recoded, x.varies = false, false // what would have been said of another response
-	out := appendStatusLine(x.out[:0], x.status, []byte(message.StatusText(x.status)))
-	out = x.appendResponseFields(out, header, false, false)
-	if !bodiless(x.status) {
-		out = strconv.AppendInt(append(out, "Content-Length: "...), int64(len(x.local.body)), 10)
-		out = append(out, '\r', '\n')
-	}
-	out = appendDate(out)
-	if x.code != "" {
-		out = append(append(append(out, "X-Gateway-Error: "...), x.code...), '\r', '\n')
-	}
-	out = x.appendRequestID(out)
-	out = x.appendConnection(out, header)
-	out = append(out, '\r', '\n')
-	if string(x.req.Method) != "HEAD" && !bodiless(x.status) {
-		out = append(out, x.local.body...)
-		x.bytesOut = int64(len(x.local.body))
-	}
-	x.out, x.begun = out, true
-	x.client.beginAnswer(socket.Nanotime())
-	if err := x.write(out); err != nil {
-		x.cut = true
-	}
-	return nil
-}
-
-// fields are the header of an answer, but for what is the gateway's own.
-func (l *localResponse) fields() message.Header {
-	h := slices.Clone(l.header)
-	if l.contentType != "" {
-		h.Set([]byte("Content-Type"), []byte(l.contentType))
-	}
-	if l.retryAfter > 0 {
-		h.Set([]byte("Retry-After"), strconv.AppendInt(nil, int64(l.retryAfter), 10))
-	}
-	if l.allow != "" {
-		h.Set([]byte("Allow"), []byte(l.allow))
-	}
-	return h
-}
-
-func appendDate(dst []byte) []byte {
-	dst = append(dst, "Date: "...)
-	dst = time.Now().UTC().AppendFormat(dst, "Mon, 02 Jan 2006 15:04:05 GMT")
-	return append(dst, '\r', '\n')
 }
 
 // describe words a fault for the client: JSON if it asks for that, else text.

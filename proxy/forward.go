@@ -3,7 +3,6 @@ package proxy
 import (
 	"strconv"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
@@ -17,39 +16,39 @@ func (x *exchange) forward() error {
 	x.call.Request, x.call.Allowance = x, x.memory
 	x.call.Timeouts = t.timeouts
 	x.nameTotal()
-	x.call.Payload = x.buffered
+	x.call.Payload = x.content.buffered
 	if x.script.resized {
 		x.call.Payload = x.script.body
 	}
 	x.call.HEAD = string(x.method) == "HEAD"
 	x.call.Idempotent = isIdempotent(x.method)
-	x.call.Streaming = x.req.Framing != http1.NoBody && x.buffered == nil && !x.script.resized
-	x.call.Expecting = x.call.Streaming && !x.continued
+	x.call.Streaming = x.req.Length != 0 && x.content.buffered == nil && !x.script.resized
+	x.call.Expecting = x.call.Streaming && x.stream.Expects()
 	x.upload.withheld = x.call.Expecting
 	if x.call.Streaming {
 		if err := x.hold(uploadSize); err != nil {
 			return err
 		}
 	}
-	x.client.modern.Store(x.req.Minor == 1)
 	x.call.Start = socket.Nanotime()
-	x.client.beginWait(&x.call)
+	x.stream.BeginWait(&x.call, x.call.Start)
 	err := x.call.Do(t.pool)
 	x.headerTime = x.call.HeaderTime
 	if err != nil {
-		x.client.endWait()
+		x.stream.EndWait()
 		return err
 	}
-	x.begunCall = true
 	if err := x.holdHead(x.call.HeadSize()); err != nil {
 		return err
 	}
-	if x.call.Response.Status == 101 {
+	r := &x.response
+	r.Target, r.Status, r.Header = true, x.call.Response.Status, &x.call.Response.Header
+	if r.Status == 101 {
 		return x.checkUpgrade()
 	}
 	if x.call.Streaming {
 		x.upload.answered.Store(true)
-		x.client.Sock.SetReadExpiry(x.call.Expiry)
+		x.stream.Expire(x.call.Expiry)
 	}
 	return nil
 }
@@ -68,10 +67,7 @@ func (x *exchange) AppendRequest(dst []byte, t *upstream.Target) []byte {
 	dst = x.appendRequestLine(dst, t)
 	dst = x.appendHost(dst, t)
 	dst = x.appendRequestFields(dst)
-	if x.script.resized && (len(x.call.Payload) > 0 || x.req.Framing != http1.NoBody || string(x.method) == "POST") {
-		dst = append(dst, "Content-Length: "...)
-		dst = append(strconv.AppendInt(dst, int64(len(x.call.Payload)), 10), '\r', '\n')
-	}
+	dst = x.appendLength(dst)
 	if x.call.Expecting {
 		dst = append(dst, "Expect: 100-continue\r\n"...)
 	}
@@ -81,6 +77,24 @@ func (x *exchange) AppendRequest(dst []byte, t *upstream.Target) []byte {
 	dst = append(dst, '\r', '\n')
 	dst = x.appendConnectionOptions(dst)
 	return append(dst, '\r', '\n')
+}
+
+// appendLength frames the request by what is known of its body, whatever fields
+// the client had for it. An empty one has a length where the client has said so.
+func (x *exchange) appendLength(dst []byte) []byte {
+	length := int64(len(x.call.Payload))
+	switch {
+	case x.call.Streaming && x.req.Length == message.Unsized:
+		return append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case x.call.Streaming:
+		length = x.req.Length
+	case length > 0 || x.req.Came(message.ContentLength):
+	case x.script.resized && (x.req.Length != 0 || string(x.method) == "POST"):
+	default:
+		return dst
+	}
+	dst = strconv.AppendInt(append(dst, "Content-Length: "...), length, 10)
+	return append(dst, crlf...)
 }
 
 func (x *exchange) appendRequestLine(dst []byte, t *upstream.Target) []byte {
@@ -147,17 +161,9 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 			if f.Dropped {
 				continue
 			}
-		case message.ContentLength, message.TransferEncoding:
-			if x.script.resized { // see AppendRequest
-				continue
-			}
-			// The framing as it was judged, in the one spelling that nobody
-			// reads otherwise. Connection can't take it away.
-			dst = x.appendFraming(dst, f)
-			continue
-		case message.Host, message.Connection, message.TE, message.KeepAlive, message.ProxyAny, message.HTTP2Settings,
-			message.Expect, message.XRequestID, message.XForwardedFor, message.XForwardedProto, message.XForwardedHost,
-			message.Forwarded, message.Via, message.XGatewayHops:
+		case message.ContentLength, message.TransferEncoding, message.Host, message.Connection, message.TE, message.KeepAlive,
+			message.ProxyAny, message.HTTP2Settings, message.Expect, message.XRequestID, message.XForwardedFor, message.XForwardedProto,
+			message.XForwardedHost, message.Forwarded, message.Via, message.XGatewayHops:
 			continue
 		case message.MaxForwards:
 			if f.Dropped {
@@ -173,7 +179,7 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 			}
 			continue
 		case message.Trailer:
-			if x.req.Framing != http1.Chunked || f.Dropped || x.script.resized {
+			if x.req.Length != message.Unsized || f.Dropped || x.script.resized {
 				continue
 			}
 		default:
@@ -192,8 +198,8 @@ func (x *exchange) endsHere() bool {
 	if string(x.req.Method) != "OPTIONS" || string(x.req.Header.Get(message.MaxForwards)) != "0" {
 		return false
 	}
-	x.status = 200
-	x.local = localResponse{contentType: "text/plain; charset=utf-8", allow: faultMethodRefused.Allow}
+	x.local(200, "text/plain; charset=utf-8", nil)
+	x.response.Local.Set(allowName, []byte(faultMethodRefused.Allow))
 	return true
 }
 
@@ -207,48 +213,15 @@ func appendOneLess(dst []byte, f *message.Field) []byte {
 	return append(strconv.AppendUint(dst, n-1, 10), '\r', '\n')
 }
 
-func (x *exchange) appendFraming(dst []byte, f *message.Field) []byte {
-	dst = append(append(dst, f.Name...), ": "...)
-	if f.ID == message.TransferEncoding {
-		return append(dst, "chunked\r\n"...)
-	}
-	return append(strconv.AppendInt(dst, x.req.Length, 10), '\r', '\n')
-}
-
 // Interim relays an informational response such as 103 Early Hints; it is
-// upstream.Request's. HTTP/1.0 clients don't know them (RFC 9110 §15.2).
-func (x *exchange) Interim(r *http1.Response) error {
-	if x.req.Minor == 0 {
-		return nil
-	}
-	out := appendStatusLine(x.out[:0], r.Status, r.Reason)
+// upstream.Request's.
+func (x *exchange) Interim(r *message.Response) error {
 	for i := range r.Header {
 		f := &r.Header[i]
-		if f.Dropped || isHopByHop(f.ID) || f.ID == message.ContentLength || f.ID == message.XRequestID || f.ID == message.XGatewayError {
-			continue
-		}
-		out = message.AppendField(out, f.Name, f.Value)
+		f.Dropped = f.Dropped || isHopByHop(f.ID) || f.ID == message.ContentLength || f.ID == message.XRequestID || f.ID == message.XGatewayError
 	}
-	x.out = append(out, '\r', '\n')
-	x.client.beginAnswer(socket.Nanotime())
-	if err := x.write(x.out); err != nil {
+	if err := x.stream.Interim(r); err != nil {
 		return errClientGone
 	}
-	x.client.pauseAnswer()
 	return nil
-}
-
-// write writes something of the gateway's own to the client. The end of the
-// request doesn't bound it: it may be what is being said.
-func (x *exchange) write(p []byte) error {
-	s := x.clientSink()
-	s.total = 0
-	return s.write(p)
-}
-
-func (x *exchange) clientSink() sink {
-	return sink{
-		conn: x.client.Conn.Conn, sock: x.client.Sock, idle: x.bounds.writeIdle, total: x.call.Expiry, minRate: x.bounds.minRate,
-		busy: &x.client.writing,
-	}
 }

@@ -13,12 +13,12 @@ import (
 func (x *exchange) appendForwarded(dst []byte) []byte {
 	if x.client.Peer.IsValid() {
 		dst = x.appendList(dst, "X-Forwarded-For: ", message.XForwardedFor, func(dst []byte) []byte {
-			return append(dst, x.client.ip...)
+			return append(dst, x.client.Address...)
 		})
 	} else if x.origin.known {
 		dst = append(dst, "X-Forwarded-For: "...)
 		dst = append(bytes.TrimSuffix(x.appendNodes(dst), listComma), '\r', '\n')
-	} else if x.trusted { // a Unix socket has no address to add
+	} else if x.origin.trusted { // a Unix socket has no address to add
 		dst = x.appendAll(dst, message.XForwardedFor)
 	}
 	dst = append(dst, "X-Forwarded-Proto: "...)
@@ -29,11 +29,11 @@ func (x *exchange) appendForwarded(dst []byte) []byte {
 	}
 	if x.snap.forwarded {
 		dst = x.appendList(dst, "Forwarded: ", message.Forwarded, x.appendForwardedElement)
-	} else if x.trusted {
+	} else if x.origin.trusted {
 		dst = x.appendAll(dst, message.Forwarded)
 	}
 	if x.snap.via != "" {
-		dst = appendVia(dst, x.req.Header, x.req.Minor, x.snap.via)
+		dst = append(appendVia(append(dst, "Via: "...), x.req.Header, x.req.Version, x.snap.via), '\r', '\n')
 	} else {
 		dst = x.appendAll(dst, message.Via)
 	}
@@ -45,7 +45,7 @@ func (x *exchange) appendForwarded(dst []byte) []byte {
 // Forwarded, that one's addresses are written, so that both agree.
 func (x *exchange) appendList(dst []byte, name string, id message.ID, last func([]byte) []byte) []byte {
 	dst = append(dst, name...)
-	if x.trusted {
+	if x.origin.trusted {
 		begin := len(dst)
 		dst = appendValues(dst, x.req.Header, id)
 		switch {
@@ -59,7 +59,7 @@ func (x *exchange) appendList(dst []byte, name string, id message.ID, last func(
 	return append(dst, '\r', '\n')
 }
 
-var listComma = []byte(", ")
+var listComma, crlf = []byte(", "), []byte("\r\n")
 
 // appendNodes writes the addresses of Forwarded as X-Forwarded-For has them,
 // each with a comma after it.
@@ -126,7 +126,7 @@ func appendValues(dst []byte, h message.Header, id message.ID) []byte {
 
 // appendFirst writes a trusted value, else what Forwarded says, or ours.
 func (x *exchange) appendFirst(dst []byte, id message.ID, forwarded, ours []byte) []byte {
-	if x.trusted {
+	if x.origin.trusted {
 		if value := x.req.Header.Get(id); len(value) > 0 {
 			return append(dst, value...)
 		}
@@ -162,13 +162,11 @@ func (x *exchange) appendForwardedElement(dst []byte) []byte {
 	return append(dst, x.scheme()...)
 }
 
-// appendVia extends Via (RFC 9110 §7.6.3).
-func appendVia(dst []byte, h message.Header, minor uint8, pseudonym string) []byte {
-	dst = append(dst, "Via: "...)
+// appendVia appends the values of Via, and one more (RFC 9110 §7.6.3).
+func appendVia(dst []byte, h message.Header, version, pseudonym string) []byte {
 	dst = appendValues(dst, h, message.Via)
-	dst = append(dst, '1', '.', '0'+minor, ' ')
-	dst = append(dst, pseudonym...)
-	return append(dst, '\r', '\n')
+	dst = append(append(dst, version...), ' ')
+	return append(dst, pseudonym...)
 }
 
 // hasPassed looks for a pseudonym in Via: "1.1 name (comment)".
@@ -189,7 +187,7 @@ func hasPassed(h message.Header, pseudonym string) bool {
 var schemeHTTP, schemeHTTPS = []byte("http"), []byte("https")
 
 func (x *exchange) scheme() []byte {
-	if x.client.overTLS {
+	if x.client.Secure {
 		return schemeHTTPS
 	}
 	return schemeHTTP
@@ -211,7 +209,7 @@ func (x *exchange) identify() {
 
 // adoptID takes over the id that a trusted proxy has given.
 func (x *exchange) adoptID() {
-	if !x.trusted {
+	if !x.origin.trusted {
 		return
 	}
 	id := x.req.Header.Get(message.XRequestID)

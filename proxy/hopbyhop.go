@@ -108,9 +108,7 @@ func (x *exchange) checkUpgrade() error {
 	return faultBadResponse
 }
 
-// demandsUpgrade reports whether a response's Upgrade is kept: a 426 must have
-// one (RFC 9110 §15.5.22). In others it is an offer that nobody needs, and that
-// has broken clients.
-func demandsUpgrade(status int, h message.Header) bool {
-	return status == 426 && h.Has(message.Upgrade)
-}
+// upgrades reports whether a response's Upgrade is kept: a 426 must have one (RFC
+// 9110 §15.5.22), and a 101 says what was chosen. In others it is an offer that
+// nobody needs, and that has broken clients.
+func upgrades(status int) bool { return status == 426 || status == 101 }

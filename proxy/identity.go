@@ -70,7 +70,7 @@ func sameSpelling(name []byte, lower string) bool {
 
 // dropIdentity removes what only a trusted proxy may say of the client.
 func (x *exchange) dropIdentity(h message.Header) {
-	if x.trusted {
+	if x.origin.trusted {
 		return
 	}
 	set := &x.snap.identity

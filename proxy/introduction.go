@@ -12,27 +12,28 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
-// introduce learns from the header of the PROXY protocol who the client is. It
-// is false when the connection ends instead.
-func (c *client) introduce() (ok bool) {
+// introduce learns from the header of the PROXY protocol who the client is. After
+// an error the connection ends.
+func (c *client) introduce() error {
 	err := c.Introduce()
 	if err != nil {
 		if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, listener.ErrCrowded) { // it only looked whether somebody listens, we have closed it, or it has been answered
 			c.server.noHeader(c.Peer, err)
 		}
-		return false
+		return err
 	}
 	header := c.Introduced
+	c.who.Peer = c.Peer
 	if header.Source.IsValid() {
-		c.ip = c.Peer.AppendTo(nil)
+		c.who.Address = c.Peer.AppendTo(nil)
 	} else {
-		c.unnamed = true
+		c.who.Unnamed = true
 	}
 	secured, overTLS := header.TLVs.TLS()
-	c.overTLS = c.Secure || overTLS
-	c.introduction = introductionOf(c.Sender, header, secured)
+	c.who.Secure = c.Secure || overTLS
+	c.who.Introduction = introductionOf(c.Sender, header, secured)
 	c.idleSince.Store(socket.Nanotime()) // from now on a request is waited for
-	return true
+	return nil
 }
 
 // introductionOf is what the access log has of a header, with each request.

@@ -30,7 +30,8 @@ func (p *policed) reset() {
 	p.kept = p.kept[:0]
 }
 
-// judge asks the tenant's policies. If one has answered, its answer has been sent.
+// judge asks the tenant's policies. If one has answered, its answer is the
+// response.
 func (x *exchange) judge() (answered bool, err error) {
 	chain := x.tenant.policies
 	if chain == nil {
@@ -46,20 +47,26 @@ func (x *exchange) judge() (answered bool, err error) {
 	case errors.As(err, new(*Fault)) || errors.Is(err, errClientGone):
 		return false, err // of what it waited for
 	case err != nil:
-		x.cause = fmt.Errorf("policy %s: %w", by, err)
-		return false, faultPolicy
+		return false, &caused{faultPolicy, fmt.Errorf("policy %s: %w", by, err)}
+	case answer.Refusal != nil:
+		return false, x.refuse(answer, by)
 	}
-	if x.cause = answer.Cause; answer.Refusal != nil {
-		fault := faultOfRefusal(answer.Refusal)
-		if _, known := numberOf[fault.Code]; !known {
-			panic("BUG: policy " + by + " refuses with " + fault.Code + ", which its About doesn't list")
-		}
-		fault.header = answer.Header
-		return false, fault
+	x.cause = answer.Cause
+	x.response.Local = append(x.response.Local[:0], answer.Header...)
+	x.local(answer.Status, "", answer.Body)
+	return true, nil
+}
+
+// refuse returns a policy's refusal as a fault.
+func (x *exchange) refuse(answer *policy.Answer, by string) error {
+	fault := faultOfRefusal(answer.Refusal)
+	if _, known := numberOf[fault.Code]; !known {
+		panic("BUG: policy " + by + " refuses with " + fault.Code + ", which its About doesn't list")
 	}
-	x.status = answer.Status
-	x.local = localResponse{body: answer.Body, header: answer.Header}
-	return true, x.respondLocally()
+	if fault.header = answer.Header; answer.Cause != nil {
+		return &caused{fault, answer.Cause}
+	}
+	return fault
 }
 
 // showPolicies fills in what policies see.
@@ -71,7 +78,7 @@ func (x *exchange) showPolicies() *policy.Request {
 	x.policed.begun = true
 	r.ID, r.Tenant, r.Method = x.id, x.tenant.name, x.req.Method
 	r.Host, r.Path, r.Query = x.host, x.path, x.query
-	r.Secure, r.Client, r.Header, r.Waiter = x.secure(), x.clientIP, &x.req.Header, x
+	r.Secure, r.Client, r.Header, r.Waiter = x.secure(), x.origin.ip, &x.req.Header, x
 	x.tenant.policies.Begin(r)
 	return r
 }
@@ -111,8 +118,7 @@ func (x *exchange) Wait(f func(ctx context.Context) error) error {
 		ctx, release = context.WithTimeoutCause(ctx, time.Duration(x.call.Expiry-socket.Nanotime()), faultRequestTimeout)
 		defer release()
 	}
-	x.client.modern.Store(x.req.Minor == 1)
-	defer x.client.beginScriptWait(func() { cancel(errClientGone) }, true)()
+	defer x.stream.Watch(func() { cancel(errClientGone) })()
 	err := f(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause

@@ -251,7 +251,7 @@ func (s *clients) cutHeaviest(account *memory.Account, bytes, now int64, count *
 		if h.client.memory.On(account) { // still
 			bytes -= h.bytes
 			count.Add(1)
-			h.client.abandon(faultMemory)
+			h.client.abort(faultMemory)
 			h.client.Sock.Abort(faultMemory)
 		}
 	}

@@ -18,27 +18,28 @@ import (
 // read before it is written anew. Slices of them are empty, unless their owner
 // writes them from the start.
 var keptFields = map[string]string{
-	"exchange.out":                        "written from its start",
-	"exchange.line":                       "written from the start of a line; its stamp is of the clock alone",
-	"exchange.hostBuf":                    "written before x.host is made of it",
-	"exchange.pathBuf":                    "as hostBuf",
-	"exchange.sendBuf":                    "as hostBuf",
-	"exchange.idBuf":                      "identify writes it first",
-	"exchange.req.Request.Message.Header": "empty",
+	"exchange.values":  "empty",
+	"exchange.line":    "written from the start of a line; its stamp is of the clock alone",
+	"exchange.hostBuf": "written before x.host is made of it",
+	"exchange.pathBuf": "as hostBuf",
+	"exchange.sendBuf": "as hostBuf",
+	"exchange.idBuf":   "identify writes it first",
 	"exchange.call.Response.Response.Message.Header": "empty",
 	"exchange.call.head":                             "empty",
 	"exchange.call.out":                              "empty",
 	"exchange.call.Body.trailer":                     "empty",
 	"exchange.call.Body.raw":                         "empty",
-	"exchange.body.trailer":                          "empty",
-	"exchange.body.raw":                              "empty",
 	"exchange.script.keyBuf":                         "written before a key is made of it",
-	"exchange.script.response.Header":                "leads to Local, which is empty",
-	"exchange.script.response.Local":                 "empty",
-	"exchange.script.response.Body":                  "empty",
+	"exchange.response.Header":                       "leads to Local, which is empty",
+	"exchange.response.Local":                        "empty",
+	"exchange.response.Body":                         "empty",
 	"exchange.policed.request.memos":                 "empty",
 	"exchange.policed.request.text":                  "empty",
 	"exchange.policed.kept":                          "empty",
+	"stream.req.Request.Message.Header":              "empty",
+	"stream.body.trailer":                            "empty",
+	"stream.body.raw":                                "empty",
+	"stream.pump.Out":                                "empty",
 }
 
 // TestResetForgetsEverything fills every field of an exchange, however deep it
@@ -55,8 +56,24 @@ func TestResetForgetsEverything(t *testing.T) {
 	for _, left := range leftovers("exchange", reflect.ValueOf(x).Elem()) {
 		t.Errorf("after reset, %s", left)
 	}
-	if x.script.response.Header != &x.script.response.Local {
-		t.Error("the header of the next scripted response isn't its own")
+	if x.response.Header != &x.response.Local {
+		t.Error("the header of the next response isn't its own")
+	}
+}
+
+// TestStreamForgetsEverything is the same for HTTP/1's streams.
+func TestStreamForgetsEverything(t *testing.T) {
+	t.Parallel()
+	s := new(http1Stream)
+	if filled := fill(t, "stream", reflect.ValueOf(s).Elem(), 1<<20); filled < 40 {
+		t.Errorf("only %d fields were filled", filled)
+	}
+	s.reset()
+	for _, left := range leftovers("stream", reflect.ValueOf(s).Elem()) {
+		t.Errorf("after reset, %s", left)
+	}
+	if cap(s.pump.Out) > 64<<10 {
+		t.Errorf("the pump keeps %d bytes", cap(s.pump.Out))
 	}
 }
 
@@ -68,8 +85,8 @@ func TestResetDropsLargeMemory(t *testing.T) {
 	fill(t, "exchange", reflect.ValueOf(x).Elem(), 1<<20)
 	x.reset()
 	for name, size := range map[string]int{
-		"out": cap(x.out), "pathBuf": cap(x.pathBuf), "sendBuf": cap(x.sendBuf), "line": cap(x.line.buf),
-		"script.keyBuf": cap(x.script.keyBuf), "script.response.Body": cap(x.script.response.Body),
+		"values": cap(x.values), "pathBuf": cap(x.pathBuf), "sendBuf": cap(x.sendBuf), "line": cap(x.line.buf),
+		"script.keyBuf": cap(x.script.keyBuf), "response.Body": cap(x.response.Body),
 	} {
 		if size > 64<<10 {
 			t.Errorf("%s keeps %d bytes", name, size)
@@ -93,16 +110,16 @@ func memoryOf(t *testing.T, owner any, name string) int {
 // one that is taken from it begins anew, whatever its last response came to.
 func TestEncoderIsReleased(t *testing.T) {
 	t.Parallel()
-	e := acquireEncoder(gzip.BestSpeed, &pump{})
+	e := acquireEncoder(gzip.BestSpeed, &http1Stream{})
 	e.dirty = true
 	if err := e.write([]byte("another tenant's")); err != nil {
 		t.Fatal(err)
 	}
 	e.release()
-	if e.pump != nil {
-		t.Error("a released encoder has a pump")
+	if e.to != nil {
+		t.Error("a released encoder leads to a response")
 	}
-	again := acquireEncoder(gzip.BestSpeed, &pump{})
+	again := acquireEncoder(gzip.BestSpeed, &http1Stream{})
 	defer again.release()
 	if again.dirty {
 		t.Error("an encoder that was just taken has something to flush")
@@ -174,7 +191,7 @@ func fillPlain(t *testing.T, path string, v reflect.Value) {
 // filling returns something for a field of an interface's type.
 func filling(t *testing.T, path string, wanted reflect.Type) reflect.Value {
 	t.Helper()
-	for _, candidate := range []any{errors.New("x"), &net.TCPConn{}, new(exchange), &client{}, grants{}, new(upstream.Target)} {
+	for _, candidate := range []any{errors.New("x"), &net.TCPConn{}, new(exchange), &client{}, new(http1Stream), new(http1.Body), grants{}, new(upstream.Target)} {
 		if v := reflect.ValueOf(candidate); v.Type().Implements(wanted) {
 			return v
 		}

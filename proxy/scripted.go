@@ -16,37 +16,35 @@ import (
 // scripted is what scripts see and make of an exchange. It is unused where
 // the tenant has none.
 type scripted struct {
-	request  lua.Request
-	response lua.Response
-	host     string // to send on, if a script has set it
-	body     []byte // all of the request's body, if a script has read or set it
-	read     bool   // body is the client's
-	resized  bool   // body is sent, framed anew
-	took     int64  // what the client's body is charged
-	charged  int64  // what the response's body is; what scripts write is charged to their run
-	skipped  error  // why the request has gone on without its scripts
-	keyBuf   []byte
+	request lua.Request
+	host    string // to send on, if a script has set it
+	body    []byte // all of the request's body, if a script has read or set it
+	read    bool   // body is the client's
+	resized bool   // body is sent, framed anew
+	took    int64  // what the client's body is charged
+	charged int64  // what the response's body is; what scripts write is charged to their run
+	skipped error  // why the request has gone on without its scripts
+	keyBuf  []byte
 }
 
 func (s *scripted) reset() {
 	s.request = lua.Request{}
-	s.response.Reset()
 	s.host, s.body, s.read, s.resized, s.skipped, s.took, s.charged = "", nil, false, false, nil, 0, 0
 	if cap(s.keyBuf) > keepScratch {
 		s.keyBuf = nil
 	}
 }
 
-// runScripts runs the tenant's chain, with the pool at its end, and responds.
+// runScripts runs the tenant's chain, with the pool at its end.
 func (x *exchange) runScripts() error {
 	x.showRequest()
-	if err := x.tenant.scripts.Serve(x, x.client.number); err != nil {
+	if err := x.tenant.scripts.Serve(x, x.client.Number); err != nil {
 		if errors.Is(err, lua.ErrGone) {
 			return errClientGone
 		}
 		return err
 	}
-	return x.respondScripted()
+	return nil
 }
 
 // showRequest fills in what scripts see.
@@ -54,16 +52,13 @@ func (x *exchange) showRequest() {
 	t := x.tenant
 	x.script.request = lua.Request{
 		Method: x.method, Path: x.path, Query: x.query, Host: x.host, Authority: x.req.Authority,
-		Scheme: "http", Protocol: "HTTP/1.1", Remote: x.clientIP, ID: x.id, Tenant: t.name,
-		Header: &x.req.Header, Trusted: x.trusted,
+		Scheme: "http", Protocol: protocolOf(x.req.Version), Remote: x.origin.ip, ID: x.id, Tenant: t.name,
+		Header: &x.req.Header, Trusted: x.origin.trusted,
 	}
 	if x.secure() {
 		x.script.request.Scheme = "https"
 	}
-	if x.req.Minor == 0 {
-		x.script.request.Protocol = "HTTP/1.0"
-	}
-	x.script.response.Reset()
+	x.response.Reset()
 	x.locateForScripts()
 	if total := int64(t.scriptsTotal); total > 0 && (x.call.Expiry == 0 || x.start+total < x.call.Expiry) {
 		x.call.Expiry = x.start + total
@@ -83,10 +78,18 @@ func (x *exchange) Unbound() {
 	x.nameTotal()
 }
 
+// protocolOf is a version as scripts see it, which costs no memory.
+func protocolOf(version string) string {
+	if version == "1.1" {
+		return "HTTP/1.1"
+	}
+	return "HTTP/" + version
+}
+
 // secure reports whether the client uses TLS, as far as is known: a trusted
 // proxy's word counts.
 func (x *exchange) secure() bool {
-	if x.trusted {
+	if x.origin.trusted {
 		if proto := x.req.Header.Get(message.XForwardedProto); proto != nil {
 			first, _ := message.NextToken(proto)
 			return message.EqualFold(first, "https")
@@ -95,7 +98,7 @@ func (x *exchange) secure() bool {
 			return message.EqualFold(x.origin.proto, "https")
 		}
 	}
-	return x.client.overTLS
+	return x.client.Secure
 }
 
 // locateForScripts finds what patterns are compared with.
@@ -123,7 +126,7 @@ func (x *exchange) locateForScripts() {
 func (x *exchange) Request() *lua.Request { return &x.script.request }
 
 // Response returns what scripts see of the response.
-func (x *exchange) Response() *lua.Response { return &x.script.response }
+func (x *exchange) Response() *lua.Response { return &x.response }
 
 // HasPool says whether there is a pool.
 func (x *exchange) HasPool() bool { return x.tenant.pool != nil }
@@ -132,8 +135,6 @@ func (x *exchange) HasPool() bool { return x.tenant.pool != nil }
 func (x *exchange) Forward() error {
 	err := x.forwardScripted()
 	if err == nil {
-		r := &x.script.response
-		r.Target, r.Status, r.Header = true, x.call.Response.Status, &x.call.Response.Header
 		return nil
 	}
 	if faultOf(err) == faultClientGone {
@@ -170,39 +171,6 @@ func (x *exchange) stripAgain() error {
 		return x.spell()
 	}
 	return x.strip()
-}
-
-// Answer makes the gateway's own error the response.
-func (x *exchange) Answer(err error) {
-	fault := faultOf(err)
-	x.fault, x.code, x.cause = fault, fault.Code, x.explain(fault, err)
-	x.upload.stop(x)
-	if x.begunCall { // a response that can't be passed on
-		x.begunCall = false
-		x.call.End(false)
-	}
-	x.close = x.close || fault.Close
-	r := &x.script.response
-	r.Target, r.Fault, r.Status, r.Header = false, true, fault.Status, &r.Local
-	contentType, body := x.describe(fault)
-	r.Local.Set([]byte("Content-Type"), []byte(contentType))
-	if fault.RetryAfter > 0 {
-		r.Local.Set([]byte("Retry-After"), fmt.Append(nil, fault.RetryAfter))
-	}
-	if fault.Allow != "" {
-		r.Local.Set([]byte("Allow"), []byte(fault.Allow))
-	}
-	r.Body = append(r.Body[:0], body...)
-}
-
-// endCall gives the target's connection back before the response is sent.
-func (x *exchange) endCall() {
-	if x.begunCall {
-		x.begunCall = false
-		x.upload.stop(x)
-		x.client.endWait()
-		x.call.End(x.upload.complete())
-	}
 }
 
 // SetPath replaces the path.
@@ -283,14 +251,13 @@ func (x *exchange) Choose(name string) error {
 
 // Watch calls cancel if the client goes away.
 func (x *exchange) Watch(cancel func()) (end func()) {
-	x.client.modern.Store(x.req.Minor == 1)
-	return x.client.beginScriptWait(cancel, !x.begun)
+	return x.stream.Watch(cancel)
 }
 
 // Restore undoes all that scripts have changed about the request.
 func (x *exchange) Restore(because error) error {
 	x.script.skipped = because
-	if err := x.req.Parse(x.client.head, x.snap.bounds.maxURL); err != nil {
+	if _, err := x.stream.Request(x.snap.bounds.maxURL); err != nil {
 		return err
 	}
 	if x.dropIdentity(x.req.Header); x.policed.begun {

@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -16,19 +15,19 @@ func (x *exchange) ReadBody(limit int64) ([]byte, error) {
 	switch {
 	case s.read || s.request.Replaced:
 		return s.body, nil
-	case x.buffered != nil && x.body.Done(): // sent on already, and still here
-		return x.buffered, nil
-	case x.req.Framing == http1.NoBody:
+	case x.content.buffered != nil && x.content.Done(): // sent on already, and still here
+		return x.content.buffered, nil
+	case x.req.Length == 0:
 		return nil, nil
-	case s.response.Target || x.call.Attempts > 0:
+	case x.response.Target || x.call.Attempts > 0:
 		return nil, errors.New("the body is no longer there: read request.body before next()")
-	case x.begun && !x.continued: // the client waits for a 100 that can no longer be sent
+	case x.state != unanswered && x.stream.Expects(): // the client waits for a 100 that can no longer be sent
 		return nil, errors.New("the response has begun: read request.body before response:flush()")
 	}
 	body, err := x.readWhole(min(limit, x.bounds.maxBody))
 	if err != nil {
 		fault := faultOf(err)
-		x.close = x.close || fault.Close
+		x.last = x.last || fault.Close
 		if fault == faultClientGone {
 			return nil, lua.ErrGone
 		}
@@ -39,15 +38,11 @@ func (x *exchange) ReadBody(limit int64) ([]byte, error) {
 }
 
 func (x *exchange) readWhole(limit int64) ([]byte, error) {
-	if x.req.Length > limit {
-		return nil, faultBodyTooLarge
+	if err := x.limitBody(limit); err != nil {
+		return nil, err
 	}
-	x.body.Limit(limit)
-	if !x.continued {
-		x.continued = true
-		if err := x.write(continueLine); err != nil {
-			return nil, errClientGone
-		}
+	if err := x.beginBody(); err != nil {
+		return nil, err
 	}
 	body, err := x.readGrowing(limit)
 	if err != nil {
@@ -55,18 +50,18 @@ func (x *exchange) readWhole(limit int64) ([]byte, error) {
 		return nil, err
 	}
 	x.script.took = int64(cap(body))
-	x.client.Sock.SetReadExpiry(0)
+	x.stream.Expire(0)
 	return body, nil
 }
 
 // readGrowing reads the body into memory that grows as it arrives: what was
 // announced and never comes takes none.
 func (x *exchange) readGrowing(limit int64) (body []byte, err error) {
-	if x.req.Framing == http1.Length {
+	if x.req.Length > 0 {
 		limit = x.req.Length
 	}
-	for !x.body.Done() {
-		if x.req.Framing == http1.Length {
+	for !x.content.Done() {
+		if x.req.Length > 0 {
 			if len(body) == cap(body) {
 				grown := x.memory.Grow(body, limit)
 				if grown == nil {
@@ -110,7 +105,7 @@ func (x *exchange) append(body, span []byte, limit int64) ([]byte, error) {
 
 // ReadResponse reads all of the target's body.
 func (x *exchange) ReadResponse(limit int64) error {
-	r := &x.script.response
+	r := &x.response
 	r.Body = r.Body[:0]
 	if x.call.Response.Length > limit {
 		return fmt.Errorf("the response's body has %d bytes, lua.max_body is %d", x.call.Response.Length, limit)
@@ -136,14 +131,12 @@ func (x *exchange) ReadResponse(limit int64) error {
 			return &lua.Ending{Err: x.fault}
 		}
 		if err := x.appendResponse(span, limit); err != nil {
-			cause := x.cause
-			x.Answer(faultMemory)
-			x.cause = cause
+			x.Answer(err)
 			return &lua.Ending{Err: x.fault}
 		}
 	}
 	r.Target = false
-	x.endCall()
+	x.endCall(true)
 	return nil
 }
 
@@ -151,15 +144,15 @@ func (x *exchange) ReadResponse(limit int64) error {
 // between requests isn't charged.
 func (x *exchange) appendResponse(span []byte, limit int64) error {
 	s := &x.script
-	before := int64(cap(s.response.Body))
-	if s.charged == 0 && before > 0 && before < int64(len(s.response.Body)+len(span)) {
+	before := int64(cap(x.response.Body))
+	if s.charged == 0 && before > 0 && before < int64(len(x.response.Body)+len(span)) {
 		if err := x.hold(before); err != nil { // which growing releases
 			return err
 		}
 		s.charged = before
 	}
-	body, err := x.append(s.response.Body, span, limit)
-	s.response.Body = body
+	body, err := x.append(x.response.Body, span, limit)
+	x.response.Body = body
 	if after := int64(cap(body)); after != before {
 		s.charged = after
 	}

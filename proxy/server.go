@@ -1,7 +1,7 @@
 // Package proxy is the data plane: one server, one request path, one snapshot
 // of the configuration that each request sees.
 //
-// Read it in the order of a request: client (a connection), exchange (a
+// Read it in the order of a request: client (a connection), stream and exchange (a
 // request), body and pump (what flows), forward (to the target), respond
 // (back), fail (every error), accesslog. server and snapshot are what stands
 // around them.
@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -168,8 +167,8 @@ func (s *Server) listen(c *Config, most, ofOne int) (*listener.Listener, error) 
 		Address:        c.Server.Address,
 		MaxConnections: most, MaxPerAddress: ofOne,
 		Exempt:  func(peer netip.Addr) bool { return s.current.Load().trusts(peer) },
-		Full:    refusal("503 Service Unavailable", "too_many_connections", "Retry-After: 1\r\n"),
-		Crowded: refusal("429 Too Many Requests", "too_many_connections_from_address", "Retry-After: 1\r\n"),
+		Full:    refusal(503, "too_many_connections", ""),
+		Crowded: refusal(429, "too_many_connections_from_address", ""),
 		Sweeper: s.sweeper, Own: &s.own, Purpose: listener.Public,
 		Refused:      s.warnRefused,
 		Introduction: func() *listener.Introduction { return s.current.Load().introduction },
@@ -200,10 +199,6 @@ func (s *Server) warnRefused(peer netip.Addr, crowded bool) {
 	_, _, refused := s.listener.Stats()
 	s.log.Warn().Str("peer", peer.String()).Bool("limit_per_address", crowded).Uint64("refused_so_far", refused).
 		Msg("connections are refused: a limit is reached")
-}
-
-func refusal(status, code, fields string) []byte {
-	return fmt.Appendf(nil, "HTTP/1.1 %s\r\nX-Gateway-Error: %s\r\n%sContent-Length: 0\r\nConnection: close\r\n\r\n", status, code, fields)
 }
 
 // newFastServer configures fasthttp as what it is here: the scheduler of

@@ -47,7 +47,7 @@ func (c *client) patience(l *limits) (nanoseconds int64, sleepy bool) {
 
 // doze begins the sleep, on the connection's goroutine.
 func (c *client) doze() {
-	c.Sock.SetReadExpiry(0) // oversleep watches the idle time
+	c.Sock.SetReadExpiry(0) // endSleep watches the idle time
 	c.head = nil
 	c.rebase(sleepSize)
 	c.state.Store(clientDozing)
@@ -64,39 +64,39 @@ func (c *client) fallAsleep() bool {
 // Wake has fasthttp serve the connection again.
 func (c *client) Wake() {
 	if c.state.CompareAndSwap(clientAsleep, clientIdle) {
-		c.rise()
+		c.resume()
 	}
 }
 
-// rise is for the one who has ended the sleep.
-func (c *client) rise() {
+// resume is for the one who has ended the sleep.
+func (c *client) resume() {
 	c.woken = true
 	c.rebase(awakeSize)
 	go func() { _ = c.server.fast.ServeConn(c) }() // ends with the connection, or its next sleep
 }
 
-// learn comes with the first request after a sleep: if that was short, the
+// noteSleep comes with the first request after a sleep: if that was short, the
 // next one begins only after twice the time.
-func (c *client) learn() {
+func (c *client) noteSleep() {
 	c.woken, c.stay = false, 0
 	if idle := c.headAt - c.idleSince.Load(); idle < shortSleep {
 		c.stay = 2 * idle
 	}
 }
 
-// oversleep ends a connection whose idle time has passed.
-func (c *client) oversleep(now int64) {
-	if !c.overslept(now) || !c.state.CompareAndSwap(clientAsleep, clientEnded) {
+// endSleep ends a connection whose idle time has passed.
+func (c *client) endSleep(now int64) {
+	if !c.sleptEnough(now) || !c.state.CompareAndSwap(clientAsleep, clientEnded) {
 		return
 	}
-	if !c.overslept(now) { // in between it was woken, served and fell asleep anew
+	if !c.sleptEnough(now) { // in between it was woken, served and fell asleep anew
 		c.state.Store(clientIdle)
-		c.rise()
+		c.resume()
 		return
 	}
 	_ = c.end()
 }
 
-func (c *client) overslept(now int64) bool {
+func (c *client) sleptEnough(now int64) bool {
 	return now-c.idleSince.Load() >= c.server.limits.Load().keepalive
 }

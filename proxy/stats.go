@@ -96,7 +96,7 @@ func (s *Stats) count(x *exchange, elapsed time.Duration) {
 	}
 	s.BytesIn.Add(x.bytesIn)
 	s.BytesOut.Add(x.bytesOut)
-	if !x.tunnelled {
+	if x.state != tunnelled {
 		s.Duration.observe(elapsed)
 	}
 	if x.call.Attempts > 1 {

@@ -2,14 +2,12 @@ package proxy
 
 import (
 	"cmp"
-	"crypto/tls"
 	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
@@ -23,29 +21,23 @@ func (x *exchange) tunnel() error {
 	if err := x.hold(tunnelSize); err != nil {
 		return err
 	}
+	t, ok := x.stream.(Tunneler)
+	if !ok {
+		return faultBadResponse
+	}
 	r := &x.call.Response
+	x.status, x.state = 101, tunnelled
 	x.amend(101, &r.Header)
-	x.status, x.begun, x.tunnelled = 101, true, true
-	out := appendStatusLine(x.out[:0], r.Status, r.Reason)
-	for i := range r.Header {
-		f := &r.Header[i]
-		if f.ID == message.Upgrade || !f.Dropped && !isHopByHop(f.ID) && f.ID != message.ContentLength && f.ID != message.XRequestID && (f.ID != message.Via || x.snap.via == "") {
-			out = message.AppendField(out, f.Name, f.Value)
-		}
-	}
-	out = x.appendRequestID(out)
-	if x.snap.via != "" {
-		out = appendVia(out, r.Header, r.Minor, x.snap.via)
-	}
-	x.out = append(out, "Connection: Upgrade\r\n\r\n"...)
-	x.client.beginAnswer(socket.Nanotime())
-	if err := x.write(x.out); err != nil {
+	x.completeHeader()
+	x.head.Status, x.head.Reason, x.head.Header, x.head.Length, x.head.Bodiless = 101, r.Reason, r.Header, message.Unsized, true
+	client, err := t.Tunnel(&x.head, x.call.Timeouts.Idle)
+	if err != nil {
 		return errClientGone
 	}
-	x.client.endWait()
+	x.stream.EndWait()
 	x.server.counters.tunnels.Add(1)
 	defer x.server.counters.tunnels.Add(-1)
-	x.runTunnel()
+	x.runTunnel(client, x.call.Conn.Tunnel(x.call.Timeouts.Idle))
 	return nil
 }
 
@@ -60,16 +52,13 @@ func (x *exchange) awaitUpload() error {
 	if !x.upload.sent {
 		return cmp.Or(x.call.Aborted(), error(faultSend))
 	}
-	x.client.Sock.SetReadExpiry(0)
 	return nil
 }
 
-func (x *exchange) runTunnel() {
+func (x *exchange) runTunnel(client, target TunnelEnd) {
 	idle := x.call.Timeouts.Idle
 	var last atomic.Int64 // when something moved
 	last.Store(socket.Nanotime())
-	client := tunnelEnd{rw: x.client.Conn.Conn, sock: x.client.Sock, reader: &x.client.reader}
-	target := tunnelEnd{rw: x.call.Conn.Conn, sock: x.call.Conn.Sock, reader: &x.call.Conn.Reader}
 	up := tunnelWay{from: client, to: target, idle: idle, last: &last}
 	down := tunnelWay{from: target, to: client, idle: idle, last: &last}
 	var wait sync.WaitGroup
@@ -77,8 +66,8 @@ func (x *exchange) runTunnel() {
 		defer func() {
 			if cause := recover(); cause != nil {
 				x.server.logPanic(cause)
-				client.sock.Abort(faultInternal)
-				target.sock.Abort(faultInternal)
+				client.Abort(faultInternal)
+				target.Abort(faultInternal)
 			}
 		}()
 		w.run()
@@ -86,33 +75,28 @@ func (x *exchange) runTunnel() {
 	wait.Go(func() { guarded(&up) })
 	guarded(&down)
 	wait.Wait()
-	x.bytesIn, x.bytesOut = x.body.Read()+up.moved, down.moved
+	x.bytesIn, x.bytesOut = x.content.Read()+up.moved, down.moved
 	if errors.Is(up.err, socket.ErrTimeout) || errors.Is(down.err, socket.ErrTimeout) {
 		x.code, x.cause = codeTunnelTimeout, x.tunnelCause()
 	}
 }
 
-// tunnelEnd is one side of a tunnel.
-type tunnelEnd struct {
-	rw     io.ReadWriter
-	sock   *socket.Conn
-	reader *http1.Reader // what has been read already, and pooled buffers
-}
-
-// closeWrite ends the sending side.
-func (e *tunnelEnd) closeWrite() error {
-	if secure, ok := e.rw.(*tls.Conn); ok {
-		e.sock.SetWriteExpiry(socket.Nanotime() + int64(lingerTime))
-		if err := secure.CloseWrite(); err != nil {
-			return err
-		}
-	}
-	return e.sock.CloseWrite()
+// TunnelEnd is one side of a tunnel. One goroutine may receive while another
+// sends.
+type TunnelEnd interface {
+	// Receive waits for bytes until expiry (socket.Nanotime), 0 is forever. They
+	// are valid until Release, which comes before the next call.
+	Receive(expiry int64) ([]byte, error)
+	Release()
+	Send(p []byte) error
+	// CloseWrite ends the sending side, Abort what waits on either, with cause.
+	CloseWrite() error
+	Abort(cause error)
 }
 
 // tunnelWay is one direction of a tunnel.
 type tunnelWay struct {
-	from, to tunnelEnd
+	from, to TunnelEnd
 	idle     time.Duration
 	last     *atomic.Int64
 	moved    int64
@@ -123,40 +107,38 @@ type tunnelWay struct {
 // half-closed tunnel goes on. Any other error ends both ways.
 func (w *tunnelWay) run() {
 	w.err = w.copy()
-	if errors.Is(w.err, io.EOF) && w.to.closeWrite() == nil {
+	if errors.Is(w.err, io.EOF) && w.to.CloseWrite() == nil {
 		return
 	}
-	w.from.sock.Abort(w.err)
-	w.to.sock.Abort(w.err)
+	w.from.Abort(w.err)
+	w.to.Abort(w.err)
 }
 
 func (w *tunnelWay) copy() error {
-	to := sink{conn: w.to.rw, sock: w.to.sock, idle: w.idle}
 	for {
-		if err := w.wait(); err != nil {
+		data, err := w.receive()
+		if err != nil {
 			return err
 		}
-		data := w.from.reader.Take()
-		if err := to.write(data); err != nil {
+		if err := w.to.Send(data); err != nil {
 			return err
 		}
 		w.moved += int64(len(data))
-		w.from.reader.Release()
+		w.from.Release()
 		w.last.Store(socket.Nanotime())
 	}
 }
 
-// wait waits for bytes; a time-out counts only if the other way was idle too.
-func (w *tunnelWay) wait() error {
+// receive waits for bytes; a time-out counts only if the other way was idle too.
+func (w *tunnelWay) receive() ([]byte, error) {
 	for {
 		expiry := int64(0)
 		if w.idle > 0 {
 			expiry = w.last.Load() + int64(w.idle)
 		}
-		w.from.sock.SetReadExpiry(expiry)
-		err := w.from.reader.Wait()
+		data, err := w.from.Receive(expiry)
 		if err == nil || !errors.Is(err, socket.ErrTimeout) || socket.Nanotime() >= w.last.Load()+int64(w.idle) {
-			return err
+			return data, err
 		}
 	}
 }

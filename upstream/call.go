@@ -35,7 +35,7 @@ type Request interface {
 	// StopUpload ends the upload, if one runs, and waits for its end.
 	StopUpload()
 	// Interim is shown each informational response but 100 and 101.
-	Interim(r *http1.Response) error
+	Interim(r *message.Response) error
 }
 
 // Call is one request through a pool: pick a target, send, read the response
@@ -255,7 +255,7 @@ func (c *Call) readHead(conn *Conn) *Failure {
 			}
 			continue
 		}
-		if err = c.Request.Interim(&c.Response); err != nil {
+		if err = c.Request.Interim(&c.Response.Response); err != nil {
 			return c.fail(Aborted, err)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -35,9 +35,9 @@ func (r *plainRequest) AppendRequest(dst []byte, _ *upstream.Target) []byte {
 	}
 	return fmt.Appendf(dst, "%s %s HTTP/1.1\r\nHost: app.example\r\n\r\n", r.method, r.path)
 }
-func (*plainRequest) Upload(*upstream.Conn)         {}
-func (*plainRequest) StopUpload()                   {}
-func (*plainRequest) Interim(*http1.Response) error { return nil }
+func (*plainRequest) Upload(*upstream.Conn)           {}
+func (*plainRequest) StopUpload()                     {}
+func (*plainRequest) Interim(*message.Response) error { return nil }
 
 func newCall(r *plainRequest) *upstream.Call {
 	return &upstream.Call{

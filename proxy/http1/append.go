@@ -6,6 +6,58 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
+// AppendResponse appends a whole response head for a client of HTTP/1.minor: the
+// fields that aren't dropped, and those by which the connection knows where the
+// body ends, and whether another message follows. A nil reason is the usual one.
+func AppendResponse(dst []byte, r *message.Response, minor uint8, chunked, closing bool) []byte {
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = append(strconv.AppendInt(dst, int64(r.Status), 10), ' ')
+	if r.Reason == nil {
+		dst = append(dst, message.StatusText(r.Status)...)
+	} else {
+		dst = append(dst, r.Reason...)
+	}
+	dst = append(dst, crlf...)
+	sized, upgrade := false, false
+	for i := range r.Header {
+		f := &r.Header[i]
+		switch {
+		case f.Dropped, f.ID == message.Trailer && !chunked:
+			continue
+		case f.ID == message.ContentLength:
+			sized = true
+		case f.ID == message.Upgrade:
+			upgrade = true
+		}
+		dst = message.AppendField(dst, f.Name, f.Value)
+	}
+	switch {
+	case chunked:
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case !sized && r.Length >= 0:
+		dst = strconv.AppendInt(append(dst, "Content-Length: "...), r.Length, 10)
+		dst = append(dst, crlf...)
+	}
+	return append(dst, connectionLine(minor, closing, upgrade)...)
+}
+
+// connectionLine is the Connection field, if there is one, and the empty line.
+func connectionLine(minor uint8, closing, upgrade bool) string {
+	switch {
+	case closing && upgrade:
+		return "Connection: close, Upgrade\r\n\r\n"
+	case closing:
+		return "Connection: close\r\n\r\n"
+	case minor == 0 && upgrade:
+		return "Connection: keep-alive, Upgrade\r\n\r\n"
+	case minor == 0:
+		return "Connection: keep-alive\r\n\r\n"
+	case upgrade:
+		return "Connection: Upgrade\r\n\r\n"
+	}
+	return "\r\n"
+}
+
 // AppendChunkSize appends the line that starts a chunk of n > 0 bytes.
 func AppendChunkSize(dst []byte, n int) []byte {
 	dst = strconv.AppendUint(dst, uint64(n), 16) //nolint:gosec // G115: n is positive

@@ -90,25 +90,6 @@ func (b *Body) Done() bool {
 	return b.err == io.EOF || b.framing == NoBody || b.framing == Length && b.left == 0
 }
 
-// Spliceable returns how many bytes the source has still to send, if they may
-// be moved on from there without going through the reader: ok is false unless
-// the length is known and nothing is buffered.
-func (b *Body) Spliceable() (n int64, ok bool) {
-	return b.left, b.err == nil && b.framing == Length && b.r.Buffered() == 0
-}
-
-// Spliced says that n bytes, at most what Spliceable has returned, were taken
-// from the source, or how that failed. It returns the error as Next would have.
-func (b *Body) Spliced(n int, err error) error {
-	b.r.Release() // an empty buffer
-	b.left -= int64(n)
-	b.read += int64(n)
-	if err != nil {
-		b.err = unexpected(err)
-	}
-	return b.err
-}
-
 // Limit makes Next fail with BodyTooLarge as soon as the content is known to
 // exceed most bytes: with Chunked, once a chunk is announced that would.
 func (b *Body) Limit(most int64) { b.limit = most }

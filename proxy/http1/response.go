@@ -52,6 +52,7 @@ func (r *Response) parseLine(line []byte) error {
 	if r.Status < 100 { // from 600 on they are invalid, but three digits: a client takes them for 5xx (RFC 9110 §15)
 		return message.BadStatusLine
 	}
+	r.Reason = line[12:]
 	if len(line) == 12 { // without the space that RFC 9112 §4 asks for: widespread
 		return nil
 	}
