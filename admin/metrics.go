@@ -8,6 +8,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -40,8 +41,9 @@ type scriptSeries struct {
 
 // tenantSeries are the counters of one tenant with their label.
 type tenantSeries struct {
-	label string
-	stats *proxy.Stats
+	label    string
+	stats    *proxy.Stats
+	policies *policy.Chain
 }
 
 // targetSeries are the counters of one target with their labels.
@@ -74,11 +76,11 @@ func (a *API) getMetrics(ctx *fasthttp.RequestCtx) {
 // reached no tenant have the label tenant="".
 func (m *scrape) collect(view *proxy.SnapshotView, counters *proxy.Counters) {
 	m.tenants = make([]tenantSeries, 0, len(view.Tenants)+1)
-	m.tenants = append(m.tenants, tenantSeries{label("tenant", ""), counters.Unrouted})
+	m.tenants = append(m.tenants, tenantSeries{label: label("tenant", ""), stats: counters.Unrouted})
 	for i := range view.Tenants {
 		t := &view.Tenants[i]
 		tenant := label("tenant", t.Name)
-		m.tenants = append(m.tenants, tenantSeries{tenant, t.Stats})
+		m.tenants = append(m.tenants, tenantSeries{tenant, t.Stats, t.Policies})
 		if t.Lua != nil {
 			m.scripts = append(m.scripts, scriptSeries{tenant, t.Lua.Stats(), t.Lua.VMs(), t.Lua.InQuarantine()})
 		}
@@ -128,6 +130,7 @@ func (m *scrape) requests() {
 	for _, t := range m.tenants {
 		t.stats.Errors(func(code string, requests uint64) { m.uint(requests, t.label, label("code", code)) })
 	}
+	m.policies()
 	m.family("keystone_request_bytes_total", counter, "Content received from clients.")
 	for _, t := range m.tenants {
 		m.int(t.stats.BytesIn.Load(), t.label)
@@ -139,6 +142,19 @@ func (m *scrape) requests() {
 	m.family("keystone_retries_total", counter, "Requests sent to a second target after a first had failed them.")
 	for _, t := range m.tenants {
 		m.uint(t.stats.Retries.Load(), t.label)
+	}
+}
+
+// policies are what they have decided.
+func (m *scrape) policies() {
+	m.family("keystone_policy_decisions_total", counter, "Decisions of policies about requests, by the policy's name: passed, answered, or failed where there was no decision.")
+	for _, t := range m.tenants {
+		t.policies.Kinds(func(name string, decisions *policy.Counter) {
+			kind := label("policy", name)
+			m.uint(decisions.Passed.Load(), t.label, kind, label("decision", "passed"))
+			m.uint(decisions.Answered.Load(), t.label, kind, label("decision", "answered"))
+			m.uint(decisions.Failed.Load(), t.label, kind, label("decision", "failed"))
+		})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -89,6 +90,7 @@ type tenant struct {
 	Routing    string            `json:"routing"` // "host-based", "path-based" or "hybrid"
 	Domains    []string          `json:"domains"`
 	PathPrefix string            `json:"path_prefix"`
+	Policies   []decisions       `json:"policies"`
 	LuaRoutes  []string          `json:"lua_routes"`
 	Lua        *scripts          `json:"lua"` // null: none are loaded
 	Problem    *problem          `json:"problem"`
@@ -98,6 +100,22 @@ type tenant struct {
 	BytesIn    int64             `json:"bytes_in"`
 	BytesOut   int64             `json:"bytes_out"`
 	Retries    uint64            `json:"retries"`
+}
+
+// decisions are what the policies of one kind have decided.
+type decisions struct {
+	Policy   string `json:"policy"`
+	Passed   uint64 `json:"passed"`
+	Answered uint64 `json:"answered"`
+	Failed   uint64 `json:"failed"` // there was no decision
+}
+
+func decisionsOf(c *policy.Chain) []decisions {
+	list := []decisions{}
+	c.Kinds(func(name string, made *policy.Counter) {
+		list = append(list, decisions{name, made.Passed.Load(), made.Answered.Load(), made.Failed.Load()})
+	})
+	return list
 }
 
 func (a *API) getTenants(ctx *fasthttp.RequestCtx) {
@@ -114,7 +132,7 @@ func (a *API) getTenants(ctx *fasthttp.RequestCtx) {
 // list of all tenants would be long with all of them.
 func describe(t *proxy.TenantView, errors int) tenant {
 	d := tenant{
-		Name: t.Name, Routing: t.Routing, Domains: orEmpty(t.Domains), PathPrefix: t.Prefix, LuaRoutes: orEmpty(t.Scripts), Lua: describeScripts(t, errors),
+		Name: t.Name, Routing: t.Routing, Domains: orEmpty(t.Domains), PathPrefix: t.Prefix, Policies: decisionsOf(t.Policies), LuaRoutes: orEmpty(t.Scripts), Lua: describeScripts(t, errors),
 		Services: targets(t.Pool), Responses: make(map[string]uint64, len(t.Stats.Classes)),
 		BytesIn: t.Stats.BytesIn.Load(), BytesOut: t.Stats.BytesOut.Load(), Retries: t.Stats.Retries.Load(),
 	}

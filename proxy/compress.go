@@ -46,7 +46,7 @@ type coding struct {
 func (x *exchange) negotiate(status int, h message.Header, length int64, bodiless bool) {
 	c, made := &x.bounds.compression, &x.coding
 	made.varies = c.types != nil && c.may(status, h)
-	made.recoded = made.varies && status != 206 && x.req.Unsized && (length < 0 || length >= c.least) && acceptsGzip(x.req.Header)
+	made.recoded = made.varies && status != 206 && x.req.Unsized && (length < 0 || length >= c.least) && x.takesGzip
 	if made.recoded && status == 304 && !h.Has(message.ContentType) {
 		// Whether it is of a listed type isn't known: the tag that the client
 		// has says what it got.

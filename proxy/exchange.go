@@ -46,16 +46,17 @@ type exchange struct {
 	script   scripted
 
 	// The response.
-	response lua.Response // as it is to become: a target's, the gateway's own, or that of scripts
-	state    state
-	last     bool // what the client sends next can't be trusted to be a request
-	fault    *Fault
-	cause    error // what lies beneath fault, for the log
-	code     string
-	status   int
-	coding   coding
-	bytesIn  int64 // of content
-	bytesOut int64
+	response  lua.Response // as it is to become: a target's, the gateway's own, or that of scripts
+	state     state
+	last      bool // what the client sends next can't be trusted to be a request
+	fault     *Fault
+	cause     error // what lies beneath fault, for the log
+	code      string
+	status    int
+	coding    coding
+	takesGzip bool  // the client, whatever targets are told
+	bytesIn   int64 // of content
+	bytesOut  int64
 
 	headerTime time.Duration
 	elapsed    time.Duration // until the response had been sent
@@ -116,7 +117,7 @@ func (x *exchange) reset() {
 	x.response.Reset()
 	x.state, x.last, x.fault, x.cause, x.code = unanswered, false, nil, nil, ""
 	x.status, x.bytesIn, x.bytesOut, x.headerTime, x.elapsed = 0, 0, 0, 0, 0
-	x.coding, x.head = coding{}, message.Response{}
+	x.coding, x.takesGzip, x.head = coding{}, false, message.Response{}
 	x.values, x.pathBuf, x.sendBuf, x.line.buf = shrunk(x.values), shrunk(x.pathBuf), shrunk(x.sendBuf), shrunk(x.line.buf)
 }
 
@@ -247,6 +248,7 @@ func (x *exchange) route() error {
 	if err := x.holdToTenant(t); err != nil {
 		return err
 	}
+	x.takesGzip = x.bounds.compression.types != nil && acceptsGzip(x.req.Header)
 	if t.total > 0 {
 		x.call.Expiry = x.start + int64(t.total)
 	}

@@ -13,7 +13,7 @@ type hint struct {
 }
 
 var (
-	anywhere = []string{"", "tenants[]", "tenants[].services[]", "server", "tls"}
+	anywhere = []string{"", "tenants[]", "tenants[].policies[]", "tenants[].services[]", "server", "tls"}
 	inTenant = []string{"tenants[]", "tenants[].services[]"}
 	atTop    = []string{"", "server"}
 )
@@ -55,15 +55,15 @@ var hints = []hint{
 	{nil, []string{"redirect", "redirects", "redir", "return", "rewrite", "rewrites", "url_rewrite", "replace_path", "path_rewrite"},
 		"a script redirects and rewrites: docs/cookbook.md#redirect-rules"},
 	{nil, []string{"header", "headers", "add_header", "set_header", "proxy_set_header", "header_up", "header_down", "request_headers", "response_headers", "request_headers_to_add", "response_headers_to_add", "http_request", "http_response", "security_headers", "hsts"},
-		"a script sets and removes header fields: docs/cookbook.md#header-rewrite"},
+		"the policy headers sets, adds and removes fields: policies: [{headers: {response: {set: {X-Frame-Options: DENY}}}}]: docs/policies.md#headers"},
 	{nil, []string{"maintenance", "respond", "response", "error_page", "error_pages", "errors", "handle_errors", "errorfile"},
 		"a script answers in the place of a target: docs/cookbook.md#maintenance-page"},
 	{nil, []string{"canary", "ab_test", "split", "split_clients", "traffic_split", "weighted", "mirror", "mirroring"},
 		"services[].weight shares the requests of one tenant; a script shares them by client: docs/cookbook.md#ab-split"},
-	{nil, []string{"plugin", "plugins", "middleware", "middlewares", "filter", "filters", "http_filters", "handler", "handlers", "handle", "policy", "policies", "module", "modules", "chain"},
-		"middleware is Lua, in files that lua_routes names: docs/lua.md#middleware-groups-and-mounts"},
+	{nil, []string{"plugin", "plugins", "middleware", "middlewares", "filter", "filters", "http_filters", "handler", "handlers", "handle", "policy", "module", "modules", "chain"},
+		"policies of a tenant are what is built in: docs/policies.md; other middleware is Lua, in files that lua_routes names: docs/lua.md#middleware-groups-and-mounts"},
 	{nil, []string{"allow", "deny", "allowlist", "denylist", "whitelist", "blacklist", "ip_allow", "ip_deny", "ip_whitelist", "ip_allowlist", "ip_filter", "acl", "geo", "geoip"},
-		"a script refuses clients, by request.remote_addr: docs/lua.md#middleware-groups-and-mounts"},
+		"the policy ip refuses clients by their address: policies: [{ip: {allow: [10.0.0.0/8]}}]: docs/policies.md#ip"},
 	{nil, []string{"script", "scripts", "lua_script", "lua_scripts", "lua_file", "lua_files", "lua_route", "lua_code", "access_by_lua_file", "content_by_lua_file"},
 		"lua_routes of a tenant names its scripts, which lie in lua_routing.scripts_dir: docs/lua.md#a-first-script"},
 

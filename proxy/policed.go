@@ -118,7 +118,8 @@ func (x *exchange) Wait(f func(ctx context.Context) error) error {
 		ctx, release = context.WithTimeoutCause(ctx, time.Duration(x.call.Expiry-socket.Nanotime()), faultRequestTimeout)
 		defer release()
 	}
-	defer x.stream.Watch(func() { cancel(errClientGone) })()
+	end := x.stream.Watch(func() { cancel(errClientGone) })
+	defer end()
 	err := f(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause

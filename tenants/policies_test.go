@@ -41,7 +41,7 @@ func TestPoliciesCheck(t *testing.T) {
 		{"[{ip: }]", []string{"a policy is missing"}},
 		{"[ip]", []string{`tenants[0].policies[0]: expected a mapping with the keys ip, headers, got "ip"`}},
 		{"{ip: {allow: ['::1']}}", []string{`tenants[0].policies: expected a list, got a mapping; begin each element with "- "`}},
-		{"[{ipp: {allow: 10.0.0.0/8}}]", []string{"a policy is missing", `unknown key "ipp" in tenants[0].policies[0]; did you mean "ip"?`}},
+		{"[{ipp: {allow: 10.0.0.0/8}}]", []string{`unknown key "ipp" in tenants[0].policies[0]; did you mean "ip"?`}},
 		{"[{ip: {allow: 10.0.0.0/8}, headers: {request: {remove: X}}}]", []string{"ip and headers are in one element of the list, expected each in its own"}},
 		{"[{ip: {}}]", []string{"ip has neither allow nor deny"}},
 		{"[{ip: {alow: 10.0.0.0/8}}]", []string{"ip has neither allow nor deny", `unknown key "alow" in tenants[0].policies[0].ip; did you mean "allow"?`}},

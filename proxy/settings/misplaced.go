@@ -29,6 +29,9 @@ func (d *decoder) unknownKey(e entry, keys []string, v reflect.Value, p *place) 
 	if section, ok := v.Addr().Interface().(foreigner); ok {
 		instead = section.Foreign(e.key)
 	}
+	if _, one := v.Addr().Interface().(oneKey); one {
+		d.doc.markFailed(v) // that its key is missing is no news
+	}
 	if len(d.doc.unknown) < maxUnknown {
 		d.doc.unknown = append(d.doc.unknown, Unknown{Key: e.key, Section: path, Line: e.keyAt.line, Column: e.keyAt.column, Instead: instead})
 	}

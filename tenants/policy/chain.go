@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 )
 
@@ -58,6 +59,19 @@ func (c *Chain) Len() int {
 		return 0
 	}
 	return len(c.steps)
+}
+
+// Kinds calls f for each kind of policy in the chain, in the order in which they come
+// first, with the counter of all of that kind.
+func (c *Chain) Kinds(f func(name string, decisions *Counter)) {
+	if c == nil {
+		return
+	}
+	for i := range c.steps {
+		if !slices.ContainsFunc(c.steps[:i], func(s step) bool { return s.name == c.steps[i].name }) {
+			f(c.steps[i].name, c.steps[i].counter)
+		}
+	}
 }
 
 // Begin makes a request ready for the chain; its fields are set by then.

@@ -117,11 +117,11 @@ type Waiter interface {
 // Wait calls f, as Waiter says.
 func (r *Request) Wait(f func(ctx context.Context) error) error { return r.Waiter.Wait(f) }
 
-// Append appends a value to memory that lasts as long as the request, and returns
-// it: make appends to what it is given.
-func (r *Request) Append(make func(dst []byte) []byte) []byte {
+// Append makes a value in memory that lasts as long as the request, and returns it:
+// write appends to what it is given.
+func (r *Request) Append(write func(dst []byte) []byte) []byte {
 	begin := len(r.text)
-	r.text = make(r.text)
+	r.text = write(r.text)
 	return r.text[begin:len(r.text):len(r.text)]
 }
 

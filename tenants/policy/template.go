@@ -78,21 +78,24 @@ func (t *Template) Value(r *Request) []byte {
 	if t.constant != nil {
 		return t.constant
 	}
-	begin := len(r.text)
+	return r.Append(func(dst []byte) []byte { return t.append(dst, r) })
+}
+
+func (t *Template) append(dst []byte, r *Request) []byte {
 	for _, p := range t.parts {
 		if p.Variable == "" {
-			r.text = append(r.text, p.Text...)
+			dst = append(dst, p.Text...)
 			continue
 		}
-		from := len(r.text)
-		r.text = appendVariable(r.text, p.Variable, r)
-		for i := from; i < len(r.text); i++ {
-			if !message.IsTextByte(r.text[i]) {
-				r.text[i] = '_'
+		from := len(dst)
+		dst = appendVariable(dst, p.Variable, r)
+		for i := from; i < len(dst); i++ {
+			if !message.IsTextByte(dst[i]) {
+				dst[i] = '_'
 			}
 		}
 	}
-	return r.text[begin:len(r.text):len(r.text)]
+	return dst
 }
 
 func appendVariable(dst []byte, name string, r *Request) []byte {

@@ -1,0 +1,265 @@
+package policy_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
+)
+
+// withThird is the list of policies with one more: a folder, and this line.
+type withThird struct {
+	tenants.Policy `yaml:",inline"`
+
+	// How many requests may be in progress at once.
+	Concurrency *Config `yaml:"concurrency"`
+}
+
+type section struct {
+	// Policies.
+	Policies []withThird `yaml:"policies"`
+}
+
+func decode(text string) (s section, err error) {
+	document := settings.Decode("c.yaml", []byte(text), &s, nil)
+	for i := range s.Policies {
+		policy.CheckOne(&s.Policies[i], document)
+	}
+	return s, document.Err()
+}
+
+// TestThirdPolicy: a folder and a line in the list are all that a policy needs. What
+// is written here is decoded, checked, documented, counted and asked.
+func TestThirdPolicy(t *testing.T) {
+	t.Parallel()
+	s, err := decode("policies: [{ip: {allow: [10.0.0.0/8]}}, {concurrency: {}}, {concurrency: {max: 1}}]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Policies[1].Concurrency.Max != 100 {
+		t.Errorf("the default is %d, want 100", s.Policies[1].Concurrency.Max)
+	}
+	for text, want := range map[string]string{
+		"policies: [{concurrency: {max: 0}}]":          "c.yaml:1:32: max 0 is out of range, expected 1 to 100000",
+		"policies: [{concurency: {max: 1}}]":           `c.yaml:1:13: unknown key "concurency" in policies[0]; did you mean "concurrency"?`,
+		"policies: [{concurrency: {maxx: 1}}]":         `c.yaml:1:27: unknown key "maxx" in policies[0].concurrency; did you mean "max"?`,
+		"policies: [{concurrency: {max: 1}, ip: {}}]":  "c.yaml:1:12: ip and concurrency are in one element of the list",
+		"policies: [{}]":                               "c.yaml:1:12: a policy is missing, expected one of ip, headers, concurrency with its settings",
+		"policies:\n  - concurrency: {max: ten}\n":     "c.yaml:2:24: policies[0].concurrency.max: expected a whole number from 1 to 100000",
+		"policies:\n  - concurrency:\n      max: 0\n ": "c.yaml:3:12: max 0 is out of range",
+	} {
+		if _, err := decode(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+	sources := append(policy.Sources(withThird{}), "package policy_test\ntype section struct {\n// Policies.\nPolicies int\n}\ntype withThird struct {\n// C.\nConcurrency int\n}\n")
+	sources = append(sources, tenants.Sources()...)
+	reference, err := settings.Markdown(section{}, sources)
+	if err != nil || !strings.Contains(reference, "| `max` | whole number | `100` | Requests of the tenant that may be in progress at once;") {
+		t.Error(err, reference)
+	}
+	schema, err := settings.Schema(section{}, sources)
+	if err != nil || !strings.Contains(string(schema), `"concurrency": {`) || !strings.Contains(string(schema), `"maxProperties": 1`) {
+		t.Error(err, string(schema))
+	}
+	if !slices.Contains(policy.Refusals(withThird{}), full) {
+		t.Error("its refusal isn't listed")
+	}
+	askThird(t, &s)
+}
+
+func askThird(t *testing.T, s *section) {
+	t.Helper()
+	var list []policy.Named
+	for i := range s.Policies {
+		list = append(list, policy.Of(&s.Policies[i])...)
+	}
+	counters := map[string]*policy.Counter{}
+	chain, err := policy.Build(list, policy.Deps{}, func(name string) *policy.Counter {
+		if counters[name] == nil {
+			counters[name] = &policy.Counter{}
+		}
+		return counters[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first, second, stranger policy.Request
+	judge := func(r *policy.Request, client string) string {
+		r.Client, r.Header = netip.MustParseAddr(client), &message.Header{}
+		chain.Begin(r)
+		answer, by, err := chain.Judge(r)
+		if err != nil || answer == nil {
+			return fmt.Sprint(by, err)
+		}
+		return by + " " + answer.Refusal.Code
+	}
+	for _, step := range []struct{ got, want string }{
+		{judge(&first, "10.0.0.1"), "<nil>"},
+		{judge(&second, "10.0.0.2"), "concurrency concurrency_exceeded"},
+		{judge(&stranger, "11.0.0.1"), "ip ip_denied"},
+	} {
+		if step.got != step.want {
+			t.Errorf("got %q, want %q", step.got, step.want)
+		}
+	}
+	chain.Done(&second) // gives nothing back that it hasn't taken
+	chain.Done(&stranger)
+	second.Reset()
+	if got := judge(&second, "10.0.0.2"); got != "concurrency concurrency_exceeded" {
+		t.Errorf("while the first goes on, got %q", got)
+	}
+	chain.Done(&second)
+	chain.Done(&first)
+	first.Reset()
+	if got := judge(&first, "10.0.0.1"); got != "<nil>" {
+		t.Errorf("once the first has ended, got %q", got)
+	}
+	var counted []string
+	chain.Kinds(func(name string, c *policy.Counter) {
+		counted = append(counted, fmt.Sprint(name, " ", c.Passed.Load(), " ", c.Answered.Load(), " ", c.Failed.Load()))
+	})
+	if want := []string{"ip 4 1 0", "concurrency 6 2 0"}; !slices.Equal(counted, want) {
+		t.Errorf("counted %q, want %q", counted, want)
+	}
+}
+
+// TestChain: policies are asked in their order until one answers or fails, amend in
+// reverse, whoever was asked, and are told the end if they were asked; each has a
+// memo of its own for the request.
+func TestChain(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		ends    int // which of three answers or fails; 3 is none
+		fails   bool
+		want    string
+		counted string
+	}{
+		{3, false, "judge 0|judge 1|judge 2|amend 2|amend 1|amend 0|done 0|done 1|done 2", "3 0 0"},
+		{1, false, "judge 0|judge 1|amend 2|amend 1|amend 0|done 0|done 1", "1 1 0"},
+		{0, true, "judge 0|amend 2|amend 1|amend 0|done 0", "0 0 1"},
+	} {
+		var steps []string
+		var list []policy.Named
+		for i := range 3 {
+			note := func(r *policy.Request, what string) {
+				steps = append(steps, fmt.Sprint(what, " ", i))
+				if want := int64(strings.Count(strings.Join(steps, "|"), fmt.Sprint("judge ", i))); what != "judge" && r.Memo.Numbers[0] != want*int64(i+1) {
+					t.Errorf("%s: the memo is %d", steps, r.Memo.Numbers[0])
+				}
+				if what == "judge" {
+					r.Memo.Numbers[0] = int64(i + 1)
+				}
+			}
+			list = append(list, policy.Named{Name: "trying", Section: &trying{
+				judge: func(r *policy.Request) (*policy.Answer, error) {
+					switch note(r, "judge"); {
+					case i == c.ends && c.fails:
+						return nil, errTrying
+					case i == c.ends:
+						return &policy.Answer{Status: 204}, nil
+					}
+					return nil, nil
+				},
+				amend: func(r *policy.Request, _ *policy.Response) { note(r, "amend") },
+				done:  func(r *policy.Request) { note(r, "done") },
+			}})
+		}
+		var counter policy.Counter
+		chain, err := policy.Build(list, policy.Deps{}, func(string) *policy.Counter { return &counter })
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r policy.Request
+		chain.Begin(&r)
+		answer, by, err := chain.Judge(&r)
+		if (answer != nil) != (c.ends < 3 && !c.fails) || errors.Is(err, errTrying) != c.fails || (by == "trying") != (c.ends < 3) {
+			t.Errorf("%d: got %v %q %v", c.ends, answer, by, err)
+		}
+		chain.Amend(&r, &policy.Response{})
+		chain.Done(&r)
+		if got := strings.Join(steps, "|"); got != c.want {
+			t.Errorf("%d:\ngot  %s\nwant %s", c.ends, got, c.want)
+		}
+		if got := fmt.Sprint(counter.Passed.Load(), counter.Answered.Load(), counter.Failed.Load()); got != c.counted {
+			t.Errorf("%d: counted %s, want %s", c.ends, got, c.counted)
+		}
+	}
+	var none *policy.Chain
+	none.Done(&policy.Request{})
+	if none.Amends() || none.Len() != 0 {
+		t.Error("the nil chain has something")
+	}
+}
+
+// TestContributing: what CONTRIBUTING.md shows of a third policy is what is compiled
+// here.
+func TestContributing(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, found := strings.Cut(string(text), "+package concurrency\n")
+	shown, _, ended := strings.Cut(shown, "```")
+	if !found || !ended {
+		t.Fatal("CONTRIBUTING.md shows no policy")
+	}
+	_, compiled, _ := strings.Cut(source, "// use it. A test holds the two to each other.\n")
+	compiled, _, _ = strings.Cut(compiled, "\n// The policy ends here.")
+	compiled = strings.Replace(compiled, "//go:embed third_test.go", "//go:embed config.go", 1)
+	var lines []string
+	for line := range strings.Lines(shown) {
+		added, ok := strings.CutPrefix(line, "+")
+		if !ok {
+			break
+		}
+		lines = append(lines, added)
+	}
+	if got := strings.Join(lines, ""); !strings.HasSuffix(got, compiled) {
+		t.Errorf("CONTRIBUTING.md shows\n%s\nand compiled is\n%s", got, compiled)
+	}
+}
+
+// FuzzTemplate: whatever a template and its variables hold, its value is one line of
+// a field, the texts stand in it as they were written, and what was shown of it
+// means the same again.
+func FuzzTemplate(f *testing.F) {
+	f.Add("for ${client_address} at ${host}", "example.com", "id", "tenant")
+	f.Add("$${host} $$${host} ${", "a\r\nX: b", "\x00", "é")
+	f.Add("$$$$${tenant}{host}", "", "", "")
+	f.Fuzz(func(t *testing.T, text, host, id, tenant string) {
+		var s struct {
+			Value policy.Template `yaml:"value"`
+		}
+		document := settings.Decode("c.yaml", []byte("value: "+quoted(text)), &s, func(string) (string, bool) { return "${host}", true })
+		if document.Err() != nil {
+			return
+		}
+		r := policy.Request{Host: []byte(host), ID: []byte(id), Tenant: tenant, Client: netip.MustParseAddr("2001:db8::1")}
+		value := string(s.Value.Value(&r))
+		if !message.IsFieldText([]byte(value)) {
+			t.Errorf("%q is no field's value", value)
+		}
+		shown, err := s.Value.MarshalText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(text, "${") && strings.Contains(value, "${") && !strings.Contains(string(shown), "$${") && !strings.Contains(host+id+tenant, "${") && !strings.Contains(host+id+tenant, "$") {
+			t.Errorf("%q is %q, and is shown as %q", text, value, shown)
+		}
+	})
+}
+
+// quoted is a text as YAML.
+func quoted(text string) string {
+	return "'" + strings.ReplaceAll(strings.NewReplacer("\n", " ", "\r", " ").Replace(text), "'", "''") + "'"
+}
