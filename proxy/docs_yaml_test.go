@@ -4,14 +4,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy"
 )
 
-// TestDocsYAML demands that what README and docs/ show of the configuration is
-// one, with nothing but defaults around it.
+// TestDocsYAML demands that what any page shows of the configuration is one, with
+// nothing but defaults around it, a part of one included.
 func TestDocsYAML(t *testing.T) { //nolint:paralleltest // it sets environment variables
 	dir := t.TempDir()
 	for _, name := range []string{"admin-token", "probe", "api-key"} {
@@ -21,17 +23,20 @@ func TestDocsYAML(t *testing.T) { //nolint:paralleltest // it sets environment v
 	}
 	t.Setenv("ADMIN_TOKEN", "thirty-two characters of a secret")
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
-	files, err := filepath.Glob("../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	blocks := 0
-	for _, file := range append(files, "../README.md") {
+	for _, file := range pages(t) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for line, block := range yamlBlocks(string(text)) {
+		for line, b := range codeBlocks(string(text)) {
+			if b.language != "yaml" {
+				if keys := topKeys.FindString(b.text); keys != "" && !slices.Contains([]string{"console", "json", "lua", "go"}, b.language) {
+					t.Errorf("%s:%d: a block of the language %q has %q in it: if it's a configuration, call it yaml", file, line, b.language, keys)
+				}
+				continue
+			}
+			block := b.text
 			blocks++
 			block = strings.NewReplacer("/run/secrets/", dir+"/", "file:secrets/", "file:"+dir+"/").Replace(block)
 			if strings.HasPrefix(strings.TrimSpace(block), "- ") {
@@ -49,27 +54,48 @@ func TestDocsYAML(t *testing.T) { //nolint:paralleltest // it sets environment v
 		}
 	}
 	if blocks < 14 {
-		t.Errorf("%d blocks of YAML in README and docs, want at least 14", blocks)
+		t.Errorf("%d blocks of YAML on all pages, want at least 14", blocks)
 	}
 }
 
-// yamlBlocks yields the fenced blocks of YAML, by the lines before them.
-func yamlBlocks(text string) func(yield func(int, string) bool) {
-	return func(yield func(int, string) bool) {
+// pages are all pages of the repository.
+func pages(t *testing.T) (files []string) {
+	t.Helper()
+	for _, pattern := range []string{"../*.md", "../*/*.md", "../*/*/*.md", "../*/*/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
+	}
+	return files
+}
+
+// topKeys finds what only a configuration has at the beginning of a line.
+var topKeys = regexp.MustCompile(`(?m)^(tenants|server|admin|lua|lua_routing|access_log|upstream|compression|request_limits|tls): *($|[{\[])`)
+
+// codeBlock is what stands between fences.
+type codeBlock struct{ language, text string }
+
+// codeBlocks yields the fenced blocks, indented ones too, by the lines before them.
+func codeBlocks(text string) func(yield func(int, codeBlock) bool) {
+	return func(yield func(int, codeBlock) bool) {
 		var block strings.Builder
-		begin := 0
+		begin, fence, language := 0, "", ""
 		for i, line := range strings.Split(text, "\n") {
+			bare := strings.TrimLeft(line, " >")
 			switch {
-			case begin == 0 && line == "```yaml":
-				begin = i + 1
-			case begin > 0 && line == "```":
-				if !yield(begin, block.String()) {
+			case begin == 0 && (strings.HasPrefix(bare, "```") || strings.HasPrefix(bare, "~~~")):
+				begin, fence = i+1, line[:len(line)-len(bare)]
+				language = strings.TrimSpace(strings.ToLower(strings.TrimLeft(bare, "`~")))
+			case begin > 0 && (strings.HasPrefix(bare, "```") || strings.HasPrefix(bare, "~~~")):
+				if !yield(begin, codeBlock{strings.Replace(language, "yml", "yaml", 1), block.String()}) {
 					return
 				}
 				begin = 0
 				block.Reset()
 			case begin > 0:
-				fmt.Fprintln(&block, line)
+				fmt.Fprintln(&block, strings.TrimPrefix(line, fence))
 			}
 		}
 	}

@@ -142,16 +142,14 @@ func (g *gateway) write(t *testing.T, config string) {
 // awaitReady returns when the gateway says that it listens.
 func (g *gateway) awaitReady(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !strings.Contains(g.output.String(), `"message":"listening"`); time.Sleep(pollPause) {
+	eventually(t, patience, "the gateway listens on "+g.address, func() bool {
 		select {
 		case <-g.exited:
 			t.Fatalf("the gateway ended instead of listening on %s: %v\n%s", g.address, g.command.ProcessState, g.output)
 		default:
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the gateway doesn't listen on %s after %v\n%s", g.address, patience, g.output)
-		}
-	}
+		return strings.Contains(g.output.String(), `"message":"listening"`)
+	})
 }
 
 // stop ends the process and checks how it ended. Its output is shown when the
@@ -194,6 +192,9 @@ func gatewayBinary(t *testing.T) string {
 		arguments := []string{"build", "-o", binary.path}
 		if raceEnabled {
 			arguments = append(arguments, "-race")
+		}
+		if counted := os.Getenv("KEYSTONE_COVER"); counted != "" { // see .ci/coverage
+			arguments = append(arguments, "-cover", "-coverpkg="+counted)
 		}
 		build := exec.Command("go", append(arguments, "..")...) // #nosec G204 -- constant arguments
 		if output, err := build.CombinedOutput(); err != nil {

@@ -7,6 +7,7 @@ package measure
 
 import (
 	"context"
+	"flag"
 	"os"
 	"os/exec"
 	"runtime"
@@ -56,7 +57,11 @@ func Run(t *testing.T, vars ...string) string {
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-time.Second))
 		defer cancel()
 	}
-	child := exec.CommandContext(ctx, self, "-test.run=^"+t.Name()+"$", "-test.v") // #nosec G204 -- this very test
+	arguments := []string{"-test.run=^" + t.Name() + "$", "-test.v"}
+	if counters := flag.Lookup("test.gocoverdir").Value.String(); counters != "" {
+		arguments = append(arguments, "-test.gocoverdir="+counters)
+	}
+	child := exec.CommandContext(ctx, self, arguments...) // #nosec G204 -- this very test
 	child.Env = append(append(os.Environ(), variable+"="+t.Name()), vars...)
 	output, err := child.CombinedOutput()
 	if err != nil {
