@@ -45,7 +45,7 @@ func halfClose(t *testing.T, g *gateway, requests string) *client {
 	t.Helper()
 	client := dial(t, g.address)
 	client.send(t, requests)
-	if err := client.conn.CloseWrite(); err != nil {
+	if err := client.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	return client

@@ -1,17 +1,13 @@
 package test
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // victimHost belongs to a tenant that no case may reach.
@@ -295,102 +291,4 @@ func starts(requests []request) (lines []string) {
 		lines = append(lines, r.start)
 	}
 	return lines
-}
-
-// client is one raw connection to the gateway.
-type client struct {
-	conn    *net.TCPConn
-	reader  *bufio.Reader
-	written chan struct{}
-}
-
-// dial connects; the connection lives for at most patience and ends with the
-// test.
-func dial(t *testing.T, address string) *client {
-	t.Helper()
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	return &client{conn: conn.(*net.TCPConn), reader: bufio.NewReader(conn)}
-}
-
-// write sends in the background. Failures are left to the reading side: a
-// gateway may refuse a request that it hasn't read to its end.
-func (c *client) write(writes []string, halfClose bool) {
-	c.written = make(chan struct{})
-	go func() {
-		defer close(c.written)
-		for _, piece := range writes {
-			if _, err := io.WriteString(c.conn, piece); err != nil {
-				return
-			}
-		}
-		if halfClose {
-			_ = c.conn.CloseWrite()
-		}
-	}()
-}
-
-// send writes text and fails the test when it can't.
-func (c *client) send(t *testing.T, text string) {
-	t.Helper()
-	if _, err := io.WriteString(c.conn, text); err != nil {
-		t.Fatalf("cannot send %.100q: %v", text, err)
-	}
-}
-
-// answer reads a well-formed and whole answer.
-func (c *client) answer(t *testing.T, method string) *response {
-	t.Helper()
-	answer, err := readResponse(c.reader, method)
-	if err != nil {
-		t.Fatalf("no whole answer: %v (so far %+v)", err, answer)
-	}
-	return answer
-}
-
-// expectEnd fails the test unless the gateway ends the connection without
-// another byte.
-func (c *client) expectEnd(t *testing.T) {
-	t.Helper()
-	next, err := c.reader.ReadByte()
-	if err == nil {
-		rest, _ := c.reader.Peek(c.reader.Buffered())
-		t.Errorf("want the connection closed, got %.300q", string(next)+string(rest))
-	} else if errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error("want the connection closed, but it stays open")
-	}
-}
-
-// close ends the connection and the writer.
-func (c *client) close() {
-	_ = c.conn.Close()
-	if c.written != nil {
-		<-c.written
-	}
-}
-
-// probe sends a plain request and fails the test unless the upstream's answer
-// to this very request comes back.
-func probe(t *testing.T, client *client, host, target string) {
-	t.Helper()
-	if client.written != nil {
-		<-client.written
-	}
-	if _, err := io.WriteString(client.conn, lined("GET "+target+" HTTP/1.1", "Host: "+host)); err != nil {
-		t.Fatalf("cannot send GET %s: %v", target, err)
-	}
-	answer, err := readResponse(client.reader, "GET")
-	if err != nil {
-		t.Fatalf("GET %s got no whole answer: %v", target, err)
-	}
-	if got := strings.Join(answer.values("X-Answer-To"), ","); answer.status != 200 || got != target ||
-		string(answer.body) != "answer to GET "+target {
-		t.Fatalf("GET %s got %d, the answer to %q, with body %.300q", target, answer.status, got, answer.body)
-	}
 }

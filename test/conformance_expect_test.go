@@ -91,10 +91,10 @@ func TestClientGone(t *testing.T) {
 		leave func(*client)
 		reads bool
 	}{
-		"reset while waiting":         {get("/wait"), func(c *client) { _ = c.conn.SetLinger(0); _ = c.conn.Close() }, false},
-		"closed while waiting":        {get("/wait"), func(c *client) { _ = c.conn.Close() }, false},
-		"reset in the answer's body":  {get("/midbody"), func(c *client) { _ = c.conn.SetLinger(0); _ = c.conn.Close() }, true},
-		"closed in the answer's body": {get("/midbody"), func(c *client) { _ = c.conn.Close() }, true},
+		"reset while waiting":         {get("/wait"), func(c *client) { c.reset() }, false},
+		"closed while waiting":        {get("/wait"), func(c *client) { _ = c.Close() }, false},
+		"reset in the answer's body":  {get("/midbody"), func(c *client) { c.reset() }, true},
+		"closed in the answer's body": {get("/midbody"), func(c *client) { _ = c.Close() }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,8 +132,7 @@ func TestUploadGone(t *testing.T) {
 			t.Parallel()
 			client := dial(t, f.gateway.address)
 			client.send(t, f.expand(send))
-			_ = client.conn.SetLinger(0)
-			client.close()
+			client.reset()
 			probe(t, dial(t, f.gateway.address), f.mock.host(), "/after-gone")
 		})
 	}

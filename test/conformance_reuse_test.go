@@ -167,8 +167,7 @@ func TestAbandonedAnswers(t *testing.T) {
 				if _, err := readHead(client.reader); err != nil {
 					t.Fatal(err)
 				}
-				_ = client.conn.SetLinger(0)
-				client.close()
+				client.reset()
 			}
 			end()
 			for i := range 10 {
@@ -259,13 +258,8 @@ func TestStreamedUpload(t *testing.T) {
 	client.send(t, f.expand(post(chunked)))
 	for _, part := range []byte("xyz") {
 		client.send(t, fmt.Sprintf("1\r\n%c\r\n", part))
-		select {
-		case b := <-got:
-			if b != part {
-				t.Fatalf("the upstream got %q, want %q", b, part)
-			}
-		case <-time.After(patience):
-			t.Fatalf("%q doesn't reach the upstream before the next part", part)
+		if b := await(t, "a part reaches the upstream before the next one", got); b != part {
+			t.Fatalf("the upstream got %q, want %q", b, part)
 		}
 	}
 	if head, err := readHead(client.reader); err != nil || !strings.Contains(head.start, " 200 ") {
@@ -304,29 +298,27 @@ func TestNoAnswerReachesAnotherRequest(t *testing.T) {
 type worker struct {
 	t      *testing.T
 	flow   *flow
-	conn   net.Conn
-	reader *bufio.Reader
+	client *client
 }
 
 // ask requests target and tells whether the upstream's whole answer came. It
 // leaves in the middle when told so.
 func (w *worker) ask(target string, leaves bool) bool {
-	if w.conn == nil {
-		conn, err := net.Dial("tcp", w.flow.gateway.address)
+	if w.client == nil {
+		conn, err := open(&net.Dialer{}, w.flow.gateway.address)
 		if err != nil {
 			w.t.Error(err)
 			return false
 		}
-		_ = conn.SetDeadline(time.Now().Add(2 * patience))
-		w.conn, w.reader = conn, bufio.NewReader(conn)
+		w.client = conn
 	}
-	_, _ = io.WriteString(w.conn, w.flow.expand(get(target)))
+	_, _ = io.WriteString(w.client, w.flow.expand(get(target)))
 	if leaves {
-		_ = w.conn.(*net.TCPConn).SetLinger(0)
+		w.client.reset()
 		w.leave()
 		return false
 	}
-	answer, err := readResponse(w.reader, "GET")
+	answer, err := readResponse(w.client.reader, "GET")
 	if err != nil {
 		var violation malformed
 		if errors.As(err, &violation) || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -352,9 +344,9 @@ func (w *worker) ask(target string, leaves bool) bool {
 
 // leave ends the connection, if there is one.
 func (w *worker) leave() {
-	if w.conn != nil {
-		_ = w.conn.Close()
-		w.conn = nil
+	if w.client != nil {
+		w.client.close()
+		w.client = nil
 	}
 }
 

@@ -85,7 +85,7 @@ func TestDrippingHeader(t *testing.T) {
 		case <-ended:
 			return
 		case <-drip.C:
-			_, _ = io.WriteString(client.conn, "X: y\r\n")
+			_, _ = io.WriteString(client, "X: y\r\n")
 		}
 	}
 	t.Errorf("a head that drips for %v isn't cut by header: 1s", patience)

@@ -78,7 +78,7 @@ func TestTunnel(t *testing.T) {
 			}
 			client.send(t, "ping-1")
 			client.send(t, "ping-2")
-			_ = client.conn.CloseWrite()
+			_ = client.CloseWrite()
 			if got, err := io.ReadAll(client.reader); string(got) != c.want || err != nil {
 				t.Errorf("want %q through the tunnel, got %q, %v", c.want, got, err)
 			}
@@ -101,8 +101,7 @@ func TestTunnel(t *testing.T) {
 	t.Run("a tunnel ends with its connection", func(t *testing.T) {
 		client, _ := f.open(t, upgrade("/echo"))
 		before := f.mock.open()
-		_ = client.conn.SetLinger(0)
-		_ = client.conn.Close()
+		client.reset()
 		eventually(t, patience, "the upstream's side of the tunnel ended", func() bool { return f.mock.open() < before })
 	})
 	for _, r := range f.mock.smuggled() {

@@ -112,7 +112,7 @@ func (c *upstreamCase) run(t *testing.T, g *gateway, m *mock) {
 	}
 	client := dial(t, g.address)
 	seen := &bytes.Buffer{}
-	client.reader = bufio.NewReader(io.TeeReader(client.conn, seen))
+	client.reader = bufio.NewReader(io.TeeReader(client.Conn, seen))
 	client.write([]string{strings.ReplaceAll(text, "{host}", host)}, false)
 	method, _, _ := strings.Cut(text, " ")
 	answer, err := readResponse(client.reader, method)

@@ -23,7 +23,7 @@ func TestFewDescriptors(t *testing.T) {
 		t.Errorf("the log says nothing of max_connections: %s", g.output.String())
 	}
 	for range 200 {
-		conn := connect(t, g.address)
+		conn := dial(t, g.address)
 		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") // and then it idles
 	}
 	eventually(t, patience, "one address has all that it may have", func() bool { return strings.Contains(answerOf(t, g), " 429 ") })
@@ -47,7 +47,7 @@ func TestSlowTargetHasFewDescriptors(t *testing.T) {
 `)
 	refused := 0
 	for range 50 {
-		conn, before := connect(t, g.address), waiting.Load()
+		conn, before := dial(t, g.address), waiting.Load()
 		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: slow.example\r\n\r\n")
 		eventually(t, patience, "the request waits for its target, or is refused", func() bool {
 			_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond))
@@ -85,14 +85,12 @@ func startWithFew(t *testing.T, config string) *gateway {
 // checkOthers demands that another address and the admin API are answered.
 func checkOthers(t *testing.T, g *gateway) {
 	t.Helper()
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: patience}
-	conn, err := dialer.Dial("tcp", g.address)
+	conn, err := open(&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}, g.address)
 	if err != nil {
 		t.Skip("there is no second loopback address")
 	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	if answer := exchangeOn(t, conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); answer.status != 200 {
+	defer conn.close()
+	if answer := conn.exchange(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); answer.status != 200 {
 		t.Errorf("another address gets %d", answer.status)
 	}
 	response, err := http.Get("http://" + g.admin + "/admin/live") // #nosec G107 -- the gateway of this test

@@ -51,7 +51,7 @@ func TestDrainNotice(t *testing.T) {
 		t.Errorf("health after the signal: %d", status)
 	}
 	for range 3 {
-		answer := exchangeOn(t, connect(t, g.address), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		answer := dial(t, g.address).exchange(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		if answer.status != 200 || len(valuesOf(answer.fields, "connection")) != 0 {
 			t.Errorf("a request in the notice: %d, %v", answer.status, answer.fields)
 		}
@@ -77,11 +77,7 @@ func TestDrainNoticePasses(t *testing.T) {
 	if err := g.command.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case <-g.exited:
-	case <-time.After(patience):
-		t.Error("the gateway still runs")
-	}
+	await(t, "the gateway ends", g.exited)
 	about, draining := strings.Index(g.output.String(), "about to stop"), strings.Index(g.output.String(), `"draining"`)
 	if about < 0 || draining < about {
 		t.Errorf("the log doesn't tell of both: %s", g.output)

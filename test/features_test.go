@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bufio"
 	"compress/gzip"
 	"context"
 	"crypto/tls"
@@ -17,23 +16,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/test/port"
 )
-
-// exchangeOn sends a raw request on a connection and reads the response.
-func exchangeOn(t *testing.T, conn net.Conn, raw string) *response {
-	t.Helper()
-	if _, err := io.WriteString(conn, raw); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := readResponse(bufio.NewReader(conn), strings.SplitN(raw, " ", 2)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer
-}
 
 // echoFields answers with the fields of the request, a line each, sorted.
 func echoFields(w http.ResponseWriter, r *http.Request) {
@@ -73,23 +58,24 @@ func TestTLS(t *testing.T) {
 		"  - {name: wrong, path_prefix: /wrong, timeouts: {connect: 1m}, services: [{url: \"https://localhost:"+number+"\"}]}\n")
 	roots := x509.NewCertPool()
 	roots.AddCert(upstream.Certificate())
-	conn, err := tls.Dial("tcp", g.address, &tls.Config{RootCAs: roots, ServerName: "example.com", MinVersion: tls.VersionTLS12})
+	secured, err := tls.Dial("tcp", g.address, &tls.Config{RootCAs: roots, ServerName: "example.com", MinVersion: tls.VersionTLS12})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = conn.Close() }()
+	conn := clientOn(secured)
+	defer conn.close()
 	for range 3 { // kept on both sides
-		answer := exchangeOn(t, conn, "GET /good HTTP/1.1\r\nHost: a\r\n\r\n")
+		answer := conn.exchange(t, "GET /good HTTP/1.1\r\nHost: a\r\n\r\n")
 		if answer.status != 200 || !strings.Contains(string(answer.body), "X-Forwarded-Proto: https") {
 			t.Errorf("%d %s", answer.status, answer.body)
 		}
 	}
 	big := strings.Repeat("x", 300_000)
-	answer := exchangeOn(t, conn, fmt.Sprintf("POST /good HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(big), big))
+	answer := conn.exchange(t, fmt.Sprintf("POST /good HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(big), big))
 	if answer.status != 200 {
 		t.Errorf("a streamed upload over TLS: %d", answer.status)
 	}
-	answer = exchangeOn(t, conn, "GET /wrong HTTP/1.1\r\nHost: a\r\n\r\n")
+	answer = conn.exchange(t, "GET /wrong HTTP/1.1\r\nHost: a\r\n\r\n")
 	if answer.status != 502 || len(valuesOf(answer.fields, "x-gateway-error")) != 1 {
 		t.Errorf("a certificate for another name: %d, want 502", answer.status)
 	}
@@ -115,7 +101,7 @@ func TestUnixSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	answer := exchangeOn(t, conn, "GET /x HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
+	answer := clientOn(conn).exchange(t, "GET /x HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
 	if answer.status != 200 || !strings.Contains(string(answer.body), "X-Forwarded-For: 192.0.2.1") {
 		t.Errorf("%d %s", answer.status, answer.body)
 	}
@@ -131,7 +117,7 @@ func TestIPv6(t *testing.T) {
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
 	g := startGateway(t, "tenants:\n  - {name: a, domains: [\"[::1]\"], services: [{url: \"http://"+listener.Addr().String()+"\"}]}\n")
-	answer := exchangeOn(t, connect(t, g.address), "GET /x HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n")
+	answer := dial(t, g.address).exchange(t, "GET /x HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n")
 	if answer.status != 200 || !strings.Contains(string(answer.body), "[::1]:8080") {
 		t.Errorf("%d %s", answer.status, answer.body)
 	}
@@ -161,7 +147,7 @@ func TestCompression(t *testing.T) {
 		{"already coded", "/?type=text/plain&extra=Content-Encoding:br", "gzip", false},
 		{"not to be transformed", "/?type=text/plain&extra=Cache-Control:no-transform", "gzip", false},
 	} {
-		answer := exchangeOn(t, connect(t, g.address), "GET "+c.path+" HTTP/1.1\r\nHost: a\r\nAccept-Encoding: "+c.accept+"\r\n\r\n")
+		answer := dial(t, g.address).exchange(t, "GET "+c.path+" HTTP/1.1\r\nHost: a\r\nAccept-Encoding: "+c.accept+"\r\n\r\n")
 		coded := slices.Contains(valuesOf(answer.fields, "content-encoding"), "gzip")
 		if coded != c.want {
 			t.Errorf("%s: gzip is %v, want %v", c.name, coded, c.want)
@@ -204,7 +190,7 @@ func TestForwarding(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := startGateway(t, c.config+simpleConfig(upstream))
-			answer := exchangeOn(t, connect(t, g.address), "GET / HTTP/1.1\r\nHost: a\r\n"+claims+"\r\n")
+			answer := dial(t, g.address).exchange(t, "GET / HTTP/1.1\r\nHost: a\r\n"+claims+"\r\n")
 			for _, want := range c.wants {
 				if !strings.Contains(string(answer.body), want) {
 					t.Errorf("the target misses %q in\n%s", want, answer.body)
@@ -229,7 +215,7 @@ func TestStripPrefixAndHost(t *testing.T) {
 		"/api/x%2Fy?q=/..": "GET /base/x%2Fy?q=/.. " + upstream,
 		"/api/../api/z/":   "GET /base/z/ " + upstream,
 	} {
-		answer := exchangeOn(t, connect(t, g.address), "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
+		answer := dial(t, g.address).exchange(t, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
 		if got, _, _ := strings.Cut(string(answer.body), "\n"); got != want {
 			t.Errorf("%s: the target got %q, want %q", path, got, want)
 		}
@@ -241,12 +227,12 @@ func TestLimits(t *testing.T) {
 	upstream := serveFunc(t, echoFields)
 	for setting, want := range map[string]int{"max_connections": 503, "max_connections_per_address": 429} {
 		g := startGateway(t, "server:\n  "+setting+": 2\n"+simpleConfig(upstream))
-		held := []net.Conn{holdOne(t, g), holdOne(t, g)}
+		held := []*client{holdOne(t, g), holdOne(t, g)}
 		if got := answerOf(t, g); !strings.Contains(got, fmt.Sprintf(" %d ", want)) {
 			t.Errorf("%s: beyond the limit: %q, want %d", setting, got, want)
 		}
 		// What it has sent is read, or the answer would be followed by a reset.
-		refused := connect(t, g.address)
+		refused := dial(t, g.address)
 		_, _ = io.WriteString(refused, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n"+strings.Repeat("x", 20_000))
 		if text, err := io.ReadAll(refused); err != nil || !strings.Contains(string(text), fmt.Sprintf(" %d ", want)) {
 			t.Errorf("%s: beyond the limit: %q, %v", setting, text, err)
@@ -258,11 +244,11 @@ func TestLimits(t *testing.T) {
 
 // holdOne returns a connection that has been served. The end of earlier ones
 // may take a moment.
-func holdOne(t *testing.T, g *gateway) (conn net.Conn) {
+func holdOne(t *testing.T, g *gateway) (conn *client) {
 	t.Helper()
 	eventually(t, patience, "a connection within the limit", func() bool {
-		conn = connect(t, g.address)
-		return exchangeOn(t, conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 200
+		conn = dial(t, g.address)
+		return conn.exchange(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 200
 	})
 	return conn
 }
@@ -270,14 +256,13 @@ func holdOne(t *testing.T, g *gateway) (conn net.Conn) {
 // answerOf returns the status line that a new connection gets.
 func answerOf(t *testing.T, g *gateway) string {
 	t.Helper()
-	conn, err := net.Dial("tcp", g.address)
+	conn, err := open(&net.Dialer{}, g.address)
 	if err != nil {
 		return err.Error()
 	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	defer conn.close()
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-	line, _ := bufio.NewReader(conn).ReadString('\n')
+	line, _ := conn.reader.ReadString('\n')
 	return line
 }
 
@@ -299,7 +284,7 @@ func TestUpstreamTroubles(t *testing.T) {
 		service("dead", "/dead", "http://"+dead, "health: {interval: 1h},")+
 		service("gone", "/gone", "http://no-such-name.invalid", ""))
 	get := func(path string) (int, string) {
-		answer := exchangeOn(t, connect(t, g.address), "GET "+path+" HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n")
+		answer := dial(t, g.address).exchange(t, "GET "+path+" HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n")
 		code := strings.Join(valuesOf(answer.fields, "x-gateway-error"), ",")
 		if !strings.Contains(string(answer.body), `"code":"`+code+`"`) {
 			t.Errorf("%s: the body %s has not the code %s", path, answer.body, code)
@@ -347,7 +332,7 @@ func TestMaxForwards(t *testing.T) {
 	upstream := serveFunc(t, echoFields)
 	g := startGateway(t, simpleConfig(upstream))
 	for sent, want := range map[string]string{"7": "Max-Forwards: 6\n", "x": "Max-Forwards: x\n", "0": ""} {
-		answer := exchangeOn(t, connect(t, g.address), "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: "+sent+"\r\n\r\n")
+		answer := dial(t, g.address).exchange(t, "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: "+sent+"\r\n\r\n")
 		if answer.status != 200 || !strings.Contains(string(answer.body), want) || want == "" && len(answer.body) > 0 {
 			t.Errorf("Max-Forwards %s: %d %q", sent, answer.status, answer.body)
 		}

@@ -104,7 +104,7 @@ func TestUpgradeWithBody(t *testing.T) {
 			if _, err := io.ReadFull(client.reader, got); err != nil || string(got)+"bye" != c.want {
 				t.Fatalf("%q, %v; want %q", got, err, c.want)
 			}
-			_ = client.conn.CloseWrite()
+			_ = client.CloseWrite()
 			if rest, err := io.ReadAll(client.reader); string(rest) != "bye" || err != nil {
 				t.Errorf("%q, %v at the end", rest, err)
 			}

@@ -40,7 +40,7 @@ tenants:
 	body := strings.Repeat("x", 950_000)
 	var conns []net.Conn
 	for range clients {
-		conn := connect(t, g.address)
+		conn := dial(t, g.address)
 		go func() {
 			_, _ = io.WriteString(conn, "POST /echo HTTP/1.1\r\nHost: heavy.test\r\nContent-Length: 1000000\r\n\r\n"+body)
 		}() // some is never taken

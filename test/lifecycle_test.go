@@ -33,19 +33,6 @@ func simpleConfig(address string, lines ...string) string {
 		strings.Join(lines, "\n")
 }
 
-func connect(t *testing.T, address string) net.Conn {
-	t.Helper()
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	return conn
-}
-
 // TestDrain checks that SIGTERM lets a request and a tunnel finish, ends
 // keep-alive with Connection: close, and refuses new connections.
 func TestDrain(t *testing.T) {
@@ -68,15 +55,14 @@ func TestDrain(t *testing.T) {
 		_, _ = io.WriteString(w, "done")
 	})
 	g := startGateway(t, simpleConfig(upstream))
-	slow, tunnel := connect(t, g.address), connect(t, g.address)
+	slow, tunnel := dial(t, g.address), dial(t, g.address)
 	_, _ = io.WriteString(slow, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
 	<-arrived
 	_, _ = io.WriteString(tunnel, "GET /t HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nping")
-	tunnelled := bufio.NewReader(tunnel)
-	if head, err := readHead(tunnelled); err != nil || !strings.Contains(head.start, " 101 ") {
+	if head, err := readHead(tunnel.reader); err != nil || !strings.Contains(head.start, " 101 ") {
 		t.Fatalf("no tunnel: %v, %v", head, err)
 	}
-	expectBytes(t, tunnelled, "ping")
+	expectBytes(t, tunnel, "ping")
 
 	if err := g.command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -89,11 +75,11 @@ func TestDrain(t *testing.T) {
 		return err != nil
 	})
 	_, _ = io.WriteString(tunnel, "still")
-	expectBytes(t, tunnelled, "still")
+	expectBytes(t, tunnel, "still")
 	close(proceed)
-	answer, err := readResponse(bufio.NewReader(slow), "GET")
-	if err != nil || string(answer.body) != "done" {
-		t.Fatalf("the request in progress: %v", err)
+	answer := slow.answer(t, "GET")
+	if string(answer.body) != "done" {
+		t.Errorf("the request in progress got %q", answer.body)
 	}
 	if got := valuesOf(answer.fields, "connection"); len(got) != 1 || got[0] != "close" {
 		t.Errorf("Connection: %q, want close", got)
@@ -104,19 +90,7 @@ func TestDrain(t *testing.T) {
 	default:
 	}
 	_ = tunnel.Close()
-	select {
-	case <-g.exited:
-	case <-time.After(patience):
-		t.Error("the gateway still runs after all has finished")
-	}
-}
-
-func expectBytes(t *testing.T, r io.Reader, want string) {
-	t.Helper()
-	got := make([]byte, len(want))
-	if _, err := io.ReadFull(r, got); err != nil || string(got) != want {
-		t.Fatalf("got %q, %v; want %q", got, err, want)
-	}
+	await(t, "the gateway ends after all has finished", g.exited)
 }
 
 // TestDrainTimeout checks that what doesn't finish is cut, and that the exit
@@ -128,7 +102,7 @@ func TestDrainTimeout(t *testing.T) {
 		<-r.Context().Done()
 	})
 	g := startGateway(t, "server:\n  drain_timeout: 300ms\n"+simpleConfig(upstream))
-	conn := connect(t, g.address)
+	conn := dial(t, g.address)
 	_, _ = io.WriteString(conn, "GET /never HTTP/1.1\r\nHost: a\r\n\r\n")
 	<-arrived
 	began := time.Now()
@@ -285,13 +259,12 @@ func TestNothingLeaks(t *testing.T) {
 
 // leakOne makes one exchange, and leaves it in one of several ways.
 func leakOne(t *testing.T, address string, i int) {
-	conn, err := net.Dial("tcp", address)
+	conn, err := open(&net.Dialer{}, address)
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	defer conn.close()
 	switch i % 8 {
 	case 0: // answered
 		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -313,9 +286,7 @@ func leakOne(t *testing.T, address string, i int) {
 		_, _ = io.Copy(io.Discard, conn)
 	case 7: // reset
 		_, _ = io.WriteString(conn, "GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
-		}
+		conn.reset()
 	}
 }
 

@@ -97,7 +97,7 @@ func TestSlowAfterAnswer(t *testing.T) {
 			if got := client.answer(t, "POST"); got.status != 413 {
 				t.Errorf("got %d", got.status)
 			}
-			every(t, 10*time.Millisecond, func() { _, _ = io.WriteString(client.conn, c.sent) })
+			every(t, 10*time.Millisecond, func() { _, _ = io.WriteString(client, c.sent) })
 			eventually(t, patience, "the gateway has closed the connection", func() bool { return openConnections(t, f.gateway) == 0 })
 		})
 	}

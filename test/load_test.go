@@ -12,16 +12,15 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/test/port"
 )
 
-// loadTime is how long the tests below keep their load up at least: as long as
-// what they try takes. The environment variable KEYSTONE_LONG=1 makes it 30 s.
-func loadTime() time.Duration {
+// loadLength is how many requests the tests below send at least: as many as go
+// out while they try what they try. KEYSTONE_LONG=1 makes it 20,000.
+func loadLength() int64 {
 	if os.Getenv("KEYSTONE_LONG") != "" {
-		return 30 * time.Second
+		return 20_000
 	}
 	return 0
 }
@@ -81,7 +80,6 @@ type load struct {
 	failedGET     atomic.Int64
 	failedPOST    atomic.Int64
 	firstFailures sync.Map
-	began         time.Time
 	quit          chan struct{}
 	sending       sync.WaitGroup
 }
@@ -91,7 +89,7 @@ func (l *load) start() {
 	l.client = &http.Client{Timeout: patience, Transport: &http.Transport{
 		MaxIdleConns: senders, MaxIdleConnsPerHost: senders, DisableCompression: true,
 	}}
-	l.began, l.quit = time.Now(), make(chan struct{})
+	l.quit = make(chan struct{})
 	for range senders {
 		l.sending.Go(func() {
 			for {
@@ -106,10 +104,13 @@ func (l *load) start() {
 	}
 }
 
-// end sends no more, once loadTime is over, and waits for the answers.
+// end sends no more, once there have been loadLength requests, and waits for the
+// answers.
 func (l *load) end(t *testing.T) {
 	t.Helper()
-	time.Sleep(time.Until(l.began.Add(loadTime())))
+	for l.sent.Load() < loadLength() {
+		l.await(t, 100)
+	}
 	close(l.quit)
 	l.sending.Wait()
 	l.client.CloseIdleConnections()

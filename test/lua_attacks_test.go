@@ -1,16 +1,13 @@
 package test
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // attacked starts a gateway whose tenant a has one script and one upstream.
@@ -31,26 +28,6 @@ func patientIn(tenant string) string {
 		lines.WriteString("    " + strings.TrimSpace(line) + "\n")
 	}
 	return lines.String()
-}
-
-// talk sends raw bytes and returns all that comes back until the gateway ends
-// the connection.
-func talk(t *testing.T, g *gateway, request string) string {
-	t.Helper()
-	conn, err := net.Dial("tcp", g.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	if _, err := io.WriteString(conn, request); err != nil {
-		t.Fatal(err)
-	}
-	_ = conn.SetReadDeadline(time.Now().Add(patience))
-	got, err := io.ReadAll(conn)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("%.100q: the connection doesn't end after %q", request, got)
-	}
-	return string(got)
 }
 
 // A body that was never completed must not show what its buffer held before.
@@ -136,18 +113,29 @@ func TestLuaParametersOutliveThePath(t *testing.T) {
 // What scripts may take bounds no download that they only let pass.
 func TestLuaTotalTimeoutEndsWithTheScripts(t *testing.T) {
 	t.Parallel()
+	half, proceed := make(chan struct{}), make(chan struct{})
 	upstream := serveFunc(t, func(w http.ResponseWriter, _ *http.Request) {
 		for i := range 6 {
 			if i == 3 {
-				time.Sleep(4 * time.Second) // longer than total_timeout
+				close(half)
+				<-proceed
 			}
 			_, _ = io.WriteString(w, "part ")
 			w.(http.Flusher).Flush()
 		}
 	})
-	g := attacked(t, `chi_middleware("/", function(q, r, next) next() end)`, "lua: {total_timeout: 3s, timeout: 3s}", upstream)
-	if got := talk(t, g, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); strings.Count(got, "part ") != 6 {
-		t.Errorf("%q", got)
+	g := attacked(t, `local time = require("keystone.time")
+	chi_middleware("/", function(q, r, next) next() end)
+	chi_route("GET", "/sleep", function() time.sleep(60) end)`, "lua: {total_timeout: 3s, timeout: 3s}", upstream)
+	client := dial(t, g.address)
+	client.send(t, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	await(t, "half of the download has been sent", half)
+	if got := talk(t, g, "GET /sleep HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 5") {
+		t.Errorf("a script that sleeps gets %q", got) // at total_timeout
+	}
+	close(proceed)
+	if got, err := io.ReadAll(client); strings.Count(string(got), "part ") != 6 {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -100,6 +100,13 @@ func (a *assault) one(n int, due time.Time) {
 	}
 }
 
+// answered is how many requests have been answered so far.
+func (a *assault) answered() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.took)
+}
+
 // quantile is that of how long answers took, from when requests were due.
 func (a *assault) quantile(q float64) time.Duration {
 	if len(a.took) == 0 {

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // attack is a way to hurt others: what a tenant's script does in every request.
@@ -226,21 +225,21 @@ func TestLuaSafetyPromise(t *testing.T) {
 			t.Run(list[i].name+", lua: {"+settings+"}", func(t *testing.T) {
 				d := startDuel(t, settings, list[i])
 				before := goroutines(t, d.gateway)
-				measure := func(during time.Duration) *assault {
+				measure := func(seconds int) *assault {
 					v := &assault{duel: d, rate: 1000, host: "b.example", victim: true}
 					v.start()
-					time.Sleep(during)
+					eventually(t, patience, "the victim is served", func() bool { return v.answered() >= seconds*v.rate })
 					v.stop()
 					v.judge(t, nil)
 					return v
 				}
-				measure(time.Second) // warm
-				quiet := measure(3 * time.Second)
+				measure(1) // warm
+				quiet := measure(3)
 				w := watch(t, d)
 				w.now(list[i].name)
 				a := assault{duel: d, rate: 200, host: "a.example", path: "/0/attack"}
 				a.start()
-				under := measure(6 * time.Second)
+				under := measure(6)
 				a.stop()
 				w.end(t)
 				a.judge(t, &list[i])

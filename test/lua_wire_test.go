@@ -250,7 +250,7 @@ func TestLuaClientGone(t *testing.T) {
 				}
 			}
 			if round > 0 { // a FIN only may come from a client that still reads
-				_ = client.conn.SetLinger(0)
+				client.reset()
 			}
 			client.close()
 		}

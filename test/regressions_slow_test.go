@@ -46,8 +46,8 @@ func TestEarlyAnswer(t *testing.T) {
 	})
 	g := startGateway(t, simpleConfig(upstream))
 	for range 20 {
-		conn := connect(t, g.address)
-		if answer := exchangeOn(t, conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); answer.status != 503 && answer.status != 502 {
+		conn := dial(t, g.address)
+		if answer := conn.exchange(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); answer.status != 503 && answer.status != 502 {
 			t.Errorf("%d", answer.status)
 		}
 		_ = conn.Close()
@@ -68,13 +68,15 @@ func TestSteadySlowReader(t *testing.T) {
 		}
 	})
 	g := startGateway(t, fmt.Sprintf("server:\n  min_rate: 0\n  timeouts: {write_idle: %v}\n", idle)+simpleConfig(upstream))
-	conn := connect(t, g.address)
-	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-	for began := time.Now(); time.Since(began) < idle+2*time.Second; time.Sleep(20 * time.Millisecond) {
-		if n, err := io.CopyN(io.Discard, conn, 64<<10); err != nil { // at most 3 MB/s: the gateway waits most of the time
-			t.Fatalf("after %v: got %d bytes, %v", time.Since(began), n, err)
+	steady, idler := dial(t, g.address), dial(t, g.address)
+	steady.send(t, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	every(t, 20*time.Millisecond, func() {
+		if n, err := io.CopyN(io.Discard, steady, 64<<10); err != nil { // at most 3 MB/s: the gateway waits most of the time
+			t.Errorf("got %d bytes, %v", n, err)
 		}
-	}
+	})
+	idler.send(t, "GET /idler HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	g.logged(t, `"path":"/idler"`, `"error":"client_write_timeout"`) // who takes nothing has had its time
 }
 
 // TestHalfClosedPause: a half-closed client that pauses in its download keeps
@@ -91,12 +93,12 @@ func TestHalfClosedPause(t *testing.T) {
 		close(written)
 		_, _ = io.Copy(io.Discard, conn)
 	})
-	g := startGateway(t, "server:\n  timeouts: {half_close: 2s}\n"+simpleConfig(upstream))
+	g := startGateway(t, "server:\n  timeouts: {half_close: 2s}\n"+simpleConfig(upstream)+clock(t, 3*time.Second))
 	conn := connectSmall(t, g.address)
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-	_ = conn.(*net.TCPConn).CloseWrite()
+	_ = conn.CloseWrite()
 	<-written
-	time.Sleep(3 * time.Second) // the pause that this is about
+	g.pass(t) // the pause that this is about
 	if n, err := io.Copy(io.Discard, conn); n < size {
 		t.Errorf("got %d bytes of %d, %v", n, size, err)
 	}
@@ -104,22 +106,18 @@ func TestHalfClosedPause(t *testing.T) {
 
 // connectSmall is connect for a client whose system takes little before it is
 // read.
-func connectSmall(t *testing.T, address string) net.Conn {
+func connectSmall(t *testing.T, address string) *client {
 	t.Helper()
-	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+	c, err := open(&net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) {
 			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 64<<10)
 		})
-	}}
-	conn, err := dialer.Dial("tcp", address)
+	}}, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	return conn
+	t.Cleanup(c.close)
+	return c
 }
 
 // TestClippedConnect: a request whose own time is nearly up must not take its
@@ -127,12 +125,12 @@ func connectSmall(t *testing.T, address string) net.Conn {
 func TestClippedConnect(t *testing.T) {
 	t.Parallel()
 	upstream := rawUpstream(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // TLS whose handshake doesn't end
-	g := startGateway(t, "tenants:\n  - {name: a, path_prefix: /, timeouts: {total: 3s, connect: 1m}, services: [{name: main, url: \"https://"+upstream+"\"}]}\n")
-	conn := connect(t, g.address)
+	g := startGateway(t, "tenants:\n  - {name: a, path_prefix: /, timeouts: {total: 3s, connect: 1m}, services: [{name: main, url: \"https://"+upstream+"\"}]}"+clock(t, time.Second))
+	conn := dial(t, g.address)
 	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
-	time.Sleep(time.Second) // a part of its time is gone before it connects
+	g.pass(t) // a part of its time is gone before it connects
 	_, _ = io.WriteString(conn, "x")
-	answer, err := readResponse(bufio.NewReader(conn), "POST")
+	answer, err := readResponse(conn.reader, "POST")
 	if err != nil || answer.status != 504 {
 		t.Errorf("%v, %v; want 504", answer, err)
 	}
@@ -146,13 +144,18 @@ func TestClippedConnect(t *testing.T) {
 func TestConversation(t *testing.T) {
 	t.Parallel()
 	const words, idle = 3, 4 * time.Second
+	proceed := make(chan struct{})
 	upstream := serveFunc(t, func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
 		_ = control.EnableFullDuplex()
 		heard := bufio.NewReader(r.Body)
 		for i := range words {
 			if i > 0 {
-				time.Sleep(idle + time.Second)
+				select {
+				case <-proceed:
+				case <-r.Context().Done():
+					return
+				}
 			}
 			_, _ = fmt.Fprintf(w, "word %d\n", i)
 			_ = control.Flush()
@@ -161,15 +164,19 @@ func TestConversation(t *testing.T) {
 			}
 		}
 	})
-	g := startGateway(t, fmt.Sprintf("server:\n  min_rate: 1000\n  timeouts: {body_idle: %v}\n", idle)+simpleConfig(upstream))
-	conn := connect(t, g.address)
+	g := startGateway(t, fmt.Sprintf("server:\n  min_rate: 1000\n  timeouts: {body_idle: %v}\n", idle)+simpleConfig(upstream)+clock(t, idle+time.Second))
+	conn := dial(t, g.address)
 	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-	reader := bufio.NewReader(conn)
+	reader := conn.reader
 	head, err := readHead(reader)
 	if err != nil || !strings.Contains(head.start, " 200 ") {
 		t.Fatal(head, err)
 	}
 	for i := range words {
+		if i > 0 {
+			g.pass(t) // body_idle, while the target has the word
+			proceed <- struct{}{}
+		}
 		for want := fmt.Sprintf("word %d", i); ; {
 			line, err := reader.ReadString('\n')
 			if err != nil {
@@ -187,7 +194,7 @@ func TestConversation(t *testing.T) {
 func TestDrainHasABound(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, simpleConfig("127.0.0.1:1", "    domains: [other.example]"))
-	conn := connect(t, g.address)
+	conn := dial(t, g.address)
 	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n")
 	every(t, 100*time.Millisecond, func() { _, _ = io.WriteString(conn, "x") })
 	g.logged(t, `"error":"no_tenant"`)
@@ -205,15 +212,15 @@ func TestTunnelIsCounted(t *testing.T) {
 		_, _ = io.Copy(io.Discard, conn)
 	})
 	g := startGateway(t, simpleConfig(upstream))
-	conn := connect(t, g.address)
+	conn := dial(t, g.address)
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
-	reader := bufio.NewReader(conn)
+	reader := conn.reader
 	if head, err := readHead(reader); err != nil || !strings.Contains(head.start, " 101 ") {
 		t.Fatal(head, err)
 	}
 	_, _ = io.WriteString(conn, strings.Repeat("x", 1000))
 	expectBytes(t, reader, "hello")
-	_ = conn.(*net.TCPConn).CloseWrite()
+	_ = conn.CloseWrite()
 	_, _ = io.Copy(io.Discard, reader)
 	g.logged(t, `"status":101`, `"bytes_in":1000`, `"bytes_out":5`)
 }
@@ -227,11 +234,10 @@ func TestBlameless(t *testing.T) {
 		<-r.Context().Done()
 	})
 	g := startGateway(t, simpleConfig(upstream))
-	conn := connect(t, g.address)
+	conn := dial(t, g.address)
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	<-arrived
-	_ = conn.(*net.TCPConn).SetLinger(0)
-	_ = conn.Close()
+	conn.reset()
 	g.logged(t, `"status":499`, `"attempts":1`)
 	response, err := http.Get("http://" + g.admin + "/admin/tenants/simple/health") // #nosec G107 -- the gateway of this test
 	if err != nil {

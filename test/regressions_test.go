@@ -40,23 +40,28 @@ func (g *gateway) logged(t *testing.T, parts ...string) {
 // a response that has begun.
 func TestPauseAfterUpload(t *testing.T) {
 	t.Parallel()
+	uploaded, proceed := make(chan struct{}), make(chan struct{})
 	upstream := serveFunc(t, func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
 		_ = control.EnableFullDuplex()
 		_, _ = io.WriteString(w, "begun ")
 		_ = control.Flush()
 		_, _ = io.Copy(io.Discard, r.Body)
-		time.Sleep(4 * time.Second) // longer than response_header, shorter than idle
+		close(uploaded)
+		<-proceed
 		_, _ = io.WriteString(w, "ended")
 	})
-	g := startGateway(t, simpleConfig(upstream, "    timeouts: {response_header: 3s, idle: 1m}"))
-	conn := connect(t, g.address)
+	g := startGateway(t, simpleConfig(upstream, "    timeouts: {response_header: 3s, idle: 1m}")+clock(t, 4*time.Second))
+	conn := dial(t, g.address)
 	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
-	reader := bufio.NewReader(conn)
+	reader := conn.reader
 	if _, err := reader.Peek(1); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = io.WriteString(conn, "0\r\n\r\n")
+	await(t, "the upload has ended", uploaded)
+	g.pass(t) // response_header, not idle
+	close(proceed)
 	answer, err := readResponse(reader, "POST")
 	if err != nil || string(answer.body) != "begun ended" {
 		t.Errorf("%v, %v", answer, err)
@@ -72,9 +77,9 @@ func TestTotalAfterInterim(t *testing.T) {
 		<-r.Context().Done()
 	})
 	g := startGateway(t, simpleConfig(upstream, "    timeouts: {total: 4s}"))
-	conns := make([]net.Conn, 3)
+	conns := make([]*client, 3)
 	for i := range conns {
-		conns[i] = connect(t, g.address)
+		conns[i] = dial(t, g.address)
 		_, _ = io.WriteString(conns[i], "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	}
 	for _, conn := range conns {
@@ -104,11 +109,10 @@ func TestResetWithinUpload(t *testing.T) {
 	upstream := serveFunc(t, echoFields)
 	g := startGateway(t, simpleConfig(upstream))
 	for _, head := range []string{"Content-Length: 1000", "Content-Length: 1000000", "Transfer-Encoding: chunked"} {
-		conn := connect(t, g.address)
+		conn := dial(t, g.address)
 		_, _ = io.WriteString(conn, "POST /"+head[:9]+head[len(head)-4:]+" HTTP/1.1\r\nHost: a\r\n"+head+"\r\n\r\n5\r\nhello\r\n")
 		eventually(t, patience, "the request has begun", func() bool { return inFlight(t, g) > 0 })
-		_ = conn.(*net.TCPConn).SetLinger(0)
-		_ = conn.Close()
+		conn.reset()
 		g.logged(t, `"status":499`, head[len(head)-4:])
 		eventually(t, patience, "the request has ended", func() bool { return inFlight(t, g) == 0 })
 	}
@@ -141,10 +145,10 @@ func TestDripFed(t *testing.T) {
 		_, _ = io.WriteString(w, big)
 	})
 	g := startGateway(t, "server:\n  min_rate: 1000KB\n  timeouts: {body_idle: 500ms, write_idle: 500ms}\n"+simpleConfig(upstream))
-	up, down := connect(t, g.address), connect(t, g.address)
+	up, down := dial(t, g.address), dial(t, g.address)
 	_, _ = io.WriteString(up, "POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
 	_, _ = io.WriteString(down, "GET /down HTTP/1.1\r\nHost: a\r\n\r\n")
-	_ = down.(*net.TCPConn).SetReadBuffer(4096)
+	_ = down.Conn.(*net.TCPConn).SetReadBuffer(4096)
 	every(t, 100*time.Millisecond, func() {
 		_, _ = io.WriteString(up, "1\r\nx\r\n")
 		_, _ = down.Read(make([]byte, 1000))
@@ -157,32 +161,30 @@ func TestDripFed(t *testing.T) {
 // takes; one that is gone has its request cancelled.
 func TestHalfClosedSlow(t *testing.T) {
 	t.Parallel()
-	cancelled := make(chan struct{}, 1)
+	cancelled, proceed := make(chan struct{}, 1), make(chan struct{})
 	upstream := serveFunc(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/gone" {
 			<-r.Context().Done()
 			cancelled <- struct{}{}
 			return
 		}
-		time.Sleep(time.Second)
+		<-proceed
 		_, _ = io.WriteString(w, "late")
 	})
-	g := startGateway(t, "server:\n  timeouts: {half_close: 200ms}\n"+simpleConfig(upstream))
-	conn := connect(t, g.address)
+	g := startGateway(t, "server:\n  timeouts: {half_close: 200ms}\n"+simpleConfig(upstream)+clock(t, time.Second))
+	conn := dial(t, g.address)
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-	_ = conn.(*net.TCPConn).CloseWrite()
-	answer, err := readResponse(bufio.NewReader(conn), "GET")
+	_ = conn.CloseWrite()
+	g.pass(t) // half_close
+	close(proceed)
+	answer, err := readResponse(conn.reader, "GET")
 	if err != nil || string(answer.body) != "late" {
 		t.Errorf("half-closed: %v", err)
 	}
-	gone := connect(t, g.address)
+	gone := dial(t, g.address)
 	_, _ = io.WriteString(gone, "GET /gone HTTP/1.1\r\nHost: a\r\n\r\n")
 	_ = gone.Close()
-	select {
-	case <-cancelled:
-	case <-time.After(patience):
-		t.Error("the request of a client that is gone goes on")
-	}
+	await(t, "the request of a client that is gone is cancelled", cancelled)
 	g.logged(t, `"path":"/gone"`, `"status":499`)
 }
 
@@ -192,14 +194,14 @@ func TestTrailerOfOneLength(t *testing.T) {
 	t.Parallel()
 	upstream := serveFunc(t, echoFields)
 	g := startGateway(t, "server:\n  timeouts: {body_idle: 1s}\n"+simpleConfig(upstream))
-	conns := map[int]net.Conn{}
+	conns := map[int]*client{}
 	for length := 8190; length <= 8196; length++ {
-		conns[length] = connect(t, g.address)
+		conns[length] = dial(t, g.address)
 		_, _ = io.WriteString(conns[length], "POST / HTTP/1.1\r\nHost: a\r\nX: "+strings.Repeat("a", 5000)+"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "+
 			strings.Repeat("a", length-3))
 	}
 	for length, conn := range conns {
-		if answer, err := readResponse(bufio.NewReader(conn), "POST"); err != nil || answer.status != 408 && answer.status != 400 {
+		if answer, err := readResponse(conn.reader, "POST"); err != nil || answer.status != 408 && answer.status != 400 {
 			t.Errorf("%d bytes: %v, %v; want 400 or 408", length, answer, err)
 		}
 	}
@@ -228,8 +230,8 @@ func TestStuckLog(t *testing.T) {
 		close(g.exited)
 	}()
 	g.awaitReady(t)
-	conn := connect(t, g.address)
-	reader := bufio.NewReader(conn)
+	conn := dial(t, g.address)
+	reader := conn.reader
 	for range 1000 { // far more lines than the pipe holds
 		_, _ = io.WriteString(conn, "GET /"+strings.Repeat("x", 500)+" HTTP/1.1\r\nHost: a\r\n\r\n")
 		if answer, err := readResponse(reader, "GET"); err != nil || answer.status != 200 {
@@ -246,12 +248,12 @@ func TestSpoofedSpellings(t *testing.T) {
 	t.Parallel()
 	upstream := serveFunc(t, echoFields)
 	g := startGateway(t, simpleConfig(upstream))
-	answer := exchangeOn(t, connect(t, g.address), "POST / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: evil\r\nX-Forwarded_Host: evil\r\nX-Forwarded: evil\r\n"+
+	answer := dial(t, g.address).exchange(t, "POST / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: evil\r\nX-Forwarded_Host: evil\r\nX-Forwarded: evil\r\n"+
 		"Content-Length: 0003\r\n\r\nabc")
 	if strings.Contains(string(answer.body), "evil") || !strings.Contains(string(answer.body), "Content-Length: 3") {
 		t.Errorf("the target got\n%s", answer.body)
 	}
-	answer = exchangeOn(t, connect(t, g.address), "GET /"+strings.Repeat("a", 40_000)+" HTTP/1.1\r\nHost: a\r\n\r\n")
+	answer = dial(t, g.address).exchange(t, "GET /"+strings.Repeat("a", 40_000)+" HTTP/1.1\r\nHost: a\r\n\r\n")
 	if answer.status != 414 {
 		t.Errorf("a target longer than the header may be: %d, want 414", answer.status)
 	}
@@ -263,8 +265,8 @@ func TestStrayLineThenIdle(t *testing.T) {
 	t.Parallel()
 	upstream := serveFunc(t, echoFields)
 	g := startGateway(t, "server:\n  timeouts: {header: 4s}\n"+simpleConfig(upstream))
-	conn := connect(t, g.address)
-	reader := bufio.NewReader(conn)
+	conn := dial(t, g.address)
+	reader := conn.reader
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n")
 	if answer, err := readResponse(reader, "GET"); err != nil || answer.status != 200 {
 		t.Fatal(answer, err)
@@ -292,7 +294,7 @@ func TestLoop(t *testing.T) {
 	}
 	g.launch(t)
 	g.awaitReady(t)
-	answer := exchangeOn(t, connect(t, g.address), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	answer := dial(t, g.address).exchange(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	if answer.status != 508 {
 		t.Errorf("%d, want 508", answer.status)
 	}
@@ -308,7 +310,7 @@ func TestScriptsAreNotSkipped(t *testing.T) {
 	t.Parallel()
 	upstream := serveFunc(t, echoFields)
 	g := startGateway(t, simpleConfig(upstream, "    lua_routes: [auth.lua]"))
-	answer := exchangeOn(t, connect(t, g.address), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	answer := dial(t, g.address).exchange(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	const warning = "lua_routing.enabled is false: its requests are answered with 503"
 	if answer.status != 503 {
 		t.Errorf("%d, want 503", answer.status)
@@ -328,7 +330,7 @@ func TestScriptsAreNotSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, patience, "the script refuses", func() bool {
-		return exchangeOn(t, connect(t, g.address), "GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 401
+		return dial(t, g.address).exchange(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 401
 	})
 }
 

@@ -33,7 +33,7 @@ func TestDripAfterBurst(t *testing.T) {
 	g := startGateway(t, "server:\n  min_rate: 20KB\n  timeouts: {body_idle: 3s, write_idle: 3s}\nlua_routing: {enabled: true, scripts_dir: "+scripts+"}\n"+
 		simpleConfig(upstream, "    lua_routes: [slow.lua]", "    lua: {"+patientLua+"}"))
 	for _, prefix := range []string{"", "/lua"} {
-		up, down := connect(t, g.address), connect(t, g.address)
+		up, down := dial(t, g.address), dial(t, g.address)
 		_, _ = io.WriteString(up, "POST "+prefix+"/up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfff00\r\n"+strings.Repeat("x", 0xfff00)+"\r\n")
 		_, _ = io.WriteString(down, "GET "+prefix+"/down HTTP/1.1\r\nHost: a\r\n\r\n")
 		if _, err := io.CopyN(io.Discard, down, burst); err != nil {
