@@ -92,7 +92,12 @@ func TestHeadersOfRequests(t *testing.T) {
 // askRaw sends a request, and returns the answer with its body.
 func askRaw(t *testing.T, address, request string) (*http.Response, string) {
 	t.Helper()
-	conn, err := net.Dial("tcp", address)
+	return askAt(t, "tcp", address, request)
+}
+
+func askAt(t *testing.T, network, address, request string) (*http.Response, string) {
+	t.Helper()
+	conn, err := net.Dial(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,8 @@ package proxy_test
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -55,5 +57,48 @@ func TestIPPolicy(t *testing.T) {
 	// What the gateway would answer itself isn't told either.
 	if answer, _ := w.speak("OPTIONS / HTTP/1.1\r\nHost: inner.example.com\r\nMax-Forwards: 0\r\n\r\n"); answer.StatusCode != 403 {
 		t.Errorf("OPTIONS that ends here: got %d, want 403", answer.StatusCode)
+	}
+}
+
+// TestIPPolicyOnUnixSockets: a client whose address isn't known is refused unless
+// that is allowed; one whose trusted proxy has come by the socket has an address.
+func TestIPPolicyOnUnixSockets(t *testing.T) {
+	t.Parallel()
+	up := echoing(t, "")
+	tenant := func(name, policies string) []string {
+		return []string{name, "domains: [" + name + ".example.com], policies: " + policies + ", services: [{url: 'http://" + up + "'}]"}
+	}
+	list := slices.Concat(tenant("any", "[{ip: {allow: [unix, 10.0.0.0/8]}}, {headers: {request: {set: {X-Client: '${client_address}'}}}}]"),
+		tenant("none", "[{ip: {allow: [0.0.0.0/0, '::/0']}}]"), tenant("deny", "[{ip: {deny: 10.0.0.0/8}}]"))
+	for _, trusted := range []string{"", ", trusted_proxies: [unix]"} {
+		socket := filepath.Join(t.TempDir(), "s")
+		serve(t, "server: {address: 'unix:"+socket+"'"+trusted+"}\naccess_log: {enabled: false}\n"+tenantsOf(list...))
+		for _, c := range []struct{ host, forwarded, want, trusted string }{
+			{"any", "", "unix", "unix"},
+			{"none", "", "403", "403"},
+			{"deny", "", "403", "403"},
+			{"any", "10.0.0.1", "unix", "10.0.0.1"},
+			{"any", "11.0.0.1", "unix", "403"},
+			{"none", "10.0.0.1", "403", ""},
+			{"deny", "10.0.0.1", "403", "403"},
+			{"deny", "11.0.0.1", "403", ""},
+		} {
+			want := c.want
+			if trusted != "" {
+				want = c.trusted
+			}
+			fields := ""
+			if c.forwarded != "" {
+				fields = "X-Forwarded-For: " + c.forwarded + "\r\n"
+			}
+			answer, body := askAt(t, "unix", socket, "GET / HTTP/1.1\r\nHost: "+c.host+".example.com\r\n"+fields+"\r\n")
+			got := "403"
+			if answer.StatusCode == 200 {
+				got = strings.TrimPrefix(strings.Join(linesOf(body, "X-Client"), ""), "X-Client: ")
+			}
+			if got != want {
+				t.Errorf("%s for %q%s: got %q (%d), want %q", c.host, c.forwarded, trusted, got, answer.StatusCode, want)
+			}
+		}
 	}
 }

@@ -263,3 +263,38 @@ func FuzzTemplate(f *testing.F) {
 func quoted(text string) string {
 	return "'" + strings.ReplaceAll(strings.NewReplacer("\n", " ", "\r", " ").Replace(text), "'", "''") + "'"
 }
+
+// BenchmarkChain asks an ip and a headers policy that let a request pass, and has
+// them amend the response.
+func BenchmarkChain(b *testing.B) {
+	var s section
+	document := settings.Decode("c.yaml", []byte("policies: [{ip: {allow: [10.0.0.0/8, '2001:db8::/32'], deny: 10.66.0.0/16}}, {headers: {request: {remove: X-Debug, set: {X-Real-IP: '${client_address}'}}, "+
+		"response: {remove: [Server, X-Powered-By], set: {Strict-Transport-Security: max-age=31536000, X-Frame-Options: DENY}}}}]"), &s, nil)
+	if err := document.Err(); err != nil {
+		b.Fatal(err)
+	}
+	list := slices.Concat(policy.Of(&s.Policies[0]), policy.Of(&s.Policies[1]))
+	var counter policy.Counter
+	chain, err := policy.Build(list, policy.Deps{}, func(string) *policy.Counter { return &counter })
+	if err != nil {
+		b.Fatal(err)
+	}
+	var r policy.Request
+	var fields, request, response message.Header
+	for _, name := range []string{"Host", "User-Agent", "Accept", "Accept-Encoding", "Cookie", "X-Debug"} {
+		fields.Add([]byte(name), []byte("value"))
+	}
+	head := policy.Response{Status: 200, Header: &response}
+	b.ReportAllocs()
+	for b.Loop() {
+		request, response = append(request[:0], fields...), append(response[:0], fields...)
+		r.Reset()
+		r.Client, r.Header = netip.AddrFrom4([4]byte{10, 1, 2, 3}), &request
+		chain.Begin(&r)
+		if answer, _, err := chain.Judge(&r); answer != nil || err != nil {
+			b.Fatal(answer, err)
+		}
+		chain.Amend(&r, &head)
+		chain.Done(&r)
+	}
+}

@@ -89,10 +89,11 @@ func (l *line) set(r *policy.Request, h *message.Header) {
 		at++
 	}
 	if at == len(*h) {
-		*h = append(*h, message.Field{})
+		*h = append(*h, l.field(r, 0))
+	} else {
+		(*h)[at] = l.field(r, 0)
+		remove(h, at+1, l.folded)
 	}
-	(*h)[at] = l.field(r, 0)
-	remove(h, at+1, l.folded)
 	for j := 1; j < len(l.values); j++ {
 		*h = append(*h, l.field(r, j))
 	}
