@@ -9,7 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
@@ -32,7 +32,7 @@ const changeField = "X-Gateway-Admin"
 func (a *API) judge(ctx *fasthttp.RequestCtx) *refusal {
 	token := a.server.Config().Admin.Token
 	switch {
-	case len(ctx.Request.Header.PeekAll(proxy.HopsField)) > 0:
+	case len(ctx.Request.Header.PeekAll(exchange.HopsField)) > 0:
 		return &refusal{fasthttp.StatusForbidden, "script_refused", "a tenant's script may not ask the admin API"}
 	case token != "" && !presents(ctx, token):
 		return &refusal{fasthttp.StatusUnauthorized, "unauthorized", "expected admin.token as \"Authorization: Bearer TOKEN\""}

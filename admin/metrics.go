@@ -8,6 +8,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -42,7 +43,7 @@ type scriptSeries struct {
 // tenantSeries are the counters of one tenant with their label.
 type tenantSeries struct {
 	label    string
-	stats    *proxy.Stats
+	stats    *exchange.Stats
 	policies *policy.Chain
 }
 
@@ -92,7 +93,7 @@ func (m *scrape) collect(view *proxy.SnapshotView, counters *proxy.Counters) {
 			m.targets = append(m.targets, targetSeries{tenant + "," + label("target", target.Name()), target})
 		}
 	}
-	for _, bound := range append(proxy.HistogramBounds[:], math.Inf(1)) {
+	for _, bound := range append(exchange.HistogramBounds[:], math.Inf(1)) {
 		m.bounds = append(m.bounds, label("le", string(appendNumber(nil, bound))))
 	}
 }
@@ -117,7 +118,7 @@ func (m *scrape) collectBroken(t *proxy.TenantView, tenant string) {
 // requests are the counters of tenants.
 func (m *scrape) requests() {
 	m.family("keystone_requests_total", counter, "Requests that have ended, by the first digit of their status; tenant=\"\" reached no tenant.")
-	classes := [len(proxy.Stats{}.Classes)]string{}
+	classes := [len(exchange.Stats{}.Classes)]string{}
 	for class := range classes {
 		classes[class] = label("class", className(class))
 	}
@@ -169,7 +170,7 @@ func (m *scrape) durations() {
 	}
 }
 
-func (m *scrape) histogram(h *proxy.Histogram, label string) {
+func (m *scrape) histogram(h *exchange.Histogram, label string) {
 	counts, sum := h.Read()
 	m.buckets(counts[:], m.bounds, sum, label)
 }

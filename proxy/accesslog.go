@@ -1,24 +1,26 @@
 package proxy
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
 // accessLog writes one line for each request.
 type accessLog struct {
+	exchange.Unobserved
 	// wall is what socket.Nanotime lacks to be nanoseconds since 1970; it is
 	// set anew with every flush, so that lines follow the system's clock.
 	wall atomic.Int64
@@ -102,49 +104,57 @@ func (s *Server) reopenLog() bool {
 	return true
 }
 
-// account counts the request and logs it.
-func (x *exchange) account() {
-	elapsed := x.elapsed
-	if x.tenant != nil {
-		x.tenant.stats.count(x, elapsed)
-	} else {
-		x.server.unrouted.count(x, elapsed)
-	}
-	if !x.snap.logs(x) {
+// End logs a request; it is exchange.Observer's.
+func (l *accessLog) End(r *exchange.Record) {
+	if !logs(r) {
 		return
 	}
-	l := &x.line
-	l.begin(x.start + x.server.access.wall.Load())
-	l.bytes(`,"request_id":"`, x.id)
-	x.logTenant(l)
-	l.bytes(`,"method":"`, x.req.Method)
-	l.bytes(`,"host":"`, x.host)
-	l.bytes(`,"path":"`, x.loggedPath())
-	l.number(`,"status":`, int64(x.status))
-	l.number(`,"bytes_in":`, x.bytesIn)
-	l.number(`,"bytes_out":`, x.bytesOut)
-	l.milliseconds(`,"duration_ms":`, elapsed)
-	l.milliseconds(`,"upstream_header_ms":`, x.headerTime)
-	l.milliseconds(`,"connect_ms":`, x.call.ConnectTime)
-	l.number(`,"attempts":`, int64(x.call.Attempts))
-	l.bytes(`,"peer":"`, x.client.Address)
-	if x.origin.ip.IsValid() {
+	line := lines.Get().(*logLine) //nolint:forcetypeassert // the pool holds nothing else
+	defer lines.Put(line)
+	line.request(r, r.Start+l.wall.Load())
+	l.add(line.end())
+	if cap(line.buf) > keepLine {
+		line.buf = nil
+	}
+}
+
+// keepLine is the largest memory of a line that is kept.
+const keepLine = 16 << 10
+
+var lines = sync.Pool{New: func() any { return new(logLine) }}
+
+// request makes the line of a request, which began at that time.
+func (l *logLine) request(r *exchange.Record, at int64) {
+	l.begin(at)
+	l.bytes(`,"request_id":"`, r.ID)
+	l.tenant(r)
+	l.bytes(`,"method":"`, r.Message.Method)
+	l.bytes(`,"host":"`, r.Host)
+	l.bytes(`,"path":"`, exchange.LoggedPath(r))
+	l.number(`,"status":`, int64(r.Status))
+	l.number(`,"bytes_in":`, r.BytesIn)
+	l.number(`,"bytes_out":`, r.BytesOut)
+	l.milliseconds(`,"duration_ms":`, r.Elapsed)
+	l.milliseconds(`,"upstream_header_ms":`, r.HeaderTime)
+	l.milliseconds(`,"connect_ms":`, r.ConnectTime)
+	l.number(`,"attempts":`, int64(r.Attempts))
+	l.bytes(`,"peer":"`, r.Client.Address)
+	if r.Origin.IsValid() {
 		var client [64]byte
-		l.bytes(`,"client":"`, x.origin.ip.AppendTo(client[:0]))
+		l.bytes(`,"client":"`, r.Origin.AppendTo(client[:0]))
 	}
-	l.buf = append(l.buf, x.client.Introduction...)
-	l.number(`,"http_minor":`, minorOf(x.req.Version))
+	l.buf = append(l.buf, r.Client.Introduction...)
+	l.number(`,"http_minor":`, minorOf(r.Message.Version))
 	switch {
-	case x.code != "":
-		l.text(`,"error":"`, x.code)
-		if x.cause != nil {
-			l.text(`,"cause":"`, clipCause(x.cause))
+	case r.Code != "":
+		l.text(`,"error":"`, r.Code)
+		if r.Cause != nil {
+			l.text(`,"cause":"`, clipCause(r.Cause))
 		}
-	case x.script.skipped != nil:
-		l.text(`,"error":"`, codeSkipped)
-		l.text(`,"cause":"`, clipCause(x.script.skipped))
+	case r.Skipped != nil:
+		l.text(`,"error":"`, exchange.CodeSkipped)
+		l.text(`,"cause":"`, clipCause(r.Skipped))
 	}
-	x.server.access.add(l.end())
 }
 
 // minorOf is the part of a version after the dot; 0 where there is none.
@@ -170,46 +180,31 @@ func clipped(text string, most int) string {
 	return text
 }
 
-// logTenant logs who the request was for, and who answered it.
-func (x *exchange) logTenant(l *logLine) {
-	if x.tenant != nil {
-		l.text(`,"tenant":"`, x.tenant.name)
-		l.text(`,"route":"`, x.tenant.route)
+// tenant logs who the request was for, and who answered it.
+func (l *logLine) tenant(r *exchange.Record) {
+	if r.Tenant != nil {
+		l.text(`,"tenant":"`, r.Tenant.Name)
+		l.text(`,"route":"`, r.Tenant.Route)
 	}
-	if x.script.request.Route != "" {
-		l.text(`,"script_route":"`, x.script.request.Route)
+	if r.ScriptRoute != "" {
+		l.text(`,"script_route":"`, r.ScriptRoute)
 	}
-	if x.policed.by != "" {
+	if r.Policy != "" {
 		l.text(`,"answered_by":"`, "policy")
-		l.text(`,"policy":"`, x.policed.by)
-	} else if x.tenant != nil && x.tenant.scripts != nil && x.call.Attempts == 0 && x.code == "" {
+		l.text(`,"policy":"`, r.Policy)
+	} else if r.Tenant != nil && r.Tenant.Scripts != nil && r.Attempts == 0 && r.Code == "" {
 		l.text(`,"answered_by":"`, "script")
-		if x.script.request.Step != "" {
-			l.text(`,"script":"`, x.script.request.Step)
+		if r.ScriptStep != "" {
+			l.text(`,"script":"`, r.ScriptStep)
 		}
 	}
-	if x.call.Target != nil {
-		l.text(`,"target":"`, x.call.Target.Name())
+	if r.Target != nil {
+		l.text(`,"target":"`, r.Target.Name())
 	}
 }
-
-// loggedPath is the path that was judged, or the raw target where there is none.
-func (x *exchange) loggedPath() []byte {
-	if x.path != nil {
-		return x.path
-	}
-	target, _, _ := bytes.Cut(x.req.Target, []byte{'?'})
-	if at := bytes.LastIndexByte(target, '@'); at >= 0 && target[0] != '/' { // credentials, perhaps
-		target = target[at:]
-	}
-	return target
-}
-
-// codeSkipped is the error of a request that has gone on without its scripts
-// (on_error: continue). Its client isn't told.
-const codeSkipped = "script_skipped"
 
 // logs decides about sampling. Failures are always logged.
-func (s *snapshot) logs(x *exchange) bool {
-	return s.logging && (s.sample >= 1 || x.status >= 500 || x.code != "" || x.script.skipped != nil || rand.Float64() < s.sample) //nolint:gosec // G404: sampling is no secret
+func logs(r *exchange.Record) bool {
+	g := r.Generation
+	return g.Logging && (g.Sample >= 1 || r.Status >= 500 || r.Code != "" || r.Skipped != nil || rand.Float64() < g.Sample) //nolint:gosec // G404: sampling is no secret
 }

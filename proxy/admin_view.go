@@ -2,11 +2,11 @@ package proxy
 
 import (
 	"iter"
-	"net/http"
 	"strings"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -23,7 +23,7 @@ type TenantView struct {
 	Scripts  []string       // as the configuration names them
 	Lua      *lua.Scripts   // what is loaded; nil without
 	Pool     *upstream.Pool // nil without services
-	Stats    *Stats
+	Stats    *exchange.Stats
 	Problem  *Problem // why it isn't served as the configuration asks for; nil: it is
 }
 
@@ -74,26 +74,26 @@ func (s *Server) Tenants() iter.Seq[TenantView] {
 
 func (t *tenant) view() TenantView {
 	return TenantView{
-		Name: t.name, Routing: t.config.Routing(), Domains: t.config.Domains, Prefix: t.config.PathPrefix,
-		Policies: t.policies, Scripts: t.config.LuaRoutes, Lua: t.scripts, Pool: t.pool, Stats: t.stats, Problem: t.problemNow(),
+		Name: t.Name, Routing: t.Config.Routing(), Domains: t.Config.Domains, Prefix: t.Config.PathPrefix,
+		Policies: t.Policies, Scripts: t.Config.LuaRoutes, Lua: t.Scripts, Pool: t.Pool, Stats: t.Stats, Problem: t.problemNow(),
 	}
 }
 
 // problemNow is that with which the snapshot was made, or else that scripts which
 // were accepted then can't be loaded any more.
 func (t *tenant) problemNow() *Problem {
-	if t.scripts == nil || t.problem != nil {
+	if t.Scripts == nil || t.problem != nil {
 		return t.problem
 	}
-	since, err := t.scripts.LoadError()
+	since, err := t.Scripts.LoadError()
 	if err == nil {
 		return nil
 	}
 	state := Unloadable
-	if t.scripts.VMs() == 0 {
+	if t.Scripts.VMs() == 0 {
 		state = Misconfigured
 	}
-	return &Problem{Tenant: t.name, State: state, Since: since, Errors: errorLines(err)}
+	return &Problem{Tenant: t.Name, State: state, Since: since, Errors: errorLines(err)}
 }
 
 // LastReload returns the outcome of the last reload, or of the start.
@@ -106,17 +106,17 @@ type Counters struct {
 	Handshakes                          uint64 // of TLS with clients, that failed
 	NoHeaders                           uint64 // connections closed for want of a PROXY protocol header that is believed
 	Reloads, ReloadsFailed, LogsDropped uint64
-	ReloadsPartial                      uint64 // of Reloads: not every tenant was as asked for
-	LogDropped                          uint64 // of the gateway's own log
-	Unrouted                            *Stats // requests that reached no tenant
+	ReloadsPartial                      uint64          // of Reloads: not every tenant was as asked for
+	LogDropped                          uint64          // of the gateway's own log
+	Unrouted                            *exchange.Stats // requests that reached no tenant
 }
 
 // Counters returns the figures of the whole server.
 func (s *Server) Counters() Counters {
 	open, accepted, refused := s.listener.Stats()
 	return Counters{
-		InFlight: s.inFlight.Load(), Tunnels: s.counters.tunnels.Load(), Connections: open,
-		Accepted: accepted, Refused: refused, Panics: s.counters.panics.Load(), Handshakes: s.counters.handshakes.Load(),
+		InFlight: s.plane.InFlight(), Tunnels: s.plane.Tunnels(), Connections: open,
+		Accepted: accepted, Refused: refused, Panics: s.plane.Panics(), Handshakes: s.counters.handshakes.Load(),
 		NoHeaders: s.counters.noHeaders.Load(),
 		Reloads:   s.counters.reloads.Load(), ReloadsFailed: s.counters.failed.Load(), ReloadsPartial: s.counters.partial.Load(),
 		LogsDropped: s.access.own.dropped.Load(), LogDropped: s.logWriter.Dropped(), Unrouted: &s.unrouted,
@@ -137,28 +137,19 @@ type HealthAnswer func(method, path string) (status int, body []byte, ok bool)
 // SetHealthAnswer installs the answer for admin.on_public.
 func (s *Server) SetHealthAnswer(f HealthAnswer) { s.health.Store(&f) }
 
-// answerPublicHealth prepares a health answer where the configuration wants
-// it on the public listener.
-func (s *Server) answerPublicHealth(x *exchange) bool {
-	base := x.snap.healthPath
-	if base == "" || len(x.path) <= len(base) || string(x.path[:len(base)]) != base || x.path[len(base)] != '/' {
-		return false
+// publicHealth answers health requests on the public listener, where the
+// configuration wants that.
+func (s *Server) publicHealth(c *Config) func(method, path []byte) (status int, body []byte, ok bool) {
+	base, slashes := c.AdminBasePath, c.Compatibility == Keystone1 // strip_slashes was for all paths
+	return func(method, path []byte) (status int, body []byte, ok bool) {
+		answer := s.health.Load()
+		if answer == nil || len(path) <= len(base) || string(path[:len(base)]) != base || path[len(base)] != '/' {
+			return 0, nil, false
+		}
+		below := string(path[len(base):])
+		if slashes {
+			below = strings.TrimSuffix(below, "/")
+		}
+		return (*answer)(string(method), below)
 	}
-	answer := s.health.Load()
-	if answer == nil {
-		return false
-	}
-	path := string(x.path[len(base):])
-	if x.snap.asked.Compatibility == Keystone1 { // strip_slashes was for all paths
-		path = strings.TrimSuffix(path, "/")
-	}
-	status, body, ok := (*answer)(string(x.req.Method), path)
-	if !ok {
-		return false
-	}
-	x.local(status, "application/json", body)
-	if status == http.StatusMethodNotAllowed {
-		x.response.Local.Set(allowName, []byte("GET, HEAD"))
-	}
-	return true
 }

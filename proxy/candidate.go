@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
@@ -47,7 +48,7 @@ func (s *Server) candidates(c *Config) []candidate {
 	current := map[string]*tenant{}
 	if snap := s.current.Load(); snap != nil {
 		for _, t := range snap.tenants {
-			current[t.name] = t
+			current[t.Name] = t
 		}
 	}
 	list := make([]candidate, len(c.Tenants))
@@ -55,7 +56,7 @@ func (s *Server) candidates(c *Config) []candidate {
 		asked := &c.Tenants[i]
 		list[i] = candidate{asked: asked, faults: c.faults[i], unmatched: c.unmatched[i]}
 		if t := current[asked.Name]; t != nil {
-			if list[i].before = t.problem; t.refuse == nil {
+			if list[i].before = t.problem; t.Refuse == nil {
 				list[i].last = t
 			}
 		}
@@ -70,9 +71,9 @@ func (s *Server) buildPolicies(c *Config, of *candidate) {
 		return
 	}
 	deps := policy.Deps{Tenant: of.asked.Name, Store: s.storeOf(of.asked), Fetch: fetch.Config{
-		Own: s.owns, Hops: s.hops.first, Place: func() (func(), error) { return s.places.Take(of.asked.Name) },
+		Own: s.owns, Hops: s.hops.First, Place: func() (func(), error) { return s.places.Take(of.asked.Name) },
 	}}
-	built, err := of.asked.BuildPolicies(deps, s.statsOf(of.asked.Name).policyCounter)
+	built, err := of.asked.BuildPolicies(deps, s.statsOf(of.asked.Name).PolicyCounter)
 	if err != nil {
 		at := c.places[&of.asked.Name]
 		of.faults = settings.Errors{{File: c.file, Line: at.line, Column: at.column, Message: c.redactor.Redact(err.Error())}}
@@ -92,7 +93,7 @@ func arrange(list []candidate) {
 			wanted[i].Fresh = match
 		}
 		if c.last != nil {
-			wanted[i].Last = &route.Match{Domains: c.last.config.Domains, PathPrefix: c.last.config.PathPrefix}
+			wanted[i].Last = &route.Match{Domains: c.last.Config.Domains, PathPrefix: c.last.Config.PathPrefix}
 		} else if !c.unmatched {
 			wanted[i].Refused = match
 		}
@@ -150,7 +151,7 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 	for i := range list {
 		inUse.Tenants[i] = *list[i].asked
 		if list[i].choice == route.Last {
-			inUse.Tenants[i] = *list[i].last.config
+			inUse.Tenants[i] = *list[i].last.Config
 		}
 		if list[i].choice != route.Nothing {
 			pools = append(pools, poolConfig(&inUse.Tenants[i]))
@@ -160,7 +161,7 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 	if err != nil {
 		return err
 	}
-	entries := make([]route.Entry[*tenant], 0, len(list))
+	entries := make([]route.Entry[*exchange.Tenant], 0, len(list))
 	snap.failed = map[string]*scriptsLoad{}
 	for i := range list {
 		if failed := list[i].failed; failed != nil {
@@ -169,10 +170,10 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 		t, match := s.tenantOf(snap, i, &list[i], generation)
 		snap.tenants = append(snap.tenants, t)
 		if match != nil {
-			entries = append(entries, route.Entry[*tenant]{Name: t.name, Domains: match.Domains, PathPrefix: match.PathPrefix, Value: t})
+			entries = append(entries, route.Entry[*exchange.Tenant]{Name: t.Name, Domains: match.Domains, PathPrefix: match.PathPrefix, Value: &t.Tenant})
 		}
 	}
-	if snap.table, err = route.Build(entries); err != nil {
+	if snap.Table, err = route.Build(entries); err != nil {
 		s.registry.Discard(generation)
 		return err
 	}
@@ -186,24 +187,24 @@ func (s *Server) tenantOf(snap *snapshot, i int, c *candidate, generation *upstr
 	config := &snap.config.Tenants[i]
 	if c.choice == route.Nothing {
 		t := s.compileTenant(refusedConfig(config), generation)
-		t.bounds = snap.bounds
-		t.refuse, t.problem = faultMisconfigured, s.problemOf(snap, c)
+		t.Bounds = snap.Bounds
+		t.Refuse, t.problem = exchange.Misconfigured, s.problemOf(snap, c)
 		return t, c.refused
 	}
 	t := s.compileTenant(config, generation)
-	t.bounds = boundsWithin(&snap.bounds, snap.asked, config)
+	t.Bounds = snap.Bounds.Within(config)
 	if c.choice == route.Last {
-		t.problem, t.policies = s.problemOf(snap, c), c.last.policies
-		if t.scripts = c.last.scripts; !snap.config.LuaRouting.Enabled {
-			t.scripts = nil
+		t.problem, t.Policies = s.problemOf(snap, c), c.last.Policies
+		if t.Scripts = c.last.Scripts; !snap.config.LuaRouting.Enabled {
+			t.Scripts = nil
 		}
 	} else {
-		t.scripts, t.policies = c.scripts, c.policies
+		t.Scripts, t.Policies = c.scripts, c.policies
 	}
-	if t.scripts != nil {
-		snap.scripts[t.name] = t.scripts
+	if t.Scripts != nil {
+		snap.scripts[t.Name] = t.Scripts
 	} else if len(config.LuaRoutes) > 0 { // passing requests on would skip what a script was to refuse
-		t.refuse = faultScriptsUnavailable
+		t.Refuse = exchange.ScriptsUnavailable
 	}
 	return t, &route.Match{Domains: config.Domains, PathPrefix: config.PathPrefix}
 }

@@ -1,124 +1,15 @@
 package proxy
 
-import (
-	"fmt"
+import "github.com/keystone-gateway/keystone-gateway/lua"
 
-	"github.com/keystone-gateway/keystone-gateway/lua"
-)
-
-// What connections and requests hold besides buffers that grow, in bytes, as
-// measured. Whatever else depends on a client, a target or a script is charged
-// where it is allocated: see exchange.hold.
+// What a connection holds besides buffers that grow, in bytes, as measured.
 const (
 	// sleepSize is a connection that sleeps, and awakeSize one with a goroutine.
 	sleepSize = 2 << 10
 	awakeSize = 8 << 10
 	// secureSize is the state of TLS, with the record that is being read.
 	secureSize = 40 << 10
-	// exchangeSize is a request: its exchange with scratch memory, a growing
-	// stack, small and medium buffers. scriptSize is what scripts add to that: a
-	// Lua thread, a deeper stack, and a response of at most keepBody.
-	exchangeSize = 16 << 10
-	scriptSize   = 24 << 10
-	keepBody     = 16 << 10
-	// uploadSize and tunnelSize are another goroutine with its buffer.
-	uploadSize = 12 << 10
-	tunnelSize = 16 << 10
-	// encoderSize is gzip's at the level that takes most.
-	encoderSize = 1400 << 10
-	// largeHead is from where a head is charged by its length, with what is made
-	// of it: a copy, its fields, the path in another form, the head to send on.
-	largeHead  = 4 << 10
-	headCopies = 5
 )
-
-// enter charges the request to its tenant.
-func (x *exchange) enter() error {
-	account := &x.tenant.stats.Memory
-	size := int64(exchangeSize)
-	if x.tenant.scripts != nil {
-		size += scriptSize
-	}
-	if account.Shedding() && (x.tenant.scripts != nil || x.req.Length != 0) || !x.memory.Move(account, size) {
-		return x.outOfMemory()
-	}
-	return nil
-}
-
-// hold charges what the request is about to allocate; it has gone when the
-// request ends, or by release before.
-func (x *exchange) hold(bytes int64) error {
-	if !x.memory.Acquire(bytes) {
-		return x.outOfMemory()
-	}
-	return nil
-}
-
-// outOfMemory refuses what would take the tenant beyond what it may hold.
-func (x *exchange) outOfMemory() error {
-	if x.tenant == nil {
-		return faultMemory
-	}
-	account := &x.tenant.stats.Memory
-	var why error
-	switch {
-	case account.Shedding():
-		why = fmt.Errorf("the gateway has too little memory, and tenant %q holds most of it", x.tenant.name)
-	case !account.Allows(exchangeSize):
-		why = fmt.Errorf("the requests of tenant %q hold max_client_memory, %d bytes", x.tenant.name, account.Limit())
-	default:
-		why = fmt.Errorf("requests hold server.max_memory, %d bytes, and tenant %q has no more than its part", x.server.memory.Ceiling(), x.tenant.name)
-	}
-	return &caused{faultMemory, why}
-}
-
-// holdHead charges a large head with what is made of it.
-func (x *exchange) holdHead(length int) error {
-	if length <= largeHead {
-		return nil
-	}
-	return x.hold(int64(headCopies * length))
-}
-
-// holdResponse charges what scripts have left to be sent: until now it was
-// charged to their run.
-func (x *exchange) holdResponse() error {
-	x.dropBody()
-	size := int64(cap(x.response.Body))
-	if size <= keepBody {
-		size = 0
-	}
-	charged := x.script.charged
-	x.script.charged = size
-	if size <= charged {
-		x.memory.Release(charged - size)
-	} else if err := x.hold(size - charged); err != nil {
-		return err
-	}
-	return x.holdFields()
-}
-
-// holdFields charges the head that is made of the fields.
-func (x *exchange) holdFields() error {
-	h, length := *x.response.Header, 0
-	for i := range h {
-		length += len(h[i].Name) + len(h[i].Value)
-	}
-	if length <= largeHead {
-		return nil
-	}
-	return x.hold(int64(2 * length))
-}
-
-// dropBody forgets the request's body, once nobody can ask for it any more.
-func (x *exchange) dropBody() {
-	s := &x.script
-	if s.took > 0 {
-		x.memory.Release(s.took)
-	}
-	s.body, s.read, s.took, s.request.Body, x.call.Payload = nil, false, 0, nil, nil
-	x.content.release(x.memory)
-}
 
 // rebase says what the connection itself holds from now on; once it has ended,
 // it holds nothing.
@@ -155,11 +46,11 @@ func (s *Server) limitMemory(snap *snapshot) {
 	s.memory.SetCeiling(ceiling)
 	s.unrouted.Memory.SetLimit(ceiling / tenantShare)
 	for _, t := range snap.tenants {
-		limit := t.config.MaxClientMemory.Int64()
+		limit := t.Config.MaxClientMemory.Int64()
 		if limit == 0 {
 			limit = ceiling / tenantShare
 		}
-		t.stats.Memory.SetLimit(limit)
+		t.Stats.Memory.SetLimit(limit)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
@@ -39,7 +40,7 @@ type client struct {
 	reader http1.Reader
 	memory memory.Charge // of the request that it is in, and of the reader's buffer
 	base   atomic.Int64  // what the connection itself is charged; see rebase
-	who    Client
+	who    exchange.Client
 
 	head    []byte // of the request that was read last
 	headErr error  // why there is none
@@ -67,10 +68,10 @@ type client struct {
 	takesInterim atomic.Bool  // its request is HTTP/1.1
 
 	mu     sync.Mutex
-	call   Aborter // the one to abort when the client is gone
-	cancel func()  // of what a script waits for, likewise
-	silent bool    // nothing has been sent, and nobody is about to
-	asked  bool    // whether the client was asked if it is there
+	call   exchange.Aborter // the one to abort when the client is gone
+	cancel func()           // of what a script waits for, likewise
+	silent bool             // nothing has been sent, and nobody is about to
+	asked  bool             // whether the client was asked if it is there
 }
 
 const (
@@ -86,7 +87,7 @@ const signal = "GET / HTTP/1.1\r\nHost: k\r\n\r\n"
 
 func newClient(s *Server, conn *listener.Conn) *client {
 	c := &client{Conn: conn, server: s, given: len(signal)}
-	c.who = Client{Peer: conn.Peer, Address: []byte("unix"), Secure: conn.Secure, Number: s.numbers.Add(1)}
+	c.who = exchange.Client{Peer: conn.Peer, Address: []byte("unix"), Secure: conn.Secure, Number: s.numbers.Add(1)}
 	if conn.Peer.IsValid() {
 		c.who.Address = conn.Peer.AppendTo(nil)
 	}
@@ -133,7 +134,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 func (c *client) next() (ok bool) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			c.server.logPanic(cause)
+			c.server.plane.LogPanic(cause)
 			ok = false
 		}
 		if !ok {
@@ -178,9 +179,9 @@ func (c *client) await() bool {
 	case errors.Is(c.headErr, socket.ErrTimeout) && c.reader.Buffered() == 0: // an empty line at most
 		return false
 	case errors.Is(c.headErr, socket.ErrTimeout):
-		c.headErr = faultSlowHead
+		c.headErr = exchange.SlowHead
 	case !c.Secure && errors.Is(c.headErr, message.BadRequestLine) && upstream.SpeaksTLS(c.reader.Peek()):
-		c.headErr = faultSpokeTLS
+		c.headErr = exchange.SpokeTLS
 	case errors.As(c.headErr, new(message.Violation)) || errors.Is(c.headErr, memory.ErrNoMemory):
 	default: // the client is gone, and nobody is there to answer
 		return false

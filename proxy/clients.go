@@ -3,6 +3,7 @@ package proxy
 import (
 	"slices"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 )
 
@@ -30,7 +31,7 @@ func (s *clients) closeIdle(before int64) (left int) {
 // closeAll cuts every connection, and gives up what they wait for.
 func (s *clients) closeAll() {
 	for _, c := range slices.Collect(s.All()) {
-		c.abort(faultDrained)
+		c.abort(exchange.Drained)
 		_ = c.end()
 	}
 }

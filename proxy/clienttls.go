@@ -28,11 +28,11 @@ func refusal(status int, code, body string) []byte {
 	r := message.Response{Status: status}
 	r.Length = int64(len(body))
 	if body != "" {
-		r.Header.Add(typeName, plainText)
+		r.Header.Add([]byte("Content-Type"), []byte("text/plain; charset=utf-8"))
 	}
-	r.Header.Add(errorName, []byte(code))
+	r.Header.Add([]byte("X-Gateway-Error"), []byte(code))
 	if body == "" {
-		r.Header.Add(retryName, []byte("1"))
+		r.Header.Add([]byte("Retry-After"), []byte("1"))
 	}
 	return append(http1.AppendResponse(nil, &r, 1, false, true), body...)
 }
@@ -48,7 +48,7 @@ func (c *client) Handshake() (err error) {
 	}
 	defer func() {
 		if cause := recover(); cause != nil {
-			c.server.logPanic(cause)
+			c.server.plane.LogPanic(cause)
 			c.broken = true
 		}
 	}()

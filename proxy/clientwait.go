@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -14,7 +15,7 @@ const (
 )
 
 // beginWait has call aborted when the client goes away; now is the time.
-func (c *client) beginWait(call Aborter, now int64) {
+func (c *client) beginWait(call exchange.Aborter, now int64) {
 	c.mu.Lock()
 	c.call, c.silent, c.asked = call, true, false
 	c.mu.Unlock()
@@ -90,7 +91,7 @@ func (c *client) beginAnswer(now int64) {
 func (c *client) watch(now int64) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			c.server.logPanic(cause)
+			c.server.plane.LogPanic(cause)
 		}
 	}()
 	if c.state.Load() == clientAsleep {
@@ -106,14 +107,14 @@ func (c *client) watch(now int64) {
 	}
 	switch c.Sock.Peer() {
 	case socket.PeerGone:
-		c.abort(errClientGone)
+		c.abort(exchange.ErrClientGone)
 	case socket.PeerFinished:
 		if c.finished.CompareAndSwap(0, now) {
 			return
 		}
 		grace := c.server.limits.Load().halfClose
 		if now-max(c.finished.Load(), c.lastWrite.Load()) >= grace && !c.ask() {
-			c.abort(errClientGone)
+			c.abort(exchange.ErrClientGone)
 		}
 	}
 }

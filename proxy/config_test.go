@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 )
 
@@ -155,7 +156,7 @@ func TestFaultsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, fault := range proxy.Faults() {
+	for _, fault := range exchange.Faults() {
 		if !strings.Contains(string(text), "`"+fault.Code+"`") {
 			t.Errorf("docs/http.md has nothing about %q", fault.Code)
 		}

@@ -3,7 +3,9 @@ package proxy
 import (
 	"slices"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -40,16 +42,18 @@ func HintWords() (list []string) {
 func (s *Server) Spoil(name, stage string) {
 	snap := s.current.Load()
 	for _, t := range snap.tenants {
-		if t.name != name {
+		if t.Name != name {
 			continue
 		}
 		switch stage {
 		case "route":
-			t.stats = nil // and so does the ending
+			t.Stats = nil // and so does the ending
 		case "forward":
-			t.pool = new(upstream.Pool)
+			t.Pool = new(upstream.Pool)
 		case "respond":
-			t.bounds.compression.level = len(encoders)
+			t.Bounds = exchange.NewBounds(&t.Config.RequestLimits, t.Config.ClientTimeouts, &tenants.CompressionConfig{
+				Enabled: true, Level: 1000, ContentTypes: t.Config.Compression.ContentTypes, MinSize: t.Config.Compression.MinSize,
+			})
 		}
 	}
 	s.current.Store(snap) // requests that come now see it as it has become
@@ -59,14 +63,14 @@ func (s *Server) Spoil(name, stage string) {
 func (s *Server) Police(name string, list ...policy.Policy) {
 	snap := s.current.Load()
 	for _, t := range snap.tenants {
-		if t.name != name {
+		if t.Name != name {
 			continue
 		}
 		var sections []policy.Named
 		for i := range list {
 			sections = append(sections, policy.Named{Name: "trying", Section: built{list[i]}})
 		}
-		t.policies, _ = policy.Build(sections, policy.Deps{}, t.stats.policyCounter)
+		t.Policies, _ = policy.Build(sections, policy.Deps{}, t.Stats.PolicyCounter)
 	}
 	s.current.Store(snap)
 }
@@ -79,7 +83,7 @@ func (built) Check(settings.Reporter)                  {}
 func (built) About() policy.About                      { return policy.About{} }
 
 // InFlight returns the number of requests under way.
-func (s *Server) InFlight() int64 { return s.inFlight.Load() }
+func (s *Server) InFlight() int64 { return s.plane.InFlight() }
 
 // BeginLoad loads a tenant's scripts as a retry does. end puts what it has brought
 // into use, as far as it is still wanted.

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
@@ -34,12 +35,15 @@ func acquireStream(c *client) *http1Stream {
 	return s
 }
 
+// keepOut is the largest buffer of what is written that is kept.
+const keepOut = 16 << 10
+
 func (s *http1Stream) reset() {
 	s.c = nil
 	s.req.Reset()
 	s.body.Reset(nil, http1.NoBody, 0)
 	out := s.pump.Out[:0]
-	if cap(out) > keepScratch {
+	if cap(out) > keepOut {
 		out = nil
 	}
 	s.pump = http1.Pump{Out: out}
@@ -47,7 +51,7 @@ func (s *http1Stream) reset() {
 }
 
 // Client says whose connection it is.
-func (s *http1Stream) Client() *Client { return &s.c.who }
+func (s *http1Stream) Client() *exchange.Client { return &s.c.who }
 
 // Memory is the connection's charge, which the reader's buffers are part of.
 func (s *http1Stream) Memory() *memory.Charge { return &s.c.memory }
@@ -76,7 +80,7 @@ func (s *http1Stream) Request(maxTarget int) (*message.Request, error) {
 }
 
 // Body is what follows the head.
-func (s *http1Stream) Body() Body { return &s.body }
+func (s *http1Stream) Body() exchange.Body { return &s.body }
 
 // Expire bounds reads of the body.
 func (s *http1Stream) Expire(at int64) { s.c.Sock.SetReadExpiry(at) }
@@ -169,7 +173,7 @@ func (s *http1Stream) WritePipe(pipe *socket.Pipe) error {
 }
 
 // BeginWait has call aborted when the client is gone.
-func (s *http1Stream) BeginWait(call Aborter, now int64) { s.c.beginWait(call, now) }
+func (s *http1Stream) BeginWait(call exchange.Aborter, now int64) { s.c.beginWait(call, now) }
 
 // EndWait ends that.
 func (s *http1Stream) EndWait() { s.c.endWait() }
@@ -180,7 +184,7 @@ func (s *http1Stream) Watch(cancel func()) (end func()) {
 }
 
 // Tunnel passes a 101 on.
-func (s *http1Stream) Tunnel(r *message.Response, idle time.Duration) (TunnelEnd, error) {
+func (s *http1Stream) Tunnel(r *message.Response, idle time.Duration) (exchange.TunnelEnd, error) {
 	s.begun, s.tunnelled = true, true
 	s.Expire(0)
 	s.c.beginAnswer(socket.Nanotime())
@@ -262,7 +266,7 @@ func (s *http1Stream) drainBody() bool {
 // goes on.
 func (s *Server) serve(c *client) (goesOn bool) {
 	stream := acquireStream(c)
-	s.exchange(stream)
+	s.plane.Serve(stream)
 	goesOn = stream.goesOn
 	stream.reset()
 	streams.Put(stream)

@@ -108,7 +108,7 @@ func (s *snapshot) problems() map[string]*Problem {
 	list := map[string]*Problem{}
 	for _, t := range s.tenants {
 		if t.problem != nil {
-			list[t.name] = t.problem
+			list[t.Name] = t.problem
 		}
 	}
 	return list

@@ -19,7 +19,7 @@ func (c *client) linger() {
 	c.lingers = false
 	defer func() {
 		if cause := recover(); cause != nil {
-			c.server.logPanic(cause)
+			c.server.plane.LogPanic(cause)
 		}
 	}()
 	c.Sock.ClearAbort()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
@@ -81,7 +82,7 @@ func (p *pressure) run(ctx context.Context) {
 func (p *pressure) look(now int64) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			p.server.logPanic(cause)
+			p.server.plane.LogPanic(cause)
 		}
 	}()
 	metrics.Read(p.samples)
@@ -163,9 +164,9 @@ func (p *pressure) list() (scripts int64) {
 	clear(p.holders)
 	p.holders = append(p.holders[:0], holder{account: &p.server.unrouted.Memory, clients: p.server.unrouted.Memory.Used()})
 	for _, t := range p.server.current.Load().tenants {
-		h := holder{name: t.name, account: &t.stats.Memory, scripts: t.scripts, clients: t.stats.Memory.Used()}
-		if t.scripts != nil {
-			h.vms = t.scripts.Memory()
+		h := holder{name: t.Name, account: &t.Stats.Memory, scripts: t.Scripts, clients: t.Stats.Memory.Used()}
+		if t.Scripts != nil {
+			h.vms = t.Scripts.Memory()
 			scripts += h.vms
 		}
 		p.holders = append(p.holders, h)
@@ -202,7 +203,7 @@ func (p *pressure) relieve(who *holder) {
 		defer p.stale.Store(false)
 		defer func() {
 			if cause := recover(); cause != nil {
-				p.server.logPanic(cause)
+				p.server.plane.LogPanic(cause)
 			}
 		}()
 		if scripts != nil {
@@ -251,8 +252,8 @@ func (s *clients) cutHeaviest(account *memory.Account, bytes, now int64, count *
 		if h.client.memory.On(account) { // still
 			bytes -= h.bytes
 			count.Add(1)
-			h.client.abort(faultMemory)
-			h.client.Sock.Abort(faultMemory)
+			h.client.abort(exchange.OutOfMemory)
+			h.client.Sock.Abort(exchange.OutOfMemory)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
@@ -114,7 +115,7 @@ func (s *Server) newLoad(c *Config, of *candidate, dir string) *scriptsLoad {
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
 		Cache: s.scripts.cache, Store: s.storeOf(t), Env: s.scripts.env,
 		Clock: s.scripts.clock, Random: rand.Reader, Cover: s.scripts.cover, Stats: stats,
-		Lazy: len(c.Tenants) > eagerTenants || s.checking, Shards: processors(), Own: s.owns, Places: s.places.Take, LogWriter: s.scriptLog(), Hops: s.hops.first, Loads: s.loads,
+		Lazy: len(c.Tenants) > eagerTenants || s.checking, Shards: processors(), Own: s.owns, Places: s.places.Take, LogWriter: s.scriptLog(), Hops: s.hops.First, Loads: s.loads,
 	}}
 }
 
@@ -197,8 +198,8 @@ func (s *Server) discardSnapshot(snap *snapshot) {
 // go on a fresh start.
 func (s *Server) retireScripts(old, fresh *snapshot) {
 	for _, t := range fresh.tenants {
-		if have := s.stores[t.name]; have != nil {
-			have.SetBudget(t.config.Lua.SharedMemory.Int64())
+		if have := s.stores[t.Name]; have != nil {
+			have.SetBudget(t.Config.Lua.SharedMemory.Int64())
 		}
 	}
 	for name := range s.stores {
@@ -266,7 +267,7 @@ func CheckScripts(file string, config *Config) (warnings []string, err error) {
 func loadAside(file string, config *Config) (*Server, []candidate) {
 	s := &Server{
 		file: file, dir: filepath.Dir(file), log: zerolog.Nop(), started: config,
-		stores: map[string]*store.Memory{}, scripts: newScriptsOptions(&Options{}), hops: newHops(), checking: true,
+		stores: map[string]*store.Memory{}, scripts: newScriptsOptions(&Options{}), hops: exchange.NewHops(), checking: true,
 	}
 	s.reserve(config)
 	list := s.candidates(config)

@@ -1,10 +1,9 @@
-// Package proxy is the data plane: one server, one request path, one snapshot
-// of the configuration that each request sees.
+// Package proxy is composition and control plane: the server, its configuration
+// and the snapshots that are made of it, reload, watch and drain, the logs. Requests
+// are proxy/exchange's, which is given a generation of all that.
 //
-// Read it in the order of a request: client (a connection), stream and exchange (a
-// request), body and pump (what flows), forward (to the target), respond
-// (back), fail (every error), accesslog. server and snapshot are what stands
-// around them.
+// The connections of clients are here too: client is one, of which fasthttp calls
+// handle; http1Stream is one of its requests, as the exchange sees it.
 package proxy
 
 import (
@@ -24,6 +23,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
@@ -47,14 +47,14 @@ type Server struct {
 	current  atomic.Pointer[snapshot]
 	limits   atomic.Pointer[limits]
 	clients  clients
-	inFlight atomic.Int64
+	plane    exchange.Plane
 	leaving  atomic.Bool   // the process is about to stop, and says so
 	draining atomic.Bool   // nothing new is accepted
 	numbers  atomic.Uint64 // of client connections
 	warned   atomic.Int64  // when refused connections were logged last
 	wakeful  atomic.Int64  // nanoseconds of wakeShare; tests change it
 	counters serverCounters
-	unrouted Stats
+	unrouted exchange.Stats
 	memory   memory.Process // what all requests and connections hold
 	pressure *pressure
 	loads    *lua.Loads
@@ -63,13 +63,13 @@ type Server struct {
 	handshakes    lineBudget // with clients, that failed
 	introductions lineBudget // by the PROXY protocol, that failed
 
-	hops    *hops
+	hops    *exchange.Hops
 	own     listener.Own // where the process listens
 	scripts scriptsOptions
 	stores  map[string]*store.Memory // by tenant; guarded by reloadMu
 
 	statsMu sync.Mutex
-	stats   map[string]*Stats // by tenant; guarded by statsMu
+	stats   map[string]*exchange.Stats // by tenant; guarded by statsMu
 
 	available int64 // what the process may use, in bytes; 0 is not known
 
@@ -115,8 +115,13 @@ type Options struct {
 func New(o Options) (*Server, error) {
 	s := &Server{
 		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config,
-		sweeper: socket.NewSweeper(), access: newAccessLog(o.Log), logWriter: o.LogWriter, stats: map[string]*Stats{}, stores: map[string]*store.Memory{},
-		scripts: newScriptsOptions(&o), hops: newHops(), available: o.Memory, strict: o.Strict,
+		sweeper: socket.NewSweeper(), access: newAccessLog(o.Log), logWriter: o.LogWriter, stats: map[string]*exchange.Stats{}, stores: map[string]*store.Memory{},
+		scripts: newScriptsOptions(&o), hops: exchange.NewHops(), available: o.Memory, strict: o.Strict,
+	}
+	s.plane = exchange.Plane{
+		Current:  func() *exchange.Generation { return &s.current.Load().Generation },
+		Observer: exchange.Observers{counting{server: s}, s.access},
+		Draining: s.draining.Load, Hops: s.hops, Log: o.Log, Memory: &s.memory,
 	}
 	s.reserve(o.Config)
 	s.wakeful.Store(wakeShare)
@@ -166,7 +171,7 @@ func (s *Server) listen(c *Config, most, ofOne int) (*listener.Listener, error) 
 	options := listener.Options{
 		Address:        c.Server.Address,
 		MaxConnections: most, MaxPerAddress: ofOne,
-		Exempt:  func(peer netip.Addr) bool { return s.current.Load().trusts(peer) },
+		Exempt:  func(peer netip.Addr) bool { return s.current.Load().Trusts(peer) },
 		Full:    refusal(503, "too_many_connections", ""),
 		Crowded: refusal(429, "too_many_connections_from_address", ""),
 		Sweeper: s.sweeper, Own: &s.own, Purpose: listener.Public,
@@ -304,7 +309,7 @@ func (s *Server) announce(served <-chan error) (ended bool, err error) {
 func (s *Server) drain() {
 	s.draining.Store(true)
 	_ = s.listener.Close()
-	s.log.Info().Int64("requests", s.inFlight.Load()).Int64("tunnels", s.counters.tunnels.Load()).Msg("draining")
+	s.log.Info().Int64("requests", s.plane.InFlight()).Int64("tunnels", s.plane.Tunnels()).Msg("draining")
 	began := socket.Nanotime()
 	limit := int64(s.current.Load().config.Server.DrainTimeout)
 	ticker := time.NewTicker(drainPoll)
@@ -319,7 +324,7 @@ func (s *Server) drain() {
 			break
 		}
 		if now-began >= limit {
-			s.log.Warn().Int64("requests", s.inFlight.Load()).Int64("tunnels", s.counters.tunnels.Load()).
+			s.log.Warn().Int64("requests", s.plane.InFlight()).Int64("tunnels", s.plane.Tunnels()).
 				Msg("the drain time-out has passed, cutting what is left")
 			s.clients.closeAll()
 			break
@@ -342,11 +347,11 @@ func (s *Server) connect(conn *listener.Conn) net.Conn {
 }
 
 // statsOf returns the counters of a tenant, which survive reloads.
-func (s *Server) statsOf(tenant string) *Stats {
+func (s *Server) statsOf(tenant string) *exchange.Stats {
 	s.statsMu.Lock()
 	defer s.statsMu.Unlock()
 	if s.stats[tenant] == nil {
-		s.stats[tenant] = &Stats{}
+		s.stats[tenant] = &exchange.Stats{}
 		s.stats[tenant].Memory.Open(&s.memory)
 	}
 	return s.stats[tenant]

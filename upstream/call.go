@@ -36,6 +36,9 @@ type Request interface {
 	StopUpload()
 	// Interim is shown each informational response but 100 and 101.
 	Interim(r *message.Response) error
+	// Attempted is told of each attempt that has ended: with a response head, or
+	// with a failure.
+	Attempted(t *Target, failure error)
 }
 
 // Call is one request through a pool: pick a target, send, read the response

@@ -39,6 +39,8 @@ func (*plainRequest) Upload(*upstream.Conn)           {}
 func (*plainRequest) StopUpload()                     {}
 func (*plainRequest) Interim(*message.Response) error { return nil }
 
+func (*plainRequest) Attempted(*upstream.Target, error) {}
+
 func newCall(r *plainRequest) *upstream.Call {
 	return &upstream.Call{
 		Request: r, HEAD: r.method == http.MethodHead, Idempotent: true,

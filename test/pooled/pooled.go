@@ -19,10 +19,16 @@ const Empty = "empty"
 // values that implements it.
 func Fill(tb testing.TB, value any, with ...any) int {
 	tb.Helper()
-	return fill(tb, "", reflect.ValueOf(value).Elem(), with)
+	return FillLarge(tb, value, 1, with...)
 }
 
-func fill(tb testing.TB, path string, v reflect.Value, with []any) (n int) {
+// FillLarge is Fill with so many bytes in each slice of them.
+func FillLarge(tb testing.TB, value any, bytes int, with ...any) int {
+	tb.Helper()
+	return fill(tb, "", reflect.ValueOf(value).Elem(), bytes, with)
+}
+
+func fill(tb testing.TB, path string, v reflect.Value, bytes int, with []any) (n int) {
 	tb.Helper()
 	v = reachable(v)
 	switch v.Kind() {
@@ -31,20 +37,24 @@ func fill(tb testing.TB, path string, v reflect.Value, with []any) (n int) {
 			return 0
 		}
 		for i := range v.NumField() {
-			n += fill(tb, path+"."+v.Type().Field(i).Name, v.Field(i), with)
+			n += fill(tb, path+"."+v.Type().Field(i).Name, v.Field(i), bytes, with)
 		}
 		return n
 	case reflect.Array:
 		for i := range v.Len() {
-			fill(tb, path, v.Index(i), with)
+			fill(tb, path, v.Index(i), bytes, with)
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 	case reflect.UnsafePointer: // of an atomic pointer
 		v.SetPointer(unsafe.Pointer(new(int)))
 	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		fill(tb, path, v.Index(0), with)
+		room := 1
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			room = bytes
+		}
+		v.Set(reflect.MakeSlice(v.Type(), room, room))
+		fill(tb, path, v.Index(0), bytes, with)
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
 	case reflect.Chan:

@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
@@ -21,13 +21,13 @@ func (x *exchange) respondLocally(codable bool) error {
 	x.endCall(true)
 	r := &x.response
 	x.settleStatus()
-	head := string(x.req.Method) == "HEAD"
+	head := string(x.Message.Method) == "HEAD"
 	length := int64(len(r.Body))
-	if x.status == 304 || head && length == 0 { // what GET would get is unknown
+	if x.Status == 304 || head && length == 0 { // what GET would get is unknown
 		length = message.Unsized
 	}
-	none := head || bodiless(x.status)
-	if x.status == 205 {
+	none := head || bodiless(x.Status)
+	if x.Status == 205 {
 		length = 0
 	}
 	x.begin(length, none, codable)
@@ -37,7 +37,7 @@ func (x *exchange) respondLocally(codable bool) error {
 	if !r.Fault && len(r.Body) > atOnce {
 		x.stream.Bound(x.bounds.writeIdle, x.bounds.minRate, x.call.Expiry)
 	}
-	x.bytesOut = int64(len(r.Body))
+	x.BytesOut = int64(len(r.Body))
 	to := x.encoded()
 	defer to.release()
 	err := to.write(r.Body)
@@ -53,8 +53,8 @@ const atOnce = 4 << 10
 
 // settleStatus finds the status where scripts have not set one, or an odd one.
 func (x *exchange) settleStatus() {
-	if x.status = x.response.Status; x.status == 0 {
-		x.status = 200
+	if x.Status = x.response.Status; x.Status == 0 {
+		x.Status = 200
 	}
 }
 
@@ -90,21 +90,23 @@ func (x *exchange) beginFlushed() {
 	r.Target, r.Begun = false, true
 	x.stream.Bound(x.bounds.writeIdle, x.bounds.minRate, x.call.Expiry)
 	length := int64(message.Unsized)
-	if x.status == 205 {
+	if x.Status == 205 {
 		length = 0
 	}
 	x.begin(length, x.withoutBody(), false)
 }
 
 // withoutBody reports whether the client gets no content.
-func (x *exchange) withoutBody() bool { return bodiless(x.status) || string(x.req.Method) == "HEAD" }
+func (x *exchange) withoutBody() bool {
+	return bodiless(x.Status) || string(x.Message.Method) == "HEAD"
+}
 
 // sendFlushed sends a part of the body, and the head before it.
 func (x *exchange) sendFlushed() error {
 	part := x.response.Body
 	x.response.Body = part[:0]
 	if len(part) > 0 && !x.withoutBody() {
-		x.bytesOut += int64(len(part))
+		x.BytesOut += int64(len(part))
 		if err := x.stream.Write(part); err != nil {
 			return err
 		}
@@ -118,6 +120,6 @@ func (x *exchange) endFlushed() {
 		err = x.stream.End(nil)
 	}
 	if err != nil {
-		x.state, x.cause, x.code = cut, err, x.cutCode(&clientError{err})
+		x.state, x.Cause, x.Code = cut, err, x.cutCode(&clientError{err})
 	}
 }

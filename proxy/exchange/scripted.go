@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"bytes"
@@ -23,13 +23,12 @@ type scripted struct {
 	resized bool   // body is sent, framed anew
 	took    int64  // what the client's body is charged
 	charged int64  // what the response's body is; what scripts write is charged to their run
-	skipped error  // why the request has gone on without its scripts
 	keyBuf  []byte
 }
 
 func (s *scripted) reset() {
 	s.request = lua.Request{}
-	s.host, s.body, s.read, s.resized, s.skipped, s.took, s.charged = "", nil, false, false, nil, 0, 0
+	s.host, s.body, s.read, s.resized, s.took, s.charged = "", nil, false, false, 0, 0
 	if cap(s.keyBuf) > keepScratch {
 		s.keyBuf = nil
 	}
@@ -38,9 +37,9 @@ func (s *scripted) reset() {
 // runScripts runs the tenant's chain, with the pool at its end.
 func (x *exchange) runScripts() error {
 	x.showRequest()
-	if err := x.tenant.scripts.Serve(x, x.client.Number); err != nil {
+	if err := x.Tenant.Scripts.Serve(x, x.Client.Number); err != nil {
 		if errors.Is(err, lua.ErrGone) {
-			return errClientGone
+			return ErrClientGone
 		}
 		return err
 	}
@@ -49,19 +48,19 @@ func (x *exchange) runScripts() error {
 
 // showRequest fills in what scripts see.
 func (x *exchange) showRequest() {
-	t := x.tenant
+	t := x.Tenant
 	x.script.request = lua.Request{
-		Method: x.method, Path: x.path, Query: x.query, Host: x.host, Authority: x.req.Authority,
-		Scheme: "http", Protocol: protocolOf(x.req.Version), Remote: x.origin.ip, ID: x.id, Tenant: t.name,
-		Header: &x.req.Header, Trusted: x.origin.trusted,
+		Method: x.method, Path: x.Path, Query: x.query, Host: x.Host, Authority: x.Message.Authority,
+		Scheme: "http", Protocol: protocolOf(x.Message.Version), Remote: x.Origin, ID: x.ID, Tenant: t.Name,
+		Header: &x.Message.Header, Trusted: x.origin.trusted,
 	}
 	if x.secure() {
 		x.script.request.Scheme = "https"
 	}
 	x.response.Reset()
 	x.locateForScripts()
-	if total := int64(t.scriptsTotal); total > 0 && (x.call.Expiry == 0 || x.start+total < x.call.Expiry) {
-		x.call.Expiry = x.start + total
+	if total := int64(t.ScriptsTotal); total > 0 && (x.call.Expiry == 0 || x.Start+total < x.call.Expiry) {
+		x.call.Expiry = x.Start + total
 	}
 }
 
@@ -72,8 +71,8 @@ func (x *exchange) Unbound() {
 		return
 	}
 	x.call.Expiry = 0
-	if total := int64(x.tenant.total); total > 0 {
-		x.call.Expiry = x.start + total
+	if total := int64(x.Tenant.Total); total > 0 {
+		x.call.Expiry = x.Start + total
 	}
 	x.nameTotal()
 }
@@ -90,7 +89,7 @@ func protocolOf(version string) string {
 // proxy's word counts.
 func (x *exchange) secure() bool {
 	if x.origin.trusted {
-		if proto := x.req.Header.Get(message.XForwardedProto); proto != nil {
+		if proto := x.Message.Header.Get(message.XForwardedProto); proto != nil {
 			first, _ := message.NextToken(proto)
 			return message.EqualFold(first, "https")
 		}
@@ -98,19 +97,19 @@ func (x *exchange) secure() bool {
 			return message.EqualFold(x.origin.proto, "https")
 		}
 	}
-	return x.client.Secure
+	return x.Client.Secure
 }
 
 // locateForScripts finds what patterns are compared with.
 func (x *exchange) locateForScripts() {
 	r := &x.script.request
-	r.Path, r.Query = x.path, x.query
-	if n := len(x.path); cap(x.script.keyBuf) < n {
+	r.Path, r.Query = x.Path, x.query
+	if n := len(x.Path); cap(x.script.keyBuf) < n {
 		x.script.keyBuf = make([]byte, 0, max(n, 64))
 	}
-	r.Key = route.Key(x.script.keyBuf, x.path)
+	r.Key = route.Key(x.script.keyBuf, x.Path)
 	r.Below = r.Key
-	if prefix := x.tenant.prefix; prefix != "" && bytes.HasPrefix(r.Key, []byte(prefix)) {
+	if prefix := x.Tenant.Prefix; prefix != "" && bytes.HasPrefix(r.Key, []byte(prefix)) {
 		switch rest := r.Key[len(prefix):]; {
 		case len(rest) == 0:
 			r.Below = rootPath
@@ -129,7 +128,7 @@ func (x *exchange) Request() *lua.Request { return &x.script.request }
 func (x *exchange) Response() *lua.Response { return &x.response }
 
 // HasPool says whether there is a pool.
-func (x *exchange) HasPool() bool { return x.tenant.pool != nil }
+func (x *exchange) HasPool() bool { return x.Tenant.Pool != nil }
 
 // Forward sends the request to the pool. A fault becomes the response.
 func (x *exchange) Forward() error {
@@ -138,7 +137,7 @@ func (x *exchange) Forward() error {
 		return nil
 	}
 	if faultOf(err) == faultClientGone {
-		x.cause = err
+		x.Cause = err
 		return lua.ErrGone
 	}
 	x.Answer(err)
@@ -167,7 +166,7 @@ func (x *exchange) forwardScripted() error {
 // stripAgain finds the path to send on when a script may have changed it: one
 // that has left the tenant's prefix is sent as it is.
 func (x *exchange) stripAgain() error {
-	if t := x.tenant; t.stripPrefix != "" && len(x.script.request.Below) == len(x.script.request.Key) {
+	if t := x.Tenant; t.StripPrefix != "" && len(x.script.request.Below) == len(x.script.request.Key) {
 		return x.spell()
 	}
 	return x.strip()
@@ -184,12 +183,12 @@ func (x *exchange) SetPath(path string) error {
 	written := []byte(path)
 	canonical, _, changed, err := route.Canonical(nil, written)
 	if err == nil && changed {
-		_, err = route.Spell(nil, written, x.tenant.spelling)
+		_, err = route.Spell(nil, written, x.Tenant.Spelling)
 	}
 	if err != nil {
 		return fmt.Errorf("path %.100q: %w", path, err)
 	}
-	x.path, x.written, x.req.Form = canonical, nil, message.OriginForm
+	x.Path, x.written, x.Message.Form = canonical, nil, message.OriginForm
 	if changed {
 		x.written = written
 	}
@@ -203,7 +202,7 @@ func (x *exchange) SetQuery(query string) error {
 	if len(query) > x.bounds.maxURL {
 		return fmt.Errorf("a query of %d bytes is too long, expected at most %d", len(query), x.bounds.maxURL)
 	}
-	if x.req.Form == message.AsteriskForm {
+	if x.Message.Form == message.AsteriskForm {
 		return errors.New("OPTIONS * has no query")
 	}
 	_, canonical, _, err := route.Canonical(nil, []byte("/?"+query))
@@ -233,20 +232,20 @@ func (x *exchange) SetHost(host string) error {
 // Choose picks the target by its service's name; the pool's own name lets the
 // pool choose.
 func (x *exchange) Choose(name string) error {
-	if x.tenant.pool == nil {
+	if x.Tenant.Pool == nil {
 		return fmt.Errorf("the tenant has no services, so there is no target %.100q", name)
 	}
-	if name == x.tenant.pool.Name() {
+	if name == x.Tenant.Pool.Name() {
 		x.call.Only = nil
 		return nil
 	}
-	for _, target := range x.tenant.pool.Targets() {
+	for _, target := range x.Tenant.Pool.Targets() {
 		if target.Name() == name {
 			x.call.Only = target
 			return nil
 		}
 	}
-	return fmt.Errorf("there is no target %.100q, expected the name of one of the tenant's services, or %q for all of them", name, x.tenant.pool.Name())
+	return fmt.Errorf("there is no target %.100q, expected the name of one of the tenant's services, or %q for all of them", name, x.Tenant.Pool.Name())
 }
 
 // Watch calls cancel if the client goes away.
@@ -256,17 +255,17 @@ func (x *exchange) Watch(cancel func()) (end func()) {
 
 // Restore undoes all that scripts have changed about the request.
 func (x *exchange) Restore(because error) error {
-	x.script.skipped = because
-	if _, err := x.stream.Request(x.snap.bounds.maxURL); err != nil {
+	x.Skipped = because
+	if _, err := x.stream.Request(x.Generation.Bounds.maxURL); err != nil {
 		return err
 	}
-	if x.dropIdentity(x.req.Header); x.policed.begun {
-		x.req.Header = append(x.req.Header[:0], x.policed.kept...)
+	if x.dropIdentity(x.Message.Header); x.policed.begun {
+		x.Message.Header = append(x.Message.Header[:0], x.policed.kept...)
 	}
 	if err := x.locate(); err != nil {
 		return err
 	}
-	x.method, x.call.Only, x.script.host = x.req.Method, nil, ""
+	x.method, x.call.Only, x.script.host = x.Message.Method, nil, ""
 	body, read := x.script.body, x.script.read
 	x.showRequest()
 	x.script.body, x.script.read = body, read
@@ -276,7 +275,7 @@ func (x *exchange) Restore(because error) error {
 
 // AppendLog says which request a line is about.
 func (x *exchange) AppendLog(e *zerolog.Event) {
-	e.Bytes("request_id", x.id).Bytes("method", x.req.Method).Bytes("path", x.loggedPath())
+	e.Bytes("request_id", x.ID).Bytes("method", x.Message.Method).Bytes("path", LoggedPath(&x.Record))
 }
 
 // cutFault words an error of reading a target's body.

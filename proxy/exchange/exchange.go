@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"sync"
@@ -16,25 +16,19 @@ import (
 // go. It is pooled; reset names every field. Only its own goroutine uses it, but
 // for the upload.
 type exchange struct {
-	server *Server
-	snap   *snapshot // the one generation that this request sees
-	bounds *bounds   // of it, or of the tenant once it is known
+	Record // what observers are told, kept here from the start
+
+	plane  *Plane
+	bounds *Bounds // of the generation, or of the tenant once it is known
 	stream Stream
-	client *Client        // the stream's
 	memory *memory.Charge // what it holds; the stream's
-	start  int64          // socket.Nanotime
 
 	// The request, as judged. All slices are views into what the stream has
 	// received or the scratch memory below.
-	req     *message.Request // the stream's
-	host    []byte           // canonical
-	path    []byte           // canonical, as it is judged
-	written []byte           // the target that path was made of; nil where they don't differ
-	query   []byte           // with its "?"
-	origin  origin           // who the original client is
-	hopped  bool             // a script has caused the request
-	id      []byte           // request id
-	tenant  *tenant
+	written []byte // the target that Path was made of; nil where they don't differ
+	query   []byte // with its "?"
+	origin  origin // what is known of the original client
+	hopped  bool   // a script has caused the request
 
 	// The request, as it is sent on.
 	method   []byte // the client's, unless a script has changed it
@@ -50,21 +44,12 @@ type exchange struct {
 	state     state
 	last      bool // what the client sends next can't be trusted to be a request
 	fault     *Fault
-	cause     error // what lies beneath fault, for the log
-	code      string
-	status    int
 	coding    coding
-	takesGzip bool  // the client, whatever targets are told
-	bytesIn   int64 // of content
-	bytesOut  int64
-
-	headerTime time.Duration
-	elapsed    time.Duration // until the response had been sent
+	takesGzip bool // the client, whatever targets are told
 
 	// Scratch memory, kept between exchanges unless it has grown large.
 	head    message.Response // of the response, as it is sent
 	values  []byte           // of fields that the gateway writes
-	line    logLine
 	hostBuf [256]byte
 	pathBuf []byte
 	sendBuf []byte
@@ -89,36 +74,34 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 // noRequest is what there is of a request before its head has been judged.
 var noRequest message.Request
 
-func (s *Server) acquire(stream Stream) *exchange {
+func (p *Plane) acquire(stream Stream) *exchange {
 	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool holds nothing else
-	x.server, x.stream, x.snap, x.memory = s, stream, s.current.Load(), stream.Memory()
-	x.client, x.req = stream.Client(), &noRequest
-	x.start = stream.Arrived()
-	x.bound(&x.snap.bounds)
+	x.plane, x.stream, x.memory = p, stream, stream.Memory()
+	x.Generation, x.Client, x.Message, x.Start = p.Current(), stream.Client(), &noRequest, stream.Arrived()
+	x.bound(&x.Generation.Bounds)
 	return x
 }
 
 // bound holds the client to limits from now on.
-func (x *exchange) bound(b *bounds) {
+func (x *exchange) bound(b *Bounds) {
 	x.bounds = b
 	x.stream.Bound(b.writeIdle, b.minRate, 0)
 }
 
 func (x *exchange) reset() {
-	x.server, x.snap, x.bounds, x.stream, x.client, x.tenant, x.memory = nil, nil, nil, nil, nil, nil, nil
-	x.start = 0
-	x.req, x.host, x.path, x.query, x.sendPath, x.id, x.method, x.written = nil, nil, nil, nil, nil, nil, nil, nil
+	x.Record = Record{}
+	x.plane, x.bounds, x.stream, x.memory = nil, nil, nil, nil
+	x.query, x.sendPath, x.method, x.written = nil, nil, nil, nil
 	x.origin, x.hopped = origin{}, false
 	x.content = content{}
-	x.policed.reset()
 	x.upload.reset()
 	x.call.Reset()
 	x.script.reset()
+	x.policed.reset()
 	x.response.Reset()
-	x.state, x.last, x.fault, x.cause, x.code = unanswered, false, nil, nil, ""
-	x.status, x.bytesIn, x.bytesOut, x.headerTime, x.elapsed = 0, 0, 0, 0, 0
+	x.state, x.last, x.fault = unanswered, false, nil
 	x.coding, x.takesGzip, x.head = coding{}, false, message.Response{}
-	x.values, x.pathBuf, x.sendBuf, x.line.buf = shrunk(x.values), shrunk(x.pathBuf), shrunk(x.sendBuf), shrunk(x.line.buf)
+	x.values, x.pathBuf, x.sendBuf = shrunk(x.values), shrunk(x.pathBuf), shrunk(x.sendBuf)
 }
 
 // shrunk empties scratch memory, and drops what has grown large.
@@ -129,28 +112,36 @@ func shrunk(b []byte) []byte {
 	return b[:0]
 }
 
-// exchange handles one request, top to bottom.
-func (s *Server) exchange(stream Stream) {
-	x := s.acquire(stream)
-	s.inFlight.Add(1)
-	defer s.finish(x)
+// Serve handles one request, top to bottom, and finishes its stream, or cuts it.
+// It doesn't panic.
+func (p *Plane) Serve(stream Stream) {
+	x := p.acquire(stream)
+	p.inFlight.Add(1)
+	defer p.finish(x)
+	p.Observer.Begin(&x.Record)
 	if err := x.serve(); err != nil {
 		x.fail(err)
 	}
 }
 
+// stage tells of the next stage.
+func (x *exchange) stage(s Stage) { x.plane.Observer.Stage(&x.Record, s) }
+
 // serve runs the stages of a request. An error before the response has begun
 // is answered; after that, it is cut.
 func (x *exchange) serve() error {
+	x.stage(Accept)
 	if err := x.accept(); err != nil {
 		return err
 	}
-	if x.server.answerPublicHealth(x) {
+	if x.answerHealth() {
 		return x.respondLocally(false)
 	}
+	x.stage(Route)
 	if err := x.route(); err != nil {
 		return err
 	}
+	x.stage(Judge)
 	answered, err := x.judge()
 	if err != nil {
 		return err
@@ -161,12 +152,31 @@ func (x *exchange) serve() error {
 	if err := x.answer(); err != nil {
 		return err
 	}
+	x.stage(Respond)
 	return x.respond()
+}
+
+// answerHealth answers health requests, where the configuration wants that on the
+// public listener.
+func (x *exchange) answerHealth() bool {
+	if x.Generation.Health == nil {
+		return false
+	}
+	status, body, ok := x.Generation.Health(x.Message.Method, x.Path)
+	if !ok {
+		return false
+	}
+	x.local(status, "application/json", body)
+	if status == 405 {
+		x.response.Local.Set(allowName, []byte("GET, HEAD"))
+	}
+	return true
 }
 
 // answer has the tenant's scripts or a target make the response.
 func (x *exchange) answer() error {
-	if x.tenant.scripts != nil {
+	if x.Tenant.Scripts != nil {
+		x.stage(Script)
 		return x.runScripts()
 	}
 	if err := x.admitBody(); err != nil {
@@ -183,19 +193,19 @@ func (x *exchange) accept() error {
 		x.last = true
 		return err
 	}
-	req, err := x.stream.Request(x.bounds.maxURL)
-	x.req = req
+	request, err := x.stream.Request(x.bounds.maxURL)
+	x.Message = request
 	if err != nil {
 		x.last = true
 		return err
 	}
-	x.method = x.req.Method
+	x.method = x.Message.Method
 	x.content.Body = x.stream.Body()
-	x.origin.trusted = x.snap.trusts(x.client.Peer) && !x.client.Unnamed
+	x.origin.trusted = x.Generation.Trusts(x.Client.Peer) && !x.Client.Unnamed
 	x.adoptForwarded()
-	x.dropIdentity(x.req.Header)
+	x.dropIdentity(x.Message.Header)
 	x.adoptID()
-	switch string(x.req.Method) {
+	switch string(x.Message.Method) {
 	case "CONNECT", "TRACE":
 		return faultMethodRefused
 	}
@@ -207,55 +217,55 @@ func (x *exchange) accept() error {
 
 // locate finds the canonical host and path.
 func (x *exchange) locate() error {
-	if len(x.req.Authority) > 0 {
-		host, err := route.CanonicalHost(x.hostBuf[:0], x.req.Authority)
+	if len(x.Message.Authority) > 0 {
+		host, err := route.CanonicalHost(x.hostBuf[:0], x.Message.Authority)
 		if err != nil {
 			return &caused{faultBadHost, err}
 		}
-		x.host = host
-	} else if x.req.Header.Has(message.Host) {
+		x.Host = host
+	} else if x.Message.Header.Has(message.Host) {
 		return faultBadHost
 	}
-	if x.req.Form == message.AsteriskForm {
-		x.path, x.query, x.written = x.req.Resource, nil, nil
+	if x.Message.Form == message.AsteriskForm {
+		x.Path, x.query, x.written = x.Message.Resource, nil, nil
 		return nil
 	}
-	if n := 3 * len(x.req.Resource); cap(x.pathBuf) < n {
+	if n := 3 * len(x.Message.Resource); cap(x.pathBuf) < n {
 		x.pathBuf = make([]byte, 0, n)
 	}
-	path, query, changed, err := route.Canonical(x.pathBuf, x.req.Resource)
+	path, query, changed, err := route.Canonical(x.pathBuf, x.Message.Resource)
 	if err != nil {
 		return err
 	}
-	x.path, x.query, x.written = path, query, nil
+	x.Path, x.query, x.written = path, query, nil
 	if changed {
-		x.written = x.req.Resource
+		x.written = x.Message.Resource
 	}
 	return nil
 }
 
 // route finds the tenant.
 func (x *exchange) route() error {
-	path := x.path
-	if x.req.Form == message.AsteriskForm {
+	path := x.Path
+	if x.Message.Form == message.AsteriskForm {
 		path = rootPath
 	}
-	t, ok := x.snap.table.Match(x.host, path)
+	t, ok := x.Generation.Table.Match(x.Host, path)
 	if !ok {
 		return faultNoTenant
 	}
-	x.tenant = t
+	x.Tenant = t
 	if err := x.holdToTenant(t); err != nil {
 		return err
 	}
-	x.takesGzip = x.bounds.compression.types != nil && acceptsGzip(x.req.Header)
-	if t.total > 0 {
-		x.call.Expiry = x.start + int64(t.total)
+	x.takesGzip = x.bounds.compression.types != nil && acceptsGzip(x.Message.Header)
+	if t.Total > 0 {
+		x.call.Expiry = x.Start + int64(t.Total)
 	}
-	if t.refuse != nil {
-		return t.refuse
+	if t.Refuse != nil {
+		return t.Refuse
 	}
-	if t.scripts == nil && t.pool == nil {
+	if t.Scripts == nil && t.Pool == nil {
 		return faultNoRoute
 	}
 	if err := x.enter(); err != nil {
@@ -266,14 +276,14 @@ func (x *exchange) route() error {
 
 var rootPath = []byte("/")
 
-// finish ends the exchange, whatever happened in it: it answers a panic, counts,
-// logs, and leaves the rest to the stream.
-func (s *Server) finish(x *exchange) {
+// finish ends the exchange, whatever happened in it: it answers a panic, tells of
+// the end, and leaves the rest to the stream.
+func (p *Plane) finish(x *exchange) {
 	cause := recover()
-	defer s.inFlight.Add(-1)
+	defer p.inFlight.Add(-1)
 	defer func() {
 		if again := recover(); again != nil { // even the ending failed: give up both sides. It is not pooled
-			s.logPanic(again)
+			p.LogPanic(again)
 			x.endCall(false)
 			x.stream.Cut(socket.Nanotime())
 		}
@@ -282,20 +292,29 @@ func (s *Server) finish(x *exchange) {
 		x.recovered(cause)
 	}
 	x.endCall(x.state != cut)
-	if x.state != tunnelled && x.content.Body != nil {
-		x.bytesIn = x.content.Read()
-	}
-	x.elapsed = time.Duration(socket.Nanotime() - x.start)
 	x.endPolicies()
-	x.account()
+	x.complete()
+	p.Observer.End(&x.Record)
 	x.content.release(x.memory)
-	if ended := x.start + int64(x.elapsed); x.state == cut {
+	if ended := x.Start + int64(x.Elapsed); x.state == cut {
 		x.stream.Cut(ended)
 	} else {
 		x.stream.Finish(ended, x.last)
 	}
 	x.reset()
 	exchanges.Put(x)
+}
+
+// complete fills in what the record has only at the end.
+func (x *exchange) complete() {
+	r := &x.Record
+	r.Tunnelled = x.state == tunnelled
+	if !r.Tunnelled && x.content.Body != nil {
+		r.BytesIn = x.content.Read()
+	}
+	r.ScriptRoute, r.ScriptStep = x.script.request.Route, x.script.request.Step
+	r.Target, r.Attempts, r.ConnectTime = x.call.Target, x.call.Attempts, x.call.ConnectTime
+	r.Elapsed = time.Duration(socket.Nanotime() - r.Start)
 }
 
 // endCall ends what is under way with a target, and gives its connection back.

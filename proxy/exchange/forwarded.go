@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"bytes"
@@ -11,9 +11,9 @@ import (
 // appendForwarded writes who the client is. What came from a trusted proxy is
 // extended; from anyone else it has been dropped, and is made anew.
 func (x *exchange) appendForwarded(dst []byte) []byte {
-	if x.client.Peer.IsValid() {
+	if x.Client.Peer.IsValid() {
 		dst = x.appendList(dst, "X-Forwarded-For: ", message.XForwardedFor, func(dst []byte) []byte {
-			return append(dst, x.client.Address...)
+			return append(dst, x.Client.Address...)
 		})
 	} else if x.origin.known {
 		dst = append(dst, "X-Forwarded-For: "...)
@@ -23,17 +23,17 @@ func (x *exchange) appendForwarded(dst []byte) []byte {
 	}
 	dst = append(dst, "X-Forwarded-Proto: "...)
 	dst = append(x.appendFirst(dst, message.XForwardedProto, x.origin.proto, x.scheme()), '\r', '\n')
-	if len(x.req.Authority) > 0 {
+	if len(x.Message.Authority) > 0 {
 		dst = append(dst, "X-Forwarded-Host: "...)
-		dst = append(x.appendFirst(dst, message.XForwardedHost, x.origin.host, x.req.Authority), '\r', '\n')
+		dst = append(x.appendFirst(dst, message.XForwardedHost, x.origin.host, x.Message.Authority), '\r', '\n')
 	}
-	if x.snap.forwarded {
+	if x.Generation.Forwarded {
 		dst = x.appendList(dst, "Forwarded: ", message.Forwarded, x.appendForwardedElement)
 	} else if x.origin.trusted {
 		dst = x.appendAll(dst, message.Forwarded)
 	}
-	if x.snap.via != "" {
-		dst = append(appendVia(append(dst, "Via: "...), x.req.Header, x.req.Version, x.snap.via), '\r', '\n')
+	if x.Generation.Via != "" {
+		dst = append(appendVia(append(dst, "Via: "...), x.Message.Header, x.Message.Version, x.Generation.Via), '\r', '\n')
 	} else {
 		dst = x.appendAll(dst, message.Via)
 	}
@@ -47,7 +47,7 @@ func (x *exchange) appendList(dst []byte, name string, id message.ID, last func(
 	dst = append(dst, name...)
 	if x.origin.trusted {
 		begin := len(dst)
-		dst = appendValues(dst, x.req.Header, id)
+		dst = appendValues(dst, x.Message.Header, id)
 		switch {
 		case id == message.XForwardedFor && x.origin.known:
 			dst = x.appendNodes(dst[:begin])
@@ -65,7 +65,7 @@ var listComma, crlf = []byte(", "), []byte("\r\n")
 // each with a comma after it.
 func (x *exchange) appendNodes(dst []byte) []byte {
 	var buf [16]forwardedElement
-	for _, e := range appendElements(buf[:0], x.req.Header) {
+	for _, e := range appendElements(buf[:0], x.Message.Header) {
 		if ip, ok := parseNode(e.node); ok {
 			dst = ip.AppendTo(dst)
 		} else {
@@ -80,12 +80,12 @@ func (x *exchange) appendNodes(dst []byte) []byte {
 // Forwarded (RFC 7239 §7.4), each with a comma after it. The first one is the
 // client's, which X-Forwarded-Proto is about.
 func (x *exchange) appendAsElements(dst []byte) []byte {
-	proto := x.req.Header.Get(message.XForwardedProto)
-	for i := range x.req.Header {
-		if x.req.Header[i].ID != message.XForwardedFor {
+	proto := x.Message.Header.Get(message.XForwardedProto)
+	for i := range x.Message.Header {
+		if x.Message.Header[i].ID != message.XForwardedFor {
 			continue
 		}
-		for element, rest := message.NextToken(x.req.Header[i].Value); element != nil; element, rest = message.NextToken(rest) {
+		for element, rest := message.NextToken(x.Message.Header[i].Value); element != nil; element, rest = message.NextToken(rest) {
 			if ip, ok := parseNode(element); ok {
 				dst = appendFor(dst, ip)
 			} else {
@@ -127,7 +127,7 @@ func appendValues(dst []byte, h message.Header, id message.ID) []byte {
 // appendFirst writes a trusted value, else what Forwarded says, or ours.
 func (x *exchange) appendFirst(dst []byte, id message.ID, forwarded, ours []byte) []byte {
 	if x.origin.trusted {
-		if value := x.req.Header.Get(id); len(value) > 0 {
+		if value := x.Message.Header.Get(id); len(value) > 0 {
 			return append(dst, value...)
 		}
 		if len(forwarded) > 0 {
@@ -138,8 +138,8 @@ func (x *exchange) appendFirst(dst []byte, id message.ID, forwarded, ours []byte
 }
 
 func (x *exchange) appendAll(dst []byte, id message.ID) []byte {
-	for i := range x.req.Header {
-		if f := &x.req.Header[i]; f.ID == id && !f.Dropped {
+	for i := range x.Message.Header {
+		if f := &x.Message.Header[i]; f.ID == id && !f.Dropped {
 			dst = message.AppendField(dst, f.Name, f.Value)
 		}
 	}
@@ -148,14 +148,14 @@ func (x *exchange) appendAll(dst []byte, id message.ID) []byte {
 
 // appendForwardedElement writes an element of RFC 7239.
 func (x *exchange) appendForwardedElement(dst []byte) []byte {
-	if x.client.Peer.IsValid() {
-		dst = appendFor(dst, x.client.Peer)
+	if x.Client.Peer.IsValid() {
+		dst = appendFor(dst, x.Client.Peer)
 	} else {
 		dst = append(dst, "for=unknown"...)
 	}
-	if len(x.req.Authority) > 0 { // CanonicalHost has left no quote in it
+	if len(x.Message.Authority) > 0 { // CanonicalHost has left no quote in it
 		dst = append(dst, ";host=\""...)
-		dst = append(dst, x.req.Authority...)
+		dst = append(dst, x.Message.Authority...)
 		dst = append(dst, '"')
 	}
 	dst = append(dst, ";proto="...)
@@ -187,7 +187,7 @@ func hasPassed(h message.Header, pseudonym string) bool {
 var schemeHTTP, schemeHTTPS = []byte("http"), []byte("https")
 
 func (x *exchange) scheme() []byte {
-	if x.client.Secure {
+	if x.Client.Secure {
 		return schemeHTTPS
 	}
 	return schemeHTTP
@@ -204,7 +204,7 @@ func (x *exchange) identify() {
 		x.idBuf[i] = digits[a>>(4*i)&15]
 		x.idBuf[16+i] = digits[b>>(4*i)&15]
 	}
-	x.id = x.idBuf[:32]
+	x.ID = x.idBuf[:32]
 }
 
 // adoptID takes over the id that a trusted proxy has given.
@@ -212,7 +212,7 @@ func (x *exchange) adoptID() {
 	if !x.origin.trusted {
 		return
 	}
-	id := x.req.Header.Get(message.XRequestID)
+	id := x.Message.Header.Get(message.XRequestID)
 	if len(id) == 0 || len(id) > maxRequestID {
 		return
 	}
@@ -221,5 +221,5 @@ func (x *exchange) adoptID() {
 			return
 		}
 	}
-	x.id = id
+	x.ID = id
 }

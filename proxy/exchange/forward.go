@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"strconv"
@@ -12,9 +12,10 @@ import (
 // forward sends the request to the tenant's pool. On success the head of the
 // response is there, and its body is still to be read.
 func (x *exchange) forward() error {
-	t := x.tenant
+	x.stage(Forward)
+	t := x.Tenant
 	x.call.Request, x.call.Allowance = x, x.memory
-	x.call.Timeouts = t.timeouts
+	x.call.Timeouts = t.Timeouts
 	x.nameTotal()
 	x.call.Payload = x.content.buffered
 	if x.script.resized {
@@ -22,7 +23,7 @@ func (x *exchange) forward() error {
 	}
 	x.call.HEAD = string(x.method) == "HEAD"
 	x.call.Idempotent = isIdempotent(x.method)
-	x.call.Streaming = x.req.Length != 0 && x.content.buffered == nil && !x.script.resized
+	x.call.Streaming = x.Message.Length != 0 && x.content.buffered == nil && !x.script.resized
 	x.call.Expecting = x.call.Streaming && x.stream.Expects()
 	x.upload.withheld = x.call.Expecting
 	if x.call.Streaming {
@@ -32,8 +33,8 @@ func (x *exchange) forward() error {
 	}
 	x.call.Start = socket.Nanotime()
 	x.stream.BeginWait(&x.call, x.call.Start)
-	err := x.call.Do(t.pool)
-	x.headerTime = x.call.HeaderTime
+	err := x.call.Do(t.Pool)
+	x.HeaderTime = x.call.HeaderTime
 	if err != nil {
 		x.stream.EndWait()
 		return err
@@ -73,7 +74,7 @@ func (x *exchange) AppendRequest(dst []byte, t *upstream.Target) []byte {
 	}
 	dst = x.appendForwarded(dst)
 	dst = append(dst, "X-Request-Id: "...)
-	dst = append(dst, x.id...)
+	dst = append(dst, x.ID...)
 	dst = append(dst, '\r', '\n')
 	dst = x.appendConnectionOptions(dst)
 	return append(dst, '\r', '\n')
@@ -84,12 +85,12 @@ func (x *exchange) AppendRequest(dst []byte, t *upstream.Target) []byte {
 func (x *exchange) appendLength(dst []byte) []byte {
 	length := int64(len(x.call.Payload))
 	switch {
-	case x.call.Streaming && x.req.Length == message.Unsized:
+	case x.call.Streaming && x.Message.Length == message.Unsized:
 		return append(dst, "Transfer-Encoding: chunked\r\n"...)
 	case x.call.Streaming:
-		length = x.req.Length
-	case length > 0 || x.req.Came(message.ContentLength):
-	case x.script.resized && (x.req.Length != 0 || string(x.method) == "POST"):
+		length = x.Message.Length
+	case length > 0 || x.Message.Came(message.ContentLength):
+	case x.script.resized && (x.Message.Length != 0 || string(x.method) == "POST"):
 	default:
 		return dst
 	}
@@ -100,7 +101,7 @@ func (x *exchange) appendLength(dst []byte) []byte {
 func (x *exchange) appendRequestLine(dst []byte, t *upstream.Target) []byte {
 	dst = append(dst, x.method...)
 	dst = append(dst, ' ')
-	if x.req.Form != message.AsteriskForm {
+	if x.Message.Form != message.AsteriskForm {
 		dst = append(dst, t.Address().BasePath...)
 	}
 	dst = append(dst, x.sendPath...)
@@ -113,9 +114,9 @@ func (x *exchange) strip() error {
 	if err := x.spell(); err != nil {
 		return err
 	}
-	t := x.tenant
-	if t.stripPrefix != "" && x.req.Form != message.AsteriskForm {
-		rest, err := route.Strip(x.sendPath, t.stripPrefix)
+	t := x.Tenant
+	if t.StripPrefix != "" && x.Message.Form != message.AsteriskForm {
+		rest, err := route.Strip(x.sendPath, t.StripPrefix)
 		if err != nil {
 			return err
 		}
@@ -127,14 +128,14 @@ func (x *exchange) strip() error {
 // spell finds the spelling of the path to send on: the client's, as far as it
 // doesn't change what was judged, and as the tenant has it.
 func (x *exchange) spell() (err error) {
-	x.sendPath = x.path
+	x.sendPath = x.Path
 	if x.written == nil {
 		return nil
 	}
 	if n := 3 * len(x.written); cap(x.sendBuf) < n {
 		x.sendBuf = make([]byte, 0, n)
 	}
-	x.sendPath, err = route.Spell(x.sendBuf, x.written, x.tenant.spelling)
+	x.sendPath, err = route.Spell(x.sendBuf, x.written, x.Tenant.Spelling)
 	return err
 }
 
@@ -143,8 +144,8 @@ func (x *exchange) appendHost(dst []byte, t *upstream.Target) []byte {
 	dst = append(dst, "Host: "...)
 	if x.script.host != "" {
 		dst = append(dst, x.script.host...)
-	} else if x.tenant.preserveHost && len(x.req.Authority) > 0 {
-		dst = append(dst, x.req.Authority...)
+	} else if x.Tenant.PreserveHost && len(x.Message.Authority) > 0 {
+		dst = append(dst, x.Message.Authority...)
 	} else {
 		dst = append(dst, t.Address().Authority...)
 	}
@@ -154,8 +155,8 @@ func (x *exchange) appendHost(dst []byte, t *upstream.Target) []byte {
 // appendRequestFields copies what is not the gateway's own business: byte for
 // byte and in order.
 func (x *exchange) appendRequestFields(dst []byte) []byte {
-	for i := range x.req.Header {
-		f := &x.req.Header[i]
+	for i := range x.Message.Header {
+		f := &x.Message.Header[i]
 		switch f.ID {
 		case message.Unknown: // the common case first
 			if f.Dropped {
@@ -179,7 +180,7 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 			}
 			continue
 		case message.Trailer:
-			if x.req.Length != message.Unsized || f.Dropped || x.script.resized {
+			if x.Message.Length != message.Unsized || f.Dropped || x.script.resized {
 				continue
 			}
 		default:
@@ -195,7 +196,7 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 // endsHere answers an OPTIONS request that may not be forwarded any more
 // (RFC 9110 §7.6.2).
 func (x *exchange) endsHere() bool {
-	if string(x.req.Method) != "OPTIONS" || string(x.req.Header.Get(message.MaxForwards)) != "0" {
+	if string(x.Message.Method) != "OPTIONS" || string(x.Message.Header.Get(message.MaxForwards)) != "0" {
 		return false
 	}
 	x.local(200, "text/plain; charset=utf-8", nil)
@@ -221,7 +222,12 @@ func (x *exchange) Interim(r *message.Response) error {
 		f.Dropped = f.Dropped || isHopByHop(f.ID) || f.ID == message.ContentLength || f.ID == message.XRequestID || f.ID == message.XGatewayError
 	}
 	if err := x.stream.Interim(r); err != nil {
-		return errClientGone
+		return ErrClientGone
 	}
 	return nil
+}
+
+// Attempted tells of an attempt; it is upstream.Request's.
+func (x *exchange) Attempted(t *upstream.Target, failure error) {
+	x.plane.Observer.Attempt(&x.Record, t, failure)
 }

@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"bytes"
@@ -17,10 +17,12 @@ type compression struct {
 	level int
 	least int64           // length of a response that is compressed
 	types map[string]bool // media types in lower case; nil when disabled
+
+	config tenants.CompressionConfig
 }
 
 func newCompression(c *tenants.CompressionConfig) compression {
-	compiled := compression{level: c.Level, least: c.MinSize.Int64()}
+	compiled := compression{level: c.Level, least: c.MinSize.Int64(), config: *c}
 	if c.Enabled {
 		compiled.types = make(map[string]bool, len(c.ContentTypes))
 		for _, media := range c.ContentTypes {
@@ -46,11 +48,11 @@ type coding struct {
 func (x *exchange) negotiate(status int, h message.Header, length int64, bodiless bool) {
 	c, made := &x.bounds.compression, &x.coding
 	made.varies = c.types != nil && c.may(status, h)
-	made.recoded = made.varies && status != 206 && x.req.Unsized && (length < 0 || length >= c.least) && x.takesGzip
+	made.recoded = made.varies && status != 206 && x.Message.Unsized && (length < 0 || length >= c.least) && x.takesGzip
 	if made.recoded && status == 304 && !h.Has(message.ContentType) {
 		// Whether it is of a listed type isn't known: the tag that the client
 		// has says what it got.
-		made.recoded = !hasStrongOnly(x.req.Header, h.Get(message.ETag))
+		made.recoded = !hasStrongOnly(x.Message.Header, h.Get(message.ETag))
 	}
 	if made.recoded && !bodiless { // unless that takes more memory than there is
 		made.compressing = x.memory.Acquire(encoderSize)

@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ func (x *exchange) ReadBody(limit int64) ([]byte, error) {
 		return s.body, nil
 	case x.content.buffered != nil && x.content.Done(): // sent on already, and still here
 		return x.content.buffered, nil
-	case x.req.Length == 0:
+	case x.Message.Length == 0:
 		return nil, nil
 	case x.response.Target || x.call.Attempts > 0:
 		return nil, errors.New("the body is no longer there: read request.body before next()")
@@ -57,11 +57,11 @@ func (x *exchange) readWhole(limit int64) ([]byte, error) {
 // readGrowing reads the body into memory that grows as it arrives: what was
 // announced and never comes takes none.
 func (x *exchange) readGrowing(limit int64) (body []byte, err error) {
-	if x.req.Length > 0 {
-		limit = x.req.Length
+	if x.Message.Length > 0 {
+		limit = x.Message.Length
 	}
 	for !x.content.Done() {
-		if x.req.Length > 0 {
+		if x.Message.Length > 0 {
 			if len(body) == cap(body) {
 				grown := x.memory.Grow(body, limit)
 				if grown == nil {
@@ -121,13 +121,13 @@ func (x *exchange) ReadResponse(limit int64) error {
 			why := x.pausedCause(err)
 			x.call.Cut()
 			x.Answer(x.cutFault(err))
-			x.cause = why
+			x.Cause = why
 			return &lua.Ending{Err: x.fault}
 		}
 		if int64(len(r.Body)+len(span)) > limit {
 			// A part has been read: what is left must not pass for the whole.
 			x.Answer(faultBadResponse)
-			x.cause = fmt.Errorf("the response's body is larger than lua.max_body, %d bytes", limit)
+			x.Cause = fmt.Errorf("the response's body is larger than lua.max_body, %d bytes", limit)
 			return &lua.Ending{Err: x.fault}
 		}
 		if err := x.appendResponse(span, limit); err != nil {

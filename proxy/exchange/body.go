@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"errors"
@@ -37,7 +37,7 @@ func (c *content) release(held *memory.Charge) {
 
 // limitBody holds the body to a limit, before the client is told to send it.
 func (x *exchange) limitBody(most int64) error {
-	if x.req.Length > most {
+	if x.Message.Length > most {
 		return faultBodyTooLarge
 	}
 	x.content.Limit(most)
@@ -47,18 +47,18 @@ func (x *exchange) limitBody(most int64) error {
 // beginBody tells a client that waits for it to send the body.
 func (x *exchange) beginBody() error {
 	if err := x.stream.Continue(); err != nil {
-		return errClientGone
+		return ErrClientGone
 	}
 	return nil
 }
 
 // admitBody lets the body in within the limit, and buffers a small one.
 func (x *exchange) admitBody() error {
-	if err := x.limitBody(x.bounds.maxBody); err != nil || x.req.Length == 0 {
+	if err := x.limitBody(x.bounds.maxBody); err != nil || x.Message.Length == 0 {
 		return err
 	}
-	streamed := x.req.Length == message.Unsized || x.req.Length > maxBuffered
-	if streamed && x.tenant.expects {
+	streamed := x.Message.Length == message.Unsized || x.Message.Length > maxBuffered
+	if streamed && x.Tenant.Expects {
 		return nil // the target says whether it wants it: see Upload
 	}
 	if err := x.beginBody(); err != nil || streamed {
@@ -73,7 +73,7 @@ func (x *exchange) bufferBody() error {
 	buffer, got := memory.AcquireBuffer(memory.SmallBuffer), 0
 	var err error
 	for err == nil && !x.content.Done() {
-		if got > memory.SmallBuffer/2 && len(buffer) == memory.SmallBuffer && x.req.Length > memory.SmallBuffer {
+		if got > memory.SmallBuffer/2 && len(buffer) == memory.SmallBuffer && x.Message.Length > memory.SmallBuffer {
 			if err = x.hold(memory.LargeBuffer); err != nil {
 				break
 			}
@@ -138,5 +138,5 @@ func (x *exchange) awaitBody(read func() error) error {
 	case errors.As(err, new(*Fault)) || errors.As(err, new(message.Violation)) || errors.Is(err, errUploadStopped) || errors.Is(err, memory.ErrNoMemory):
 		return err
 	}
-	return errClientGone
+	return ErrClientGone
 }

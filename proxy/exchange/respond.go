@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"errors"
@@ -14,9 +14,9 @@ import (
 // respond sends the response that there is: the target's, the gateway's own, or
 // what scripts have left.
 func (x *exchange) respond() error {
-	if x.tenant != nil && x.tenant.scripts != nil {
+	if x.Tenant != nil && x.Tenant.Scripts != nil {
 		if !x.response.Fault {
-			x.fault, x.code = nil, ""
+			x.fault, x.Code = nil, ""
 		}
 		if err := x.holdResponse(); err != nil {
 			return err // or, of a response that has begun, cuts it
@@ -53,7 +53,7 @@ func (x *exchange) passable() bool {
 			return false
 		}
 	}
-	if x.call.HEAD != (string(x.req.Method) == "HEAD") {
+	if x.call.HEAD != (string(x.Message.Method) == "HEAD") {
 		x.response.Body = x.response.Body[:0]
 		return false
 	}
@@ -66,15 +66,15 @@ func bodiless(status int) bool { return status == 204 || status == 205 || status
 // pass passes the target's response on.
 func (x *exchange) pass() {
 	r := &x.call.Response
-	x.status, x.head.Reason = r.Status, r.Reason
-	if x.tenant.scripts == nil {
+	x.Status, x.head.Reason = r.Status, r.Reason
+	if x.Tenant.Scripts == nil {
 		x.content.release(x.memory) // no target is asked again
 	}
 	x.stream.Bound(x.bounds.writeIdle, x.bounds.minRate, x.call.Expiry)
 	x.begin(r.Length, r.Bodiless, true)
 	if err := x.passBody(); err != nil {
 		x.cutShort(err)
-		if x.code == codeResponseCut || x.code == codeSlowResponse {
+		if x.Code == codeResponseCut || x.Code == codeSlowResponse {
 			x.call.Cut()
 		}
 	}
@@ -83,8 +83,8 @@ func (x *exchange) pass() {
 // cutShort says that a response which has begun isn't complete, and why.
 func (x *exchange) cutShort(err error) {
 	x.state = cut
-	x.code = x.cutCode(err)
-	x.cause = fmt.Errorf("after %d bytes: %w", x.bytesOut, x.cutCause(err))
+	x.Code = x.cutCode(err)
+	x.Cause = fmt.Errorf("after %d bytes: %w", x.BytesOut, x.cutCause(err))
 }
 
 // passBody copies the body to the client as it comes.
@@ -112,7 +112,7 @@ func (x *exchange) passBody() error {
 			_ = to.flush() // what came before the fault is the client's
 			return err
 		}
-		x.bytesOut += int64(len(span))
+		x.BytesOut += int64(len(span))
 		if err := to.write(span); err != nil {
 			return &clientError{err}
 		}
@@ -137,7 +137,7 @@ func (x *exchange) spliceResponse(drain Drain) error {
 		if err != nil {
 			return err
 		}
-		x.bytesOut += int64(pipe.Len())
+		x.BytesOut += int64(pipe.Len())
 		if err := drain.WritePipe(pipe); err != nil {
 			return &clientError{err}
 		}
@@ -167,11 +167,11 @@ func (x *exchange) cutCode(err error) string {
 	slow := errors.Is(err, socket.ErrTimeout)
 	fault, isFault := errors.AsType[*Fault](err)
 	switch {
-	case x.server.draining.Load() && (errors.Is(err, faultDrained) || errors.Is(err, net.ErrClosed)):
-		return faultDrained.Code
+	case x.plane.Draining() && (errors.Is(err, Drained) || errors.Is(err, net.ErrClosed)):
+		return Drained.Code
 	case isFault:
 		return fault.Code
-	case errors.Is(err, errClientGone):
+	case errors.Is(err, ErrClientGone):
 		return faultClientGone.Code
 	case errors.As(err, new(*clientError)) && slow:
 		return codeSlowClient

@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"reflect"
@@ -7,9 +7,9 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
 
-// bounds are what clients are held to, and whether they get compressed responses:
+// Bounds are what clients are held to, and whether they get compressed responses:
 // the server's until a request's tenant is known, and the tenant's from then on.
-type bounds struct {
+type Bounds struct {
 	maxBody             int64
 	maxURL, maxHeader   int
 	bodyIdle, writeIdle time.Duration
@@ -21,36 +21,28 @@ type bounds struct {
 	own      bool // timeouts are the tenant's own
 }
 
-func newBounds(limits *tenants.RequestLimitsConfig, timeouts tenants.ClientTimeoutsConfig) bounds {
-	return bounds{
+// NewBounds are those of the server.
+func NewBounds(limits *tenants.RequestLimitsConfig, timeouts tenants.ClientTimeoutsConfig, coding *tenants.CompressionConfig) Bounds {
+	return Bounds{
 		maxBody: limits.MaxBodySize.Int64(), maxURL: int(limits.MaxURLSize), maxHeader: int(limits.MaxHeaderSize),
 		bodyIdle: timeouts.BodyIdle.Std(), writeIdle: timeouts.WriteIdle.Std(), minRate: timeouts.MinRate.Int64(),
-		limits: *limits, timeouts: timeouts,
+		compression: newCompression(coding), limits: *limits, timeouts: timeouts,
 	}
 }
 
-// boundsOf are those of the server.
-func boundsOf(c *Config) bounds {
-	b := newBounds(&c.RequestLimits, c.serverTimeouts())
-	b.compression = newCompression(&c.Compression)
-	return b
-}
-
-// boundsWithin are those of a tenant. What it has inherited is shared with the
-// server's.
-func boundsWithin(server *bounds, config *Config, c *tenants.Config) bounds {
-	b := newBounds(&c.RequestLimits, c.ClientTimeouts)
-	b.own = c.ClientTimeouts != server.timeouts
-	if reflect.DeepEqual(c.Compression, config.Compression) {
-		b.compression = server.compression
-	} else {
-		b.compression = newCompression(&c.Compression)
+// Within are those of a tenant of the server. What it has inherited is shared
+// with the server's.
+func (b *Bounds) Within(c *tenants.Config) Bounds {
+	own := NewBounds(&c.RequestLimits, c.ClientTimeouts, &c.Compression)
+	own.own = c.ClientTimeouts != b.timeouts
+	if reflect.DeepEqual(c.Compression, b.compression.config) {
+		own.compression = b.compression
 	}
-	return b
+	return own
 }
 
 // key is the name of a time-out in the configuration.
-func (b *bounds) key(name string) string {
+func (b *Bounds) key(name string) string {
 	switch {
 	case b.own:
 		return "client_timeouts." + name
@@ -62,12 +54,12 @@ func (b *bounds) key(name string) string {
 
 // holdToTenant judges the head anew when the tenant is known, whose bounds may
 // be narrower.
-func (x *exchange) holdToTenant(t *tenant) error {
-	x.bound(&t.bounds)
+func (x *exchange) holdToTenant(t *Tenant) error {
+	x.bound(&t.Bounds)
 	switch {
-	case x.stream.HeadSize() > t.bounds.maxHeader:
+	case x.stream.HeadSize() > t.Bounds.maxHeader:
 		return faultHeaderTooLarge
-	case len(x.req.Target) > t.bounds.maxURL:
+	case len(x.Message.Target) > t.Bounds.maxURL:
 		return faultURLTooLong
 	}
 	return nil

@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"time"
@@ -11,15 +11,15 @@ import (
 // isn't known. codable content may be compressed. Nothing of it can be changed any
 // more.
 func (x *exchange) begin(length int64, bodiless, codable bool) {
-	x.amend(x.status, x.response.Header)
+	x.amend(x.Status, x.response.Header)
 	if codable {
-		x.negotiate(x.status, *x.response.Header, length, bodiless)
+		x.negotiate(x.Status, *x.response.Header, length, bodiless)
 	}
 	x.completeHeader()
-	if x.coding.recoded || x.status == 204 { // whatever it was
+	if x.coding.recoded || x.Status == 204 { // whatever it was
 		length = message.Unsized
 	}
-	x.head.Status, x.head.Header, x.head.Length, x.head.Bodiless = x.status, *x.response.Header, length, bodiless
+	x.head.Status, x.head.Header, x.head.Length, x.head.Bodiless = x.Status, *x.response.Header, length, bodiless
 	if x.upload.running() || !x.upload.complete() {
 		x.last = true
 	}
@@ -36,19 +36,19 @@ func (x *exchange) completeHeader() {
 		f := &(*h)[i]
 		switch {
 		case f.ID == message.ContentLength:
-			f.Dropped = x.coding.recoded || x.status == 204 || x.status == 101 || !x.response.Target
+			f.Dropped = x.coding.recoded || x.Status == 204 || x.Status == 101 || !x.response.Target
 		case f.ID == message.Upgrade:
-			f.Dropped = !upgrades(x.status)
+			f.Dropped = !upgrades(x.Status)
 		case f.Dropped:
 		case isHopByHop(f.ID), f.ID == message.XRequestID, f.ID == message.XGatewayError,
-			f.ID == message.Via && x.snap.via != "", f.ID == message.Vary && x.coding.varies:
+			f.ID == message.Via && x.Generation.Via != "", f.ID == message.Vary && x.coding.varies:
 			f.Dropped = true
 		case x.coding.recoded:
 			x.recode(f)
 		}
 	}
 	own := !x.response.Target
-	if x.coding.recoded && x.status != 304 {
+	if x.coding.recoded && x.Status != 304 {
 		add(h, encodingName, gzipName)
 	}
 	if x.coding.varies {
@@ -57,15 +57,15 @@ func (x *exchange) completeHeader() {
 	if own && (len(x.response.Body) > 0 || x.response.Begun) && !h.Has(message.ContentType) {
 		add(h, typeName, plainText)
 	}
-	if (own || x.snap.addDate && x.status != 101) && h.Value(dateName) == nil {
+	if (own || x.Generation.AddDate && x.Status != 101) && h.Value(dateName) == nil {
 		x.addValue(dateName, time.Now().UTC().AppendFormat(x.values, "Mon, 02 Jan 2006 15:04:05 GMT"))
 	}
-	if x.code != "" && own {
-		x.addValue(errorName, append(x.values, x.code...))
+	if x.Code != "" && own {
+		x.addValue(errorName, append(x.values, x.Code...))
 	}
-	add(h, idName, x.id)
-	if x.snap.via != "" && !own {
-		x.addValue(viaName, appendVia(x.values, *h, x.call.Response.Version, x.snap.via))
+	add(h, idName, x.ID)
+	if x.Generation.Via != "" && !own {
+		x.addValue(viaName, appendVia(x.values, *h, x.call.Response.Version, x.Generation.Via))
 	}
 }
 

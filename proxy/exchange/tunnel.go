@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"cmp"
@@ -26,17 +26,17 @@ func (x *exchange) tunnel() error {
 		return faultBadResponse
 	}
 	r := &x.call.Response
-	x.status, x.state = 101, tunnelled
+	x.Status, x.state = 101, tunnelled
 	x.amend(101, &r.Header)
 	x.completeHeader()
 	x.head.Status, x.head.Reason, x.head.Header, x.head.Length, x.head.Bodiless = 101, r.Reason, r.Header, message.Unsized, true
 	client, err := t.Tunnel(&x.head, x.call.Timeouts.Idle)
 	if err != nil {
-		return errClientGone
+		return ErrClientGone
 	}
 	x.stream.EndWait()
-	x.server.counters.tunnels.Add(1)
-	defer x.server.counters.tunnels.Add(-1)
+	x.plane.tunnels.Add(1)
+	defer x.plane.tunnels.Add(-1)
 	x.runTunnel(client, x.call.Conn.Tunnel(x.call.Timeouts.Idle))
 	return nil
 }
@@ -65,7 +65,7 @@ func (x *exchange) runTunnel(client, target TunnelEnd) {
 	guarded := func(w *tunnelWay) {
 		defer func() {
 			if cause := recover(); cause != nil {
-				x.server.logPanic(cause)
+				x.plane.LogPanic(cause)
 				client.Abort(faultInternal)
 				target.Abort(faultInternal)
 			}
@@ -75,9 +75,9 @@ func (x *exchange) runTunnel(client, target TunnelEnd) {
 	wait.Go(func() { guarded(&up) })
 	guarded(&down)
 	wait.Wait()
-	x.bytesIn, x.bytesOut = x.content.Read()+up.moved, down.moved
+	x.BytesIn, x.BytesOut = x.content.Read()+up.moved, down.moved
 	if errors.Is(up.err, socket.ErrTimeout) || errors.Is(down.err, socket.ErrTimeout) {
-		x.code, x.cause = codeTunnelTimeout, x.tunnelCause()
+		x.Code, x.Cause = codeTunnelTimeout, x.tunnelCause()
 	}
 }
 

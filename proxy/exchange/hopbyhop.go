@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ func isHopByHop(id message.ID) bool {
 
 // appendConnectionOptions ends a request's header with the fields of this hop.
 func (x *exchange) appendConnectionOptions(dst []byte) []byte {
-	upgrading, trailers := x.upgrading(), x.req.Trailers
+	upgrading, trailers := x.upgrading(), x.Message.Trailers
 	if trailers {
 		dst = append(dst, "TE: trailers\r\n"...)
 	}
@@ -40,11 +40,11 @@ func (x *exchange) appendConnectionOptions(dst []byte) []byte {
 // upgrading reports whether the request asks for another protocol that it may
 // have (RFC 9110 §7.8).
 func (x *exchange) upgrading() bool {
-	if !x.req.UpgradeAsked {
+	if !x.Message.UpgradeAsked {
 		return false
 	}
-	for i := range x.req.Header {
-		if f := &x.req.Header[i]; f.ID == message.Upgrade && countUpgradable(f.Value) > 0 {
+	for i := range x.Message.Header {
+		if f := &x.Message.Header[i]; f.ID == message.Upgrade && countUpgradable(f.Value) > 0 {
 			return true
 		}
 	}
@@ -99,8 +99,8 @@ func appendUpgrade(dst []byte, f *message.Field) []byte {
 func (x *exchange) checkUpgrade() error {
 	chosen := x.call.Response.Header.Get(message.Upgrade)
 	if x.upgrading() && x.call.Response.UpgradeAsked && len(chosen) > 0 && upgradable(chosen) {
-		for i := range x.req.Header {
-			if x.req.Header[i].ID == message.Upgrade && message.HasToken(x.req.Header[i].Value, string(bytes.ToLower(chosen))) {
+		for i := range x.Message.Header {
+			if x.Message.Header[i].ID == message.Upgrade && message.HasToken(x.Message.Header[i].Value, string(bytes.ToLower(chosen))) {
 				return nil
 			}
 		}

@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"context"
@@ -18,14 +18,13 @@ type policed struct {
 	response policy.Response
 	begun    bool           // request has been filled in
 	amending bool           // and nothing that failed meanwhile is amended
-	by       string         // the policy that answered, or that failed
 	kept     message.Header // the request's, as the policies left it: see Restore
 }
 
 func (p *policed) reset() {
 	p.request.Reset()
 	p.response = policy.Response{}
-	p.begun, p.amending, p.by = false, false, ""
+	p.begun, p.amending = false, false
 	clear(p.kept)
 	p.kept = p.kept[:0]
 }
@@ -33,7 +32,7 @@ func (p *policed) reset() {
 // judge asks the tenant's policies. If one has answered, its answer is the
 // response.
 func (x *exchange) judge() (answered bool, err error) {
-	chain := x.tenant.policies
+	chain := x.Tenant.Policies
 	if chain == nil {
 		return false, nil
 	}
@@ -42,16 +41,16 @@ func (x *exchange) judge() (answered bool, err error) {
 		x.keepHeader()
 		return false, nil
 	}
-	x.policed.by = by
+	x.Policy = by
 	switch {
-	case errors.As(err, new(*Fault)) || errors.Is(err, errClientGone):
+	case errors.As(err, new(*Fault)) || errors.Is(err, ErrClientGone):
 		return false, err // of what it waited for
 	case err != nil:
 		return false, &caused{faultPolicy, fmt.Errorf("policy %s: %w", by, err)}
 	case answer.Refusal != nil:
 		return false, x.refuse(answer, by)
 	}
-	x.cause = answer.Cause
+	x.Cause = answer.Cause
 	x.response.Local = append(x.response.Local[:0], answer.Header...)
 	x.local(answer.Status, "", answer.Body)
 	return true, nil
@@ -76,36 +75,36 @@ func (x *exchange) showPolicies() *policy.Request {
 		return r
 	}
 	x.policed.begun = true
-	r.ID, r.Tenant, r.Method = x.id, x.tenant.name, x.req.Method
-	r.Host, r.Path, r.Query = x.host, x.path, x.query
-	r.Secure, r.Client, r.Header, r.Waiter = x.secure(), x.origin.ip, &x.req.Header, x
-	x.tenant.policies.Begin(r)
+	r.ID, r.Tenant, r.Method = x.ID, x.Tenant.Name, x.Message.Method
+	r.Host, r.Path, r.Query = x.Host, x.Path, x.query
+	r.Secure, r.Client, r.Header, r.Waiter = x.secure(), x.Origin, &x.Message.Header, x
+	x.Tenant.Policies.Begin(r)
 	return r
 }
 
 // amend has the tenant's policies change the header of a final response. What they
 // fail at is answered without them.
 func (x *exchange) amend(status int, h *message.Header) {
-	if x.tenant == nil || !x.tenant.policies.Amends() || x.policed.amending {
+	if x.Tenant == nil || !x.Tenant.Policies.Amends() || x.policed.amending {
 		return
 	}
 	x.policed.amending = true
 	x.policed.response = policy.Response{Status: status, Header: h}
-	x.tenant.policies.Amend(x.showPolicies(), &x.policed.response)
+	x.Tenant.Policies.Amend(x.showPolicies(), &x.policed.response)
 	x.policed.amending = false
 }
 
 // endPolicies tells the policies that were asked of the end.
 func (x *exchange) endPolicies() {
 	if x.policed.begun {
-		x.tenant.policies.Done(&x.policed.request)
+		x.Tenant.Policies.Done(&x.policed.request)
 	}
 }
 
 // keepHeader keeps the request's header for Restore.
 func (x *exchange) keepHeader() {
-	if x.tenant.scripts != nil {
-		x.policed.kept = append(x.policed.kept[:0], x.req.Header...)
+	if x.Tenant.Scripts != nil {
+		x.policed.kept = append(x.policed.kept[:0], x.Message.Header...)
 	}
 }
 
@@ -118,7 +117,7 @@ func (x *exchange) Wait(f func(ctx context.Context) error) error {
 		ctx, release = context.WithTimeoutCause(ctx, time.Duration(x.call.Expiry-socket.Nanotime()), faultRequestTimeout)
 		defer release()
 	}
-	end := x.stream.Watch(func() { cancel(errClientGone) })
+	end := x.stream.Watch(func() { cancel(ErrClientGone) })
 	defer end()
 	err := f(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {

@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ func (x *exchange) fail(err error) {
 	fault := x.giveUp(err)
 	switch {
 	case fault == faultClientGone:
-		x.status = fault.Status // for the log; nobody is there to read an answer
+		x.Status = fault.Status // for the log; nobody is there to read an answer
 		x.state = cut
 	case x.state != unanswered:
 		x.state = cut
@@ -36,7 +36,7 @@ func (x *exchange) Answer(err error) { x.explainTo(x.giveUp(err)) }
 // one becomes the exchange's.
 func (x *exchange) giveUp(err error) *Fault {
 	fault := faultOf(err)
-	x.fault, x.code, x.cause = fault, fault.Code, x.explain(fault, err)
+	x.fault, x.Code, x.Cause = fault, fault.Code, x.explain(fault, err)
 	x.endCall(false) // a response that can't be passed on
 	x.last = x.last || fault.Close
 	return fault
@@ -61,7 +61,7 @@ func (x *exchange) explainTo(fault *Fault) {
 // the tenant wants its clients to see it.
 func (x *exchange) exposed(fault *Fault, err error) *Fault {
 	failed, ok := errors.AsType[*lua.Error](err)
-	if !ok || x.tenant == nil || !x.tenant.config.Lua.ExposeErrors {
+	if !ok || x.Tenant == nil || !x.Tenant.Config.Lua.ExposeErrors {
 		return fault
 	}
 	told := *fault
@@ -71,16 +71,16 @@ func (x *exchange) exposed(fault *Fault, err error) *Fault {
 
 // describe words a fault for the client: JSON if it asks for that, else text.
 func (x *exchange) describe(f *Fault) (contentType string, body []byte) {
-	if !acceptsJSON(x.req.Header) {
+	if !acceptsJSON(x.Message.Header) {
 		return "text/plain; charset=utf-8", fmt.Appendf(nil, "%d %s: %s\ncode: %s\nrequest id: %s\n",
-			f.Status, message.StatusText(f.Status), f.Message, f.Code, x.id)
+			f.Status, message.StatusText(f.Status), f.Message, f.Code, x.ID)
 	}
 	type errorBody struct {
 		Code      string `json:"code"`
 		Message   string `json:"message"`
 		RequestID string `json:"request_id"`
 	}
-	body, err := json.Marshal(map[string]errorBody{"error": {f.Code, f.Message, string(x.id)}})
+	body, err := json.Marshal(map[string]errorBody{"error": {f.Code, f.Message, string(x.ID)}})
 	if err != nil {
 		panic("BUG: cannot encode strings as JSON: " + err.Error())
 	}
@@ -104,17 +104,12 @@ func acceptsJSON(h message.Header) bool {
 
 // recovered ends a request that panicked: the process lives on.
 func (x *exchange) recovered(cause any) {
-	x.server.counters.panics.Add(1)
+	x.plane.panics.Add(1)
 	tenant := ""
-	if x.tenant != nil {
-		tenant = x.tenant.name
+	if x.Tenant != nil {
+		tenant = x.Tenant.Name
 	}
-	x.server.log.Error().Str("request_id", string(x.id)).Str("tenant", tenant).Str("panic", fmt.Sprint(cause)).
+	x.plane.Log.Error().Str("request_id", string(x.ID)).Str("tenant", tenant).Str("panic", fmt.Sprint(cause)).
 		Bytes("stack", debug.Stack()).Msg("a request panicked")
 	x.fail(faultInternal)
-}
-
-func (s *Server) logPanic(cause any) {
-	s.counters.panics.Add(1)
-	s.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("a goroutine panicked")
 }

@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"errors"
@@ -51,11 +51,11 @@ func (x *exchange) runUpload(conn *upstream.Conn, done chan struct{}) {
 	defer close(done)
 	defer func() {
 		if cause := recover(); cause != nil {
-			x.server.logPanic(cause)
+			x.plane.LogPanic(cause)
 			x.call.Abort(faultInternal)
 		}
 	}()
-	to := conn.Sender(x.req.Length == message.Unsized, x.call.Timeouts.Idle, x.call.Expiry)
+	to := conn.Sender(x.Message.Length == message.Unsized, x.call.Timeouts.Idle, x.call.Expiry)
 	err := x.sendBody(&to)
 	// While the head of the response is awaited, its read expiry is still the
 	// one that the call has set.
@@ -65,7 +65,7 @@ func (x *exchange) runUpload(conn *upstream.Conn, done chan struct{}) {
 		conn.Sock.SwapReadExpiry(x.call.Expiry, upstream.Expiry(x.call.Timeouts.ResponseHeader, x.call.Expiry))
 	case to.Err != nil:
 		// The target stopped reading; it may have answered before.
-		conn.Sock.SwapReadExpiry(x.call.Expiry, upstream.Expiry(lingerTime, x.call.Expiry))
+		conn.Sock.SwapReadExpiry(x.call.Expiry, upstream.Expiry(answerTime, x.call.Expiry))
 	case !x.upload.stopped.Load():
 		// A cut or refused body must never look complete to the target.
 		x.call.Abort(err)
@@ -145,6 +145,10 @@ func (x *exchange) nextPipe(from Source) (pipe *socket.Pipe, err error) {
 	}
 	return pipe, err
 }
+
+// answerTime is how long the answer of a target that has stopped reading is
+// waited for.
+const answerTime = time.Second
 
 // lastWrite is how long the last write of a body that has been read may take
 // once the response is there: the target reads it now, or it never will.

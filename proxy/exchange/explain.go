@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"errors"
@@ -15,12 +15,12 @@ const (
 
 // nameTotal says which setting bounds the call as a whole.
 func (x *exchange) nameTotal() {
-	t := x.tenant
-	if total := t.scriptsTotal; t.scripts != nil && total > 0 && x.call.Expiry == x.start+int64(total) {
+	t := x.Tenant
+	if total := t.ScriptsTotal; t.Scripts != nil && total > 0 && x.call.Expiry == x.Start+int64(total) {
 		x.call.Timeouts.Total, x.call.Timeouts.TotalKey = total, scriptsTotalKey
 		return
 	}
-	x.call.Timeouts.Total, x.call.Timeouts.TotalKey = t.total, totalKey
+	x.call.Timeouts.Total, x.call.Timeouts.TotalKey = t.Total, totalKey
 }
 
 // explain returns what the log says of a fault: err, unless that is only the
@@ -29,13 +29,13 @@ func (x *exchange) explain(fault *Fault, err error) error {
 	if known, ok := errors.AsType[*caused](err); ok {
 		return known.why
 	}
-	if x.tenant != nil {
+	if x.Tenant != nil {
 		x.nameTotal()
 	}
-	server, limits, timeouts := &x.snap.config.Server, &x.bounds.limits, &x.bounds.timeouts
+	limits, timeouts := &x.bounds.limits, &x.bounds.timeouts
 	switch fault {
-	case faultSlowHead:
-		return setting("the header section was not complete within server.timeouts.header (%s)", server.Timeouts.Header)
+	case SlowHead:
+		return setting("the header section was not complete within server.timeouts.header (%s)", x.Generation.HeaderTimeout)
 	case faultSlowBody:
 		return fmt.Errorf("nothing of the body came for %s (%s), or less than %s (%s) asks for",
 			x.bounds.key("body_idle"), timeouts.BodyIdle, x.bounds.key("min_rate"), timeouts.MinRate)
@@ -46,8 +46,8 @@ func (x *exchange) explain(fault *Fault, err error) error {
 	case faultURLTooLong:
 		return setting("more than request_limits.max_url_size (%s)", limits.MaxURLSize)
 	case faultBodyTooLarge:
-		if x.tenant != nil && x.tenant.scripts != nil {
-			return fmt.Errorf("more than request_limits.max_body_size (%s), or lua.max_body (%s) where a script reads it", limits.MaxBodySize, x.tenant.config.Lua.MaxBody)
+		if x.Tenant != nil && x.Tenant.Scripts != nil {
+			return fmt.Errorf("more than request_limits.max_body_size (%s), or lua.max_body (%s) where a script reads it", limits.MaxBodySize, x.Tenant.Config.Lua.MaxBody)
 		}
 		return setting("more than request_limits.max_body_size (%s)", limits.MaxBodySize)
 	}
@@ -58,7 +58,7 @@ func setting(format string, value fmt.Stringer) error { return fmt.Errorf(format
 
 // cutCause says why a response that had begun was cut.
 func (x *exchange) cutCause(err error) error {
-	switch x.code {
+	switch x.Code {
 	case codeSlowClient:
 		return fmt.Errorf("the client has taken nothing for %s (%s), or less than %s (%s) asks for, or the request took longer than timeouts.total",
 			x.bounds.key("write_idle"), x.bounds.timeouts.WriteIdle, x.bounds.key("min_rate"), x.bounds.timeouts.MinRate)

@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"sync/atomic"
@@ -56,8 +56,7 @@ type Stats struct {
 	// Memory is what requests hold now; of those that reached no tenant, with
 	// the connections themselves.
 	Memory memory.Account
-	// policies counts decisions by the policy's name; guarded by Server.reloadMu, as
-	// what builds policies is.
+	// policies counts decisions by the policy's name; guarded by whoever builds policies.
 	policies map[string]*policy.Counter
 	// Duration is of whole requests, Upstream until the response head.
 	Duration, Upstream Histogram
@@ -76,7 +75,8 @@ func (s *Stats) Errors(f func(code string, requests uint64)) {
 	}
 }
 
-func (s *Stats) policyCounter(name string) *policy.Counter {
+// PolicyCounter returns the counter of a policy. Its callers take turns.
+func (s *Stats) PolicyCounter(name string) *policy.Counter {
 	if s.policies == nil {
 		s.policies = map[string]*policy.Counter{}
 	}
@@ -86,34 +86,24 @@ func (s *Stats) policyCounter(name string) *policy.Counter {
 	return s.policies[name]
 }
 
-func (s *Stats) count(x *exchange, elapsed time.Duration) {
-	s.Classes[min(x.status/100, len(s.Classes)-1)].Add(1)
+// Count counts an exchange that has ended.
+func (s *Stats) Count(r *Record) {
+	s.Classes[min(r.Status/100, len(s.Classes)-1)].Add(1)
 	switch {
-	case x.code != "":
-		s.errors[numberOf[x.code]].Add(1)
-	case x.script.skipped != nil:
-		s.errors[numberOf[codeSkipped]].Add(1)
+	case r.Code != "":
+		s.errors[numberOf[r.Code]].Add(1)
+	case r.Skipped != nil:
+		s.errors[numberOf[CodeSkipped]].Add(1)
 	}
-	s.BytesIn.Add(x.bytesIn)
-	s.BytesOut.Add(x.bytesOut)
-	if x.state != tunnelled {
-		s.Duration.observe(elapsed)
+	s.BytesIn.Add(r.BytesIn)
+	s.BytesOut.Add(r.BytesOut)
+	if !r.Tunnelled {
+		s.Duration.observe(r.Elapsed)
 	}
-	if x.call.Attempts > 1 {
-		s.Retries.Add(uint64(x.call.Attempts - 1))
+	if r.Attempts > 1 {
+		s.Retries.Add(uint64(r.Attempts - 1))
 	}
-	if x.headerTime > 0 {
-		s.Upstream.observe(x.headerTime)
+	if r.HeaderTime > 0 {
+		s.Upstream.observe(r.HeaderTime)
 	}
-}
-
-// serverCounters are counters of the server that are not a tenant's.
-type serverCounters struct {
-	panics     atomic.Uint64
-	handshakes atomic.Uint64 // of TLS with clients, that failed
-	noHeaders  atomic.Uint64 // connections without a header of the PROXY protocol that is believed
-	reloads    atomic.Uint64
-	failed     atomic.Uint64
-	partial    atomic.Uint64 // reloads after which not every tenant was as asked for
-	tunnels    atomic.Int64
 }

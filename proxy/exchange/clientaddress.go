@@ -1,4 +1,4 @@
-package proxy
+package exchange
 
 import (
 	"bytes"
@@ -8,12 +8,11 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
-// origin is who the original client is, past trusted proxies.
+// origin is what is known of the original client, besides its address.
 type origin struct {
-	trusted     bool       // the peer's forwarded fields are believed
-	ip          netip.Addr // invalid on a Unix socket
-	known       bool       // Forwarded says so
-	proto, host []byte     // nil where it doesn't say
+	trusted     bool   // the peer's forwarded fields are believed
+	known       bool   // Forwarded says so
+	proto, host []byte // nil where it doesn't say
 }
 
 // adoptForwarded finds the original client's address: the peer's, or, behind
@@ -21,15 +20,15 @@ type origin struct {
 // name it in X-Forwarded-For, or, where that is missing, in Forwarded (RFC
 // 7239), whose element then has the client's scheme and host too.
 func (x *exchange) adoptForwarded() {
-	x.origin.ip = x.client.Peer
+	x.Origin = x.Client.Peer
 	if !x.origin.trusted {
 		return
 	}
 	elements := false
-	for i := len(x.req.Header) - 1; i >= 0; i-- {
-		switch x.req.Header[i].ID {
+	for i := len(x.Message.Header) - 1; i >= 0; i-- {
+		switch x.Message.Header[i].ID {
 		case message.XForwardedFor:
-			if token, _ := message.NextToken(x.req.Header[i].Value); token != nil {
+			if token, _ := message.NextToken(x.Message.Header[i].Value); token != nil {
 				x.adoptList(i)
 				return
 			}
@@ -45,10 +44,10 @@ func (x *exchange) adoptForwarded() {
 // adoptList reads the X-Forwarded-For fields from the one at index i backwards.
 func (x *exchange) adoptList(i int) {
 	for ; i >= 0; i-- {
-		if x.req.Header[i].ID != message.XForwardedFor {
+		if x.Message.Header[i].ID != message.XForwardedFor {
 			continue
 		}
-		for list := x.req.Header[i].Value; len(list) > 0; {
+		for list := x.Message.Header[i].Value; len(list) > 0; {
 			cut := bytes.LastIndexByte(list, ',')
 			element := bytes.TrimSpace(list[cut+1:])
 			list = list[:max(cut, 0)]
@@ -67,14 +66,14 @@ func (x *exchange) believe(node []byte) bool {
 	if !ok {
 		return false
 	}
-	x.origin.ip = ip
-	return x.snap.trusts(ip)
+	x.Origin = ip
+	return x.Generation.Trusts(ip)
 }
 
 // adoptElements reads Forwarded, the last element first.
 func (x *exchange) adoptElements() {
 	var buf [16]forwardedElement
-	list := appendElements(buf[:0], x.req.Header)
+	list := appendElements(buf[:0], x.Message.Header)
 	x.origin.known = len(list) > 0
 	for i := len(list) - 1; i >= 0; i-- {
 		// A trusted proxy has written this element, whatever it says.
@@ -266,4 +265,13 @@ func parseIPv4(text []byte) (netip.Addr, bool) {
 		octets[i] = byte(n)
 	}
 	return netip.AddrFrom4(octets), at == len(text)
+}
+
+// Trusts reports whether the forwarded fields of a peer are believed; the zero
+// Addr is a peer on a Unix socket.
+func (g *Generation) Trusts(peer netip.Addr) bool {
+	if !peer.IsValid() {
+		return g.TrustUnix
+	}
+	return g.Trusted.Contains(peer)
 }

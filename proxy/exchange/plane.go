@@ -1,0 +1,106 @@
+// Package exchange is the data plane: one request from its arrival to its end,
+// whatever the protocol in which it comes. It asks for no version, framing or
+// socket of a client: all of that is its Stream's. What the configuration says it
+// is given as a Generation, of which a request sees one.
+//
+//	plane := &exchange.Plane{Current: current, Observer: metrics, …}
+//	plane.Serve(stream) // once for each request, by any number of goroutines
+//
+// Read it in the order of a request: exchange (the stages), body and upload (what
+// flows to the target), forward (to it), respond, head and local (back), fail
+// (every error).
+package exchange
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/network"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// Plane is what all exchanges of the process share. Its exported fields are
+// filled in before the first one, and don't change any more.
+type Plane struct {
+	// Current returns the generation that a request sees.
+	Current  func() *Generation
+	Observer Observer
+	// Draining says that nothing new is accepted.
+	Draining func() bool
+	Hops     *Hops
+	Log      zerolog.Logger
+	Memory   *memory.Process // for its ceiling
+
+	inFlight, tunnels atomic.Int64
+	panics            atomic.Uint64
+}
+
+// InFlight returns the number of requests under way, and Tunnels how many of
+// them have become one.
+func (p *Plane) InFlight() int64 { return p.inFlight.Load() }
+
+// Tunnels returns the number of tunnels.
+func (p *Plane) Tunnels() int64 { return p.tunnels.Load() }
+
+// Panics returns how often something has panicked, and was recovered.
+func (p *Plane) Panics() uint64 { return p.panics.Load() }
+
+// LogPanic counts and logs what a goroutine has recovered from.
+func (p *Plane) LogPanic(cause any) {
+	p.panics.Add(1)
+	p.Log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("a goroutine panicked")
+}
+
+// Generation is what one configuration says to requests. It never changes.
+type Generation struct {
+	Table     *route.Table[*Tenant]
+	Bounds    Bounds      // until a tenant is known
+	Trusted   network.Set // peers whose forwarded fields are believed
+	TrustUnix bool        // and those on Unix sockets
+	Identity  FieldSet    // fields that only they may send
+	Forwarded bool        // Forwarded is written too
+	Via       string      // the pseudonym in Via; "" is none
+	AddDate   bool        // to responses without
+	// HeaderTimeout bounds a request's head, for messages.
+	HeaderTimeout settings.Duration
+	// Health answers health requests on the public listener; nil answers none.
+	Health func(method, path []byte) (status int, body []byte, ok bool)
+	// Logging is whether requests are logged, and Sample how many of those that
+	// have gone well.
+	Logging bool
+	Sample  float64
+}
+
+// Tenant is one tenant, compiled.
+type Tenant struct {
+	Name         string
+	Route        string // its match, for the log
+	Config       *tenants.Config
+	Pool         *upstream.Pool // nil without services
+	Stats        *Stats
+	Timeouts     upstream.Timeouts
+	Total        time.Duration
+	StripPrefix  string // canonical; "" strips nothing
+	PreserveHost bool
+	Expects      bool // Expect is the target's to answer
+	Spelling     route.Spelling
+	Prefix       string        // of path_prefix, in its comparison form
+	Policies     *policy.Chain // nil without
+	Scripts      *lua.Scripts  // nil without
+	ScriptsTotal time.Duration
+	Bounds       Bounds
+	Refuse       *Fault // what all its requests are answered with; nil: they are served
+}
+
+// TotalKey is the setting of Tenant.Total.
+const TotalKey = totalKey
