@@ -99,3 +99,6 @@ func (s *Server) BeginLoad(tenant string) (end func()) {
 	<-loads[0].done
 	return func() { s.takeLate(config, loads) }
 }
+
+// Serve handles one request of a client that doesn't come over a connection.
+func (s *Server) Serve(stream exchange.Stream) { s.plane.Serve(stream) }
