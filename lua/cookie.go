@@ -11,13 +11,11 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
+	"github.com/keystone-gateway/keystone-gateway/tenants/cookie"
 )
 
 // cookieNames are the names that a cookie's table may have.
 var cookieNames = []string{"name", "value", "path", "domain", "max_age", "expires", "secure", "http_only", "same_site"}
-
-// maxCookie bounds a Set-Cookie field; clients keep 4096 bytes (RFC 6265 §6.1).
-const maxCookie = 8 << 10
 
 // responseCookie is response:cookie{…}. What is misspelt or of a wrong type is an
 // error: the cookie would silently lack what protects it.
@@ -26,27 +24,21 @@ func responseCookie(L *glua.LState) int {
 	t := cookieTable{L, n, vm.CheckTable(L, n)}
 	t.checkNames()
 	//nolint:gosec // G124: the three are set from safe defaults, which a script may override
-	cookie := http.Cookie{
+	made := http.Cookie{
 		Name: t.text("name"), Value: t.text("value"), Path: t.text("path"), Domain: t.text("domain"), SameSite: t.sameSite(),
 		Secure: t.flag("secure", c.req.Scheme == "https"), HttpOnly: t.flag("http_only", true),
 	}
-	if cookie.Path == "" {
-		cookie.Path = "/"
-	}
 	if age, ok := t.number("max_age"); ok {
-		if cookie.MaxAge = int(age); cookie.MaxAge <= 0 {
-			cookie.MaxAge = -1
+		if made.MaxAge = int(age); made.MaxAge <= 0 {
+			made.MaxAge = -1
 		}
 	}
 	if at, ok := t.number("expires"); ok {
-		cookie.Expires = time.Unix(int64(at), 0).UTC()
+		made.Expires = time.Unix(int64(at), 0).UTC()
 	}
-	if err := cookie.Valid(); err != nil {
+	line, err := cookie.Line(&made)
+	if err != nil {
 		vm.ArgError(L, n, err.Error())
-	}
-	line := cookie.String()
-	if len(line) > maxCookie {
-		vm.ArgError(L, n, fmt.Sprintf("a cookie of %d bytes is too long, expected at most %d", len(line), maxCookie))
 	}
 	c.addResponseHeader(L, "Set-Cookie", line)
 	return 0

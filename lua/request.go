@@ -14,6 +14,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/tenants/cookie"
 )
 
 // requestMethods are what scripts call as request:name(…). The earlier
@@ -151,25 +152,13 @@ func requestCookie(L *glua.LState) int {
 			continue
 		}
 		c.run.Spend(L, len(h[i].Value)/16)
-		for rest := h[i].Value; len(rest) > 0; {
-			var pair []byte
-			pair, rest, _ = bytes.Cut(rest, []byte(";"))
-			key, value, ok := bytes.Cut(bytes.TrimSpace(pair), []byte("="))
-			if ok && string(key) == want {
-				L.Push(c.text(L, unquote(value)))
-				return 1
-			}
+		if value, ok := cookie.In(h[i].Value, want); ok {
+			L.Push(c.text(L, value))
+			return 1
 		}
 	}
 	L.Push(glua.LNil)
 	return 1
-}
-
-func unquote(value []byte) []byte {
-	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
-		return value[1 : n-1]
-	}
-	return value
 }
 
 func requestParam(L *glua.LState) int {
