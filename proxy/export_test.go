@@ -11,17 +11,10 @@ import (
 )
 
 // SleepSoon has every idle connection sleep as soon as one of very many would.
-func (s *Server) SleepSoon() { s.wakeful.Store(0) }
+func (s *Server) SleepSoon() { s.clients.Awake.Store(0) }
 
 // Asleep returns the number of connections that sleep.
-func (s *Server) Asleep() (n int) {
-	for c := range s.clients.All() {
-		if c.state.Load() == clientAsleep {
-			n++
-		}
-	}
-	return n
-}
+func (s *Server) Asleep() (n int) { return s.clients.Asleep() }
 
 // Open returns the number of open connections from clients.
 func (s *Server) Open() int {

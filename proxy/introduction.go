@@ -1,40 +1,11 @@
 package proxy
 
 import (
-	"errors"
-	"io"
-	"net"
 	"net/netip"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
-	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/proxyprotocol"
-	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
-
-// introduce learns from the header of the PROXY protocol who the client is. After
-// an error the connection ends.
-func (c *client) introduce() error {
-	err := c.Introduce()
-	if err != nil {
-		if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, listener.ErrCrowded) { // it only looked whether somebody listens, we have closed it, or it has been answered
-			c.server.noHeader(c.Peer, err)
-		}
-		return err
-	}
-	header := c.Introduced
-	c.who.Peer = c.Peer
-	if header.Source.IsValid() {
-		c.who.Address = c.Peer.AppendTo(nil)
-	} else {
-		c.who.Unnamed = true
-	}
-	secured, overTLS := header.TLVs.TLS()
-	c.who.Secure = c.Secure || overTLS
-	c.who.Introduction = introductionOf(c.Sender, header, secured)
-	c.idleSince.Store(socket.Nanotime()) // from now on a request is waited for
-	return nil
-}
 
 // introductionOf is what the access log has of a header, with each request.
 func introductionOf(sender netip.Addr, header *proxyprotocol.Header, secured proxyprotocol.TLS) []byte {

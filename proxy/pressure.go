@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
-	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
@@ -118,7 +117,7 @@ func (p *pressure) look(now int64) {
 	p.begin(who, do == shedConnections, fmt.Sprintf("the gateway holds %d bytes of server.max_memory %d, and this tenant most of it: its requests %d, its scripts %d",
 		held, ceiling, who.clients, who.vms))
 	if do == shedConnections {
-		p.server.clients.cutHeaviest(who.account, who.clients/2, now, &p.cut)
+		p.server.clients.CutHeaviest(who.account, who.clients/2, now, &p.cut)
 	}
 	p.relieve(who)
 }
@@ -226,35 +225,6 @@ func (p *pressure) warn(now int64) {
 		p.warned[h.account] = refusals{count, now}
 		p.server.log.Warn().Str("tenant", h.name).Int64("held", h.clients).Int64("max_client_memory", h.account.Limit()).
 			Uint64("refused", count-last.count).Msg("requests are refused memory, or have to do with less")
-	}
-}
-
-// cutHeaviest cuts connections of an account until so many bytes will have been
-// given back: first those that hold most, for the longest. Who makes progress
-// holds nothing for long.
-func (s *clients) cutHeaviest(account *memory.Account, bytes, now int64, count *atomic.Uint64) {
-	type held struct {
-		client *client
-		bytes  int64
-		weight float64
-	}
-	var list []held
-	for c := range s.All() {
-		if n := c.memory.Held(); n > 0 && c.memory.On(account) {
-			list = append(list, held{c, n, float64(n) * float64(now-c.idleSince.Load())})
-		}
-	}
-	slices.SortFunc(list, func(a, b held) int { return cmp.Compare(b.weight, a.weight) })
-	for _, h := range list {
-		if bytes <= 0 {
-			return
-		}
-		if h.client.memory.On(account) { // still
-			bytes -= h.bytes
-			count.Add(1)
-			h.client.abort(exchange.OutOfMemory)
-			h.client.Sock.Abort(exchange.OutOfMemory)
-		}
 	}
 }
 

@@ -163,7 +163,7 @@ func (s *Server) swap(snap *snapshot) {
 		snap.number = old.number
 	}
 	snap.number++
-	s.limits.Store(newLimits(snap.config))
+	s.clients.Limits.Store(limitsOf(snap.config))
 	s.current.Store(snap)
 	for _, scripts := range snap.scripts {
 		scripts.InUse()

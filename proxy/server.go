@@ -1,9 +1,6 @@
 // Package proxy is composition and control plane: the server, its configuration
 // and the snapshots that are made of it, reload, watch and drain, the logs. Requests
 // are proxy/exchange's, which is given a generation of all that.
-//
-// The connections of clients are here too: client is one, of which fasthttp calls
-// handle; http1Stream is one of its requests, as the exchange sees it.
 package proxy
 
 import (
@@ -23,6 +20,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
@@ -45,14 +43,11 @@ type Server struct {
 
 	started  *Config // what the process began with
 	current  atomic.Pointer[snapshot]
-	limits   atomic.Pointer[limits]
-	clients  clients
+	clients  clients.Server
 	plane    exchange.Plane
-	leaving  atomic.Bool   // the process is about to stop, and says so
-	draining atomic.Bool   // nothing new is accepted
-	numbers  atomic.Uint64 // of client connections
-	warned   atomic.Int64  // when refused connections were logged last
-	wakeful  atomic.Int64  // nanoseconds of wakeShare; tests change it
+	leaving  atomic.Bool  // the process is about to stop, and says so
+	draining atomic.Bool  // nothing new is accepted
+	warned   atomic.Int64 // when refused connections were logged last
 	counters serverCounters
 	unrouted exchange.Stats
 	memory   memory.Process // what all requests and connections hold
@@ -124,7 +119,9 @@ func New(o Options) (*Server, error) {
 		Draining: s.draining.Load, Hops: s.hops, Log: o.Log, Memory: &s.memory,
 	}
 	s.reserve(o.Config)
-	s.wakeful.Store(wakeShare)
+	s.clients.Plane, s.clients.Memory, s.clients.Open = &s.plane, &s.unrouted.Memory, s.connections
+	s.clients.NoHandshake, s.clients.NoHeader, s.clients.Introduction = s.noHandshake, s.noHeader, introductionOf
+	s.clients.Awake.Store(clients.WakeShare)
 	s.pressure = newPressure(s)
 	s.unrouted.Memory.Open(&s.memory)
 	s.memory.SetCeiling(s.ceilingOf(o.Config))
@@ -160,7 +157,7 @@ func New(o Options) (*Server, error) {
 	result.note(snap)
 	s.logProblems(result, "started")
 	s.lastLoad.Store(result)
-	s.fast = s.newFastServer()
+	s.fast = s.clients.Fast()
 	if len(late) > 0 {
 		go s.takeLate(o.Config, late)
 	}
@@ -172,8 +169,8 @@ func (s *Server) listen(c *Config, most, ofOne int) (*listener.Listener, error) 
 		Address:        c.Server.Address,
 		MaxConnections: most, MaxPerAddress: ofOne,
 		Exempt:  func(peer netip.Addr) bool { return s.current.Load().Trusts(peer) },
-		Full:    refusal(503, "too_many_connections", ""),
-		Crowded: refusal(429, "too_many_connections_from_address", ""),
+		Full:    clients.Refusal(503, "too_many_connections", ""),
+		Crowded: clients.Refusal(429, "too_many_connections_from_address", ""),
 		Sweeper: s.sweeper, Own: &s.own, Purpose: listener.Public,
 		Refused:      s.warnRefused,
 		Introduction: func() *listener.Introduction { return s.current.Load().introduction },
@@ -206,21 +203,10 @@ func (s *Server) warnRefused(peer netip.Addr, crowded bool) {
 		Msg("connections are refused: a limit is reached")
 }
 
-// newFastServer configures fasthttp as what it is here: the scheduler of
-// connections. See client for how it is called.
-func (s *Server) newFastServer() *fasthttp.Server {
-	return &fasthttp.Server{
-		Handler:               s.handle,
-		Concurrency:           1 << 30, // the listener has the limit
-		MaxIdleWorkerDuration: 2 * time.Second,
-		ReadBufferSize:        64, // it only ever reads signal
-		WriteBufferSize:       128,
-		NoDefaultServerHeader: true,
-		NoDefaultDate:         true,
-		NoDefaultContentType:  true,
-		CloseOnShutdown:       true,
-		Logger:                listener.Quiet{},
-	}
+// connections returns the number of open ones.
+func (s *Server) connections() int64 {
+	open, _, _ := s.listener.Stats()
+	return open
 }
 
 // Run serves until ctx is done and what is in progress has finished, or the
@@ -241,7 +227,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.access.own.run(background)
 	}()
 	served := make(chan error, 1)
-	go func() { served <- s.fast.Serve(s.listener.Wrapped(s.connect)) }()
+	go func() { served <- s.fast.Serve(s.listener.Wrapped(s.clients.Connect)) }()
 	var err error
 	ended := true
 	select {
@@ -320,13 +306,13 @@ func (s *Server) drain() {
 		if now-began > int64(drainGrace) {
 			idleBefore = now
 		}
-		if s.clients.closeIdle(idleBefore) == 0 {
+		if s.clients.CloseIdle(idleBefore) == 0 {
 			break
 		}
 		if now-began >= limit {
 			s.log.Warn().Int64("requests", s.plane.InFlight()).Int64("tunnels", s.plane.Tunnels()).
 				Msg("the drain time-out has passed, cutting what is left")
-			s.clients.closeAll()
+			s.clients.CloseAll(exchange.Drained)
 			break
 		}
 		<-ticker.C
@@ -334,16 +320,6 @@ func (s *Server) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	_ = s.fast.ShutdownWithContext(ctx) // its error is that something was still open
-}
-
-// connect makes a client of a connection, unless it is refused.
-func (s *Server) connect(conn *listener.Conn) net.Conn {
-	if !s.mayAccept() {
-		return nil
-	}
-	c := newClient(s, conn)
-	s.clients.Add(c)
-	return c
 }
 
 // statsOf returns the counters of a tenant, which survive reloads.

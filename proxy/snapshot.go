@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
@@ -39,14 +40,6 @@ type snapshot struct {
 type tenant struct {
 	exchange.Tenant
 	problem *Problem // nil: it is as the configuration asks for
-}
-
-// limits are what a client connection needs before a request has a snapshot;
-// durations are in nanoseconds.
-type limits struct {
-	header, keepalive, halfClose int64
-	linger, lingerIdle           int64
-	maxHeader                    int
 }
 
 // build compiles a checked configuration. It changes nothing that is in use. With
@@ -107,12 +100,13 @@ func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generatio
 	return t
 }
 
-func newLimits(c *Config) *limits {
+// limitsOf are what connections need before a request has a snapshot.
+func limitsOf(c *Config) *clients.Limits {
 	t := &c.Server.Timeouts
-	return &limits{
-		header: int64(t.Header), keepalive: int64(t.Keepalive), halfClose: int64(t.HalfClose),
-		linger: int64(t.Linger), lingerIdle: int64(t.LingerIdle),
-		maxHeader: int(c.RequestLimits.MaxHeaderSize),
+	return &clients.Limits{
+		Header: int64(t.Header), Keepalive: int64(t.Keepalive), HalfClose: int64(t.HalfClose),
+		Linger: int64(t.Linger), LingerIdle: int64(t.LingerIdle),
+		MaxHeader: int(c.RequestLimits.MaxHeaderSize),
 	}
 }
 

@@ -1,4 +1,4 @@
-package proxy
+package clients
 
 import "time"
 
@@ -22,9 +22,9 @@ import "time"
 // sends requests at intervals sleeps at most once.
 
 const (
-	// wakeShare is how long the goroutines of all open connections together
+	// WakeShare is how long the goroutines of all open connections together
 	// may wait: 20 connections 10 s each, 200 one second.
-	wakeShare = int64(200 * time.Second)
+	WakeShare = int64(200 * time.Second)
 	// leastAwake is for how long a connection is kept awake at least.
 	leastAwake = int64(200 * time.Millisecond)
 	// shortSleep is a sleep that wasn't worth its cost, from the request before.
@@ -33,14 +33,14 @@ const (
 
 // patience is how long a request is waited for, and whether the connection
 // sleeps after that, instead of ending.
-func (c *client) patience(l *limits) (nanoseconds int64, sleepy bool) {
+func (c *client) patience(l *Limits) (nanoseconds int64, sleepy bool) {
 	if c.served == 0 {
-		return l.header, false
+		return l.Header, false
 	}
-	open, _, _ := c.server.listener.Stats()
-	awake := max(c.server.wakeful.Load()/max(open, 1), leastAwake, c.stay)
-	if c.woken || awake >= l.keepalive {
-		return l.keepalive, false
+	open := c.server.Open()
+	awake := max(c.server.Awake.Load()/max(open, 1), leastAwake, c.stay)
+	if c.woken || awake >= l.Keepalive {
+		return l.Keepalive, false
 	}
 	return awake, true
 }
@@ -98,5 +98,5 @@ func (c *client) endSleep(now int64) {
 }
 
 func (c *client) sleptEnough(now int64) bool {
-	return now-c.idleSince.Load() >= c.server.limits.Load().keepalive
+	return now-c.idleSince.Load() >= c.server.Limits.Load().Keepalive
 }

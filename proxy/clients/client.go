@@ -1,4 +1,4 @@
-package proxy
+package clients
 
 import (
 	"crypto/tls"
@@ -91,10 +91,10 @@ func newClient(s *Server, conn *listener.Conn) *client {
 	if conn.Peer.IsValid() {
 		c.who.Address = conn.Peer.AppendTo(nil)
 	}
-	c.memory.Begin(&s.unrouted.Memory)
+	c.memory.Begin(s.Memory)
 	c.reader.Allowance = &c.memory
 	c.reader.Reset(conn.Conn)
-	s.unrouted.Memory.Hold(1)
+	s.Memory.Hold(1)
 	c.base.Store(1) // there is something to change
 	c.rebase(awakeSize)
 	c.sweepFn = c.watch
@@ -134,7 +134,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 func (c *client) next() (ok bool) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			c.server.plane.LogPanic(cause)
+			c.server.Plane.LogPanic(cause)
 			ok = false
 		}
 		if !ok {
@@ -148,7 +148,7 @@ func (c *client) next() (ok bool) {
 // connection ended, or idled for too long, before one began; any other error
 // is left in headErr for the handler to answer.
 func (c *client) await() bool {
-	limits := c.server.limits.Load()
+	limits := c.server.Limits.Load()
 	patience, sleepy := c.patience(limits)
 	c.Sock.SetReadExpiry(c.idleSince.Load() + patience)
 	if err := c.reader.Wait(); err != nil {
@@ -166,10 +166,10 @@ func (c *client) await() bool {
 	if c.woken {
 		c.noteSleep()
 	}
-	c.Sock.SetReadExpiry(c.headAt + limits.header)
+	c.Sock.SetReadExpiry(c.headAt + limits.Header)
 	c.reader.SkipEmptyLine()
 	reads := c.reader.Reads()
-	c.head, c.headErr = c.reader.ReadHead(c.head[:0], limits.maxHeader)
+	c.head, c.headErr = c.reader.ReadHead(c.head[:0], limits.MaxHeader)
 	if c.reader.Reads() > reads { // it came in parts
 		c.headAt = socket.Nanotime()
 	}
@@ -208,8 +208,8 @@ func (c *client) Close() error {
 
 // end closes the connection and forgets the client.
 func (c *client) end() error {
-	c.server.clients.Remove(c)
-	c.server.unrouted.Memory.Release(c.base.Swap(0))
+	c.server.open.Remove(c)
+	c.server.Memory.Release(c.base.Swap(0))
 	return c.Conn.Close()
 }
 

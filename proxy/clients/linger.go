@@ -1,4 +1,4 @@
-package proxy
+package clients
 
 import (
 	"errors"
@@ -19,21 +19,21 @@ func (c *client) linger() {
 	c.lingers = false
 	defer func() {
 		if cause := recover(); cause != nil {
-			c.server.plane.LogPanic(cause)
+			c.server.Plane.LogPanic(cause)
 		}
 	}()
 	c.Sock.ClearAbort()
 	if err := c.Sock.CloseWrite(); err != nil {
 		return
 	}
-	limits := c.server.limits.Load()
+	limits := c.server.Limits.Load()
 	c.head = nil
 	buf := memory.AcquireBuffer(memory.SmallBuffer)
 	defer memory.ReleaseBuffer(buf)
 	now := socket.Nanotime()
-	end, progress := now+limits.linger, now
+	end, progress := now+limits.Linger, now
 	for {
-		expiry := min(end, progress+limits.lingerIdle)
+		expiry := min(end, progress+limits.LingerIdle)
 		c.Sock.SetReadExpiry(min(expiry, now+int64(lingerTime))) // now and then it looks for a drain
 		_, err := c.Sock.Read(buf)
 		now = socket.Nanotime()
@@ -43,7 +43,7 @@ func (c *client) linger() {
 		case !errors.Is(err, socket.ErrTimeout) || now >= expiry:
 			return
 		}
-		if c.server.draining.Load() {
+		if c.server.Plane.Draining() {
 			end = min(end, now+int64(lingerTime))
 		}
 		if now >= end {

@@ -1,4 +1,4 @@
-package proxy
+package clients
 
 import (
 	"time"
@@ -91,7 +91,7 @@ func (c *client) beginAnswer(now int64) {
 func (c *client) watch(now int64) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			c.server.plane.LogPanic(cause)
+			c.server.Plane.LogPanic(cause)
 		}
 	}()
 	if c.state.Load() == clientAsleep {
@@ -112,7 +112,7 @@ func (c *client) watch(now int64) {
 		if c.finished.CompareAndSwap(0, now) {
 			return
 		}
-		grace := c.server.limits.Load().halfClose
+		grace := c.server.Limits.Load().HalfClose
 		if now-max(c.finished.Load(), c.lastWrite.Load()) >= grace && !c.ask() {
 			c.abort(exchange.ErrClientGone)
 		}

@@ -1,4 +1,4 @@
-package proxy
+package clients
 
 import (
 	"sync"
@@ -139,7 +139,7 @@ func (s *http1Stream) Begin(r *message.Response, last bool) {
 	open := r.Length < 0 && !r.Bodiless
 	chunked := open && s.req.Minor == 1
 	s.delimited = chunked || r.Length > 0 && !r.Bodiless
-	s.goesOn = !last && chunked == open && s.keepsAlive() && s.keepable() && !s.c.server.draining.Load()
+	s.goesOn = !last && chunked == open && s.keepsAlive() && s.keepable() && !s.c.server.Plane.Draining()
 	s.pump.Chunked = chunked
 	s.pump.Out = http1.AppendResponse(s.pump.Out[:0], r, s.req.Minor, chunked, !s.goesOn)
 }
@@ -203,7 +203,7 @@ func (s *http1Stream) Finish(now int64, last bool) {
 	switch {
 	case s.tunnelled:
 		s.goesOn, c.lingers = false, true // or what the client still sends would destroy what it has not read
-	case last || !s.goesOn || c.server.draining.Load():
+	case last || !s.goesOn || c.server.Plane.Draining():
 		s.goesOn = false
 		c.endWriting()
 		c.lingers = last || c.headErr != nil || !s.body.Done() || c.reader.Buffered() > 0
@@ -234,7 +234,7 @@ func (s *http1Stream) end(now int64) {
 	if !c.lingers { // which isn't idle: a drain waits for it
 		c.markIdle(now)
 	}
-	c.memory.End(&c.server.unrouted.Memory, c.reader.Charged())
+	c.memory.End(c.server.Memory, c.reader.Charged())
 }
 
 // maxDrain bounds the rest of a body that is read to keep a connection.
@@ -266,7 +266,7 @@ func (s *http1Stream) drainBody() bool {
 // goes on.
 func (s *Server) serve(c *client) (goesOn bool) {
 	stream := acquireStream(c)
-	s.plane.Serve(stream)
+	s.Plane.Serve(stream)
 	goesOn = stream.goesOn
 	stream.reset()
 	streams.Put(stream)

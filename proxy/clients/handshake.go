@@ -1,0 +1,96 @@
+package clients
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
+
+// Handshake begins what comes before the first request, so that it is known by
+// then who the client is and which protocol is spoken: a header of the PROXY
+// protocol, and TLS. fasthttp calls it for each connection that it is given, and
+// knows by ConnectionState what ALPN has chosen: HTTP/1 is what it is used for
+// otherwise, and Server.NextProto is where another one comes in.
+func (c *client) Handshake() (err error) {
+	if c.served > 0 { // it has slept
+		return nil
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			c.server.Plane.LogPanic(cause)
+			c.broken = true
+		}
+	}()
+	if c.Due() {
+		if err = c.introduce(); err != nil {
+			c.broken = true
+			return err
+		}
+	}
+	secure, ok := c.Conn.Conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	c.Sock.SetReadExpiry(c.idleSince.Load() + c.server.Limits.Load().Header)
+	if err = secure.Handshake(); err != nil {
+		c.broken = true
+		c.noTLS(secure, err)
+	}
+	return err
+}
+
+// ConnectionState says what the handshake has come to.
+func (c *client) ConnectionState() (state tls.ConnectionState) {
+	if secure, ok := c.Conn.Conn.(*tls.Conn); ok {
+		state = secure.ConnectionState()
+	}
+	return state
+}
+
+// noTLS logs and counts a handshake that has failed; who speaks HTTP is told.
+func (c *client) noTLS(secure *tls.Conn, err error) {
+	state := secure.ConnectionState()
+	if errors.Is(err, io.EOF) && state.Version == 0 || errors.Is(err, net.ErrClosed) {
+		return // it only looked whether somebody listens, or we have closed it
+	}
+	reason := cause.Text(err)
+	if errors.Is(err, socket.ErrTimeout) {
+		reason = fmt.Sprintf("the handshake was not complete within server.timeouts.header (%s)", settings.Duration(c.server.Limits.Load().Header))
+	}
+	c.server.NoHandshake(string(c.who.Address), state.ServerName, reason)
+	if cause.PlainHTTP(err) && c.Sock.TryWrite(expectsTLS) > 0 {
+		c.lingers = true
+		c.linger()
+	}
+}
+
+// introduce learns from the header of the PROXY protocol who the client is. After
+// an error the connection ends.
+func (c *client) introduce() error {
+	err := c.Introduce()
+	if err != nil {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, listener.ErrCrowded) { // it only looked whether somebody listens, we have closed it, or it has been answered
+			c.server.NoHeader(c.Peer, err)
+		}
+		return err
+	}
+	header := c.Introduced
+	c.who.Peer = c.Peer
+	if header.Source.IsValid() {
+		c.who.Address = c.Peer.AppendTo(nil)
+	} else {
+		c.who.Unnamed = true
+	}
+	secured, overTLS := header.TLVs.TLS()
+	c.who.Secure = c.Secure || overTLS
+	c.who.Introduction = c.server.Introduction(c.Sender, header, secured)
+	c.idleSince.Store(socket.Nanotime()) // from now on a request is waited for
+	return nil
+}

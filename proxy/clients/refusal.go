@@ -1,0 +1,28 @@
+package clients
+
+import (
+	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+)
+
+// codeExpectsTLS is the error's code of the answer to HTTP on a TLS listener.
+const codeExpectsTLS = "tls_expected"
+
+// expectsTLS answers a client that speaks HTTP where TLS is expected.
+var expectsTLS = Refusal(400, codeExpectsTLS,
+	"400 Bad Request: this port speaks HTTPS, and was spoken to in HTTP without TLS\ncode: "+codeExpectsTLS+"\n")
+
+// Refusal is the answer to a client of whom no request is read: to come again
+// later, unless a body says what is wrong.
+func Refusal(status int, code, body string) []byte {
+	r := message.Response{Status: status}
+	r.Length = int64(len(body))
+	if body != "" {
+		r.Header.Add([]byte("Content-Type"), []byte("text/plain; charset=utf-8"))
+	}
+	r.Header.Add([]byte("X-Gateway-Error"), []byte(code))
+	if body == "" {
+		r.Header.Add([]byte("Retry-After"), []byte("1"))
+	}
+	return append(http1.AppendResponse(nil, &r, 1, false, true), body...)
+}

@@ -1,0 +1,162 @@
+// Package clients serves connections of clients: the handshake of TLS, by which it
+// is known what is spoken, and HTTP/1, whose requests are exchange.Streams. Between
+// requests a connection waits, and sleeps after a while.
+//
+//	server := &clients.Server{Plane: plane, Memory: account, …}
+//	fast := server.Fast()
+//	fast.Serve(listener.Wrapped(server.Connect))
+package clients
+
+import (
+	"cmp"
+	"net"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/proxyprotocol"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+)
+
+// Server serves clients. Its exported fields but Limits and Awake are filled in
+// before the first one comes, and don't change any more.
+type Server struct {
+	// Plane handles the requests; when it is draining, no connection goes on after
+	// one.
+	Plane *exchange.Plane
+	// Memory is the account of connections between requests.
+	Memory *memory.Account
+	// Open returns the number of open connections.
+	Open func() int64
+	// NoHandshake is told of a TLS handshake that failed, NoHeader of a connection
+	// without a header of the PROXY protocol that is believed.
+	NoHandshake func(peer, name, reason string)
+	NoHeader    func(peer netip.Addr, why error)
+	// Introduction returns what the access log has of such a header.
+	Introduction func(sender netip.Addr, header *proxyprotocol.Header, secured proxyprotocol.TLS) []byte
+
+	Limits atomic.Pointer[Limits]
+	// Awake is how long the goroutines of all open connections together may wait, in
+	// nanoseconds; the usual is WakeShare.
+	Awake atomic.Int64
+
+	open    listener.Set[*client]
+	numbers atomic.Uint64 // of connections
+	fast    *fasthttp.Server
+}
+
+// Limits are what a connection needs before a request has a generation; durations
+// are in nanoseconds.
+type Limits struct {
+	Header, Keepalive, HalfClose int64
+	Linger, LingerIdle           int64
+	MaxHeader                    int // bytes
+}
+
+// Fast returns fasthttp's server as what it is here: the scheduler of connections.
+// See client for how it is called.
+func (s *Server) Fast() *fasthttp.Server {
+	s.fast = &fasthttp.Server{
+		Handler:               s.handle,
+		Concurrency:           1 << 30, // the listener has the limit
+		MaxIdleWorkerDuration: 2 * time.Second,
+		ReadBufferSize:        64, // it only ever reads signal
+		WriteBufferSize:       128,
+		NoDefaultServerHeader: true,
+		NoDefaultDate:         true,
+		NoDefaultContentType:  true,
+		CloseOnShutdown:       true,
+		Logger:                listener.Quiet{},
+	}
+	return s.fast
+}
+
+// Connect makes a client of a connection, unless it is refused: then it is nil.
+func (s *Server) Connect(conn *listener.Conn) net.Conn {
+	if !s.mayAccept() {
+		return nil
+	}
+	c := newClient(s, conn)
+	s.open.Add(c)
+	return c
+}
+
+// Asleep returns the number of connections that sleep.
+func (s *Server) Asleep() (n int) {
+	for c := range s.open.All() {
+		if c.state.Load() == clientAsleep {
+			n++
+		}
+	}
+	return n
+}
+
+// CloseIdle closes those that have been idle since before that time and
+// returns how many are left. One to which something has been sent stays; once
+// chosen, none can begin a request.
+func (s *Server) CloseIdle(before int64) (left int) {
+	var idle []*client
+	for c := range s.open.All() {
+		if c.idleSince.Load() < before && !c.Sock.Readable() && c.finish() {
+			idle = append(idle, c)
+		} else {
+			left++
+		}
+	}
+	for _, c := range idle {
+		_ = c.end()
+	}
+	return left
+}
+
+// CloseAll cuts every connection, and gives up what they wait for because of that.
+func (s *Server) CloseAll(cause error) {
+	for _, c := range slices.Collect(s.open.All()) {
+		c.abort(cause)
+		_ = c.end()
+	}
+}
+
+// finish ends a client that isn't busy, for the caller to close.
+func (c *client) finish() bool {
+	for _, state := range []int32{clientIdle, clientDozing, clientAsleep} {
+		if c.state.CompareAndSwap(state, clientEnded) {
+			return true
+		}
+	}
+	return false
+}
+
+// CutHeaviest cuts connections of an account until so many bytes will have been
+// given back: first those that hold most, for the longest. Who makes progress
+// holds nothing for long. count counts them.
+func (s *Server) CutHeaviest(account *memory.Account, bytes, now int64, count *atomic.Uint64) {
+	type held struct {
+		client *client
+		bytes  int64
+		weight float64
+	}
+	var list []held
+	for c := range s.open.All() {
+		if n := c.memory.Held(); n > 0 && c.memory.On(account) {
+			list = append(list, held{c, n, float64(n) * float64(now-c.idleSince.Load())})
+		}
+	}
+	slices.SortFunc(list, func(a, b held) int { return cmp.Compare(b.weight, a.weight) })
+	for _, h := range list {
+		if bytes <= 0 {
+			return
+		}
+		if h.client.memory.On(account) { // still
+			bytes -= h.bytes
+			count.Add(1)
+			h.client.abort(exchange.OutOfMemory)
+			h.client.Sock.Abort(exchange.OutOfMemory)
+		}
+	}
+}
