@@ -63,6 +63,7 @@ func (a *API) getMetrics(ctx *fasthttp.RequestCtx) {
 	m.health()
 	m.lua()
 	m.server(&counters)
+	m.certificates(a.server.Certificates())
 	m.reloads(&view, &counters, a.server.LastReload())
 	m.process(a.started)
 	m.runtime()

@@ -41,6 +41,7 @@ func (a *API) routes() (handler fasthttp.RequestHandler, err error) {
 	read(a.base+"/tenants/{name}/health", a.getTenantHealth)
 	read(a.base+"/config", a.getConfig)
 	read(a.base+"/snapshot", a.getSnapshot)
+	read(a.base+"/certificates", a.getCertificates)
 	r.POST(a.base+"/reload", a.postReload)
 	read(a.base+"/metrics", a.getMetrics)
 	read("/metrics", a.getMetrics)

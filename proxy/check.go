@@ -34,7 +34,7 @@ func (c *Config) Check(dir string, r *settings.Document, written func(field any)
 	if c.Admin.Enabled && sameAddress(c.Admin.Address, c.listenAddress()) {
 		r.Errorf(&c.Admin.Address, "address %q is that of the public listener too, expected another one", c.Admin.Address)
 	}
-	c.TLS.check(dir, r)
+	c.checkCertificates(dir, r)
 	c.RequestLimits.Check(r, nil)
 	c.Compression.Check(r)
 	c.AccessLog.check(dir, r)
@@ -204,19 +204,6 @@ func isLocalAddress(address string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
-}
-
-func (c *TLSConfig) check(dir string, r settings.Reporter) {
-	if !c.Enabled {
-		return
-	}
-	if c.CertFile == "" || c.KeyFile == "" {
-		r.Errorf(&c.Enabled, "tls is enabled with cert_file %q and key_file %q, expected both", c.CertFile, c.KeyFile)
-		return
-	}
-	if _, err := loadCertificate(dir, c); err != nil {
-		r.Errorf(&c.CertFile, "%v", err)
-	}
 }
 
 func (c *AccessLogConfig) check(dir string, r settings.Reporter) {

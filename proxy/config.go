@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
@@ -39,6 +40,9 @@ type Config struct {
 
 	// TLS on the public listener.
 	TLS TLSConfig `yaml:"tls"`
+
+	// Certificates of the public listener, besides that of tls.
+	Certificates certificates.Config `yaml:"certificates"`
 
 	// Bounds of what a client may send.
 	RequestLimits tenants.RequestLimitsConfig `yaml:"request_limits"`
@@ -79,6 +83,7 @@ type Config struct {
 	// keepUntilRestart has put back what is in use.
 	pending []string
 	doubts  []string // warnings with a place
+	loaded  *loadedCertificates
 }
 
 // ServerConfig is the section server.
@@ -235,16 +240,17 @@ type AdminConfig struct {
 	OnPublic bool `yaml:"on_public"`
 }
 
-// TLSConfig is the section tls. The certificate is read again at a reload.
+// TLSConfig is the section tls.
 type TLSConfig struct {
 	// Whether the public listener speaks TLS 1.2 and 1.3. Default: false. A
 	// change takes effect at the next start.
 	Enabled bool `yaml:"enabled"`
 
-	// Certificate chain, PEM. Default: none, and tls.enabled needs it.
+	// Certificate chain, PEM: the default of all certificates. Default: none, and
+	// tls.enabled needs it or certificates.
 	CertFile string `yaml:"cert_file"`
 
-	// Private key, PEM. Default: none, and tls.enabled needs it.
+	// Private key, PEM, of cert_file. Default: none.
 	KeyFile string `yaml:"key_file"`
 }
 

@@ -165,6 +165,7 @@ func (s *Server) swap(snap *snapshot) {
 	snap.number++
 	s.clients.Limits.Store(limitsOf(snap.config))
 	s.current.Store(snap)
+	s.useCertificates(snap)
 	for _, scripts := range snap.scripts {
 		scripts.InUse()
 	}
@@ -222,7 +223,7 @@ func changes(from, to *snapshot) []string {
 	}
 	a, b := *before, *after
 	a.Tenants, b.Tenants = nil, nil
-	a.sum, a.inputs, a.places, a.pending, a.faults, a.unmatched, a.redactor, a.doubts = b.sum, b.inputs, b.places, b.pending, b.faults, b.unmatched, b.redactor, b.doubts
+	a.sum, a.inputs, a.places, a.pending, a.faults, a.unmatched, a.redactor, a.doubts, a.loaded = b.sum, b.inputs, b.places, b.pending, b.faults, b.unmatched, b.redactor, b.doubts, b.loaded
 	if !reflect.DeepEqual(a, b) { //nolint:govet // the errors in it are the same ones by now
 		list = append(list, "settings outside tenants changed")
 	}

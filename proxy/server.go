@@ -6,7 +6,6 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -23,6 +22,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
@@ -55,6 +55,7 @@ type Server struct {
 	loads    *lua.Loads
 	health   atomic.Pointer[HealthAnswer]
 
+	certificates  certificates.Store
 	handshakes    lineBudget // with clients, that failed
 	introductions lineBudget // by the PROXY protocol, that failed
 
@@ -179,12 +180,7 @@ func (s *Server) listen(c *Config, most, ofOne int) (*listener.Listener, error) 
 	if c.TLS.Enabled {
 		config := &tls.Config{
 			MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1", "http/1.0"},
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-				if certificate := s.current.Load().certificate; certificate != nil {
-					return certificate, nil
-				}
-				return nil, errors.New("TLS has been disabled in the configuration")
-			},
+			GetCertificate: s.certificates.Choose,
 		}
 		options.TLS = func() *tls.Config { return config }
 	}
@@ -216,6 +212,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var wait sync.WaitGroup
 	wait.Go(func() { s.sweeper.Run(background) })
 	wait.Go(func() { s.pressure.run(background) })
+	wait.Go(func() { s.certificates.Watch(background, s.logCertificates) })
 	wait.Go(func() {
 		if err := s.listener.WakeSleepers(background); err != nil {
 			s.log.Warn().Str("error", cause.Text(err)).Msg("idle connections take more memory than they need")

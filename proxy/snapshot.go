@@ -1,16 +1,13 @@
 package proxy
 
 import (
-	"crypto/tls"
-	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
-	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
@@ -32,7 +29,7 @@ type snapshot struct {
 	wrong   error                   // why not all is as asked for: settings.Errors, or nil
 	pools   *upstream.Generation
 
-	certificate  *tls.Certificate
+	certificates *certificates.Set      // when it was made: the store takes up files that change
 	introduction *listener.Introduction // by the PROXY protocol; nil is none
 }
 
@@ -60,11 +57,9 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 		snap.Health = s.publicHealth(c)
 	}
 	if c.TLS.Enabled {
-		certificate, err := loadCertificate(s.dir, &c.TLS)
-		if err != nil {
+		if snap.certificates, err = s.loadCertificates(c); err != nil {
 			return nil, nil, err
 		}
-		snap.certificate = certificate
 	}
 	list := s.candidates(c)
 	late = s.loadScripts(c, list, patience)
@@ -108,21 +103,4 @@ func limitsOf(c *Config) *clients.Limits {
 		Linger: int64(t.Linger), LingerIdle: int64(t.LingerIdle),
 		MaxHeader: int(c.RequestLimits.MaxHeaderSize),
 	}
-}
-
-// maxPEM bounds a file with a certificate or a key, in bytes.
-const maxPEM = 1 << 20
-
-func loadCertificate(dir string, c *TLSConfig) (*tls.Certificate, error) {
-	chain, err := files.Read(filepath.Clean(inDir(dir, c.CertFile)), maxPEM)
-	if err == nil {
-		var key []byte
-		if key, err = files.Read(filepath.Clean(inDir(dir, c.KeyFile)), maxPEM); err == nil {
-			var certificate tls.Certificate
-			if certificate, err = tls.X509KeyPair(chain, key); err == nil {
-				return &certificate, nil
-			}
-		}
-	}
-	return nil, fmt.Errorf("cannot load cert_file %q with key_file %q: %w", c.CertFile, c.KeyFile, err)
 }

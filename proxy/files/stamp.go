@@ -28,6 +28,25 @@ func newStamp(s *unix.Stat_t, now time.Time) Stamp {
 	}
 }
 
+// Look returns the stamp of the file at path, wherever links lead.
+func Look(path string) (Stamp, error) {
+	var status unix.Stat_t
+	if err := retry(func() error { return unix.Stat(path, &status) }); err != nil {
+		return Stamp{}, err
+	}
+	return newStamp(&status, time.Now()), nil
+}
+
+// Like reports whether another stamp is of the same state, as far as times tell.
+func (s Stamp) Like(other Stamp) bool {
+	other.settled = s.settled
+	return other == s
+}
+
+// Certain reports whether a file that now has another stamp is certainly still
+// the one that it was.
+func (s Stamp) Certain(now Stamp) bool { return s.settled && s.Like(now) }
+
 // Holds reports whether the file of that name is certainly the one that was
 // read.
 func (s *Stamp) Holds(dir, name string) bool {
@@ -35,7 +54,5 @@ func (s *Stamp) Holds(dir, name string) bool {
 	if !s.settled || unix.Stat(filepath.Join(dir, filepath.FromSlash(name)), &now) != nil {
 		return false
 	}
-	fresh := newStamp(&now, time.Time{})
-	fresh.settled = true
-	return fresh == *s
+	return s.Like(newStamp(&now, time.Time{}))
 }
