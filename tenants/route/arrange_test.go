@@ -135,3 +135,50 @@ func TestArrangeAnything(t *testing.T) {
 		}
 	}
 }
+
+// TestArrangeSaysWhatIsWrong: whom a match conflicts with, in which of its
+// domains, and whether that one is new itself. Who falls back gives up what it
+// had taken, and holds what it keeps.
+func TestArrangeSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	const once, last = "expected each match once", "whose last good configuration is still in use"
+	for _, c := range []struct {
+		name string
+		list [][3]string // name, fresh, last
+		want []string    // of those that are wrong: the index of the domain, the tenant, the other one, the match, why
+	}{
+		{"the second domain", [][3]string{{"a", "x.com", ""}, {"b", "b.com x.com", ""}}, []string{`1 b a x.com ` + once}},
+		{"a prefix alone", [][3]string{{"a", "/p", ""}, {"b", "/p", ""}}, []string{`-1 b a /p ` + once}},
+		{"its own", [][3]string{{"a", "x.com y.com X.com", ""}}, []string{`2 a a x.com ` + once}},
+		{"one that is kept", [][3]string{{"old", "", "x.com"}, {"new", "n.com x.com", ""}}, []string{`1 new old x.com ` + last}},
+		{"one that is still wanted", [][3]string{{"new", "x.com", ""}, {"old", "x.com", "x.com"}}, []string{`0 new old x.com ` + once}},
+		{"one that is kept after all", [][3]string{{"c", "y.com", ""}, {"new", "m.com n.com x.com", ""}, {"old", "y.com", "x.com"}, {"free", "n.com", ""}, {"late", "x.com", ""}},
+			[]string{`2 new old x.com ` + last, `0 old c y.com ` + once, `0 late old x.com ` + last}},
+		{"a prefix that is kept after all", [][3]string{{"c", "/y", ""}, {"new", "/x", ""}, {"old", "/y", "/x"}},
+			[]string{`-1 new old /x ` + last, `-1 old c /y ` + once}},
+	} {
+		var list []route.Candidate
+		for _, row := range c.list {
+			list = append(list, route.Candidate{Name: row[0], Fresh: match(row[1]), Last: match(row[2])})
+		}
+		var got, want []string
+		for i, a := range route.Arrange(list) {
+			if a.Conflict != nil {
+				got = append(got, fmt.Sprintf("%d: %v", a.Wrong, a.Conflict))
+			} else if list[i].Fresh != nil && a.Choice != route.Fresh {
+				t.Errorf("%s: %s isn't fresh, for no reason", c.name, list[i].Name)
+			}
+		}
+		for _, row := range c.want {
+			w := strings.SplitN(row, " ", 5)
+			claim := fmt.Sprintf("host %q and any path", w[3])
+			if w[3][0] == '/' {
+				claim = fmt.Sprintf("any host and path prefix %q", w[3])
+			}
+			want = append(want, fmt.Sprintf("%s: tenant %q has the same match as tenant %q (%s), %s", w[0], w[1], w[2], claim, w[4]))
+		}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.name, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
