@@ -48,6 +48,9 @@ func TestRoundRobinSpreads(t *testing.T) {
 			t.Errorf("weights %v: got %s, want %s twice", c.weights, got, c.cycle)
 		}
 	}
+	if long := strings.Repeat("aabacaa", 10_000); picks(set(5, 1, 1), len(long)) != long {
+		t.Error("weights 5, 1 and 1: the order changes after a while")
+	}
 }
 
 // TestRoundRobinWithLargeWeights: proportions hold where a cycle of the exact
@@ -66,8 +69,8 @@ func TestRoundRobinWithLargeWeights(t *testing.T) {
 	} {
 		order := picks(set(c.weights...), n)
 		for i, least := range c.least {
-			if got := strings.Count(order, string(rune('a'+i))); got < least || least == 0 && got > 0 {
-				t.Errorf("weights %v: target %d gets %d of %d picks, want %d at least", c.weights, i, got, n, least)
+			if got := strings.Count(order, string(rune('a'+i))); got < least || least <= 1 && got > least {
+				t.Errorf("weights %v: target %d gets %d of %d picks, want %d, and of large ones no less", c.weights, i, got, n, least)
 			}
 		}
 	}
@@ -81,20 +84,22 @@ func TestRoundRobinWithLargeWeights(t *testing.T) {
 // turns of first picks, and neither do targets that are down meanwhile.
 func TestRetriesTakeNobodysTurn(t *testing.T) {
 	t.Parallel()
-	members := set(1, 1, 1)
+	members := set(1, 1, 1, 1)
 	picker := balance.Algorithms()[0].New(members, nil)
 	retried := map[balance.Target]int{}
-	for i := range 9 {
-		if got := picker.Pick(0, nil); got != members[i%3].Target {
+	for i := range 12 {
+		if got := picker.Pick(0, nil); got != members[i%4].Target {
 			t.Errorf("pick %d isn't the target whose turn it is", i)
 		}
 		retried[picker.Pick(0, []balance.Target{members[0].Target})]++
 	}
-	if retried[members[1].Target] < 3 || retried[members[2].Target] < 3 {
-		t.Errorf("retries aren't spread: %d and %d", retried[members[1].Target], retried[members[2].Target])
+	for _, m := range members[1:] {
+		if retried[m.Target] < 3 {
+			t.Errorf("retries aren't spread: one target had %d of 12", retried[m.Target])
+		}
 	}
 	members[1].Target.(*target).down = true // since the picker was made
-	for i, want := range []int{0, 2, 2, 0, 2, 2} {
+	for i, want := range []int{0, 2, 2, 3, 0, 2, 2, 3} {
 		if got := picker.Pick(0, nil); got != members[want].Target {
 			t.Errorf("pick %d with the second target down: got %v, want target %d, the next one", i, got, want)
 		}
