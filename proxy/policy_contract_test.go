@@ -144,7 +144,8 @@ func TestPolicyContract(t *testing.T) {
 }
 
 // TestPolicyWaits: what a policy waits for ends when the client goes, and when the
-// request's time is over.
+// request's time is over. The policies that a request began with are those that are
+// told its end, whatever has been reloaded meanwhile.
 func TestPolicyWaits(t *testing.T) {
 	t.Parallel()
 	server := start(t, "access_log: {enabled: false}\ntenants:\n"+
@@ -162,6 +163,7 @@ func TestPolicyWaits(t *testing.T) {
 	}
 	send(t, conn, "GET /wait HTTP/1.1\r\nHost: patient.example.com\r\n\r\n")
 	<-patient.waiting
+	server.Reload() // to a generation in which the tenant has no policies
 	_ = conn.Close()
 	eventually(t, "the request ends", func() bool { return patient.ended.Load() == 1 && server.InFlight() == 0 })
 	for view := range server.Tenants() {

@@ -89,6 +89,36 @@ func TestHeadersOfRequests(t *testing.T) {
 	}
 }
 
+// TestHeadersAreEachRequestsOwn: on one connection, nothing of a request is found in
+// the next one.
+func TestHeadersAreEachRequestsOwn(t *testing.T) {
+	t.Parallel()
+	server := start(t, "access_log: {enabled: false}\ntenants:\n  - {name: a, domains: ['*.example.com'], policies: [{headers: {request: {remove: X-Gone, set: {X-Host: '${host}'}, add: {X-More: '${request_id}'}}, response: {set: {X-Host: '${host}'}}}}], services: [{url: 'http://"+echoing(t, "")+"'}]}\n")
+	conn, err := net.Dial("tcp", server.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	reader := bufio.NewReader(conn)
+	for i := range 20 {
+		host := strings.Repeat("a", 1+i%5) + ".example.com"
+		send(t, conn, "GET / HTTP/1.1\r\nHost: "+host+"\r\nX-Gone: 1\r\nX-Kept: "+fmt.Sprint(i)+"\r\n\r\n")
+		answer, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(linesOf(string(body), "X-Gone", "X-Host", "X-More", "X-Kept"), "|")
+		want := fmt.Sprintf("X-Kept: %d|X-Host: %s|X-More: %s", i, host, answer.Header.Get("X-Request-Id"))
+		if got != want || strings.Join(answer.Header.Values("X-Host"), "|") != host {
+			t.Fatalf("request %d: got %q and %v, want %q", i, got, answer.Header, want)
+		}
+	}
+}
+
 // askRaw sends a request, and returns the answer with its body.
 func askRaw(t *testing.T, address, request string) (*http.Response, string) {
 	t.Helper()

@@ -46,7 +46,7 @@ func Of(h message.Header, name string) (value []byte, ok bool) {
 // Line returns the value of a Set-Cookie field. Without a path the cookie is for all
 // of the host. The error says what is wrong with the cookie.
 func Line(c *http.Cookie) (string, error) {
-	whole := *c
+	whole := *c //nolint:gosec // G124: the attributes are the caller's
 	if whole.Path == "" {
 		whole.Path = "/"
 	}
