@@ -41,7 +41,7 @@ type caused struct {
 	why   error // for the log
 }
 
-func (c *caused) Error() string { return c.why.Error() }
+func (c *caused) Error() string { return c.fault.Message } // scripts may see it
 func (c *caused) Unwrap() error { return c.fault }
 
 // The faults of the gateway itself.

@@ -41,7 +41,8 @@ func (x *exchange) completeHeader() {
 			f.Dropped = !upgrades(x.Status)
 		case f.Dropped:
 		case isHopByHop(f.ID), f.ID == message.XRequestID, f.ID == message.XGatewayError,
-			f.ID == message.Via && x.Generation.Via != "", f.ID == message.Vary && x.coding.varies:
+			f.ID == message.Via && x.Generation.Via != "", f.ID == message.Vary && x.coding.varies,
+			f.ID == message.Trailer && !x.response.Target: // the gateway's own have none
 			f.Dropped = true
 		case x.coding.recoded:
 			x.recode(f)

@@ -23,12 +23,13 @@ type scripted struct {
 	resized bool   // body is sent, framed anew
 	took    int64  // what the client's body is charged
 	charged int64  // what the response's body is; what scripts write is charged to their run
+	gone    error  // what ended scripts whose client went away, if more is known of it than that
 	keyBuf  []byte
 }
 
 func (s *scripted) reset() {
 	s.request = lua.Request{}
-	s.host, s.body, s.read, s.resized, s.took, s.charged = "", nil, false, false, 0, 0
+	s.host, s.body, s.read, s.resized, s.took, s.charged, s.gone = "", nil, false, false, 0, 0, nil
 	if cap(s.keyBuf) > keepScratch {
 		s.keyBuf = nil
 	}
@@ -38,10 +39,13 @@ func (s *scripted) reset() {
 func (x *exchange) runScripts() error {
 	x.showRequest()
 	if err := x.Tenant.Scripts.Serve(x, x.Client.Number); err != nil {
-		if errors.Is(err, lua.ErrGone) {
-			return ErrClientGone
+		switch {
+		case !errors.Is(err, lua.ErrGone):
+			return err
+		case x.script.gone != nil:
+			return x.script.gone
 		}
-		return err
+		return ErrClientGone
 	}
 	return nil
 }
@@ -137,8 +141,7 @@ func (x *exchange) Forward() error {
 		return nil
 	}
 	if faultOf(err) == faultClientGone {
-		x.Cause = err
-		return lua.ErrGone
+		return x.gone(err)
 	}
 	x.Answer(err)
 	return nil
@@ -279,7 +282,7 @@ func (x *exchange) AppendLog(e *zerolog.Event) {
 }
 
 // cutFault words an error of reading a target's body.
-func (x *exchange) cutFault(err error) error {
+func (x *exchange) cutFault(err error) *Fault {
 	if errors.Is(err, socket.ErrTimeout) {
 		return faultResponseTimeout
 	}

@@ -118,26 +118,36 @@ func (x *exchange) ReadResponse(limit int64) error {
 			break
 		}
 		if err != nil {
-			why := x.pausedCause(err)
+			if errors.Is(err, ErrClientGone) {
+				return x.gone(x.pausedCause(err))
+			}
+			err = &caused{x.cutFault(err), x.pausedCause(err)}
 			x.call.Cut()
-			x.Answer(x.cutFault(err))
-			x.Cause = why
-			return &lua.Ending{Err: x.fault}
+			return x.end(err)
 		}
 		if int64(len(r.Body)+len(span)) > limit {
 			// A part has been read: what is left must not pass for the whole.
-			x.Answer(faultBadResponse)
-			x.Cause = fmt.Errorf("the response's body is larger than lua.max_body, %d bytes", limit)
-			return &lua.Ending{Err: x.fault}
+			return x.end(&caused{faultBadResponse, fmt.Errorf("the response's body is larger than lua.max_body, %d bytes", limit)})
 		}
 		if err := x.appendResponse(span, limit); err != nil {
-			x.Answer(err)
-			return &lua.Ending{Err: x.fault}
+			return x.end(err)
 		}
 	}
 	r.Target = false
 	x.endCall(true)
 	return nil
+}
+
+// end makes an error the response, and the end of a script that doesn't catch it.
+func (x *exchange) end(err error) error {
+	x.Answer(err)
+	return &lua.Ending{Err: err}
+}
+
+// gone ends scripts whose client has gone, and keeps what more is known of that.
+func (x *exchange) gone(why error) error {
+	x.script.gone = &caused{faultClientGone, why}
+	return lua.ErrGone
 }
 
 // appendResponse is append for the response's body, of which what is kept
