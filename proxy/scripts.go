@@ -267,7 +267,7 @@ func CheckScripts(file string, config *Config) (warnings []string, err error) {
 func loadAside(file string, config *Config) (*Server, []candidate) {
 	s := &Server{
 		file: file, dir: filepath.Dir(file), log: zerolog.Nop(), started: config,
-		stores: map[string]*store.Memory{}, scripts: newScriptsOptions(&Options{}), hops: exchange.NewHops(), checking: true,
+		stores: map[string]*store.Memory{}, stats: map[string]*exchange.Stats{}, scripts: newScriptsOptions(&Options{}), hops: exchange.NewHops(), checking: true,
 	}
 	s.reserve(config)
 	list := s.candidates(config)

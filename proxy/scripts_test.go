@@ -263,6 +263,20 @@ func TestScriptWarnings(t *testing.T) {
 	}
 }
 
+// TestCheckBuildsPolicies: checking builds the policies of tenants as serving does.
+func TestCheckBuildsPolicies(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t, "scripts/used.lua", hello, "c.yaml", "tenants:\n"+
+		"  - {name: x, domains: [x.example.com], lua_routes: used, policies: [{ip: {deny: 10.0.0.0/8}}, {headers: {request: {remove: X}}}]}\n")
+	config, err := proxy.Load(filepath.Join(w.dir, "c.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := proxy.CheckScripts(filepath.Join(w.dir, "c.yaml"), config); err != nil || len(got) > 0 {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 // TestUnusedFiles: check hints at scripts that nobody uses, but not at tests,
 // definitions and hidden files.
 func TestUnusedFiles(t *testing.T) {
