@@ -45,7 +45,10 @@ func TestDocsYAML(t *testing.T) { //nolint:paralleltest // it sets environment v
 			if !strings.Contains(block, "tenants:") {
 				block += "tenants: [{name: any, path_prefix: /, services: [{url: 'http://127.0.0.1:1'}]}]\n"
 			}
-			_, err := proxy.Parse(filepath.Join(dir, "config.yaml"), []byte(block))
+			config, err := proxy.Parse(filepath.Join(dir, "config.yaml"), []byte(block))
+			if err == nil { // the scripts, and what is built for a tenant, such as its policies
+				_, err = proxy.CheckScripts(filepath.Join(dir, "config.yaml"), config)
+			}
 			for wrong := range strings.Lines(fmt.Sprint(err)) {
 				if err != nil && !namesNoFile(wrong) {
 					t.Errorf("%s:%d: %s\n%s", file, line, wrong, block)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
-	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
@@ -265,10 +263,8 @@ func CheckScripts(file string, config *Config) (warnings []string, err error) {
 // loadAside loads the scripts of a configuration without serving anything; the
 // caller closes them with closeUnused.
 func loadAside(file string, config *Config) (*Server, []candidate) {
-	s := &Server{
-		file: file, dir: filepath.Dir(file), log: zerolog.Nop(), started: config,
-		stores: map[string]*store.Memory{}, stats: map[string]*exchange.Stats{}, scripts: newScriptsOptions(&Options{}), hops: exchange.NewHops(), checking: true,
-	}
+	s := newServer(&Options{File: file, Config: config, Log: zerolog.Nop()})
+	s.checking = true
 	s.reserve(config)
 	list := s.candidates(config)
 	s.loadScripts(config, list, 0)

@@ -109,11 +109,8 @@ type Options struct {
 // New builds the server and opens its listener; Run serves. After New, either
 // Run or Close must be called.
 func New(o Options) (*Server, error) {
-	s := &Server{
-		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config,
-		sweeper: socket.NewSweeper(), access: newAccessLog(o.Log), logWriter: o.LogWriter, stats: map[string]*exchange.Stats{}, stores: map[string]*store.Memory{},
-		scripts: newScriptsOptions(&o), hops: exchange.NewHops(), available: o.Memory, strict: o.Strict,
-	}
+	s := newServer(&o)
+	s.sweeper, s.access, s.logWriter, s.available, s.strict = socket.NewSweeper(), newAccessLog(o.Log), o.LogWriter, o.Memory, o.Strict
 	s.plane = exchange.Plane{
 		Current:  func() *exchange.Generation { return &s.current.Load().Generation },
 		Observer: exchange.Observers{counting{server: s}, s.access},
@@ -163,6 +160,16 @@ func New(o Options) (*Server, error) {
 		go s.takeLate(o.Config, late)
 	}
 	return s, nil
+}
+
+// newServer has what building candidates needs, of a server that serves and of one
+// that only checks.
+func newServer(o *Options) *Server {
+	return &Server{
+		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config,
+		stats: map[string]*exchange.Stats{}, stores: map[string]*store.Memory{},
+		scripts: newScriptsOptions(o), hops: exchange.NewHops(),
+	}
 }
 
 func (s *Server) listen(c *Config, most, ofOne int) (*listener.Listener, error) {
