@@ -39,8 +39,8 @@ func (s *Server) Reload() ReloadResult {
 	s.reloadMu.Lock()
 	defer s.reloadMu.Unlock()
 	s.counters.reloads.Add(1)
-	takeSpare()
-	defer returnSpare()
+	acquireProcessor()
+	defer releaseProcessor()
 	result := ReloadResult{At: time.Now()}
 	s.conclude(s.reload(&result), &result)
 	return result

@@ -17,7 +17,7 @@ var spare struct {
 	users int
 }
 
-func takeSpare() {
+func acquireProcessor() {
 	spare.mu.Lock()
 	defer spare.mu.Unlock()
 	if spare.users++; spare.users == 1 {
@@ -25,7 +25,7 @@ func takeSpare() {
 	}
 }
 
-func returnSpare() {
+func releaseProcessor() {
 	spare.mu.Lock()
 	defer spare.mu.Unlock()
 	if spare.users--; spare.users > 0 {

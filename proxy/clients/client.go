@@ -58,11 +58,12 @@ type client struct {
 	state     atomic.Int32 // idle, busy, dozing, asleep or ended
 	idleSince atomic.Int64
 
-	// For the watch on a client whose request waits for its target:
+	// For sweep, on a client whose request waits for its target:
 	sweepFn      func(now int64)
 	waiting      atomic.Int64 // since when, 0 = not
-	lastWrite    atomic.Int64
-	nextLook     atomic.Int64 // when the watch looks at it next
+	wrote        atomic.Bool  // since sweep has looked, which knows the time without asking for it
+	lastWrite    atomic.Int64 // when sweep learnt of the last write
+	nextLook     atomic.Int64 // when sweep looks at it next
 	writing      atomic.Bool  // a write is under way; write_idle bounds it
 	finished     atomic.Int64 // when its end of sending was seen
 	takesInterim atomic.Bool  // its request is HTTP/1.1
@@ -97,7 +98,7 @@ func newClient(s *Server, conn *listener.Conn) *client {
 	s.Memory.Hold(1)
 	c.base.Store(1) // there is something to change
 	c.rebase(awakeSize)
-	c.sweepFn = c.watch
+	c.sweepFn = c.sweep
 	conn.Sock.OnSweep(&c.sweepFn)
 	c.idleSince.Store(socket.Nanotime())
 	return c

@@ -125,7 +125,7 @@ func (s *http1Stream) Interim(r *message.Response) error {
 // aside writes what doesn't begin the answer: after it the client may be asked
 // again whether it is there.
 func (s *http1Stream) aside(p []byte) error {
-	s.c.beginAnswer(socket.Nanotime())
+	s.c.beginAnswer()
 	defer s.c.pauseAnswer()
 	to := s.pump.Sink
 	to.Total = 0
@@ -135,7 +135,7 @@ func (s *http1Stream) aside(p []byte) error {
 // Begin makes the head, and decides about the connection.
 func (s *http1Stream) Begin(r *message.Response, last bool) {
 	s.begun = true
-	s.c.beginAnswer(socket.Nanotime())
+	s.c.beginAnswer()
 	open := r.Length < 0 && !r.Bodiless
 	chunked := open && s.req.Minor == 1
 	s.delimited = chunked || r.Length > 0 && !r.Bodiless
@@ -155,7 +155,7 @@ func (s *http1Stream) Write(span []byte) error { return s.pump.Add(span) }
 // Flush writes what was gathered.
 func (s *http1Stream) Flush() error {
 	err := s.pump.Flush()
-	s.c.lastWrite.Store(socket.Nanotime())
+	s.c.wrote.Store(true)
 	return err
 }
 
@@ -168,7 +168,7 @@ func (s *http1Stream) Splices() bool { return s.pump.Splices() }
 // WritePipe writes a pipe.
 func (s *http1Stream) WritePipe(pipe *socket.Pipe) error {
 	err := s.pump.WritePipe(pipe)
-	s.c.lastWrite.Store(socket.Nanotime())
+	s.c.wrote.Store(true)
 	return err
 }
 
@@ -187,7 +187,7 @@ func (s *http1Stream) Watch(cancel func()) (end func()) {
 func (s *http1Stream) Tunnel(r *message.Response, idle time.Duration) (exchange.TunnelEnd, error) {
 	s.begun, s.tunnelled = true, true
 	s.Expire(0)
-	s.c.beginAnswer(socket.Nanotime())
+	s.c.beginAnswer()
 	s.pump.Out = http1.AppendResponse(s.pump.Out[:0], r, 1, false, false)
 	s.pump.Total = 0
 	if err := s.pump.Flush(); err != nil {

@@ -70,16 +70,15 @@ func (c *client) pauseAnswer() {
 	c.mu.Unlock()
 }
 
-// beginAnswer comes before anything is written to the client, at that time
-// (Nanotime).
-func (c *client) beginAnswer(now int64) {
-	c.lastWrite.Store(now)
+// beginAnswer comes before anything is written to the client.
+func (c *client) beginAnswer() {
+	c.wrote.Store(true)
 	c.mu.Lock()
 	c.silent = false
 	c.mu.Unlock()
 }
 
-// watch runs with every sweep. It looks only at clients whose request has
+// sweep runs with every sweep of the sweeper. It looks only at clients whose request has
 // waited for a while.
 //
 // A client that has closed only its sending side, and still wants its answer,
@@ -88,7 +87,7 @@ func (c *client) beginAnswer(now int64) {
 // makes the system of one that is gone answer with a reset. Where nobody can
 // be asked, it is taken for gone; not while it is being written to, since
 // then the write tells.
-func (c *client) watch(now int64) {
+func (c *client) sweep(now int64) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			c.server.Plane.LogPanic(cause)
@@ -99,6 +98,9 @@ func (c *client) watch(now int64) {
 		return
 	}
 	since := c.waiting.Load()
+	if c.wrote.Load() && c.wrote.Swap(false) {
+		c.lastWrite.Store(now)
+	}
 	if since == 0 || now-since < watchAfter || now < c.nextLook.Load() || c.writing.Load() {
 		return
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	totalKey        = "timeouts.total"
+	// TotalKey is the setting of Tenant.Total.
+	TotalKey        = "timeouts.total"
 	scriptsTotalKey = "lua.total_timeout"
 )
 
@@ -20,7 +21,7 @@ func (x *exchange) nameTotal() {
 		x.call.Timeouts.Total, x.call.Timeouts.TotalKey = total, scriptsTotalKey
 		return
 	}
-	x.call.Timeouts.Total, x.call.Timeouts.TotalKey = t.Total, totalKey
+	x.call.Timeouts.Total, x.call.Timeouts.TotalKey = t.Total, TotalKey
 }
 
 // explain returns what the log says of a fault: err, unless that is only the

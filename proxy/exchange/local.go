@@ -20,7 +20,7 @@ func (x *exchange) local(status int, contentType string, body []byte) {
 func (x *exchange) respondLocally(codable bool) error {
 	x.endCall(true)
 	r := &x.response
-	x.settleStatus()
+	x.defaultStatus()
 	head := string(x.Message.Method) == "HEAD"
 	length := int64(len(r.Body))
 	if x.Status == 304 || head && length == 0 { // what GET would get is unknown
@@ -51,8 +51,8 @@ func (x *exchange) respondLocally(codable bool) error {
 // bound what may be saying so.
 const atOnce = 4 << 10
 
-// settleStatus finds the status where scripts have not set one, or an odd one.
-func (x *exchange) settleStatus() {
+// defaultStatus finds the status where scripts have not set one, or an odd one.
+func (x *exchange) defaultStatus() {
 	if x.Status = x.response.Status; x.Status == 0 {
 		x.Status = 200
 	}
@@ -86,7 +86,7 @@ func (x *exchange) Flush() error {
 func (x *exchange) beginFlushed() {
 	r := &x.response
 	x.endCall(true)
-	x.settleStatus()
+	x.defaultStatus()
 	r.Target, r.Begun = false, true
 	x.stream.Bound(x.bounds.writeIdle, x.bounds.minRate, x.call.Expiry)
 	length := int64(message.Unsized)

@@ -101,6 +101,3 @@ type Tenant struct {
 	Bounds       Bounds
 	Refuse       *Fault // what all its requests are answered with; nil: they are served
 }
-
-// TotalKey is the setting of Tenant.Total.
-const TotalKey = totalKey
