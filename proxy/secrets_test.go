@@ -203,7 +203,7 @@ func TestWatchAwaitsMissingFiles(t *testing.T) {
 	config := tenantsOf("a", plainTenant("a", "secrets: {GREETING: one}"))
 	w := newWorkshop(t, "scripts/a.lua", greeter, "c.yaml", config)
 	w.run()
-	w.write("c.yaml", "admin: {token: '${file:token}'}\n"+strings.ReplaceAll(config, "one", "two"))
+	w.write("c.yaml", "log: {level: '${file:level}'}\n"+strings.ReplaceAll(config, "one", "two"))
 	if result := w.server.Reload(); result.Applied {
 		t.Fatalf("it was applied: %v", result)
 	}
@@ -219,7 +219,7 @@ func TestWatchAwaitsMissingFiles(t *testing.T) {
 		<-watched
 	})
 	eventually(t, "the first look has been acted upon", func() bool { return !w.server.LastReload().At.Equal(refused) })
-	w.write("token", "a token of more than 16 bytes")
+	w.write("level", "warn")
 	eventually(t, "what was refused is in use", func() bool { return w.ask("a") == "two" })
 }
 

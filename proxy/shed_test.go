@@ -107,10 +107,10 @@ func TestSheddingEndsWithTheCeiling(t *testing.T) {
 	t.Parallel()
 	var d shedder
 	account := new(memory.Account)
-	if do, _, _ := d.judge(1, 100, 200, []holder{{account: account, clients: 200}}); do != shedWork {
+	if do, _, _ := d.judge(shedSettle, 100, 200, []holder{{account: account, clients: 200}}); do != shedWork {
 		t.Fatalf("it begins with %v", do)
 	}
-	if _, _, released := d.judge(1+leastShed, 0, 200, nil); !slices.Contains(released, account) {
+	if _, _, released := d.judge(shedSettle+leastShed, 0, 200, nil); !slices.Contains(released, account) {
 		t.Error("without a ceiling, the tenant is still relieved")
 	}
 }
