@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -125,6 +127,35 @@ func TestReplacedBodyHasNoTrailer(t *testing.T) {
 		answer, body := w.speak("GET " + path + " HTTP/1.1\r\nHost: a.example.com\r\n\r\n")
 		if _, announced := answer.Trailer["X-Sum"]; announced != want || answer.StatusCode != 200 {
 			t.Errorf("%s: got %d %q with the trailer %v", path, answer.StatusCode, body, answer.Trailer)
+		}
+	}
+}
+
+// TestNothingIsCutOfHeads: a script that fails after it has begun a response
+// without content takes nothing away from it, so the connection ends in order: a
+// reset could destroy what came before it on the connection.
+func TestNothingIsCutOfHeads(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t, "scripts/failing.lua", `
+chi_middleware(function(request, response)
+  response:status(tonumber(request:query_param("status")))
+  response:flush()
+  error("too late")
+end)`, "c.yaml", tenantsOf("a", "domains: [a.example.com], lua_routes: failing, lua: {timeout: 20s}"))
+	w.run()
+	for request, whole := range map[string]bool{
+		"HEAD /?status=200 HTTP/1.1": true, "HEAD /?status=200 HTTP/1.0": true, "GET /?status=204 HTTP/1.1": true,
+		"GET /?status=205 HTTP/1.1": true, "GET /?status=304 HTTP/1.1": true, "GET /?status=200 HTTP/1.0": false,
+	} {
+		conn, err := net.Dial("tcp", w.server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, conn, request+"\r\nHost: a.example.com\r\n\r\n")
+		got, err := io.ReadAll(conn)
+		_ = conn.Close()
+		if errors.Is(err, syscall.ECONNRESET) == whole || whole && (err != nil || !strings.HasSuffix(string(got), "\r\n\r\n")) {
+			t.Errorf("%s: %q, then %v", request, got, err)
 		}
 	}
 }

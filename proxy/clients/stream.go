@@ -21,7 +21,7 @@ type http1Stream struct {
 
 	begun     bool // the final response
 	told      bool // to send its body, or it never waits for that
-	delimited bool // a client can tell a cut response by its framing
+	delimited bool // a client can tell a cut response by its framing, or there is no content to cut
 	tunnelled bool
 	goesOn    bool // the connection, after Finish
 }
@@ -138,8 +138,8 @@ func (s *http1Stream) Begin(r *message.Response, last bool) {
 	s.c.beginAnswer()
 	open := r.Length < 0 && !r.Bodiless
 	chunked := open && s.req.Minor == 1
-	s.delimited = chunked || r.Length > 0 && !r.Bodiless
-	s.goesOn = !last && chunked == open && s.keepsAlive() && s.keepable() && !s.c.server.Plane.Draining()
+	s.delimited = chunked == open
+	s.goesOn = !last && s.delimited && s.keepsAlive() && s.keepable() && !s.c.server.Plane.Draining()
 	s.pump.Chunked = chunked
 	s.pump.Out = http1.AppendResponse(s.pump.Out[:0], r, s.req.Minor, chunked, !s.goesOn)
 }
