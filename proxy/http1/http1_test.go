@@ -210,6 +210,7 @@ func TestChunkedBody(t *testing.T) {
 		{"3\r\nabc\n0\r\n\r\n", "abc", message.BadChunk},
 		{"3\r\nabcd\r\n0\r\n\r\n", "abc", message.BadChunk},
 		{"g\r\n", "", message.BadChunk},
+		{"\n", "", message.BadChunk},
 		{"-3\r\nabc", "", message.BadChunk},
 		{"0x3\r\nabc\r\n0\r\n\r\n", "", message.BadChunk},
 		{"3 \r\nabc\r\n0\r\n\r\n", "", message.BadChunk},
