@@ -112,7 +112,7 @@ func TestTheRequestsOwnTimeEndsEverything(t *testing.T) {
 		payload int
 		target  func(net.Conn)
 	}{
-		"a target that doesn't read":    {64 << 20, func(conn net.Conn) { <-t.Context().Done() }},
+		"a target that doesn't read":    {64 << 20, func(net.Conn) { <-t.Context().Done() }},
 		"a target that doesn't answer":  {0, silent},
 		"a target that reads and waits": {memory.LargeBuffer, silent},
 		"an answer that doesn't go on":  {0, func(conn net.Conn) { readHead(conn); _, _ = io.WriteString(conn, "HTTP/1.1 200"); silent(conn) }},
