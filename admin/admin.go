@@ -3,6 +3,9 @@
 // the data plane and asks it to reload; it is never on the path of a request,
 // but for the health endpoints that admin.on_public serves there.
 //
+//	api, err := admin.New(admin.Options{Server: server, Log: log, Version: "1.2.3"})
+//	err = api.Run(ctx) // until ctx is done
+//
 // docs/admin.md is the reference of the API. Read guard for who may ask,
 // routes for what can be asked.
 package admin

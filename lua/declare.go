@@ -14,14 +14,14 @@ import (
 // declarer implements the chi_ functions of one VM while it loads scripts.
 type declarer struct {
 	declarations
-	scope   *scope  // the innermost one open
-	script  *script // the one being loaded
-	getHead *glua.LFunction
-	bytes   int64   // what the declarations take
-	steps   int     // middlewares
-	refused []error // declarations that can't be used; loading goes on to find more
-	first   bool    // the scripts aren't accepted yet: what is doubtful is noted
-	doubts  []warning
+	scope    *scope  // the innermost one open
+	script   *script // the one being loaded
+	getHead  *glua.LFunction
+	bytes    int64   // what the declarations take
+	steps    int     // middlewares
+	refused  []error // declarations that can't be used; loading goes on to find more
+	first    bool    // the scripts aren't accepted yet: what is doubtful is noted
+	warnings []warning
 }
 
 // methods are those that have a function of their own in the table chi.
@@ -29,12 +29,12 @@ var methods = []string{"get", "post", "put", "patch", "delete", "head", "options
 
 // Bounds of what one tenant's scripts declare.
 const (
-	maxScopes  = 1000
-	maxRoutes  = 10_000
-	maxSteps   = 2000   // middlewares
-	maxChained = 50_000 // middlewares of groups, with those of the groups around each
-	maxRefused = 20
-	maxDoubts  = 100
+	maxScopes   = 1000
+	maxRoutes   = 10_000
+	maxSteps    = 2000   // middlewares
+	maxChained  = 50_000 // middlewares of groups, with those of the groups around each
+	maxRefused  = 20
+	maxWarnings = 100
 )
 
 // open registers the functions in globals.
@@ -162,7 +162,7 @@ func (d *declarer) covered(L *glua.LState, s *scope, text string) (*pattern.Patt
 // doubt notes that a pattern is probably not what its text means here.
 func (d *declarer) doubt(L *glua.LState, text string) {
 	meant := ""
-	if d.first && len(d.doubts) < maxDoubts {
+	if d.first && len(d.warnings) < maxWarnings {
 		meant = pattern.Meant(text)
 	}
 	if meant == "" {
@@ -170,7 +170,7 @@ func (d *declarer) doubt(L *glua.LState, text string) {
 	}
 	place, _, _ := strings.Cut(strings.TrimPrefix(d.where(L), d.script.name+":"), ":")
 	line, _ := strconv.Atoi(place) // 0 is none
-	d.doubts = append(d.doubts, warning{d.script.name, line, fmt.Sprintf("the pattern %q matches just that text: did you mean %q?", text, meant)})
+	d.warnings = append(d.warnings, warning{d.script.name, line, fmt.Sprintf("the pattern %q matches just that text: did you mean %q?", text, meant)})
 }
 
 // middle makes a step of the middleware that is the n-th argument.

@@ -5,5 +5,9 @@
 // lua/modules', matching patterns lua/pattern's; this package owns the shim:
 // the chi_ functions, request, response and next.
 //
+//	scripts, err := lua.Load(lua.Options{Tenant: "shop", Dir: "scripts", Scripts: []string{"shop"}, …})
+//	err = scripts.Serve(exchange, hint) // for each request; chain, then exchange.Forward
+//	scripts.Close()
+//
 // It knows nothing of sockets: a request reaches it as an Exchange.
 package lua

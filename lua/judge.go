@@ -61,7 +61,7 @@ func (sh *shard) judge(L *glua.LState) []warning {
 }
 
 func (j *judge) add(script string, line int, format string, args ...any) {
-	if len(j.list) < maxDoubts {
+	if len(j.list) < maxWarnings {
 		j.list = append(j.list, warning{script, line, fmt.Sprintf(format, args...)})
 	}
 }
@@ -185,7 +185,7 @@ func (s *Scripts) secrets() (list []warning) {
 	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		for place, asked := range s.files[name].program.LiteralCalls("get_env") {
 			if !slices.Contains(known, asked) {
-				if len(list) >= maxDoubts {
+				if len(list) >= maxWarnings {
 					return list
 				}
 				list = append(list, warning{place.Script, place.Line, fmt.Sprintf(

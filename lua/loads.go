@@ -195,7 +195,7 @@ func (o *Loads) hold(s *Scripts) {
 	o.kept[s] = struct{}{}
 }
 
-func (o *Loads) leave(s *Scripts) {
+func (o *Loads) forget(s *Scripts) {
 	if o == nil {
 		return
 	}

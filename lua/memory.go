@@ -7,9 +7,9 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
-// leaving is the VM that was replaced last and still has requests in flight.
+// retiring is the VM that was replaced last and still has requests in flight.
 // There is only one: what VMs hold is bounded by how many there can be.
-type leaving struct {
+type retiring struct {
 	mu sync.Mutex
 	sh *shard
 }
@@ -27,10 +27,10 @@ func (s *Scripts) Memory() int64 {
 			n += sh.memory()
 		}
 	}
-	s.leaving.mu.Lock()
-	defer s.leaving.mu.Unlock()
-	if s.leaving.sh != nil {
-		n += s.leaving.sh.memory()
+	s.retiring.mu.Lock()
+	defer s.retiring.mu.Unlock()
+	if s.retiring.sh != nil {
+		n += s.retiring.sh.memory()
 	}
 	return n
 }
@@ -57,10 +57,10 @@ func (s *Scripts) Shed(words string) {
 			sh.empty(vm.Shed, words)
 		}
 	}
-	s.leaving.mu.Lock()
-	sh := s.leaving.sh
-	s.leaving.sh = nil
-	s.leaving.mu.Unlock()
+	s.retiring.mu.Lock()
+	sh := s.retiring.sh
+	s.retiring.sh = nil
+	s.retiring.mu.Unlock()
 	if sh != nil {
 		sh.empty(vm.Shed, words)
 	}
@@ -91,9 +91,9 @@ func (s *Scripts) release(sh *shard) {
 	sh.lock.Unlock()
 	switch {
 	case replaced && busy:
-		s.leave(sh)
+		s.retireShard(sh)
 	case old && !busy:
-		s.left(sh)
+		s.dropShard(sh)
 	}
 }
 
@@ -154,13 +154,13 @@ func (s *Scripts) replace(sh *shard) bool {
 	return false
 }
 
-// leave lets the requests in flight of a VM that was replaced go on, and ends
+// retireShard lets the requests in flight of a VM that was replaced go on, and ends
 // those of the one before it.
-func (s *Scripts) leave(sh *shard) {
-	s.leaving.mu.Lock()
-	before := s.leaving.sh
-	s.leaving.sh = sh
-	s.leaving.mu.Unlock()
+func (s *Scripts) retireShard(sh *shard) {
+	s.retiring.mu.Lock()
+	before := s.retiring.sh
+	s.retiring.sh = sh
+	s.retiring.mu.Unlock()
 	if before != nil && before != sh {
 		before.empty(vm.OutOfVMMemory, "the VM of the request held more than lua.max_vm_memory, and so did one after it")
 	}
@@ -168,17 +168,17 @@ func (s *Scripts) leave(sh *shard) {
 	none := sh.inFlight == 0
 	sh.lock.Unlock()
 	if none { // they ended meanwhile
-		s.left(sh)
+		s.dropShard(sh)
 	}
 }
 
-// left forgets a VM that was replaced and has no requests in flight any more.
-func (s *Scripts) left(sh *shard) {
-	s.leaving.mu.Lock()
-	if s.leaving.sh == sh {
-		s.leaving.sh = nil
+// dropShard forgets a VM that was replaced and has no requests in flight any more.
+func (s *Scripts) dropShard(sh *shard) {
+	s.retiring.mu.Lock()
+	if s.retiring.sh == sh {
+		s.retiring.sh = nil
 	}
-	s.leaving.mu.Unlock()
+	s.retiring.mu.Unlock()
 }
 
 // LongRuns returns a channel that has a value when a script has run for long

@@ -98,7 +98,7 @@ type Scripts struct {
 	errors   errorLog
 	stats    *Stats
 	budget   *modules.LogBudget // of lines in the gateway's log; nil is none
-	leaving  leaving
+	retiring retiring
 }
 
 // Stats counts what became of requests.
@@ -208,7 +208,7 @@ func loadScripts(l *loading) (*Scripts, error) {
 
 // InUse says that requests can have these scripts from now on, so that the owner
 // counts their Memory.
-func (s *Scripts) InUse() { s.options.Loads.leave(s) }
+func (s *Scripts) InUse() { s.options.Loads.forget(s) }
 
 // maxString is how many bytes strings may have that are made by scripts, if no
 // larger ones may come from outside: comparing two of 4 MiB takes 6 ms, during
@@ -339,7 +339,7 @@ func (s *Scripts) Close() {
 	s.maker.closed = true
 	s.maker.mu.Unlock()
 	s.tenant.HTTP.Close()
-	s.options.Loads.leave(s)
+	s.options.Loads.forget(s)
 }
 
 // Files lists what was loaded, as paths.

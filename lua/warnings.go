@@ -37,7 +37,7 @@ type warnings struct{ withPool, without []string }
 // findWarnings looks at the first VM.
 func (s *Scripts) findWarnings(sh *shard) warnings {
 	sh.lock.Lock()
-	found := slices.Concat(s.undefined(sh.names()), sh.unreachable(), sh.declarer.doubts, sh.judge(sh.main), s.secrets())
+	found := slices.Concat(s.undefined(sh.names()), sh.unreachable(), sh.declarer.warnings, sh.judge(sh.main), s.secrets())
 	sh.lock.Unlock()
 	return warnings{withPool: s.warningsOf(sh, found, true), without: s.warningsOf(sh, found, false)}
 }

@@ -28,9 +28,8 @@ type Config struct {
 	// none. Default: not set.
 	DefaultHealthInterval settings.Duration `yaml:"default_health_interval"`
 
-	// Path under which the admin API answers. A change takes effect at
-	// the next start. Default: "/admin".
-	AdminBasePath string `yaml:"admin_base_path"`
+	// Path under which the admin API answers. Default: "/admin".
+	AdminBasePath string `yaml:"admin_base_path" restart:"true"`
 
 	// The public listener.
 	Server ServerConfig `yaml:"server"`
@@ -80,23 +79,22 @@ type Config struct {
 	// would be everybody's.
 	unmatched map[int]bool
 	// pending is what the file asks for and only the next start brings, once
-	// keepUntilRestart has put back what is in use.
-	pending []string
-	doubts  []string // warnings with a place
-	loaded  *loadedCertificates
+	// settings.KeepUntilRestart has put back what is in use.
+	pending  []string
+	warnings []string // warnings with a place
+	loaded   *loadedCertificates
 }
 
 // ServerConfig is the section server.
 type ServerConfig struct {
 	// Where to listen: "host:port", "[IPv6]:port", ":port" for all
 	// addresses, or "unix:/path/to.sock", whose mode the process's umask
-	// decides. Default: "127.0.0.1:8080". A change takes effect at the next
-	// start.
-	Address string `yaml:"address"`
+	// decides. Default: "127.0.0.1:8080".
+	Address string `yaml:"address" restart:"true"`
 
 	// Port to listen on, on all addresses: the earlier form of address, which
 	// is ":port". Set one of the two. Default: none.
-	Port string `yaml:"port"`
+	Port string `yaml:"port" restart:"true"`
 
 	// How long clients may take.
 	Timeouts ServerTimeoutsConfig `yaml:"timeouts"`
@@ -143,7 +141,7 @@ type ServerConfig struct {
 	// the connections to all targets and of all scripts together, and three
 	// quarters of that those of one tenant; a request that needs another one gets
 	// 503. Default: 65536.
-	MaxConnections int `yaml:"max_connections" min:"0"`
+	MaxConnections int `yaml:"max_connections" min:"0" restart:"true"`
 
 	// Open connections from one client address at most, so that none can use up
 	// all; more are answered with 429 and closed. The addresses of an IPv6 network
@@ -151,7 +149,7 @@ type ServerConfig struct {
 	// and on Unix sockets are not limited: list a load balancer there, whose
 	// address all of its clients have. 0 is no limit. Default: seven eighths of
 	// max_connections.
-	MaxConnectionsPerAddress int `yaml:"max_connections_per_address" min:"0"`
+	MaxConnectionsPerAddress int `yaml:"max_connections_per_address" min:"0" restart:"true"`
 
 	// Least rate, in bytes a second, at which a client must send its body and
 	// take its response, over the last body_idle or write_idle in which it has
@@ -223,11 +221,11 @@ type ServerTimeoutsConfig struct {
 type AdminConfig struct {
 	// Where the admin API listens: "host:port" or "unix:/path/to.sock". Any
 	// other address than a loopback one or a Unix socket needs a token.
-	// Default: "127.0.0.1:9090". A change takes effect at the next start.
-	Address string `yaml:"address"`
+	// Default: "127.0.0.1:9090".
+	Address string `yaml:"address" restart:"true"`
 
 	// Whether there is an admin listener at all. Default: true.
-	Enabled bool `yaml:"enabled"`
+	Enabled bool `yaml:"enabled" restart:"true"`
 
 	// Token of at least 16 bytes that requests must carry as
 	// "Authorization: Bearer TOKEN".
@@ -242,9 +240,8 @@ type AdminConfig struct {
 
 // TLSConfig is the section tls.
 type TLSConfig struct {
-	// Whether the public listener speaks TLS 1.2 and 1.3. Default: false. A
-	// change takes effect at the next start.
-	Enabled bool `yaml:"enabled"`
+	// Whether the public listener speaks TLS 1.2 and 1.3. Default: false.
+	Enabled bool `yaml:"enabled" restart:"section"`
 
 	// Certificate chain, PEM: the default of all certificates. Default: none, and
 	// tls.enabled needs it or certificates.

@@ -90,7 +90,7 @@ func (s *Server) BeginLoad(tenant string) (end func()) {
 	loads := []*scriptsLoad{s.newLoad(config, &list[at], config.scriptsDir(s.dir))}
 	s.runLoads(loads)
 	<-loads[0].done
-	return func() { s.takeLate(config, loads) }
+	return func() { s.useLaterLoads(config, loads) }
 }
 
 // Serve handles one request of a client that doesn't come over a connection.

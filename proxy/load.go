@@ -58,7 +58,7 @@ func parse(file string, src []byte, named *inputs) (*Config, error) {
 	}
 	config.notePlaces(file, document)
 	config.noteFaults(own, document)
-	config.noteDoubts(document)
+	config.noteWarnings(document)
 	config.sum = sha256.Sum256(src)
 	if most := config.Server.MaxConnections; most > 0 && !document.Has(&config.Server.MaxConnectionsPerAddress) {
 		config.Server.MaxConnectionsPerAddress = shareOfOne(most)

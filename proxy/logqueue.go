@@ -125,7 +125,7 @@ func (q *logQueue) write(batch []byte) error {
 	}
 	if q.torn {
 		if _, err := q.sink.w.Write([]byte{'\n'}); err != nil {
-			q.lose(batch)
+			q.drop(batch)
 			return err
 		}
 		q.torn = false
@@ -134,12 +134,12 @@ func (q *logQueue) write(batch []byte) error {
 	if err != nil {
 		n = min(max(n, 0), len(batch))
 		q.torn = n > 0 && batch[n-1] != '\n'
-		q.lose(batch[n:])
+		q.drop(batch[n:])
 	}
 	return err
 }
 
-func (q *logQueue) lose(lines []byte) {
+func (q *logQueue) drop(lines []byte) {
 	q.dropped.Add(uint64(bytes.Count(lines, []byte{'\n'}))) //nolint:gosec // G115: a count
 }
 

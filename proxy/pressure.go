@@ -216,6 +216,14 @@ func (p *pressure) relieve(who *holder) {
 // tenant.
 func (p *pressure) warn(now int64) {
 	const pause = int64(10 * time.Second)
+	if was := p.warned; len(was) > len(p.holders) { // of tenants that are gone
+		p.warned = map[*memory.Account]refusals{}
+		for i := range p.holders {
+			if r, known := was[p.holders[i].account]; known {
+				p.warned[p.holders[i].account] = r
+			}
+		}
+	}
 	for i := range p.holders {
 		h := &p.holders[i]
 		last, count := p.warned[h.account], h.account.Refused()

@@ -42,12 +42,12 @@ func (s *Server) Reload() ReloadResult {
 	acquireProcessor()
 	defer releaseProcessor()
 	result := ReloadResult{At: time.Now()}
-	s.conclude(s.reload(&result), &result)
+	s.finishReload(s.reload(&result), &result)
 	return result
 }
 
-// conclude counts, logs and keeps the outcome of a reload.
-func (s *Server) conclude(err error, result *ReloadResult) {
+// finishReload counts, logs and keeps the outcome of a reload.
+func (s *Server) finishReload(err error, result *ReloadResult) {
 	switch {
 	case err != nil:
 		s.counters.failed.Add(1)
@@ -122,8 +122,9 @@ func (s *Server) reload(result *ReloadResult) error {
 		return err
 	}
 	s.refused.Store(nil)
-	config.pending = needRestart(s.started, config)
-	keepUntilRestart(s.started, config)
+	for _, key := range settings.KeepUntilRestart(s.started, config) {
+		config.pending = append(config.pending, key+" takes effect at the next start")
+	}
 	return s.use(config, result)
 }
 
@@ -223,44 +224,9 @@ func changes(from, to *snapshot) []string {
 	}
 	a, b := *before, *after
 	a.Tenants, b.Tenants = nil, nil
-	a.sum, a.inputs, a.places, a.pending, a.faults, a.unmatched, a.redactor, a.doubts, a.loaded = b.sum, b.inputs, b.places, b.pending, b.faults, b.unmatched, b.redactor, b.doubts, b.loaded
+	a.sum, a.inputs, a.places, a.pending, a.faults, a.unmatched, a.redactor, a.warnings, a.loaded = b.sum, b.inputs, b.places, b.pending, b.faults, b.unmatched, b.redactor, b.warnings, b.loaded
 	if !reflect.DeepEqual(a, b) { //nolint:govet // the errors in it are the same ones by now
 		list = append(list, "settings outside tenants changed")
-	}
-	return list
-}
-
-// keepUntilRestart puts the values that are in use in the place of those that
-// a reload can't change, so that nobody is shown what isn't so.
-func keepUntilRestart(started, config *Config) {
-	config.Server.Address, config.Server.Port = started.Server.Address, started.Server.Port
-	config.Server.MaxConnections = started.Server.MaxConnections
-	config.Server.MaxConnectionsPerAddress = started.Server.MaxConnectionsPerAddress
-	config.Admin.Address, config.Admin.Enabled = started.Admin.Address, started.Admin.Enabled
-	config.AdminBasePath = started.AdminBasePath
-	if config.TLS.Enabled != started.TLS.Enabled {
-		config.TLS = started.TLS
-	}
-}
-
-// needRestart lists what a reload can't change.
-func needRestart(before, after *Config) []string {
-	var list []string
-	for _, setting := range []struct {
-		name string
-		same bool
-	}{
-		{"server.address", before.Server.Address == after.Server.Address},
-		{"server.max_connections", before.Server.MaxConnections == after.Server.MaxConnections},
-		{"server.max_connections_per_address", before.Server.MaxConnectionsPerAddress == after.Server.MaxConnectionsPerAddress},
-		{"tls.enabled", before.TLS.Enabled == after.TLS.Enabled},
-		{"admin.address", before.Admin.Address == after.Admin.Address},
-		{"admin_base_path", before.AdminBasePath == after.AdminBasePath},
-		{"admin.enabled", before.Admin.Enabled == after.Admin.Enabled},
-	} {
-		if !setting.same {
-			list = append(list, setting.name+" takes effect at the next start")
-		}
 	}
 	return list
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -67,7 +68,7 @@ func (s *Server) loadScripts(c *Config, list []candidate, patience time.Duration
 	}
 	s.scripts.cache.Begin(c.names())
 	begun, ended := s.runLoads(loads)
-	await(len(loads), begun, ended, patience, len(loads) < len(list))
+	awaitLoads(len(loads), begun, ended, patience, len(loads) < len(list))
 	s.scripts.cache.Sweep()
 	for _, l := range loads {
 		switch {
@@ -192,9 +193,17 @@ func (s *Server) discardSnapshot(snap *snapshot) {
 	}
 }
 
-// retireScripts frees what only the old snapshot used, and gives those that
-// go on a fresh start.
+// retireScripts frees what only the old snapshot used, the counters and the store of
+// tenants that are gone included, and gives scripts that go on a fresh start.
 func (s *Server) retireScripts(old, fresh *snapshot) {
+	stays := map[string]bool{}
+	for _, t := range fresh.tenants {
+		stays[t.name] = true
+	}
+	s.statsMu.Lock()
+	maps.DeleteFunc(s.stats, func(name string, _ *exchange.Stats) bool { return !stays[name] })
+	s.statsMu.Unlock()
+	maps.DeleteFunc(s.scripts.stats, func(name string, _ *lua.Stats) bool { return !stays[name] })
 	for _, t := range fresh.tenants {
 		if have := s.stores[t.Name]; have != nil {
 			have.SetBudget(t.Config.Lua.SharedMemory.Int64())
@@ -215,29 +224,6 @@ func (s *Server) retireScripts(old, fresh *snapshot) {
 			scripts.Close()
 		}
 	}
-}
-
-// Warnings says what the configuration in use and its scripts ask for in vain,
-// a line each.
-func (s *Server) Warnings() []string {
-	snap := s.current.Load()
-	return append(snap.config.Warnings(), scriptWarnings(snap.config, snap.scripts, nil)...)
-}
-
-// scriptWarnings are those of the scripts that are not in known.
-func scriptWarnings(c *Config, all, known map[string]*lua.Scripts) []string {
-	var found findings
-	for i := range c.Tenants {
-		t := &c.Tenants[i]
-		scripts := all[t.Name]
-		if scripts == nil || known[t.Name] == scripts {
-			continue
-		}
-		for _, warning := range scripts.Warnings(len(t.Services) > 0) {
-			found.add(place{}, t.Name, warning)
-		}
-	}
-	return found.lines()
 }
 
 // CheckScripts loads the scripts as New does, and frees them again. The error

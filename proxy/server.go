@@ -72,7 +72,7 @@ type Server struct {
 	strict   bool
 	checking bool // scripts are loaded to see whether they can be, and then dropped
 	reloadMu sync.Mutex
-	late     map[string]*scriptsLoad // by tenant, while useLate puts them into use; guarded by reloadMu
+	late     map[string]*scriptsLoad // by tenant, while useRound puts them into use; guarded by reloadMu
 	retries  retries
 	lastLoad atomic.Pointer[ReloadResult]
 	refused  atomic.Pointer[inputs] // of the configuration that was refused last; nil if it wasn't
@@ -134,7 +134,7 @@ func New(o Options) (*Server, error) {
 	}
 	snap, late, err := s.build(o.Config, patience)
 	if err != nil {
-		go s.discardLate(late)
+		go s.discardLaterLoads(late)
 		s.registry.Close()
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func New(o Options) (*Server, error) {
 		s.registry.Discard(snap.pools)
 		s.registry.Close()
 		s.discardSnapshot(snap)
-		go s.discardLate(late)
+		go s.discardLaterLoads(late)
 		return nil, err
 	}
 	s.swap(snap)
@@ -157,7 +157,7 @@ func New(o Options) (*Server, error) {
 	s.lastLoad.Store(result)
 	s.fast = s.clients.Fast()
 	if len(late) > 0 {
-		go s.takeLate(o.Config, late)
+		go s.useLaterLoads(o.Config, late)
 	}
 	return s, nil
 }
@@ -326,7 +326,8 @@ func (s *Server) drain() {
 	_ = s.fast.ShutdownWithContext(ctx) // its error is that something was still open
 }
 
-// statsOf returns the counters of a tenant, which survive reloads.
+// statsOf returns the counters of a tenant, which survive reloads, but not their
+// tenant: see retireScripts.
 func (s *Server) statsOf(tenant string) *exchange.Stats {
 	s.statsMu.Lock()
 	defer s.statsMu.Unlock()

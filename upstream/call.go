@@ -111,7 +111,7 @@ func shrink(b []byte) []byte {
 func (c *Call) attempt(t *Target) (failure *Failure) {
 	c.Target = t
 	if !t.Begin() {
-		return c.fail(Overflow, nil).because(t.tuned.Load().crowded())
+		return c.fail(Overflow, nil).endedBy(t.tuned.Load().overflowSetting())
 	}
 	var conn *Conn
 	kept := false  // the connection, for the caller to End
@@ -151,7 +151,7 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 	if c.Expiry != 0 {
 		left := time.Duration(c.Expiry - c.now)
 		if left <= 0 {
-			return nil, c.late(socket.ErrTimeout)
+			return nil, c.outOfTime(socket.ErrTimeout)
 		}
 		if wait <= 0 || left < wait {
 			wait, clipped = left, true
@@ -165,9 +165,9 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 	case c.Aborted() != nil:
 		return nil, c.fail(Aborted, c.Aborted())
 	case clipped && isTimeout(err): // the request's own time is up; the target has not had its chance
-		return nil, c.late(err)
+		return nil, c.outOfTime(err)
 	case isOverflow(err):
-		return nil, c.fail(Overflow, err).because(t.tuned.Load().waited())
+		return nil, c.fail(Overflow, err).endedBy(t.tuned.Load().pendingSetting())
 	case isLocal(err):
 		return nil, c.fail(Overflow, err)
 	default:
@@ -216,7 +216,7 @@ func (c *Call) exchange(conn *Conn) *Failure {
 	default:
 		f := c.noHead(conn, err, false)
 		if f.Reason == ResponseTimeout && written < len(c.out)+len(payload) {
-			f = f.because(c.passed(false))
+			f = f.endedBy(c.reachedTimeout(false))
 		}
 		return f
 	}
@@ -229,7 +229,7 @@ func (c *Call) readHead(conn *Conn) *Failure {
 	for interim := 0; interim <= maxInterim; interim++ {
 		var err error
 		if withheld {
-			if withheld, err = c.awaitWord(conn); err != nil {
+			if withheld, err = c.awaitContinue(conn); err != nil {
 				return c.noHead(conn, err, interim > 0)
 			}
 		}
@@ -272,7 +272,7 @@ func (c *Call) noHead(conn *Conn, err error, begun bool) *Failure {
 	case cause != nil:
 		return c.fail(Aborted, cause)
 	case isTimeout(err):
-		return c.fail(ResponseTimeout, err).because(c.passed(true))
+		return c.fail(ResponseTimeout, err).endedBy(c.reachedTimeout(true))
 	case begun:
 		return c.fail(BadResponse, answerFault(conn, err))
 	}
@@ -282,7 +282,7 @@ func (c *Call) noHead(conn *Conn, err error, begun bool) *Failure {
 	} else if alert != nil {
 		err = alert
 	}
-	return c.fail(NoResponse, c.Target.silence(err))
+	return c.fail(NoResponse, c.Target.explainSilence(err))
 }
 
 // End gives the connection back. reusable says that the caller has sent the

@@ -133,7 +133,7 @@ func (t *Target) connect(ctx context.Context, open opener) (net.Conn, error) {
 // the others.
 func (t *Target) connectAny(ctx context.Context, open opener) (net.Conn, error) {
 	if t.address.Network == "unix" {
-		return t.attempt(ctx, t.address.Socket, open)
+		return t.dialAddress(ctx, t.address.Socket, open)
 	}
 	addresses, first := t.addresses()
 	deadline, _ := ctx.Deadline()
@@ -143,7 +143,7 @@ func (t *Target) connectAny(ctx context.Context, open opener) (net.Conn, error) 
 		ip := addresses[(first+i)%len(addresses)]
 		share := max(time.Until(deadline)/time.Duration(len(addresses)-i), quarter)
 		bounded, cancel := context.WithTimeout(ctx, share)
-		conn, err := t.attempt(bounded, netip.AddrPortFrom(ip, t.address.Port).String(), open)
+		conn, err := t.dialAddress(bounded, netip.AddrPortFrom(ip, t.address.Port).String(), open)
 		cancel()
 		if err == nil {
 			if i > 0 || t.lastGood.Load() == nil {
@@ -172,7 +172,7 @@ func (t *Target) addresses() (all []netip.Addr, first int) {
 	return all, 0
 }
 
-func (t *Target) attempt(ctx context.Context, address string, open opener) (net.Conn, error) {
+func (t *Target) dialAddress(ctx context.Context, address string, open opener) (net.Conn, error) {
 	plain, err := open(ctx, t.address.Network, address)
 	how := t.tuned.Load().tls
 	if err != nil || how == nil {

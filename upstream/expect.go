@@ -6,15 +6,15 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
-// wordTime is how long a target's 100 Continue is waited for: one that doesn't
+// continueTime is how long a target's 100 Continue is waited for: one that doesn't
 // know it says nothing, and waits for the body (RFC 9110 §10.1.1).
-const wordTime = time.Second
+const continueTime = time.Second
 
-// awaitWord waits for the target to say something before the body is sent.
-// After wordTime the body is sent all the same: then it is no longer withheld.
-func (c *Call) awaitWord(conn *Conn) (withheld bool, err error) {
+// awaitContinue waits for the target to say something before the body is sent.
+// After continueTime the body is sent all the same: then it is no longer withheld.
+func (c *Call) awaitContinue(conn *Conn) (withheld bool, err error) {
 	now := socket.Nanotime()
-	conn.Sock.SetReadExpiry(expiry(now, wordTime, c.Expiry))
+	conn.Sock.SetReadExpiry(expiry(now, continueTime, c.Expiry))
 	err = conn.Reader.Wait()
 	switch {
 	case err == nil:

@@ -52,7 +52,7 @@ func (f *Failure) Error() string {
 	case f.Target == nil && f.Err != nil:
 		return f.Err.Error()
 	case f.Reason == NoTarget && f.pool != nil:
-		return f.pool.whyDown()
+		return f.pool.downReasons()
 	case f.Target == nil:
 		return f.Reason.String()
 	case f.Setting != "":
@@ -71,7 +71,7 @@ func (f *Failure) Unwrap() error { return f.Err }
 // noTarget is the failure of a call for which no target is healthy.
 func (c *Call) noTarget(p *Pool) *Failure {
 	if t := c.Only; t != nil {
-		return &Failure{Reason: NoTarget, Err: fmt.Errorf("target %q, which a script has chosen, %s", t.Name(), t.health.why(1))}
+		return &Failure{Reason: NoTarget, Err: fmt.Errorf("target %q, which a script has chosen, %s", t.Name(), t.health.downReason(1))}
 	}
 	return &Failure{Reason: NoTarget, pool: p}
 }

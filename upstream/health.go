@@ -186,7 +186,7 @@ func (t *Target) publish() {
 	pools := slices.Clone(t.health.pools)
 	t.health.mu.Unlock()
 	for _, p := range pools {
-		p.refresh()
+		p.rebuildPicker()
 	}
 }
 
@@ -213,8 +213,8 @@ func (h *health) wakeProber() {
 	}
 }
 
-// why words why a target of that weight gets no requests.
-func (h *health) why(weight int) string {
+// downReason words why a target of that weight gets no requests.
+func (h *health) downReason(weight int) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -226,8 +226,8 @@ func (h *health) why(weight int) string {
 		return "is down"
 	}
 	text := h.lastError
-	if len(text) > maxWhy {
-		text = strings.ToValidUTF8(text[:maxWhy], "") + "…"
+	if len(text) > maxReason {
+		text = strings.ToValidUTF8(text[:maxReason], "") + "…"
 	}
 	return "is down: " + text
 }

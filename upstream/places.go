@@ -61,10 +61,10 @@ func (p *Places) Take(tenant string) (giveBack func(), err error) {
 	if p.taken[tenant]++; taken >= p.part {
 		p.beyond++
 	}
-	return func() { p.giveBack(tenant) }, nil
+	return func() { p.release(tenant) }, nil
 }
 
-func (p *Places) giveBack(tenant string) {
+func (p *Places) release(tenant string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all--

@@ -84,9 +84,9 @@ func (p *Pool) pick(key uint64, tried []balance.Target) (*Target, error) {
 	return nil, ErrNoHealthyTarget
 }
 
-// refresh has the picker reckon with what is healthy now. Not for the request
+// rebuildPicker has the picker reckon with what is healthy now. Not for the request
 // path.
-func (p *Pool) refresh() {
+func (p *Pool) rebuildPicker() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.replaceLocked(p.state.Load().members)
@@ -110,14 +110,14 @@ func (p *Pool) replaceLocked(members []member) {
 	p.state.Store(next)
 }
 
-// maxDown and maxWhy bound what is said about targets that are down.
+// maxDown and maxReason bound what is said about targets that are down.
 const (
-	maxDown = 4
-	maxWhy  = 160
+	maxDown   = 4
+	maxReason = 160
 )
 
-// whyDown names the targets that are down, and why each is.
-func (p *Pool) whyDown() string {
+// downReasons names the targets that are down, and why each is.
+func (p *Pool) downReasons() string {
 	members := p.state.Load().members
 	if len(members) == 0 {
 		return "there are no targets"
@@ -128,7 +128,7 @@ func (p *Pool) whyDown() string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(members)-maxDown))
 			break
 		}
-		parts = append(parts, fmt.Sprintf("%q %s", m.target.Name(), m.target.health.why(m.tuned.weight)))
+		parts = append(parts, fmt.Sprintf("%q %s", m.target.Name(), m.target.health.downReason(m.tuned.weight)))
 	}
 	return "no target is healthy: " + strings.Join(parts, "; ")
 }

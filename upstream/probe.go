@@ -60,7 +60,7 @@ func (t *Target) probeLoop() {
 	defer timer.Stop()
 	for first := true; ; {
 		t.publish()
-		delay, more := t.plan(first)
+		delay, more := t.nextProbe(first)
 		if !more {
 			return
 		}
@@ -75,9 +75,9 @@ func (t *Target) probeLoop() {
 	}
 }
 
-// plan returns the time until the next probe, or false when the goroutine has
+// nextProbe returns the time until the next probe, or false when the goroutine has
 // to end.
-func (t *Target) plan(first bool) (delay time.Duration, more bool) {
+func (t *Target) nextProbe(first bool) (delay time.Duration, more bool) {
 	h, tuned := &t.health, t.tuned.Load()
 	random := t.registry.options.Rand()
 	h.mu.Lock()
@@ -143,7 +143,7 @@ func (t *Target) probe(ctx context.Context, tuned *tuning) (err error) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = plain.Close() })
 	defer stop()
-	status, err := t.ask(conn, tuned.request)
+	status, err := t.sendProbe(conn, tuned.request)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("probe of %s: no complete answer within %s", tuned.path, settingText("health.timeout", tuned.timeout))
@@ -158,11 +158,11 @@ func (t *Target) probe(ctx context.Context, tuned *tuning) (err error) {
 	return nil
 }
 
-// ask sends the request of a probe and returns the status of the answer, which
+// sendProbe sends the request of a probe and returns the status of the answer, which
 // must be complete unless it is longer than probeBodyLimit. It is read as the
 // answers to requests are, within the same limits: a target that is healthy
 // can be served from.
-func (t *Target) ask(conn net.Conn, request string) (status int, err error) {
+func (t *Target) sendProbe(conn net.Conn, request string) (status int, err error) {
 	if _, err := io.WriteString(conn, request); err != nil {
 		return 0, err
 	}
@@ -180,7 +180,7 @@ func (t *Target) ask(conn net.Conn, request string) (status int, err error) {
 			if errors.Is(err, io.EOF) {
 				err = errUnanswered
 			}
-			return 0, t.silence(err)
+			return 0, t.explainSilence(err)
 		}
 		return 0, asAnswer(err)
 	}

@@ -38,11 +38,11 @@ func answerFault(conn *Conn, err error) error {
 	return asAnswer(err)
 }
 
-// silence adds to err, by which a connection has ended without a byte of an
+// explainSilence adds to err, by which a connection has ended without a byte of an
 // answer, what it may mean: HAProxy, and most of what is made with OpenSSL,
 // end it without a word where they expect TLS. A target that has answered
 // before expects none.
-func (t *Target) silence(err error) error {
+func (t *Target) explainSilence(err error) error {
 	if t.answered.Load() || t.address.Scheme != "http" || isTimeout(err) {
 		return err
 	}

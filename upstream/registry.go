@@ -135,7 +135,7 @@ func (r *Registry) Build(list []PoolConfig) (*Generation, error) {
 	}
 	g.awaitNames(firstLookups)
 	for _, p := range g.pools {
-		p.refresh()
+		p.rebuildPicker()
 	}
 	return g, nil
 }
@@ -152,7 +152,7 @@ func (r *Registry) Activate(g *Generation) {
 	old := r.active
 	r.active = g
 	for _, m := range g.members() {
-		m.target.apply(m.tuned)
+		m.target.activate(m.tuned)
 	}
 	if old != nil {
 		r.releaseLocked(old)

@@ -13,23 +13,23 @@ func settingText(key string, value time.Duration) string {
 	return fmt.Sprintf("%s (%s)", key, settings.Duration(value))
 }
 
-// because says which setting has ended the call; it returns f.
-func (f *Failure) because(setting string) *Failure {
+// endedBy says which setting has ended the call; it returns f.
+func (f *Failure) endedBy(setting string) *Failure {
 	f.Setting = setting
 	return f
 }
 
-// late is a failure of a request whose own time is up before a target could be
+// outOfTime is a failure of a request whose own time is up before a target could be
 // asked.
-func (c *Call) late(err error) *Failure {
+func (c *Call) outOfTime(err error) *Failure {
 	f := c.fail(ResponseTimeout, err)
 	f.ours = true
-	return f.because("no connection within " + settingText(c.Timeouts.TotalKey, c.Timeouts.Total))
+	return f.endedBy("no connection within " + settingText(c.Timeouts.TotalKey, c.Timeouts.Total))
 }
 
-// passed says which of the time-outs has passed while the response's head was
+// reachedTimeout says which of the time-outs has passed while the response's head was
 // awaited, or, if it isn't sent yet, the request was.
-func (c *Call) passed(sent bool) string {
+func (c *Call) reachedTimeout(sent bool) string {
 	switch {
 	case c.Expiry != 0 && socket.Nanotime() >= c.Expiry:
 		return "no complete response within " + settingText(c.Timeouts.TotalKey, c.Timeouts.Total)
@@ -47,13 +47,13 @@ func (c *Call) Paused() string {
 	return fmt.Sprintf("target %q: it has sent nothing for %s", c.Target.Name(), settingText("timeouts.idle", c.Timeouts.Idle))
 }
 
-// crowded says which limit refuses a request at once.
-func (t *tuning) crowded() string {
+// overflowSetting says which limit refuses a request at once.
+func (t *tuning) overflowSetting() string {
 	return fmt.Sprintf("connections.max_per_target (%d) are in use, and connections.max_pending (%d) requests wait for one",
 		t.maxConns, t.maxInFlight-int64(t.maxConns))
 }
 
-// waited says which limit has ended the wait for a connection.
-func (t *tuning) waited() string {
+// pendingSetting says which limit has ended the wait for a connection.
+func (t *tuning) pendingSetting() string {
 	return fmt.Sprintf("connections.max_per_target (%d) were in use for %s", t.maxConns, settingText("connections.pending_timeout", t.pendingTimeout))
 }

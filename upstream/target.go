@@ -145,7 +145,7 @@ func (t *Target) State() TargetState {
 		URL:         t.address.String(),
 		Probe:       string(tuned.kind),
 		Weight:      tuned.weight,
-		TLS:         tuned.tls.word(),
+		TLS:         tuned.tls.state(),
 		InFlight:    t.InFlight.Load(),
 		Requests:    t.Requests.Load(),
 		Failures:    t.Failures.Load(),
@@ -156,9 +156,9 @@ func (t *Target) State() TargetState {
 	return s
 }
 
-// apply lets the settings of a new generation take effect. State, counters and
+// activate lets the settings of a new generation take effect. State, counters and
 // connections stay.
-func (t *Target) apply(tuned *tuning) {
+func (t *Target) activate(tuned *tuning) {
 	old := t.tuned.Swap(tuned)
 	switch {
 	case !tuned.sameClient(old):

@@ -160,8 +160,8 @@ func (t *targetTLS) same(other *targetTLS) bool {
 	return t == other || t != nil && other != nil && t.sum == other.sum
 }
 
-// word is how the admin API calls it.
-func (t *targetTLS) word() string {
+// state is how the admin API calls it.
+func (t *targetTLS) state() string {
 	switch {
 	case t == nil:
 		return "none"

@@ -32,4 +32,4 @@ func Sender(o Options) (send func() bool, stop func(), err error) {
 }
 
 // Message is how an error is shown.
-func Message(err error) string { return message(err) }
+func Message(err error) string { return printable(err) }

@@ -77,8 +77,8 @@ func isTimeout(err error) bool {
 // have sent.
 const maxMessage = 200
 
-// message makes an error fit to be shown on a terminal.
-func message(err error) string {
+// printable makes an error fit to be shown on a terminal.
+func printable(err error) string {
 	text := cause.Text(err)
 	cut := len(text) > maxMessage
 	if cut {

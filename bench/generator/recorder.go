@@ -96,6 +96,6 @@ func (r *recorder) note(kind Kind, err error) {
 	if r.first[kind].Load() != nil {
 		return
 	}
-	text := message(err)
+	text := printable(err)
 	r.first[kind].CompareAndSwap(nil, &text)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // Field is a field of the requests' header.
@@ -21,7 +23,7 @@ func ParseField(text string) (Field, error) {
 
 // check refuses what would break the request, or what has a flag of its own.
 func (f *Field) check() error {
-	if !isToken(f.Name) {
+	if !message.IsToken([]byte(f.Name)) {
 		return fmt.Errorf("-H: the name %q of a field: expected letters, digits and -", f.Name)
 	}
 	for i := range len(f.Value) {

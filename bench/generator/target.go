@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // Target is one request that is sent again and again.
@@ -105,7 +107,7 @@ func (t *Target) check(o *Options) error {
 		t.Weight = 1
 	}
 	switch {
-	case !isToken(t.Method):
+	case !message.IsToken([]byte(t.Method)):
 		return fmt.Errorf("method %q: expected letters such as GET", t.Method)
 	case t.Method == "CONNECT":
 		return fmt.Errorf("method CONNECT: expected one that isn't for proxies")
@@ -123,16 +125,4 @@ func checkHost(host string) error {
 		}
 	}
 	return nil
-}
-
-// isToken says whether text is a token (RFC 9110 §5.6.2).
-func isToken(text string) bool {
-	for i := range len(text) {
-		c := text[i]
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-		if !letter && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return text != ""
 }

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // Bounds of a file of targets.
@@ -56,7 +58,7 @@ func ReadTargets(r io.Reader, name string, base *url.URL, method string) ([]Targ
 
 func parseTarget(words []string, base *url.URL, method string) (Target, error) {
 	t := Target{Method: method}
-	if isToken(words[0]) {
+	if message.IsToken([]byte(words[0])) {
 		t.Method, words = words[0], words[1:]
 	}
 	if len(words) == 0 {

@@ -3,6 +3,9 @@
 // compiler, which it replaces, computes wrong values (its issues 440, 478, 514
 // and 540), and takes minutes for some sources.
 //
+//	result, err := compile.Compile(source, "shop.lua", compile.Options{Operations: operations})
+//	main := L.NewFunctionFromProto(result.Proto)
+//
 // What a script does with memory or time in a single instruction becomes a
 // call of an Operation: a Go function that counts it.
 //

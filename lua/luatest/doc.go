@@ -3,6 +3,11 @@
 // real sockets before and behind it. Upstreams are mocks that the tests
 // answer for, time is a clock that they move.
 //
+//	test("greets", function()
+//		local answer = request("GET", "/hello")
+//		expect(answer.status):equals(200)
+//	end)
+//
 // Each file is run in a VM of its own, outside of the gateway's; each test
 // gets a fresh gateway, so that nothing of one test is left for the next.
 // docs/testing-scripts.md is the users' documentation.

@@ -13,6 +13,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/stdlib"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // Responses, and the requests that mocks have received, are tables with
@@ -154,7 +155,7 @@ func headerTable(L *glua.LState, arg int, t *glua.LTable) (fields [][2]string) {
 	t = plain(t)
 	for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
 		name, ok := k.(glua.LString)
-		if !ok || !isToken(string(name)) {
+		if !ok || !message.IsToken([]byte(name)) {
 			vm.ArgError(L, arg, "the name of a header field is wrong: "+show(k))
 		}
 		list := []glua.LValue{v}
@@ -179,16 +180,4 @@ func headerTable(L *glua.LState, arg int, t *glua.LTable) (fields [][2]string) {
 	// Tables have no order; the same request is the same bytes.
 	slices.SortStableFunc(fields, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
 	return fields
-}
-
-// isToken reports whether s is a token as in RFC 9110 section 5.6.2.
-func isToken(s string) bool {
-	const marks = "!#$%&'*+-.^_`|~"
-	for _, c := range []byte(s) {
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-		if !letter && strings.IndexByte(marks, c) < 0 {
-			return false
-		}
-	}
-	return s != ""
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // requestTimeout is how long a request may take unless it says otherwise.
@@ -27,7 +28,7 @@ var requestOptions = []string{"headers", "body", "json", "form", "query", "host"
 func (f *file) request(L *glua.LState) int {
 	t := f.inTest(L)
 	q := &question{method: vm.CheckString(L, 1), target: vm.CheckString(L, 2), timeout: requestTimeout}
-	if !isToken(q.method) {
+	if !message.IsToken([]byte(q.method)) {
 		vm.ArgError(L, 1, "expected a method such as GET")
 	}
 	if !strings.HasPrefix(q.target, "/") && q.target != "*" || strings.ContainsFunc(q.target, func(r rune) bool { return r <= ' ' || r == 0x7f }) {

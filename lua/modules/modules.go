@@ -2,6 +2,9 @@
 // json, http, shared, crypto, jwt, re, time, url, log, limit, metrics. Each is a file;
 // each function counts the memory and the work that it does for a script on
 // the script's run, and gives the VM away while it waits.
+//
+//	tables := modules.Open(L, &modules.Tenant{…}) // by their names; require finds them there
+//	one := modules.OpenOne(L, tenant, "json")
 package modules
 
 import (

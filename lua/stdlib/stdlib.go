@@ -2,6 +2,8 @@
 // reaches outside of the VM, in versions that count their work and memory on
 // the run and are bounded in each call.
 //
+//	stdlib.Open(L, time.Now) // into the VM's globals
+//
 // What differs from Lua 5.1:
 //   - There is no io, debug, loadfile, dofile, module, collectgarbage, newproxy,
 //     string.dump, table.setn, and of os only time, date, difftime and clock.

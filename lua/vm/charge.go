@@ -10,7 +10,7 @@ import (
 // raises an error instead if they are more than the run may have.
 func (r *Run) Charge(L *glua.LState, bytes int) {
 	if n := int64(bytes); n > largeValue && n > r.largest {
-		r.meet(n)
+		r.noteLargest(n)
 	}
 	r.charge(L, int64(bytes))
 }

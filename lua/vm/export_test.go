@@ -15,7 +15,7 @@ func Order(ran ...int64) (order []int) {
 	got := make(chan int)
 	for i, ran := range ran {
 		go func() {
-			g.take(ran, func() bool { return false })
+			g.acquire(ran, func() bool { return false })
 			got <- i
 		}()
 		for g.asked() <= i {
@@ -23,7 +23,7 @@ func Order(ran ...int64) (order []int) {
 		}
 	}
 	for range ran {
-		g.leave()
+		g.release()
 		order = append(order, <-got)
 	}
 	return order
@@ -36,7 +36,7 @@ func Had(over ...bool) (had []bool, free int) {
 	done := make(chan struct{})
 	for i := range over {
 		go func() {
-			had[i] = g.take(0, func() bool { return over[i] })
+			had[i] = g.acquire(0, func() bool { return over[i] })
 			done <- struct{}{}
 		}()
 		for g.asked() <= i {
@@ -44,7 +44,7 @@ func Had(over ...bool) (had []bool, free int) {
 		}
 	}
 	for range over {
-		g.leave()
+		g.release()
 	}
 	for range over {
 		<-done

@@ -96,8 +96,8 @@ func (w *walker) run(after func(glua.LValue)) {
 	}
 }
 
-// rest is called now and then.
-func (w *walker) rest() {
+// pause sleeps now and then, for as long as the walk has taken.
+func (w *walker) pause() {
 	if w.steps++; w.steps&1023 != 0 {
 		return
 	}
@@ -118,7 +118,7 @@ func (w *walker) first(p unsafe.Pointer) bool {
 
 // visit counts a value, and notes it for expansion if it has others in it.
 func (w *walker) visit(v glua.LValue) {
-	w.rest()
+	w.pause()
 	switch v := v.(type) {
 	case glua.LString:
 		w.bytes += stringSize
@@ -153,7 +153,7 @@ func (w *walker) slot(v *glua.LValue) {
 }
 
 func (w *walker) number(address uintptr) {
-	w.rest()
+	w.pause()
 	block := address / numberBlock
 	if at := &w.blocks[block%uintptr(len(w.blocks))]; *at != block {
 		*at = block
@@ -253,7 +253,7 @@ const fewKeys = 64
 // single is slot where numbers have memory of their own.
 func (w *walker) single(v *glua.LValue) {
 	if _, ok := (*v).(glua.LNumber); ok {
-		w.rest()
+		w.pause()
 		w.bytes += 2 * numberBytes
 		return
 	}

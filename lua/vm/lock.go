@@ -65,7 +65,7 @@ func (l *Lock) Count(bytes int64) {
 func (l *Lock) Measured(largest int64) {
 	l.allocated.Store(0)
 	l.largest, l.slice = 0, slice
-	l.meet(largest)
+	l.noteLargest(largest)
 }
 
 // Seal makes tables that scripts could add to read-only. The lock is held.
@@ -131,16 +131,16 @@ func (l *Lock) pass(f func()) {
 // then gets the VM alone.
 func (l *Lock) takeWithProcessor(r *Run) (processor bool) {
 	for {
-		if !processors.take(r.ran, r.over) {
+		if !processors.acquire(r.ran, r.over) {
 			l.Lock()
 			return false
 		}
 		if l.TryLock() {
 			return true
 		}
-		processors.leave()
+		processors.release()
 		l.Lock()
-		if processors.tryTake() {
+		if processors.tryAcquire() {
 			return true
 		}
 		l.Unlock()

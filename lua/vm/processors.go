@@ -46,9 +46,9 @@ func levelOf(ran int64) int {
 	return level
 }
 
-// take waits for a processor. It returns false if over was true when it would have
+// acquire waits for a processor. It returns false if over was true when it would have
 // got one.
-func (g *gate) take(ran int64, over func() bool) bool {
+func (g *gate) acquire(ran int64, over func() bool) bool {
 	select {
 	case g.used <- struct{}{}:
 	default:
@@ -69,8 +69,8 @@ func (g *gate) take(ran int64, over func() bool) bool {
 	return w.had
 }
 
-// tryTake takes a processor that is free.
-func (g *gate) tryTake() bool {
+// tryAcquire takes a processor that is free.
+func (g *gate) tryAcquire() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.free == 0 {
@@ -80,8 +80,8 @@ func (g *gate) tryTake() bool {
 	return true
 }
 
-// leave hands the processor on.
-func (g *gate) leave() {
+// release hands the processor on.
+func (g *gate) release() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for {

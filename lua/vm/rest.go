@@ -58,7 +58,7 @@ func (r *Run) yield(f func()) {
 	if !r.long || r.limits.Loader != nil {
 		r.lock.pass(f)
 	} else {
-		r.leaveProcessor()
+		r.releaseProcessor()
 		thread := r.lock.main.G.CurrentThread
 		r.lock.Unlock()
 		f()
@@ -68,11 +68,11 @@ func (r *Run) yield(f func()) {
 	r.resume()
 }
 
-// leaveProcessor lets another long run go on.
-func (r *Run) leaveProcessor() {
+// releaseProcessor lets another long run go on.
+func (r *Run) releaseProcessor() {
 	if r.processor {
 		r.processor = false
-		processors.leave()
+		processors.release()
 	}
 }
 

@@ -141,7 +141,7 @@ func (r *Run) End() {
 
 // short ends the time of a long run: it waits for something, or is over.
 func (r *Run) short() {
-	r.leaveProcessor()
+	r.releaseProcessor()
 	if r.long {
 		r.long = false
 		r.lock.turns.release()

@@ -20,18 +20,18 @@ func sliceFor(largest int64) int64 {
 	return max(1, min(slice, maxSlice*2/3/max(largest, 1)))
 }
 
-// meet notes a large value. The lock is held.
-func (l *Lock) meet(bytes int64) {
+// noteLargest notes a large value. The lock is held.
+func (l *Lock) noteLargest(bytes int64) {
 	if bytes > l.largest {
 		l.largest, l.slice = bytes, sliceFor(bytes)
 	}
 }
 
-// meet notes a large value, and has the clock looked at before anything is done
+// noteLargest notes a large value, and has the clock looked at before anything is done
 // with it.
-func (r *Run) meet(bytes int64) {
+func (r *Run) noteLargest(bytes int64) {
 	r.largest = bytes
-	r.lock.meet(bytes)
+	r.lock.noteLargest(bytes)
 	r.slice = min(r.slice, r.lock.slice)
 	r.hurry()
 }
@@ -39,7 +39,7 @@ func (r *Run) meet(bytes int64) {
 // resume starts the clock when the run has the lock again. The VM may have been
 // measured meanwhile, or have met larger values.
 func (r *Run) resume() {
-	r.lock.meet(r.largest)
+	r.lock.noteLargest(r.largest)
 	if r.slice > r.lock.slice {
 		r.slice = r.lock.slice
 		r.hurry()

@@ -2,6 +2,8 @@
 // gateway's words. Whatever reaches an operator, a client, a script or a log
 // goes through Text; what the errors are and what is done about them is decided
 // elsewhere, by their types.
+//
+//	log.Warn().Str("error", cause.Text(err)) // "the connection was refused", not "dial tcp …"
 package cause
 
 import (

@@ -43,7 +43,7 @@ func (h *Histogram) Read() (buckets [len(HistogramBounds) + 1]uint64, sum float6
 }
 
 // Stats are the counters of one tenant, or of the requests that reached none.
-// They live as long as the process, across reloads.
+// They live as long as the tenant, across reloads.
 type Stats struct {
 	// Classes counts responses by the first digit of their status.
 	Classes [6]atomic.Uint64

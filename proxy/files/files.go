@@ -4,6 +4,8 @@
 // by what was opened, not by a look before, so that nothing can be exchanged in
 // between.
 //
+//	text, err := files.Read("config.yaml", 16<<20) // files.ErrTooLarge beyond
+//
 // It knows no paths of the gateway, and leaves it to others when a file is read
 // again (Stamp tells whether it may have changed).
 package files

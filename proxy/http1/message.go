@@ -2,6 +2,10 @@
 // messages become bytes: strict parsing of heads, body framing, chunked
 // coding. It judges syntax and framing (RFC 9112) and leaves meaning
 // (routing, hop-by-hop fields, limits on bodies) to its callers.
+//
+//	reader.Reset(conn)
+//	head, err := reader.ReadHead(nil, 16<<10)
+//	err = request.Parse(head, 8<<10) // a Violation is malformed
 package http1
 
 import (

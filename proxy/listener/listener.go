@@ -1,6 +1,9 @@
 // Package listener accepts connections on TCP and Unix sockets, within limits,
 // and hands them over, with TLS where that is configured. It knows nothing of
 // HTTP.
+//
+//	l, err := listener.Listen(listener.Options{Address: ":8080", MaxConnections: 1000, Sweeper: sweeper})
+//	conn, err := l.Accept() // or fasthttp's server takes them: server.Serve(l.Wrapped(wrap))
 package listener
 
 import (

@@ -3,6 +3,12 @@
 // client, a target or a script asks a Charge first, and tells it when that
 // memory has gone; so a charge lives as long as the memory.
 //
+//	charge.Begin(account)
+//	if charge.Acquire(n) {
+//		… // n bytes are used
+//		charge.Release(n)
+//	}
+//
 // It counts what requests hold outside of Lua: what scripts hold is counted by
 // their VMs.
 package memory

@@ -54,7 +54,11 @@ func (c comments) take(name string, spec *ast.TypeSpec) {
 // a test can demand them all.
 func (c comments) of(f *field) (string, error) {
 	name, _, _ := strings.Cut(f.owner.String(), "[")
-	if text := c[name+"."+f.name]; text != "" {
+	text := c[name+"."+f.name]
+	if text != "" && f.restart != "" {
+		text += " A change takes effect at the next start."
+	}
+	if text != "" {
 		return text, nil
 	}
 	return "", fmt.Errorf("no comment for key %q: expected one on field %s of type %s in the given sources", f.key, f.name, name)

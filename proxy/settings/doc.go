@@ -21,6 +21,9 @@
 //   - `secret:"true"` masks a value in [Effective] and in error messages, and
 //     keeps its default out of schema and manual. `secret:"url"` masks the
 //     password inside a URL.
+//   - `restart:"true"` says that a change takes effect only at the next start
+//     ([KeepUntilRestart]), and has the manual say so; with "section" all of the
+//     section stays as it was until then.
 //
 // # Values
 //

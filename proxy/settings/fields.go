@@ -18,7 +18,8 @@ type field struct {
 	secret   string // "", "true" or "url"
 	least    string // of a number: its range as far as it has one, for messages and the schema
 	most     string
-	single   bool // of a list: a text stands for a list of it alone
+	restart  string // "", "true" or "section": what KeepUntilRestart keeps
+	single   bool   // of a list: a text stands for a list of it alone
 }
 
 func (f *field) hidden() bool { return f != nil && f.secret != "" }
@@ -56,6 +57,7 @@ func newField(owner reflect.Type, sf reflect.StructField, key string, i int) fie
 	f.required = sf.Tag.Get("required") == "true"
 	f.secret = sf.Tag.Get("secret")
 	f.least, f.most = sf.Tag.Get("min"), sf.Tag.Get("max")
+	f.restart = sf.Tag.Get("restart")
 	f.single = sf.Tag.Get("single") == "true"
 	return f
 }

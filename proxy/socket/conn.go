@@ -2,6 +2,10 @@
 // and write with raw non-blocking system calls, coarse deadlines that cost a
 // request no timer, and a sweeper that enforces them.
 //
+//	conn, err := socket.New(accepted, sweeper)
+//	conn.SetReadExpiry(socket.Nanotime() + int64(time.Second))
+//	n, err := conn.Read(buffer) // socket.ErrTimeout within 100 ms after that
+//
 // It knows nothing of HTTP. Both sides of the gateway use it: what the
 // listener accepts and what a target's dialler opens.
 package socket

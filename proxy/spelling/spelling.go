@@ -1,4 +1,6 @@
 // Package spelling guesses what a misspelt word was meant to be, for messages.
+//
+//	spelling.Nearest("hosst", []string{"host", "path"}) // "host"; "" is that nothing is near
 package spelling
 
 import (

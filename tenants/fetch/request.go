@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // What a request may ask for.
@@ -43,7 +45,7 @@ func (c *Client) NewRequest() *Request {
 
 // SetMethod sets the method, in upper case.
 func (r *Request) SetMethod(method string) error {
-	if len(method) > 40 || !isToken(method) {
+	if len(method) > 40 || !message.IsToken([]byte(method)) {
 		return fmt.Errorf("method %.40q is not a method", method)
 	}
 	if r.method = strings.ToUpper(method); r.method == http.MethodConnect {
@@ -61,7 +63,7 @@ func (e *ReservedError) Error() string {
 
 // Add adds a field with its values to the header. Host has exactly one.
 func (r *Request) Add(name string, values ...string) error {
-	if len(name) > MaxName || !isToken(name) {
+	if len(name) > MaxName || !message.IsToken([]byte(name)) {
 		return fmt.Errorf("header %.60q is not the name of a header", name)
 	}
 	name = textproto.CanonicalMIMEHeaderKey(name)
@@ -140,16 +142,6 @@ func escapeRaw(query string) string {
 		}
 	}
 	return out.String()
-}
-
-// isToken reports whether s is a token of RFC 9110 section 5.6.2.
-func isToken(s string) bool {
-	for i := range len(s) {
-		if b := s[i]; !isAlphanumeric(b) && strings.IndexByte("!#$%&'*+-.^_`|~", b) < 0 {
-			return false
-		}
-	}
-	return s != ""
 }
 
 func isAlphanumeric(b byte) bool {

@@ -1,4 +1,6 @@
 // Package port gives tests ports that stay theirs. It is for tests only.
+//
+//	address := port.Reserve(t) // "127.0.0.1:…", where nobody listens, until the test ends
 package port
 
 import (

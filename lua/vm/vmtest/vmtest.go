@@ -1,4 +1,6 @@
 // Package vmtest runs Lua in a run, for the tests of what scripts can call.
+//
+//	L, run := vmtest.Begin(t, vmtest.Limits()) // with the lock held; it ends with the test
 package vmtest
 
 import (

@@ -1,5 +1,8 @@
 // Package headers is the policy that sets, adds and removes fields of requests and
 // responses.
+//
+//	policies:
+//	  - headers: { response: { set: { X-Frame-Options: DENY }, remove: Server } }
 package headers
 
 import (

@@ -1,4 +1,7 @@
 // Package ip is the policy that lets clients pass by their address.
+//
+//	policies:
+//	  - ip: { allow: [10.0.0.0/8, unix], deny: 10.6.6.6 }
 package ip
 
 import (

@@ -9,11 +9,11 @@ import (
 // others could be served meanwhile.
 const startPatience = time.Second
 
-// await waits for so many loads, which tell of their end. With patience, it
+// awaitLoads waits for so many loads, which tell of their end. With patience, it
 // leaves those that are under way when all have been begun for so long, as soon
 // as there is somebody to serve: one that has loaded well, or others without
 // scripts. So a start waits for many tenants, and not for a slow one.
-func await(loads int, begun <-chan struct{}, ended <-chan *scriptsLoad, patience time.Duration, others bool) {
+func awaitLoads(loads int, begun <-chan struct{}, ended <-chan *scriptsLoad, patience time.Duration, others bool) {
 	if patience == 0 {
 		begun = nil
 	}
@@ -32,12 +32,12 @@ func await(loads int, begun <-chan struct{}, ended <-chan *scriptsLoad, patience
 	}
 }
 
-// lateRound is for how long loads are gathered that end one after the other.
-const lateRound = time.Second
+// loadRound is for how long loads are gathered that end one after the other.
+const loadRound = time.Second
 
-// takeLate puts loads into use that nobody has waited for, as they end, those of
+// useLaterLoads puts loads into use that nobody has waited for, as they end, those of
 // a while at once. It ends when the last of them does.
-func (s *Server) takeLate(config *Config, loads []*scriptsLoad) {
+func (s *Server) useLaterLoads(config *Config, loads []*scriptsLoad) {
 	ended := make(chan *scriptsLoad, len(loads))
 	for _, l := range loads {
 		go func() {
@@ -47,7 +47,7 @@ func (s *Server) takeLate(config *Config, loads []*scriptsLoad) {
 	}
 	for left := len(loads); left > 0; {
 		round := []*scriptsLoad{<-ended}
-		for over := time.After(lateRound); over != nil && len(round) < left; {
+		for over := time.After(loadRound); over != nil && len(round) < left; {
 			select {
 			case l := <-ended:
 				round = append(round, l)
@@ -56,14 +56,14 @@ func (s *Server) takeLate(config *Config, loads []*scriptsLoad) {
 			}
 		}
 		left -= len(round)
-		s.useLate(config, loads, round)
+		s.useRound(config, loads, round)
 	}
-	s.discardLate(loads)
+	s.discardLaterLoads(loads)
 }
 
-// useLate puts those of a round into use, if the configuration is still the one
+// useRound puts those of a round into use, if the configuration is still the one
 // that they are for. What the others are is known, or is waited for.
-func (s *Server) useLate(config *Config, loads, round []*scriptsLoad) {
+func (s *Server) useRound(config *Config, loads, round []*scriptsLoad) {
 	s.reloadMu.Lock()
 	defer s.reloadMu.Unlock()
 	snap := s.current.Load()
@@ -94,7 +94,7 @@ func (s *Server) useLate(config *Config, loads, round []*scriptsLoad) {
 	err := s.use(config, &result)
 	s.late = nil
 	if err != nil || first {
-		s.conclude(err, &result)
+		s.finishReload(err, &result)
 		return
 	}
 	result.note(s.current.Load())
@@ -114,8 +114,8 @@ func (s *snapshot) problems() map[string]*Problem {
 	return list
 }
 
-// discardLate frees what late loads have brought that is not in use.
-func (s *Server) discardLate(loads []*scriptsLoad) {
+// discardLaterLoads frees what late loads have brought that is not in use.
+func (s *Server) discardLaterLoads(loads []*scriptsLoad) {
 	for _, l := range loads {
 		if <-l.done; l.scripts != nil && l.scripts != s.scriptsOf(l.of.asked.Name) {
 			l.scripts.Close()

@@ -3,11 +3,14 @@ package proxy
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // foreignVariable is how others write a variable in a configuration: $NAME,
@@ -17,12 +20,12 @@ var foreignVariable = regexp.MustCompile(`^(?:\$[A-Z_][A-Z0-9_]*|\{\$[A-Za-z_][A
 // longInterval is one of probes that somebody may have meant as milliseconds.
 const longInterval = 30 * time.Minute
 
-// noteDoubts finds what the file says that is allowed and seldom meant, of which
+// noteWarnings finds what the file says that is allowed and seldom meant, of which
 // Warnings tells.
-func (c *Config) noteDoubts(d *settings.Document) {
+func (c *Config) noteWarnings(d *settings.Document) {
 	doubt := func(field any, format string, args ...any) {
 		line, column := d.Position(field)
-		c.doubts = append(c.doubts, fmt.Sprintf("%s:%d:%d: ", c.file, line, column)+fmt.Sprintf(format, args...))
+		c.warnings = append(c.warnings, fmt.Sprintf("%s:%d:%d: ", c.file, line, column)+fmt.Sprintf(format, args...))
 	}
 	if c.TLS.CertFile != "" && c.TLS.KeyFile != "" && !c.TLS.Enabled && !d.Has(&c.TLS.Enabled) {
 		doubt(&c.TLS, "tls has cert_file and key_file, and isn't enabled: the listener speaks HTTP without TLS; expected enabled: true, or false to say that this is meant")
@@ -64,4 +67,42 @@ func speaksTLS(t *tenants.Config) bool {
 		}
 	}
 	return false
+}
+
+// Warnings says what a good configuration asks for in vain.
+func (c *Config) Warnings() []string {
+	list := slices.Clone(c.warnings)
+	for i := range c.Tenants {
+		if !c.LuaRouting.Enabled && len(c.Tenants[i].LuaRoutes) > 0 {
+			list = append(list, "tenant \""+c.Tenants[i].Name+"\" has scripts, but lua_routing.enabled is false: its requests are answered with 503")
+		}
+		list = append(list, upstream.Warnings(c.Tenants[i].Name, c.Tenants[i].Services)...)
+	}
+	for i := range list {
+		list[i] = c.redactor.Redact(list[i])
+	}
+	return list
+}
+
+// Warnings says what the configuration in use and its scripts ask for in vain,
+// a line each.
+func (s *Server) Warnings() []string {
+	snap := s.current.Load()
+	return append(snap.config.Warnings(), scriptWarnings(snap.config, snap.scripts, nil)...)
+}
+
+// scriptWarnings are those of the scripts that are not in known.
+func scriptWarnings(c *Config, all, known map[string]*lua.Scripts) []string {
+	var found findings
+	for i := range c.Tenants {
+		t := &c.Tenants[i]
+		scripts := all[t.Name]
+		if scripts == nil || known[t.Name] == scripts {
+			continue
+		}
+		for _, warning := range scripts.Warnings(len(t.Services) > 0) {
+			found.add(place{}, t.Name, warning)
+		}
+	}
+	return found.lines()
 }

@@ -127,6 +127,6 @@ func (s *Server) retry() {
 	s.planRetries(snap.failed)
 	if len(loads) > 0 {
 		s.runLoads(loads)
-		go s.takeLate(snap.asked, loads)
+		go s.useLaterLoads(snap.asked, loads)
 	}
 }
