@@ -128,7 +128,7 @@ func parseTCP(raw string, u *url.URL) (Address, error) {
 	return a, nil
 }
 
-// parseHost validates Host and derives IP, ServerName and Authority from it.
+// parseHost checks Host and derives IP, ServerName and Authority from it.
 func (a *Address) parseHost() error {
 	name := strings.TrimSuffix(a.Host, ".")
 	if ip, err := netip.ParseAddr(a.Host); err == nil {

@@ -180,7 +180,7 @@ func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
 		p.algorithm = balance.Algorithms()[0]
 	}
 	members, err := r.acquireAll(c)
-	p.state.Store(&state{members: members}) // Build's refresh makes the picker
+	p.state.Store(&state{members: members}) // Build's rebuildPicker makes the picker
 	g.pools = append(g.pools, p)
 	g.byName[c.Name] = p
 	if err != nil {

@@ -62,14 +62,6 @@ type Result struct {
 // Answered is the number of whole responses.
 func (r *Result) Answered() int64 { return r.Latency.Count() }
 
-// PerSecond is the rate of whole responses.
-func (r *Result) PerSecond() float64 {
-	if r.Elapsed <= 0 {
-		return 0
-	}
-	return float64(r.Answered()) / r.Elapsed.Seconds()
-}
-
 // Bad counts requests that failed or got a status other than 2xx.
 func (r *Result) Bad() int64 { return r.Failed + r.Answered() - r.Statuses[2] }
 

@@ -65,13 +65,13 @@ func (r *Response) parseLine(line []byte) error {
 
 // responseFraming applies RFC 9112 §6.3 to what framing found.
 func (r *Response) responseFraming(toHEAD bool) error {
-	informational := r.Status < 200
-	if informational && r.Framing != NoBody {
+	interim := r.Status < 200
+	if interim && r.Framing != NoBody {
 		return message.ConflictingFraming
 	}
 	sized := r.Framing == Length || r.Header.Has(message.ContentLength)
 	switch {
-	case informational, toHEAD, r.Status == 204, r.Status == 304:
+	case interim, toHEAD, r.Status == 204, r.Status == 304:
 		r.Framing, r.Bodiless = NoBody, true
 	case r.Framing == NoBody && !sized:
 		r.Framing = UntilClose

@@ -54,7 +54,7 @@ func CanonicalHost(dst, hostField []byte) (host []byte, err error) {
 	return dst, nil
 }
 
-// checkName validates a name without port and trailing dot, and says whether
+// checkName checks a name without port and trailing dot, and says whether
 // it is in lower case.
 func checkName(host []byte) (lower bool, err error) {
 	if len(host) == 0 {

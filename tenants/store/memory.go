@@ -198,11 +198,11 @@ func (m *Memory) Bytes() int64 {
 	return n
 }
 
-// Evictions returns how many entries were forgotten before their time, for
+// Displaced returns how many entries were forgotten before their time, for
 // lack of room, since the store was made.
-func (m *Memory) Evictions() int64 {
+func (m *Memory) Displaced() int64 {
 	var n int64
-	m.each(func(s *shard) { n += s.evictions })
+	m.each(func(s *shard) { n += s.displaced })
 	return n
 }
 

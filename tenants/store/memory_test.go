@@ -191,8 +191,8 @@ func TestSweep(t *testing.T) {
 		t.Errorf("%d entries after %d writes, of which 1000 are alive", m.Len(), 2*n)
 	}
 	c.advance(time.Hour) // the end of all
-	if m.SetBudget(0); m.Len() != 0 || m.Evictions() != 0 {
-		t.Errorf("%d entries, %d evictions: an expired entry is none", m.Len(), m.Evictions())
+	if m.SetBudget(0); m.Len() != 0 || m.Displaced() != 0 {
+		t.Errorf("%d entries, %d displaced: an expired entry is none", m.Len(), m.Displaced())
 	}
 }
 
@@ -212,8 +212,8 @@ func TestLeastRecentlyUsedGoes(t *testing.T) {
 	if _, ok, _ := m.TTL(ctx, "unused"); ok {
 		t.Error("the entry that was never used is still there")
 	}
-	if got := m.Evictions() + int64(m.Len()); got != n+2 {
-		t.Errorf("%d evicted and %d left, want %d together", m.Evictions(), m.Len(), n+2)
+	if got := m.Displaced() + int64(m.Len()); got != n+2 {
+		t.Errorf("%d displaced and %d left, want %d together", m.Displaced(), m.Len(), n+2)
 	}
 }
 
@@ -226,8 +226,8 @@ func TestSetBudget(t *testing.T) {
 	}
 	before := m.Bytes()
 	m.SetBudget(before / 2)
-	if m.Bytes() > before/2 || m.Bytes() < before/4 || m.Evictions() == 0 {
-		t.Errorf("%d bytes after the budget became %d, %d evictions", m.Bytes(), before/2, m.Evictions())
+	if m.Bytes() > before/2 || m.Bytes() < before/4 || m.Displaced() == 0 {
+		t.Errorf("%d bytes after the budget became %d, %d displaced", m.Bytes(), before/2, m.Displaced())
 	}
 	kept := m.Len()
 	m.SetBudget(roomy)

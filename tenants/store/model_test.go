@@ -181,7 +181,7 @@ func (g *game) look(key string) {
 	if errors.Is(err, store.ErrLimit) {
 		value, got, err = limited{}, true, nil
 	}
-	if want && !got && g.store.Evictions() > 0 {
+	if want && !got && g.store.Displaced() > 0 {
 		delete(g.model, key)
 		return
 	}

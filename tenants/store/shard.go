@@ -33,7 +33,7 @@ type shard struct {
 	hand      *entry // where the sweep goes on; it moves towards newer entries
 	budget    int64
 	bytes     int64 // never more than budget
-	evictions int64
+	displaced int64
 
 	_ [64]byte // keeps shards from sharing a cache line
 }
@@ -128,7 +128,7 @@ func (s *shard) shrink(now int64) {
 	for s.bytes > s.budget && s.ring.newer != &s.ring {
 		oldest := s.ring.newer
 		if oldest.expires > now {
-			s.evictions++
+			s.displaced++
 		}
 		s.remove(oldest)
 	}
