@@ -139,9 +139,18 @@ const constant = 0x100
 
 // step follows one instruction.
 func (f *follower) step(pc int) {
-	i, r := instruction(f.proto.Code[pc]), f.states[pc]
+	r := f.states[pc]
+	next, other := f.execute(pc, &r)
+	f.goTo(next, &r)
+	f.goTo(other, &r)
+}
+
+// execute does to what is known of the registers what an instruction does to them,
+// and returns where it may lead; -1 is nowhere.
+func (f *follower) execute(pc int, r *registers) (next, other int) {
+	i := instruction(f.proto.Code[pc])
 	a, b, c := i.a(), i.b(), i.c()
-	next, other := pc+1, -1
+	next, other = pc+1, -1
 	switch i.op() {
 	case glua.OP_MOVE, glua.OP_MOVEN:
 		r.write(a, r.values.has(b))
@@ -156,23 +165,23 @@ func (f *follower) step(pc int) {
 	case glua.OP_LOADK, glua.OP_GETUPVAL, glua.OP_GETGLOBAL, glua.OP_NEWTABLE, glua.OP_NOT, glua.OP_LEN:
 		r.write(a, false)
 	case glua.OP_GETTABLE, glua.OP_GETTABLEKS, glua.OP_SELF:
-		f.index(i, &r)
+		f.index(i, r)
 	case glua.OP_SETGLOBAL, glua.OP_SETUPVAL:
 		f.keeps = f.keeps || r.values.has(a)
 	case glua.OP_SETTABLE, glua.OP_SETTABLEKS:
-		f.keeps = f.keeps || f.followed(&r, b) || f.followed(&r, c)
+		f.keeps = f.keeps || f.followed(r, b) || f.followed(r, c)
 	case glua.OP_JMP:
 		next += i.jump()
 	case glua.OP_EQ, glua.OP_TEST: // no metamethod of a script's is called
 		other = pc + 2
 	case glua.OP_LT, glua.OP_LE:
-		f.keeps = f.keeps || f.followed(&r, b) || f.followed(&r, c)
+		f.keeps = f.keeps || f.followed(r, b) || f.followed(r, c)
 		other = pc + 2
 	case glua.OP_TESTSET:
-		f.goTo(pc+2, &r)
+		f.goTo(pc+2, r)
 		r.write(a, r.values.has(b))
 	case glua.OP_CALL, glua.OP_TAILCALL:
-		f.call(i, &r)
+		f.call(i, r)
 	case glua.OP_FORLOOP, glua.OP_FORPREP:
 		r.write(a, false)
 		r.write(a+3, false)
@@ -190,17 +199,14 @@ func (f *follower) step(pc int) {
 		next += f.capture(pc, i)
 		r.write(a, false)
 	case glua.OP_RETURN: // to whoever gave the arguments
-		return
+		return -1, -1
 	case glua.OP_CLOSE, glua.OP_NOP:
 	default: // arithmetic and the like, where a metamethod gets the operands
-		f.keeps = f.keeps || f.operands(i, &r)
+		f.keeps = f.keeps || f.operands(i, r)
 		r.write(a, false)
 		other = pc + 2
 	}
-	f.goTo(next, &r)
-	if other >= 0 {
-		f.goTo(other, &r)
-	}
+	return next, other
 }
 
 // followed reports whether an operand, perhaps a constant, is followed.
