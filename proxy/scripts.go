@@ -198,7 +198,7 @@ func (s *Server) discardSnapshot(snap *snapshot) {
 func (s *Server) retireScripts(old, fresh *snapshot) {
 	stays := map[string]bool{}
 	for _, t := range fresh.tenants {
-		stays[t.name] = true
+		stays[t.Name] = true
 	}
 	s.statsMu.Lock()
 	maps.DeleteFunc(s.stats, func(name string, _ *exchange.Stats) bool { return !stays[name] })
