@@ -13,6 +13,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
