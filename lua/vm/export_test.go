@@ -31,7 +31,7 @@ func Order(ran ...int64) (order []int) {
 
 // Had returns which of the runs that wait for the only processor get it, of which
 // some are over by then, and whether it is free in the end.
-func Had(over ...bool) (had []bool, free int) {
+func Had(over ...bool) ([]bool, int) {
 	g, had := &gate{}, make([]bool, len(over))
 	done := make(chan struct{})
 	for i := range over {

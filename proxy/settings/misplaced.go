@@ -25,7 +25,7 @@ func (d *decoder) unknownKey(e entry, keys []string, v reflect.Value, p *place) 
 	if path != "" {
 		where = " in " + path
 	}
-	says, instead := "", ""
+	var says, instead string
 	if section, ok := v.Addr().Interface().(foreigner); ok {
 		instead = section.Foreign(e.key)
 	}

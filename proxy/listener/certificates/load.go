@@ -129,7 +129,7 @@ func (w *wanted) load(last *Set, settled bool, shared *intern) {
 		w.result, w.stamps = known, before
 		return
 	}
-	if before, seen := last.seen[w.pair]; settled && !(seen && before[0].Like(w.stamps[0]) && before[1].Like(w.stamps[1])) {
+	if before, seen := last.seen[w.pair]; settled && (!seen || !before[0].Like(w.stamps[0]) || !before[1].Like(w.stamps[1])) {
 		w.result, w.wait = known, true
 		return
 	}
@@ -164,7 +164,7 @@ func compose(list []wanted, problems []Problem, last *Set) *Set {
 			problems = append(problems, Problem{w.pair, w.listed, w.result != nil, w.err})
 		}
 	}
-	s := last
+	var s *Set
 	if slices.Equal(all, last.all) { // as nearly always
 		copied := *last
 		s = &copied
