@@ -1,10 +1,13 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -227,6 +230,55 @@ func TestContributing(t *testing.T) {
 	if got := strings.Join(lines, ""); !strings.HasSuffix(got, compiled) {
 		t.Errorf("CONTRIBUTING.md shows\n%s\nand compiled is\n%s", got, compiled)
 	}
+}
+
+// TestContributingApplies: what CONTRIBUTING.md shows is a diff that applies to the
+// list of policies, and what comes of it compiles.
+func TestContributingApplies(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("git"); err != nil && os.Getenv("KEYSTONE_CI") == "" {
+		t.Skip("git is missing")
+	}
+	text, err := os.ReadFile("../../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, diff, _ := strings.Cut(string(text), "```diff\n")
+	diff, _, _ = strings.Cut(diff, "```")
+	list, err := os.ReadFile("../policies.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "tenants"), 0o700), os.WriteFile(filepath.Join(dir, "tenants/policies.go"), list, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	run := func(in, input, name string, args ...string) {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), name, args...)
+		command.Dir, command.Stdin = in, strings.NewReader(input)
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+	}
+	run(dir, diff, "git", "apply", "--whitespace=error-all", "-")
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, name := range []string{"tenants/policies.go", "tenants/policy/concurrency/config.go"} {
+		files[filepath.Join(root, name)] = filepath.Join(dir, name)
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(at, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(root, "", "go", "build", "-overlay", at, "./tenants")
 }
 
 // FuzzTemplate: whatever a template and its variables hold, its value is one line of
