@@ -23,7 +23,17 @@ func checkPolicies(list string, env ...string) (section, error) {
 			}
 			return env[i+1], true
 		},
-		File: func(string) ([]byte, error) { return []byte("s3cr3t ${host}\n"), nil },
+		File: func(path string) ([]byte, error) {
+			switch path {
+			case "/lines":
+				return []byte("s3cr3t\nb\n"), nil
+			case "/space":
+				return []byte("s3cr3t \n"), nil
+			case "/crlf":
+				return []byte("s3cr3t ${host}\r\n"), nil
+			}
+			return []byte("s3cr3t ${host}\n"), nil
+		},
 	})
 	tenants.CheckAll(s.Tenants, doc, nil)
 	return s, doc.Err()
@@ -56,6 +66,8 @@ func TestPoliciesCheck(t *testing.T) {
 			`field "X-N" has no value`, `field "X-E" has no value`, `"ö" is not the name of a field`}},
 		{"[{headers: {request: {add: {X-A: \"a\\r\\nX-B: c\"}}}}]", []string{"tenants[0].policies[0].headers.request.add.X-A[0]: a field's value has the control character 0x0D, expected none: a value is one line"}},
 		{"[{headers: {request: {add: {X-A: ' a'}}}}]", []string{"tenants[0].policies[0].headers.request.add.X-A[0]: a field's value begins or ends with white space"}},
+		{"[{headers: {request: {add: {X-A: '${file:/lines}'}}}}]", []string{"tenants[0].policies[0].headers.request.add.X-A[0]: a field's value has the control character 0x0A, expected none: a value is one line"}},
+		{"[{headers: {request: {add: {X-A: '${file:/space}'}}}}]", []string{"tenants[0].policies[0].headers.request.add.X-A[0]: a field's value begins or ends with white space"}},
 		{"[{headers: {request: {add: {X-A: " + strings.Repeat("a", 8193) + "}}}}]", []string{"tenants[0].policies[0].headers.request.add.X-A[0]: a field's value of 8193 bytes is too long, expected at most 8192"}},
 		{"[{headers: {request: {add: {X-A: '${hosts}'}}}}]", []string{`tenants[0].policies[0].headers.request.add.X-A[0]: unknown variable "${hosts}"; did you mean ${host}?`}},
 		{"[{headers: {request: {add: {X-A: '${host:-x}'}}}}]", []string{"tenants[0].policies[0].headers.request.add.X-A[0]: ${host:-x} takes no default, expected ${host}"}},
@@ -65,6 +77,9 @@ func TestPoliciesCheck(t *testing.T) {
 	} {
 		_, err := checkPolicies(c.list)
 		got := errorsIn(err)
+		if err != nil && strings.Contains(err.Error(), "s3cr3t") {
+			t.Errorf("%s tells a secret: %v", c.list, err)
+		}
 		ok := len(got) == len(c.want)
 		for i := range c.want {
 			ok = ok && strings.HasPrefix(place.ReplaceAllString(got[i], ""), c.want[i])
@@ -147,12 +162,12 @@ func TestTemplatesAndInputs(t *testing.T) {
 			t.Errorf("%s: a secret is shown: %s %v", written, all, err)
 		}
 	}
-	s, err := checkPolicies("[{headers: {request: {set: {X-A: 'x${A}${tenant}', X-B: '${file:/key}${host}'}}}}]", "A", "${host} $")
+	s, err := checkPolicies("[{headers: {request: {set: {X-A: 'x${A}${tenant}', X-B: '${file:/key}${host}', X-C: '${file:/crlf}'}}}}]", "A", "${host} $")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := policy.Request{Host: []byte("h"), Tenant: "t"}
-	for name, want := range map[string]string{"X-A": "x${host} $t", "X-B": "s3cr3t ${host}h"} {
+	for name, want := range map[string]string{"X-A": "x${host} $t", "X-B": "s3cr3t ${host}h", "X-C": "s3cr3t ${host}"} {
 		if got := string((*s.Tenants[0].Policies[0].Headers.Request.Set[name])[0].Value(&r)); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}

@@ -35,9 +35,9 @@
 //
 // ${NAME} and ${NAME:-default} inside a scalar value are replaced from the
 // environment, and ${file:PATH} by what the file holds, less the newline at its
-// end, after the YAML was parsed, so that no value can add keys; what a file gives
-// is a secret, which no message tells and [Effective] masks ([Secrets]). $${
-// stands for a literal ${. Keys are never expanded. Inside [ ] and { } such a
+// end, LF or CR LF, after the YAML was parsed, so that no value can add keys; what
+// a file gives is a secret, which no message tells and [Effective] masks
+// ([Secrets]). $${ stands for a literal ${. Keys are never expanded. Inside [ ] and { } such a
 // value needs quotes, because YAML takes its braces for a mapping.
 //
 // # Checks

@@ -17,7 +17,8 @@ type Part struct{ Text, Variable string }
 // precedence over the environment's of the same names; whatever else ${…} stands
 // for has been replaced, and isn't looked at again: no value can bring a variable
 // with it. A template is read by UnmarshalTemplate, whose error says what was
-// expected; its UnmarshalText isn't called.
+// expected and nothing of the value, which may be a secret; its UnmarshalText isn't
+// called.
 type Template interface {
 	encoding.TextUnmarshaler
 	LaterVariables() []string
@@ -49,11 +50,7 @@ func (d *decoder) template(raw string, t Template, v reflect.Value, p *place) bo
 		d.hide(v, p, secrets)
 	}
 	if err := t.UnmarshalTemplate(parts); err != nil {
-		if p.hidden() {
-			d.fail(v, p, "expected %s, got another value", wanted(v.Type(), p.field))
-			return false
-		}
-		d.fail(v, p, "%s", err)
+		d.fail(v, p, "%s", d.doc.redact(err.Error(), p.hidden()))
 		return false
 	}
 	return true
