@@ -15,6 +15,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 )
 
 // Keys of config{} that are not the tenant's.
@@ -310,12 +311,10 @@ func (f *file) gatewaySettings(tenant map[string]any) map[string]any {
 // parse checks the settings as if they stood in a configuration file: JSON is
 // YAML.
 func (p *plan) parse(all map[string]any) error {
-	text, err := json.Marshal(all)
+	text, err := json.Marshal(literal(all, false))
 	if err != nil {
 		return fmt.Errorf("cannot write the configuration: %w", err)
 	}
-	// What tests write is meant literally.
-	text = []byte(strings.ReplaceAll(string(text), "${", "$${"))
 	if p.config, err = proxy.Parse(filepath.Clean(p.file), text); err == nil {
 		err = p.config.Err()
 	}
@@ -328,4 +327,38 @@ func (p *plan) parse(all map[string]any) error {
 		messages = append(messages, e.Message)
 	}
 	return fmt.Errorf("config: %s", strings.Join(messages, "; "))
+}
+
+// literal returns settings as a file would have them: what tests write is meant
+// literally, but for the variables of requests that policies know.
+func literal(value any, ofPolicies bool) any {
+	switch value := value.(type) {
+	case string:
+		text := strings.ReplaceAll(value, "${", "$${")
+		if ofPolicies {
+			for _, name := range (*policy.Template)(nil).LaterVariables() {
+				text = strings.ReplaceAll(text, "$${"+name+"}", "${"+name+"}")
+			}
+		}
+		return text
+	case []string: // names of scripts
+		list := make([]any, len(value))
+		for i, name := range value {
+			list[i] = literal(name, ofPolicies)
+		}
+		return list
+	case []any:
+		list := make([]any, len(value))
+		for i := range value {
+			list[i] = literal(value[i], ofPolicies)
+		}
+		return list
+	case map[string]any:
+		named := make(map[string]any, len(value))
+		for name, v := range value {
+			named[name] = literal(v, ofPolicies || name == "policies")
+		}
+		return named
+	}
+	return value
 }

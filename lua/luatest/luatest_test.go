@@ -381,3 +381,20 @@ func contains(t *testing.T, what, text string, parts ...string) {
 		}
 	}
 }
+
+// TestLiteral: what config has is meant literally, but for the variables of requests
+// in policies, as a configuration file has them.
+func TestLiteral(t *testing.T) {
+	t.Parallel()
+	demand(t, run(t, map[string]string{
+		"${host}.lua": `chi_route("GET", "/", function(request, response)
+  response:write(request:header("X-To") .. " | " .. request:header("X-Key") .. " | " .. get_env("A"))
+end)`,
+		"a_test.lua": `scripts("${host}.lua")
+config{tenant = "shop", env = {A = "${tenant}"}, policies = {{headers = {
+  request = {set = {["X-To"] = "${tenant} $${tenant} ${HOME} $${HOME}", ["X-Key"] = {"${host}"}}}}}}}
+test("it", function()
+  expect(request("GET", "/", {host = "example.com"}).body):equals("shop ${tenant} ${HOME} $${HOME} | example.com | ${tenant}")
+end)`,
+	}, luatest.Options{}))
+}
