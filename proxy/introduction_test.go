@@ -115,6 +115,47 @@ func TestProxyProtocol(t *testing.T) {
 	})
 }
 
+// TestProxyProtocolPolicies: where the load balancer doesn't say who the client is,
+// the policy ip refuses it, whatever is allowed, the load balancer's own address
+// too, and a Unix socket's clients.
+func TestProxyProtocolPolicies(t *testing.T) {
+	t.Parallel()
+	target := echoing(t, "")
+	tenant := func(name, policy string) string {
+		return fmt.Sprintf("- {name: %s, domains: [%[1]s.example.com], policies: [%s, {headers: {request: {set: {X-Client: '${client_address}'}}}}], services: [{url: 'http://%s'}]}\n", name, policy, target)
+	}
+	tenants := "tenants:\n" + tenant("allow", "{ip: {allow: [127.0.0.0/8, 192.0.2.0/24, unix]}}") + tenant("deny", "{ip: {deny: 10.0.0.0/8}}") + tenant("all", "{headers: {request: {remove: X}}}")
+	socket := filepath.Join(t.TempDir(), "s")
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": "unix:" + socket} {
+		server := serve(t, "server: {address: '"+address+"', trusted_proxies: [127.0.0.0/8, unix], proxy_protocol: {from: [127.0.0.0/8, unix]}}\naccess_log: {enabled: false}\n"+tenants)
+		if network == "tcp" {
+			address = server.Addr().String()
+		} else {
+			address = socket
+		}
+		for _, test := range []struct{ header, host, want string }{
+			{headerV2, "allow", "192.0.2.7"}, {headerV2, "deny", "192.0.2.7"}, {headerV2, "all", "192.0.2.7"},
+			{"PROXY UNKNOWN\r\n", "allow", "403"}, {"PROXY UNKNOWN\r\n", "deny", "403"}, {"PROXY UNKNOWN\r\n", "all", "unknown"},
+			{headerLocal, "allow", "403"}, {headerLocal, "deny", "403"}, {headerLocal, "all", "unknown"},
+			{headerUnix + strings.Repeat("\x00", 216), "allow", "403"},
+		} {
+			conn, err := net.Dial(network, address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			send(t, conn, test.header+"GET / HTTP/1.1\r\nHost: "+test.host+".example.com\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n")
+			got := told(bufio.NewReader(conn))
+			_ = conn.Close()
+			if _, rest, echoed := strings.Cut(got, "X-Client: "); echoed {
+				got, _, _ = strings.Cut(rest, "\r\n")
+			}
+			if got != test.want {
+				t.Errorf("%s, %q to %s: got %q, want %q", network, test.header, test.host, got, test.want)
+			}
+		}
+	}
+}
+
 // TestProxyProtocolBeforeTLS has the header come before TLS, in one write with
 // the handshake's first bytes.
 func TestProxyProtocolBeforeTLS(t *testing.T) {

@@ -77,7 +77,10 @@ func (x *exchange) showPolicies() *policy.Request {
 	x.policed.begun = true
 	r.ID, r.Tenant, r.Method = x.ID, x.Tenant.Name, x.Message.Method
 	r.Host, r.Path, r.Query = x.Host, x.Path, x.query
-	r.Secure, r.Client, r.Header, r.Waiter = x.secure(), x.Origin, &x.Message.Header, x
+	r.Secure, r.Header, r.Waiter = x.secure(), &x.Message.Header, x
+	if r.Unnamed = x.Client.Unnamed; !r.Unnamed { // else Origin is the load balancer's, and nobody knows who stands behind it
+		r.Client = x.Origin
+	}
 	x.Tenant.Policies.Begin(r)
 	return r
 }

@@ -83,8 +83,12 @@ type Request struct {
 	Secure bool
 	// Client is the client's address, past trusted proxies; an IPv4 address in IPv6
 	// is the IPv4 address. The zero Addr is one that isn't known: a client on a Unix
-	// socket, or behind a trusted proxy that names none.
+	// socket, or an Unnamed one.
 	Client netip.Addr
+	// Unnamed says of a client whose address isn't known that it has been introduced
+	// by the PROXY protocol (proxy/listener/proxyprotocol), by somebody who doesn't
+	// say who it is.
+	Unnamed bool
 	// Header has the request's fields. Those that are Dropped aren't passed on, and
 	// are to be taken for absent. A policy changes names and values by replacing
 	// slices, never in place.

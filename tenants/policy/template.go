@@ -18,11 +18,14 @@ type Template struct {
 
 // The variables of templates.
 const (
-	clientAddress = "client_address" // "unix" where it isn't known
+	clientAddress = "client_address" // "unix" or unnamed where it isn't known
 	host          = "host"
 	requestID     = "request_id"
 	tenant        = "tenant"
 )
+
+// unnamed stands for the address of a client that is Unnamed, as in RFC 7239 §6.2.
+const unnamed = "unknown"
 
 // maxTemplate bounds the text of a template, in bytes.
 const maxTemplate = 8 << 10
@@ -101,10 +104,13 @@ func (t *Template) append(dst []byte, r *Request) []byte {
 func appendVariable(dst []byte, name string, r *Request) []byte {
 	switch name {
 	case clientAddress:
-		if !r.Client.IsValid() {
-			return append(dst, network.Unix...)
+		switch {
+		case r.Client.IsValid():
+			return r.Client.AppendTo(dst)
+		case r.Unnamed:
+			return append(dst, unnamed...)
 		}
-		return r.Client.AppendTo(dst)
+		return append(dst, network.Unix...)
 	case host:
 		return append(dst, r.Host...)
 	case requestID:

@@ -19,9 +19,9 @@ var source string
 // Config is the section ip of a policy.
 type Config struct {
 	// Networks whose clients pass, such as "10.0.0.0/8", "2001:db8::/32" or a single
-	// address; all others are refused. "unix" stands for clients whose address isn't
-	// known, since they have come by a Unix socket. Default: none, and whoever isn't
-	// in deny passes.
+	// address; all others are refused. "unix" stands for clients that have come by a
+	// Unix socket, and so have no address. Default: none, and whoever has an address
+	// that isn't in deny passes.
 	Allow []string `yaml:"allow" single:"true"`
 
 	// Networks whose clients are refused, whatever allow says. Default: none.
@@ -62,7 +62,7 @@ func (c *Config) checkList(r settings.Reporter, key string, list *[]string, or s
 // New builds the policy.
 func (c *Config) New(policy.Deps) (policy.Policy, error) {
 	p := &addresses{everybody: c.Allow == nil}
-	p.allow, p.unknown = network.ParseSet(c.Allow)
+	p.allow, p.unix = network.ParseSet(c.Allow)
 	p.deny, _ = network.ParseSet(c.Deny)
 	for _, s := range c.Deny {
 		prefix, _ := network.Parse(s)
@@ -74,7 +74,7 @@ func (c *Config) New(policy.Deps) (policy.Policy, error) {
 // addresses is the policy.
 type addresses struct {
 	everybody   bool // whoever isn't denied
-	unknown     bool // clients whose address isn't known pass
+	unix        bool // clients on a Unix socket pass
 	allow, deny network.Set
 	denied      []netip.Prefix // as they are written, for the log
 }

@@ -8,12 +8,15 @@ import (
 )
 
 // Judge lets a request pass, or refuses it, by its client's address. What isn't
-// known is refused, unless that is allowed.
+// known is refused, but for Unix sockets where they are allowed.
 func (p *addresses) Judge(r *policy.Request) (*policy.Answer, error) {
-	if !r.Client.IsValid() {
-		if p.unknown {
-			return nil, nil
-		}
+	switch {
+	case r.Client.IsValid():
+	case r.Unnamed:
+		return refuse(errors.New("the client's address isn't known, since who has introduced it by the PROXY protocol doesn't say it")), nil
+	case p.unix:
+		return nil, nil
+	default:
 		return refuse(errors.New("the client's address isn't known, and allow doesn't have \"unix\"")), nil
 	}
 	if p.deny.Contains(r.Client) {
