@@ -69,6 +69,8 @@ func TestPoliciesCheck(t *testing.T) {
 		{"[{headers: {request: {add: {X-A: '${file:/lines}'}}}}]", []string{"tenants[0].policies[0].headers.request.add.X-A[0]: a field's value has the control character 0x0A, expected none: a value is one line"}},
 		{"[{headers: {request: {add: {X-A: '${file:/space}'}}}}]", []string{"tenants[0].policies[0].headers.request.add.X-A[0]: a field's value begins or ends with white space"}},
 		{"[{headers: {request: {add: {X-A: " + strings.Repeat("a", 8193) + "}}}}]", []string{"tenants[0].policies[0].headers.request.add.X-A[0]: a field's value of 8193 bytes is too long, expected at most 8192"}},
+		{"[{headers: {request: {add: {X-A: '" + strings.Repeat("${host}", 33) + "'}}}}]", []string{"tenants[0].policies[0].headers.request.add.X-A[0]: a field's value of 8415 bytes is too long, expected at most 8192"}},
+		{"[{headers: {response: {set: {X-A: ['" + strings.Repeat("${host}", 32) + "', '" + strings.Repeat("${request_id}${tenant}", 42) + "', '${host}']}}}}]", []string{"3 lines of 16488 bytes are too many, expected at most 100 of 16384"}},
 		{"[{headers: {request: {add: {X-A: '${hosts}'}}}}]", []string{`tenants[0].policies[0].headers.request.add.X-A[0]: unknown variable "${hosts}"; did you mean ${host}?`}},
 		{"[{headers: {request: {add: {X-A: '${host:-x}'}}}}]", []string{"tenants[0].policies[0].headers.request.add.X-A[0]: ${host:-x} takes no default, expected ${host}"}},
 		{"[{headers: {request: {add: {X-A: '${NONE}'}}}}]", []string{"tenants[0].policies[0].headers.request.add.X-A[0]: environment variable NONE is not set: expected a value, or a default as in ${NONE:-default}; what is known of each request: ${client_address}, ${host}, ${request_id}, ${tenant}"}},

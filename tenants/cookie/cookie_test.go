@@ -95,6 +95,8 @@ func TestSigned(t *testing.T) {
 		{"empty", old, "session", "", now, false},
 		{"without a signature", old, "session", text[:strings.LastIndexByte(text, '.')+1], now, false},
 		{"with more behind it", old, "session", text + ".x", now, false},
+		{"with a line break in its value", old, "session", text[:2] + "\n" + text[2:], now, false},
+		{"with a line break behind it", old, "session", text + "\r\n", now, false},
 		{"with a longer life", old, "session", strings.Replace(text, ".18", ".19", 1), now, false},
 		{"with another spelling of its life", old, "session", strings.Replace(text, ".18", ".+18", 1), now, false},
 		{"with another value", old, "session", "Ym9i" + text[strings.IndexByte(text, '.'):], now, false},

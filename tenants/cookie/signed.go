@@ -55,7 +55,8 @@ func (k *Keys) Verify(name, text string, now time.Time) (value []byte, err error
 	value, badValue := encoding.DecodeString(payload)
 	sum, badSum := encoding.DecodeString(mark)
 	until, badTime := strconv.ParseInt(expiry, 10, 64)
-	if badValue != nil || badSum != nil || badTime != nil || strconv.FormatInt(until, 10) != expiry {
+	if badValue != nil || badSum != nil || badTime != nil || strconv.FormatInt(until, 10) != expiry ||
+		strings.ContainsAny(text, "\r\n") { // which base64 skips
 		return nil, ErrSigned
 	}
 	signed := false

@@ -27,8 +27,12 @@ const (
 // unnamed stands for the address of a client that is Unnamed, as in RFC 7239 §6.2.
 const unnamed = "unknown"
 
-// maxTemplate bounds the text of a template, in bytes.
+// maxTemplate bounds the value of a template, in bytes.
 const maxTemplate = 8 << 10
+
+// longest is how long a variable's value may be, in bytes: whoever sends requests
+// chooses some of them.
+var longest = map[string]int{clientAddress: 64, host: 255, requestID: 128, tenant: 64}
 
 // LaterVariables lists the variables.
 func (*Template) LaterVariables() []string { return []string{clientAddress, host, requestID, tenant} }
@@ -36,9 +40,8 @@ func (*Template) LaterVariables() []string { return []string{clientAddress, host
 // UnmarshalTemplate is settings.Template's.
 func (t *Template) UnmarshalTemplate(parts []settings.Part) error {
 	*t = Template{parts: parts, constant: []byte{}}
-	size := 0
 	for _, p := range parts {
-		if size += len(p.Text); p.Variable != "" {
+		if p.Variable != "" {
 			t.constant = nil
 		}
 		for at := range len(p.Text) {
@@ -50,7 +53,7 @@ func (t *Template) UnmarshalTemplate(parts []settings.Part) error {
 	if text := settings.Written(parts); text != string(message.Trim([]byte(text))) {
 		return errors.New("a field's value begins or ends with white space, expected none there: receivers drop it")
 	}
-	if size > maxTemplate {
+	if size := t.Len(); size > maxTemplate {
 		return fmt.Errorf("a field's value of %d bytes is too long, expected at most %d", size, maxTemplate)
 	}
 	if t.constant != nil && len(parts) > 0 {
@@ -67,10 +70,10 @@ func (t *Template) UnmarshalText(text []byte) error {
 // MarshalText returns the value as a configuration has it.
 func (t Template) MarshalText() ([]byte, error) { return []byte(settings.Written(t.parts)), nil }
 
-// Len is the length of the text, without the variables' values.
+// Len is how long the value may be, in bytes.
 func (t *Template) Len() (size int) {
 	for _, p := range t.parts {
-		size += len(p.Text)
+		size += len(p.Text) + longest[p.Variable]
 	}
 	return size
 }

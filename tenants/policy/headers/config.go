@@ -53,7 +53,7 @@ type Values []policy.Template
 const (
 	maxFields = 100
 	maxName   = 256
-	maxText   = 16 << 10 // of names and values together
+	maxText   = 16 << 10 // of names and values together, variables as long as they may be
 )
 
 // About describes the policy.
