@@ -10,6 +10,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -41,12 +42,20 @@ func (c *Config) noteWarnings(d *settings.Document) {
 			doubt(field, "%s is %v, so that a target that is down is found late; a number without a unit is seconds: expected one like 5s", key, *field)
 		}
 	}
+	c.warnOfProxyProtocol(doubt)
 	text(&c.Admin.Token, "admin.token", c.Admin.Token)
 	interval(&c.DefaultHealthInterval, "default_health_interval")
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
 		if tls := &t.TargetTLS; (tls.CAFile != "" || tls.ServerName != "" || tls.ClientCertificate.CertFile != "" || tls.InsecureSkipVerify) && !speaksTLS(t) {
 			doubt(tls, "target_tls of tenant %q is for no target: expected a service with a url that begins with https", t.Name)
+		}
+		if len(c.faults[i]) == 0 {
+			t.WarnOfPolicies(func(field any, format string, args ...any) {
+				if !d.Secret(field) { // what a file has given is meant
+					doubt(field, format, args...)
+				}
+			})
 		}
 		interval(&t.HealthInterval, "health_interval")
 		interval(&t.Health.Interval, "health.interval")
@@ -56,6 +65,19 @@ func (c *Config) noteWarnings(d *settings.Document) {
 		for _, value := range t.Health.Headers {
 			text(&t.Health.Headers, "a value of health.headers", value)
 		}
+	}
+}
+
+// warnOfProxyProtocol tells of a list of peers that the listener can't have.
+func (c *Config) warnOfProxyProtocol(doubt func(field any, format string, args ...any)) {
+	from := &c.Server.ProxyProtocol.From
+	networks, unix := network.ParseSet(*from)
+	switch onUnix := strings.HasPrefix(c.listenAddress(), "unix:"); {
+	case len(*from) == 0:
+	case onUnix && !unix:
+		doubt(from, "proxy_protocol.from has networks alone, and the listener is a Unix socket, whose peers have no address; expected unix in it")
+	case !onUnix && networks.Empty():
+		doubt(from, "proxy_protocol.from is for peers on a Unix socket, and the listener is none; expected the networks of the load balancers")
 	}
 }
 

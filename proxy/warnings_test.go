@@ -30,6 +30,26 @@ func TestDoubts(t *testing.T) {
 		{"lua: {secrets: {KEY: $KEY}}", "", "config.yaml:2:95: a value of lua.secrets is taken as it stands"},
 		{"health: {path: /, headers: {Authorization: '{{ token }}'}}", "", "a value of health.headers is taken as it stands"},
 		{"health: {path: /, headers: {Authorization: 'Bearer a'}}", "", ""},
+		{"policies: [{headers: {request: {remove: ['X-*']}}}]", "", `config.yaml:2:121: "X-*" is the field of just that name, since names have no wildcards`},
+		{"policies: [{headers: {response: {set: {-Server: a}}}}]", "", `"-Server" is the field of just that name; expected remove: [Server] to remove one`},
+		{"policies: [{headers: {response: {set: {+Link: a}}}}]", "", `"+Link" is the field of just that name; expected add: {Link: …} to add one`},
+		{"policies: [{headers: {response: {set: {content_encoding: gzip}}}}]", "", `field "content_encoding" says how the body is encoded, which stays as it is`},
+		{"policies: [{headers: {request: {set: {Content-Encoding: gzip}}}}]", "", ""},
+		{"policies: [{headers: {request: {set: {X-A: $remote_addr}}}}]", "", `"$remote_addr" is taken as it stands, and no variable: what is known of each request is ${client_address}, ${host}`},
+		{"policies: [{headers: {request: {set: {X-A: ['for {remote_host}']}}}}]", "", `config.yaml:2:124: "{remote_host}" is taken as it stands`},
+		{"policies: [{headers: {request: {set: {X-A: '{http.request.remote.host}'}}}}]", "", `"{http.request.remote.host}" is taken as it stands`},
+		{"policies: [{headers: {request: {set: {X-A: 'https://{host}/'}}}}]", "", `"{host}" is taken as it stands`},
+		{"policies: [{headers: {request: {set: {X-A: '%{Host}i'}}}}]", "", `"%{Host}i" is taken as it stands`},
+		{"policies: [{headers: {request: {set: {X-A: '%[src]'}}}}]", "", `"%[src]" is taken as it stands`},
+		{"policies: [{headers: {request: {set: {X-A: '%DOWNSTREAM_REMOTE_ADDRESS%'}}}}]", "", `"%DOWNSTREAM_REMOTE_ADDRESS%" is taken as it stands`},
+		{"policies: [{headers: {response: {set: {Report-To: '{\"group\":\"x\",\"max_age\":10,\"endpoints\":[{\"url\":\"https://a/%7Bb%7D\"}]}', X: 'a$b $5 100% {A}', Y: '${host}${client_address}'}}}}]", "", ""},
+		{"policies: [{ip: {allow: [10.0.0.1/8]}}]", "", "config.yaml:2:105: 10.0.0.1/8 is all of 10.0.0.0/8; expected that, or 10.0.0.1 for the one address"},
+		{"policies: [{ip: {allow: ['2001:db8::/32', 10.0.0.1/32], deny: ['::ffff:10.0.0.0/104']}}]", "", "allow 10.0.0.1/32 lies within ::ffff:10.0.0.0/104 of deny, so that nobody there is served"},
+		{"policies: [{ip: {allow: [10.0.0.0/8, unix], deny: [10.1.0.0/16, '::/0']}}]", "", ""},
+		{"", "server: {proxy_protocol: {from: [unix]}}", "config.yaml:3:33: proxy_protocol.from is for peers on a Unix socket, and the listener is none"},
+		{"", "server: {address: 'unix:/tmp/s', proxy_protocol: {from: [10.0.0.0/8]}}", "proxy_protocol.from has networks alone, and the listener is a Unix socket"},
+		{"", "server: {address: 'unix:/tmp/s', proxy_protocol: {from: [10.0.0.0/8, unix]}}", ""},
+		{"", "server: {proxy_protocol: {from: [10.0.0.0/8, unix]}}", ""},
 	} {
 		config := "tenants:\n- {name: a, domains: [a.example.com], services: [{url: \"http://127.0.0.1:1\"}]"
 		if c.tenant != "" {
@@ -42,6 +62,22 @@ func TestDoubts(t *testing.T) {
 		if got := strings.Join(parsed.Warnings(), "\n"); !strings.HasPrefix(got, c.want) && (c.want == "" || !strings.Contains(got, c.want)) || c.want == "" && got != "" {
 			t.Errorf("%s%s\ngot  %s\nwant %s", c.tenant, c.top, got, c.want)
 		}
+	}
+}
+
+// TestWarningsOfSecrets: what a file has given is meant as it is, and a tenant with
+// mistakes isn't looked at.
+func TestWarningsOfSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t, "scripts/none.lua", "", "secret", "$remote_addr", "c.yaml", "tenants:\n"+
+		"- {name: a, domains: [a.example.com], services: [{url: 'http://127.0.0.1:1'}], policies: [{headers: {request: {set: {X-A: '${file:secret}'}}}}]}\n"+
+		"- {name: b, domains: [b.example.com], services: [{url: 'http://127.0.0.1:1'}], policies: [{headers: {request: {remove: ['', 'X-*']}}}, {}]}\n")
+	config, err := proxy.Load(filepath.Join(w.dir, "c.yaml"))
+	if err != nil || config.Err() == nil {
+		t.Fatal(err)
+	}
+	if got := config.Warnings(); len(got) > 0 {
+		t.Errorf("got %q, want none", got)
 	}
 }
 

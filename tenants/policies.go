@@ -46,6 +46,18 @@ func (c *Config) checkPolicies(r settings.Reporter) {
 	}
 }
 
+// WarnOfPolicies tells of what policies that have passed their checks allow and is
+// seldom meant; see policy.Warner.
+func (c *Config) WarnOfPolicies(warn func(field any, format string, args ...any)) {
+	for i := range c.Policies {
+		for _, named := range policy.Of(&c.Policies[i]) {
+			if w, ok := named.Section.(policy.Warner); ok {
+				w.Warn(warn)
+			}
+		}
+	}
+}
+
 // BuildPolicies builds the policies of a tenant that has passed its checks.
 func (c *Config) BuildPolicies(deps policy.Deps, counter func(name string) *policy.Counter) (*policy.Chain, error) {
 	var list []policy.Named

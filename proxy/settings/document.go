@@ -127,6 +127,9 @@ func (d *Document) Has(field any) bool {
 	return d.marks[key(field)].written
 }
 
+// Secret tells whether the value of field, as Has takes it, has come from a file.
+func (d *Document) Secret(field any) bool { return d.marks[key(field)].secret }
+
 // Position returns where Errorf would report field, both from 1.
 func (d *Document) Position(field any) (line, column int) {
 	at := d.locate(field)

@@ -25,6 +25,13 @@ type Section interface {
 	About() About
 }
 
+// Warner is a Section that knows what is allowed and seldom meant.
+type Warner interface {
+	// Warn tells of what a section that has passed Check has of it: field is a
+	// pointer as Reporter.Errorf takes it.
+	Warn(warn func(field any, format string, args ...any))
+}
+
 // About is what there is to know of a policy without a configuration.
 type About struct {
 	// Source is the text of the file that declares the section: its comments are

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -76,6 +77,21 @@ func (t *Template) Len() (size int) {
 		size += len(p.Text) + longest[p.Variable]
 	}
 	return size
+}
+
+// foreignVariable is how others write a variable of a request: $remote_addr,
+// {remote_host}, {http.request.host}, %{X}i, %[src], {{ .Host }}, %REQ(X)%.
+var foreignVariable = regexp.MustCompile(`(?:^|[\s,;:/="(])(\$[a-z][a-z0-9_]*|\{[a-z]+(?:[._][a-z0-9_-]+)*\}|%\{[^{}"\s]+\}[a-z]|%\[[^\[\]"]+\]|\{\{[^{}]+\}\}|%[A-Z_]{3,}(?:\([^()]*\))?%)(?:$|[\s,;:/")])`)
+
+// Foreign returns a part of the text that is a variable elsewhere, and here stands
+// as it is; "" where there is none.
+func (t *Template) Foreign() string {
+	for _, p := range t.parts {
+		if found := foreignVariable.FindStringSubmatch(p.Text); found != nil {
+			return found[1]
+		}
+	}
+	return ""
 }
 
 // Value returns the value for a request; it is valid until that ends. It has no

@@ -59,6 +59,26 @@ func (c *Config) checkList(r settings.Reporter, key string, list *[]string, or s
 	}
 }
 
+// Warn is policy.Warner's.
+func (c *Config) Warn(warn func(field any, format string, args ...any)) {
+	for _, list := range [][]string{c.Allow, c.Deny} {
+		for i := range list {
+			if prefix, err := netip.ParsePrefix(list[i]); err == nil && prefix != prefix.Masked() {
+				warn(&list[i], "%s is all of %s; expected that, or %s for the one address", list[i], prefix.Masked(), prefix.Addr())
+			}
+		}
+	}
+	for i := range c.Allow {
+		allowed, ok := network.Parse(c.Allow[i])
+		for j := range c.Deny {
+			if denied, _ := network.Parse(c.Deny[j]); ok && denied.Bits() <= allowed.Bits() && denied.Contains(allowed.Addr()) {
+				warn(&c.Allow[i], "allow %s lies within %s of deny, so that nobody there is served", c.Allow[i], c.Deny[j])
+				break
+			}
+		}
+	}
+}
+
 // New builds the policy.
 func (c *Config) New(policy.Deps) (policy.Policy, error) {
 	p := &addresses{everybody: c.Allow == nil}
