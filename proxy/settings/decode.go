@@ -104,6 +104,7 @@ func (d *decoder) section(n ast.Node, v reflect.Value, p *place) {
 		d.fail(v, p, "expected a mapping with the keys %s, got %s%s", listed(s.keys), describe(n, p), d.insteadOfShape(n, v.Type(), p))
 		return
 	}
+	p.section = v
 	if s.secrets >= 0 {
 		p.secrets, _ = v.Field(s.secrets).Addr().Interface().(*Secrets)
 	}
@@ -146,7 +147,7 @@ func elements(n ast.Node, p *place) ([]ast.Node, bool) {
 	if sequence, ok := n.(*ast.SequenceNode); ok {
 		return sequence.Values, true
 	}
-	if _, ok := scalarText(n); ok && p.field != nil && p.field.single && p.key != "" {
+	if _, ok := scalarText(n); ok && p.field != nil && p.field.single && !p.isElement() {
 		return []ast.Node{n}, true
 	}
 	return nil, false
@@ -190,6 +191,7 @@ func (d *decoder) fail(v reflect.Value, p *place, format string, args ...any) {
 	}
 	d.doc.add(p.within(), p.at, message)
 	d.doc.markFailed(v)
+	d.blame(p)
 }
 
 // spend bounds the work that aliases can ask for.

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -164,25 +165,28 @@ func valuePosition(pair *ast.MappingValueNode) position {
 type place struct {
 	parent *place
 	key    string
-	index  int // of an element when key is ""
+	index  int // of an element of a list; -1 where there is a key
 	at     position
 	field  *field // nil at the root; an element has that of its list
 	depth  int
 
-	secrets *Secrets // of the struct that the place is; nil where it has none
-	secret  bool     // the value has come from a file
+	section reflect.Value // the struct that the place is
+	secrets *Secrets      // of the struct that the place is; nil where it has none
+	secret  bool          // the value has come from a file
 }
 
 // hidden reports whether the value may be told.
 func (p *place) hidden() bool { return p.secret || p.field.hidden() }
 
 func (p *place) child(e entry, f *field) *place {
-	return &place{parent: p, key: e.key, at: e.at, field: f, depth: p.depth + 1}
+	return &place{parent: p, key: e.key, index: -1, at: e.at, field: f, depth: p.depth + 1}
 }
 
 func (p *place) element(i int, n ast.Node) *place {
 	return &place{parent: p, index: i, at: nodePosition(n), field: p.field, depth: p.depth + 1}
 }
+
+func (p *place) isElement() bool { return p.parent != nil && p.index >= 0 }
 
 // nested is the same place one level of merges deeper.
 func (p *place) nested() *place {
@@ -195,7 +199,7 @@ func (p *place) nested() *place {
 // place is in.
 func (p *place) within() element {
 	for q := p; q.parent != nil; q = q.parent {
-		if list := q.parent; q.key == "" && list.parent != nil && list.parent.parent == nil {
+		if list := q.parent; q.isElement() && list.parent != nil && list.parent.parent == nil {
 			return element{list.key, q.index}
 		}
 	}
@@ -215,7 +219,7 @@ func (p *place) String() string {
 		return ""
 	}
 	path := p.parent.String()
-	if p.key == "" {
+	if p.isElement() {
 		return path + "[" + strconv.Itoa(p.index) + "]"
 	}
 	return strings.TrimPrefix(path+"."+clip(p.key), ".")

@@ -32,6 +32,7 @@ func (d *decoder) unknownKey(e entry, keys []string, v reflect.Value, p *place) 
 	if _, one := v.Addr().Interface().(oneKey); one {
 		d.doc.markFailed(v) // that its key is missing is no news
 	}
+	d.blame(p)
 	if len(d.doc.unknown) < maxUnknown {
 		d.doc.unknown = append(d.doc.unknown, Unknown{Key: e.key, Section: path, Line: e.keyAt.line, Column: e.keyAt.column, Instead: instead})
 	}
@@ -44,6 +45,24 @@ func (d *decoder) unknownKey(e entry, keys []string, v reflect.Value, p *place) 
 		File: d.doc.file, Line: e.keyAt.line, Column: e.keyAt.column, Migrates: instead != "",
 		Message: fmt.Sprintf("unknown key %q%s; %s", clip(e.key), where, says),
 	})
+}
+
+// blame has the sections around a mistake, below the element that may have one key
+// alone, not reported for what they lack: it is the consequence.
+func (d *decoder) blame(p *place) {
+	var sections []reflect.Value
+	for q := p; q != nil; q = q.parent {
+		if !q.section.IsValid() {
+			continue
+		}
+		if _, one := q.section.Addr().Interface().(oneKey); one {
+			for _, section := range sections {
+				d.doc.markFailed(section)
+			}
+			return
+		}
+		sections = append(sections, q.section)
+	}
 }
 
 const (
@@ -165,7 +184,7 @@ func (p *place) pattern() string {
 	if p.parent == nil {
 		return ""
 	}
-	if p.key == "" {
+	if p.isElement() {
 		return p.parent.pattern() + "[]"
 	}
 	return strings.TrimPrefix(p.parent.pattern()+"."+clip(p.key), ".")

@@ -49,7 +49,7 @@ func (p *place) below(outer *place) string {
 	if p == outer || p.parent == nil {
 		return ""
 	}
-	if p.key == "" {
+	if p.isElement() {
 		return elementPath(p.parent.below(outer), p.index)
 	}
 	return keyPath(p.parent.below(outer), p.key)

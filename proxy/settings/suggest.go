@@ -157,6 +157,8 @@ func (d *decoder) insteadOfShape(n ast.Node, t reflect.Type, p *place) string {
 		if inner := d.asMapping(text, t); inner != "" {
 			return "; write " + inner
 		}
+	case t.Kind() == reflect.Struct && !textual(t) && isList && p.isElement():
+		return "; write its elements into the list around it, one by one: lists aren't merged"
 	case t.Kind() == reflect.Struct && !textual(t) && isList:
 		return `; leave out the "- " before its keys`
 	case isList && len(sequence.Values) == 1:

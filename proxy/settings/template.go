@@ -72,7 +72,7 @@ func ofLater(inner string, later []string, err error) error {
 		return nil
 	}
 	if near := spelling.Nearest(strings.ToLower(name), later); near != "" {
-		return fmt.Errorf("unknown variable %q; did you mean ${%s}?", clip("${"+inner+"}"), near)
+		return fmt.Errorf("unknown variable %q: the environment has none of this name; did you mean ${%s}?", clip("${"+inner+"}"), near)
 	}
 	return fmt.Errorf("%w; what is known of each request: ${%s}", err, strings.Join(later, "}, ${"))
 }

@@ -65,7 +65,7 @@ func CheckOne(element any, r settings.Reporter) {
 	list := Of(element)
 	switch len(list) {
 	case 0:
-		r.Errorf(element, "a policy is missing, expected one of %s with its settings, such as {} for the defaults", strings.Join(names(Kinds(element)), ", "))
+		r.Errorf(element, "a policy is missing, expected one of %s with its settings", strings.Join(names(Kinds(element)), ", "))
 	case 1:
 	default:
 		r.Errorf(element, "%s are in one element of the list, expected each in its own, since they are asked in this order: begin each with \"- \"", strings.Join(names(list), " and "))
