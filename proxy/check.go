@@ -113,7 +113,7 @@ func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
 	}
 	for i := range c.TrustedProxies {
 		if _, ok := network.Parse(c.TrustedProxies[i]); !ok && c.TrustedProxies[i] != network.Unix {
-			r.Errorf(&c.TrustedProxies[i], "trusted proxy %q is not a network, expected one like 10.0.0.0/8 or 192.0.2.7, or \"unix\"", c.TrustedProxies[i])
+			r.Errorf(&c.TrustedProxies[i], "trusted proxy %q is not a network, expected one like 10.0.0.0/8 or 192.0.2.7, or \"unix\"%s", c.TrustedProxies[i], network.Meant(c.TrustedProxies[i]))
 		}
 	}
 	c.ProxyProtocol.Check(r, written)

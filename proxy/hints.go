@@ -1,6 +1,11 @@
 package proxy
 
-import "slices"
+import (
+	"slices"
+	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/spelling"
+)
 
 // hint says where what people look for under other names, most of them other
 // proxies', is done here.
@@ -39,6 +44,8 @@ var hints = []hint{
 
 	{[]string{"admin"}, []string{"port", "host", "ip", "listen", "bind", "addr", "address_port"}, `admin.address says where the admin API listens: admin: {address: "127.0.0.1:9090"}`},
 	{[]string{"server"}, []string{"host", "hostname", "ip", "interface"}, `server.address says where the gateway listens, host and port: server: {address: "0.0.0.0:8080"}; hosts of applications belong to tenants`},
+	{[]string{"tenants[].services[]", "tenants[]"}, []string{"send_proxy", "send_proxy_v2", "proxy_protocol", "proxyprotocol", "proxy_protocol_version"},
+		"targets are told of the client in X-Forwarded-For, the PROXY protocol isn't spoken to them; server.proxy_protocol is about clients: docs/listeners.md#proxy-protocol"},
 	// Targets. What a tenant's key would be about others stands below.
 	{[]string{"tenants[].services[]"}, []string{"port", "host", "hostname", "address", "addr", "ip", "uri", "scheme", "protocol", "socket", "server", "target", "backend", "upstream", "origin", "endpoint", "destination", "to", "dial", "proxy_pass", "forward", "service"},
 		`url has scheme, host and port: url: "http://10.0.0.7:8080"`},
@@ -169,6 +176,9 @@ func (*Config) Hint(key, section string) string {
 		if slices.Contains(sections, section) && slices.Contains(hints[i].keys, key) {
 			return hints[i].words
 		}
+	}
+	if edits := strings.HasSuffix(section, "].headers.request") || strings.HasSuffix(section, "].headers.response"); edits && spelling.Nearest(key, []string{"set", "add", "remove"}) == "" {
+		return "fields stand below set or add with their values, and in the list remove, such as set: {X-Frame-Options: DENY}"
 	}
 	return ""
 }

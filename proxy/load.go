@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 )
 
 // maxConfig bounds a configuration file.
@@ -40,7 +42,7 @@ func parse(file string, src []byte, named *inputs) (*Config, error) {
 	config := DefaultConfig()
 	config.inputs = named
 	defer named.forget()
-	document := settings.DecodeWith(file, src, &config, settings.Variables{Env: os.LookupEnv, File: named.secret})
+	document := settings.DecodeWith(file, src, &config, settings.Variables{Env: os.LookupEnv, File: named.secret, Unset: ofRequests})
 	config.beCompatible(filepath.Dir(file), document.Has)
 	config.inherit(document)
 	config.Check(filepath.Dir(file), document, document.Has)
@@ -67,6 +69,14 @@ func parse(file string, src []byte, named *inputs) (*Config, error) {
 		config.Server.Address = ":" + config.Server.Port
 	}
 	return &config, nil
+}
+
+// ofRequests says of a name where it is a variable of each request.
+func ofRequests(name string) string {
+	if slices.Contains((*policy.Template)(nil).LaterVariables(), name) {
+		return "; ${" + name + "} is known of each request, in the values that the policy headers sets and adds, and nowhere else"
+	}
+	return ""
 }
 
 // tenantsKey is the key of Config.Tenants.

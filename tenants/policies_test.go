@@ -62,6 +62,15 @@ func TestPoliciesCheck(t *testing.T) {
 		{"[{ip: {allow: {}}}]", []string{"tenants[0].policies[0].ip.allow: expected a text or a list, got a mapping"}},
 		{"[{headers: {request: {sett: {X-A: b}}}}]", []string{`unknown key "sett" in tenants[0].policies[0].headers.request; did you mean "set"?`}},
 		{"[[{ip: {deny: '::1'}}], {ip: {}}]", []string{"tenants[0].policies[0]: expected a mapping with the keys ip, headers, got a list; write its elements into the list around it, one by one: lists aren't merged", "ip has neither"}},
+		{"[{ip: {allow: [10.0.0.0/33, '10.0.0.0/8, 192.168.0.0/16', '10.0.0.1:80', 'fe80::1%eth0', 'fe80::/129', '[::1]:80', '10.0.0.0/x']}}]", []string{
+			`allow "10.0.0.0/33" is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, or "unix" for clients on a Unix socket; a prefix has at most 32 bits here`,
+			`allow "10.0.0.0/8, 192.168.0.0/16" is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, or "unix" for clients on a Unix socket; write a list`,
+			`allow "10.0.0.1:80" is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, or "unix" for clients on a Unix socket; write it without the port`,
+			`allow "fe80::1%eth0" is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, or "unix" for clients on a Unix socket; write it without the zone, fe80::1`,
+			`allow "fe80::/129" is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, or "unix" for clients on a Unix socket; a prefix has at most 128 bits here`,
+			`allow "[::1]:80" is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, or "unix" for clients on a Unix socket; write it without the port`,
+			`allow "10.0.0.0/x" is not a network`}},
+		{"[{ip: {allow: [2001:db8::/32]}}]", []string{"tenants[0].policies[0].ip.allow[0]: expected a single value, got a mapping; quote a text that has a colon"}},
 		{"[{headers: {}}]", []string{"headers changes nothing, expected set, add or remove below request or response"}},
 		{"[{headers: {set: {X-A: b}}}]", []string{`unknown key "set" in tenants[0].policies[0].headers; it belongs in tenants[].policies[].headers.request, or tenants[].policies[].headers.response`}},
 		{"[{headers: {request: {set: {X-A: b, x_a: c, 'X B': d, '': e, X-N: , X-E: []}, remove: [x-A, 'ö']}}}]", []string{

@@ -42,7 +42,7 @@ func DefaultProxyProtocol() ProxyProtocolConfig {
 func (c *ProxyProtocolConfig) Check(r settings.Reporter, written func(field any) bool) {
 	for i := range c.From {
 		if _, ok := network.Parse(c.From[i]); !ok && c.From[i] != network.Unix {
-			r.Errorf(&c.From[i], "%q of proxy_protocol.from is not a network, expected one like 10.0.0.0/8 or 192.0.2.7, or %q", c.From[i], network.Unix)
+			r.Errorf(&c.From[i], "%q of proxy_protocol.from is not a network, expected one like 10.0.0.0/8 or 192.0.2.7, or %q%s", c.From[i], network.Unix, network.Meant(c.From[i]))
 		}
 	}
 	if len(c.From) == 0 && written(c) {

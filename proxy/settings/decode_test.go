@@ -127,6 +127,7 @@ func TestDecodeErrors(t *testing.T) {
 			"2:24: tenants[0].weight: expected a whole number, got \"x\"\n" +
 				"2:24: tenants[1].weight: expected a whole number, got \"x\"\n" +
 				"2:24: tenants[2].weight: expected a whole number, got \"x\""},
+		{"address in flow", "{tls: {hosts: [::1]}}\n", `1:16: cannot read this as YAML: the key is not a plain word, expected one; quote an address that begins with a colon: ["::1"]`},
 		{"complex key", "? [a]\n: 1\n", `2:1: cannot read this as YAML: the key is not a plain word, expected one`},
 		{"alias of a mapping as key", "levels: &l {a: debug}\n*l : 1\n", `2:1: expected a plain word as a key`},
 		{"null key", "~: 1\n", `1:1: unknown key "null"; expected one of address, port, level, levels, limits, tls, tenants, pools, ratio, token, pin, redis, …`},

@@ -83,7 +83,7 @@ func TestDocumentErrorf(t *testing.T) {
 		{"silent after a failed field", "tenants: 1\n", "f.yaml:1:10: tenants: expected a list, got \"1\""},
 		{"silent after a failed element", "tenants:\n- name: [a]\n  domains: [{}]\n",
 			"f.yaml:2:9: tenants[0].name: expected a single value, got a list; write a\n" +
-				"f.yaml:3:13: tenants[0].domains[0]: expected a single value, got a mapping"},
+				"f.yaml:3:13: tenants[0].domains[0]: expected a single value, got a mapping; quote a text that has a colon"},
 		{"silent after an unknown alias", "tenants: *x\n", "f.yaml:1:10: unknown alias *x: expected an anchor &x that ends above it, or quotes around a text that starts with *"},
 		{"silent after a syntax error", "tenants: [\n", "f.yaml:1:10: cannot read this as YAML: the list that begins with [ doesn't end, expected a comma or ]"},
 		{"silent after a document of another kind", "- 1\n",

@@ -16,6 +16,9 @@ type Variables struct {
 	// it expanded. nil refuses all. What it returns is a secret: it is in no
 	// message, and Effective masks the values that it is in.
 	File func(path string) (content []byte, err error)
+	// Unset says more of a name that isn't set, such as where it is known, with "; "
+	// before it. nil says nothing.
+	Unset func(name string) string
 }
 
 // expand replaces ${NAME}, ${NAME:-default} and ${file:PATH} in text and turns
@@ -107,7 +110,7 @@ func cutFile(inner string) (path string, ok bool) {
 // content returns what a file holds, without the newline at its end.
 func content(path string, vars *Variables) (string, error) {
 	if strings.Contains(path, "${") {
-		full, _, err := expand(path, &Variables{Env: vars.Env})
+		full, _, err := expand(path, &Variables{Env: vars.Env, Unset: vars.Unset})
 		if err != nil {
 			return "", err
 		}
@@ -153,7 +156,11 @@ func variable(inner string, vars *Variables) (string, error) {
 	case hasFallback && value == "":
 		return fallback, nil
 	case !ok:
-		return "", fmt.Errorf("environment variable %s is not set: expected a value, or a default as in ${%s:-default}", name, name)
+		more := ""
+		if vars.Unset != nil {
+			more = vars.Unset(name)
+		}
+		return "", fmt.Errorf("environment variable %s is not set: expected a value, or a default as in ${%s:-default}%s", name, name, more)
 	}
 	return value, nil
 }

@@ -149,6 +149,8 @@ func (d *decoder) insteadOfShape(n ast.Node, t reflect.Type, p *place) string {
 			return ""
 		}
 		return "; write [" + plainly(text) + "]"
+	case t.Kind() == reflect.String && isMapping(n) && p.isElement():
+		return "; quote a text that has a colon"
 	case t.Kind() == reflect.Slice && isMapping(n):
 		return `; begin each element with "- "`
 	case t.Kind() == reflect.Struct && isScalar && p.parent == nil && strings.Contains(text, "{"):

@@ -100,6 +100,9 @@ func syntaxFault(text string, err error) *fault {
 	if strings.Contains(line, "${") {
 		message += "; quote a value that has ${…} inside [ ] or { }, or a colon and a space in its default"
 	}
+	if strings.Contains(line, "[::") || strings.Contains(line, " ::") {
+		message += "; quote an address that begins with a colon: [\"::1\"]"
+	}
 	return &fault{at, message}
 }
 

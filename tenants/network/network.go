@@ -11,6 +11,8 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Parse parses a network, such as "10.0.0.0/8", or a single address. What stands
@@ -30,6 +32,26 @@ func Parse(s string) (netip.Prefix, bool) {
 		return netip.Prefix{}, false
 	}
 	return Unmap(prefix).Masked(), true
+}
+
+// Meant guesses what was meant by a text that Parse refuses: "; " and what to write,
+// or nothing.
+func Meant(s string) string {
+	address, length, isPrefix := strings.Cut(s, "/")
+	addr, err := netip.ParseAddr(address)
+	bits, atoi := strconv.Atoi(length)
+	_, withPort := netip.ParseAddrPort(s)
+	switch {
+	case strings.ContainsAny(s, ", "):
+		return "; write a list, each network an element of its own"
+	case withPort == nil:
+		return "; write it without the port"
+	case err == nil && addr.Zone() != "":
+		return "; write it without the zone, " + addr.WithZone("").String()
+	case err == nil && isPrefix && atoi == nil && bits > addr.BitLen():
+		return "; a prefix has at most " + strconv.Itoa(addr.BitLen()) + " bits here"
+	}
+	return ""
 }
 
 // Unmap writes a network of IPv4 addresses in IPv6 as that of the IPv4 addresses.

@@ -54,7 +54,7 @@ func (c *Config) checkList(r settings.Reporter, key string, list *[]string, or s
 		case (*list)[i] == network.Unix:
 			r.Errorf(&(*list)[i], "\"unix\" is for allow: clients whose address isn't known are refused unless it stands there")
 		default:
-			r.Errorf(&(*list)[i], "%s %q is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7%s", key, (*list)[i], or)
+			r.Errorf(&(*list)[i], "%s %q is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7%s%s", key, (*list)[i], or, network.Meant((*list)[i]))
 		}
 	}
 }
