@@ -270,7 +270,7 @@ func TestTablesKeepNoGarbage(t *testing.T) {
 			}
 			vm.SetRaw(L, t, text(0), glua.LTrue)
 			vm.SetRaw(L, t, text(3000), glua.LTrue)
-		}, 4000},
+		}, 8000}, // what the process itself needs meanwhile is in it
 		{"keys in a large table that come and go", func(L *glua.LState, t *glua.LTable) {
 			for i := range 1500 {
 				vm.SetRaw(L, t, number(-i), glua.LTrue)
