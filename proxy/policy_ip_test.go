@@ -38,8 +38,13 @@ func TestIPPolicy(t *testing.T) {
 		{"1.2.3.4, 10.0.0.1", "inner both twice"},
 		{"10.0.0.1, 1.2.3.4", "most"},
 		{"10.0.0.1, 1.2.3.4, 127.0.0.1", "most"},
-		{"unknown", "most"}, // the proxy's own address is all there is
-		{"10.0.0.1, unknown", "most"},
+		{"unknown", ""}, // who is named in no readable way may be anybody
+		{"10.0.0.1, unknown", ""},
+		{"10.0.0.1, garbage", ""},
+		{"10.0.0.1, 300.0.0.1", ""},
+		{"unknown, 10.0.0.1", "inner both twice"}, // nobody believes what stands before
+		{"127.0.0.1", "most"},                     // the proxy's own request
+		{" , ", "most"},                           // an empty list names nobody
 	} {
 		for _, name := range []string{"inner", "most", "both", "twice"} {
 			want, code := 403, "ip_denied"
@@ -52,6 +57,13 @@ func TestIPPolicy(t *testing.T) {
 					t.Errorf("%s of %s for %q: got %d %q, want %d %q", method, name, c.client, answer.StatusCode, answer.Header.Get("X-Gateway-Error"), want, code)
 				}
 			}
+		}
+	}
+	for element, want := range map[string]int{
+		"for=10.0.0.1": 403, "for=11.0.0.1": 200, "proto=https": 200, "for=_hidden": 403, "for=unknown": 403, `for="11.0.0.\\1"`: 403, `for=""`: 403, "for": 403,
+	} {
+		if answer, _ := w.speak("GET / HTTP/1.1\r\nHost: most.example.com\r\nForwarded: " + element + "\r\nConnection: close\r\n\r\n"); answer.StatusCode != want {
+			t.Errorf("Forwarded: %s: got %d, want %d", element, answer.StatusCode, want)
 		}
 	}
 	// What the gateway would answer itself isn't told either.

@@ -12,6 +12,7 @@ import (
 type origin struct {
 	trusted     bool   // the peer's forwarded fields are believed
 	known       bool   // Forwarded says so
+	unreadable  bool   // a trusted proxy names the client in a way that can't be read
 	proto, host []byte // nil where it doesn't say
 }
 
@@ -60,10 +61,12 @@ func (x *exchange) adoptList(i int) {
 
 // believe makes an element's address the client's. It is false where what
 // stands before the element isn't believed: the address is not a trusted
-// proxy's, or is none.
+// proxy's, or is none. Whoever is named as "unknown" or by a word is nobody's
+// address, and not the proxy's.
 func (x *exchange) believe(node []byte) bool {
 	ip, ok := parseNode(node)
 	if !ok {
+		x.origin.unreadable = len(node) > 0
 		return false
 	}
 	x.Origin = ip
@@ -85,8 +88,10 @@ func (x *exchange) adoptElements() {
 }
 
 // forwardedElement is one element of Forwarded. What is missing, or can't be
-// read without a copy, is nil.
+// read without a copy, is nil; a node that can't be is noNode.
 type forwardedElement struct{ node, proto, host []byte }
+
+var noNode = []byte("?")
 
 // maxElements bounds the elements of Forwarded that are looked at, from the
 // last one on.
@@ -141,7 +146,9 @@ func parseElement(part []byte) (e forwardedElement) {
 		value = unquote(value)
 		switch {
 		case message.EqualFold(name, "for"):
-			e.node = value
+			if e.node = value; len(value) == 0 {
+				e.node = noNode
+			}
 		case message.EqualFold(name, "proto") && message.IsToken(value):
 			e.proto = value
 		case message.EqualFold(name, "host") && isHostText(value):

@@ -78,7 +78,7 @@ func (x *exchange) showPolicies() *policy.Request {
 	r.ID, r.Tenant, r.Method = x.ID, x.Tenant.Name, x.Message.Method
 	r.Host, r.Path, r.Query = x.Host, x.Path, x.query
 	r.Secure, r.Header, r.Waiter = x.secure(), &x.Message.Header, x
-	if r.Unnamed = x.Client.Unnamed; !r.Unnamed { // else Origin is the load balancer's, and nobody knows who stands behind it
+	if r.Unnamed = x.Client.Unnamed || x.origin.unreadable; !r.Unnamed { // else Origin is a proxy's, and nobody knows who stands behind it
 		r.Client = x.Origin
 	}
 	x.Tenant.Policies.Begin(r)

@@ -92,9 +92,9 @@ type Request struct {
 	// is the IPv4 address. The zero Addr is one that isn't known: a client on a Unix
 	// socket, or an Unnamed one.
 	Client netip.Addr
-	// Unnamed says of a client whose address isn't known that it has been introduced
-	// by the PROXY protocol (proxy/listener/proxyprotocol), by somebody who doesn't
-	// say who it is.
+	// Unnamed says of a client whose address isn't known that it has been introduced,
+	// by the PROXY protocol (proxy/listener/proxyprotocol) or by a trusted proxy's
+	// field, by somebody who doesn't say who it is, or not so that it can be read.
 	Unnamed bool
 	// Header has the request's fields. Those that are Dropped aren't passed on, and
 	// are to be taken for absent. A policy changes names and values by replacing

@@ -13,7 +13,7 @@ func (p *addresses) Judge(r *policy.Request) (*policy.Answer, error) {
 	switch {
 	case r.Client.IsValid():
 	case r.Unnamed:
-		return refuse(errors.New("the client's address isn't known, since who has introduced it by the PROXY protocol doesn't say it")), nil
+		return refuse(errors.New("the client's address isn't known, since the proxy that has introduced it names none that can be read")), nil
 	case p.unix:
 		return nil, nil
 	default:
