@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy"
 	"github.com/keystone-gateway/keystone-gateway/test/measure"
 )
 
@@ -30,13 +31,7 @@ func TestRequestAllocates0(t *testing.T) {
 		"Lua route":      "GET /lua/7 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\n\r\n",
 		"Lua and a body": "POST /path HTTP/1.1\r\nHost: scripted.example.com\r\nContent-Length: 4\r\n\r\nbody",
 	} {
-		conn, err := net.Dial("tcp", server.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		out := []byte(request)
-		if n := measure.Allocations(window, func() { ask(t, conn, out) }); n > 0 {
+		if n := allocationsOf(t, server, request); n > 0 {
 			t.Errorf("a %s allocates: %d times in %d requests at best, want 0", name, n, window)
 		}
 	}
@@ -57,13 +52,7 @@ func TestProxiedRequestAllocates0(t *testing.T) {
 		"Forwarded":       "GET / HTTP/1.1\r\nHost: example.com\r\nForwarded: for=203.0.113.9;proto=https;host=x\r\n\r\n",
 		"spelled path":    "GET /%3f//%7e HTTP/1.1\r\nHost: example.com\r\nTE: trailers\r\n\r\n",
 	} {
-		conn, err := net.Dial("tcp", server.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		out := []byte(request)
-		if n := measure.Allocations(window, func() { ask(t, conn, out) }); n > 0 {
+		if n := allocationsOf(t, server, request); n > 0 {
 			t.Errorf("a request with %s allocates: %d times in %d requests at best, want 0", name, n, window)
 		}
 	}
@@ -89,16 +78,22 @@ func TestPoliciesAllocate0(t *testing.T) {
 		"Lua middleware": "GET /path?q=1 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\nX-Api-Key: k\r\n\r\n",
 		"Lua route":      "GET /lua/7 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\n\r\n",
 	} {
-		conn, err := net.Dial("tcp", server.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		out := []byte(request)
-		if n := measure.Allocations(window, func() { ask(t, conn, out) }); n > 0 {
+		if n := allocationsOf(t, server, request); n > 0 {
 			t.Errorf("a %s allocates: %d times in %d requests at best, want 0", name, n, window)
 		}
 	}
+}
+
+// allocationsOf counts what a window of that request allocates, at best.
+func allocationsOf(t *testing.T, server *proxy.Server, request string) uint64 {
+	t.Helper()
+	conn, err := net.Dial("tcp", server.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	out := []byte(request)
+	return measure.Allocations(window, func() { ask(t, conn, out) })
 }
 
 const script = `
