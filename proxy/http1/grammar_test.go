@@ -164,6 +164,10 @@ func TestTargets(t *testing.T) {
 		"GET //a HTTP/1.1":           "origin h //a",
 		"GET /* HTTP/1.1":            "origin h /*",
 		"OPTIONS * HTTP/1.1":         "asterisk h *",
+		"OPTIONS http://h HTTP/1.1":  "asterisk h *",
+		"OPTIONS http://h/ HTTP/1.1": "absolute h /",
+		"OPTIONS http://h? HTTP/1.1": "absolute h /?",
+		"OPTIONS http://g HTTP/1.1":  "another host",
 		"CONNECT h:443 HTTP/1.1":     "authority h ",
 		"GET http://h HTTP/1.1":      "absolute h /",
 		"GET http://h/?q HTTP/1.1":   "absolute h /?q",
@@ -191,6 +195,8 @@ func TestTargets(t *testing.T) {
 		if err == nil {
 			form := [...]string{message.OriginForm: "origin", message.AbsoluteForm: "absolute", message.AuthorityForm: "authority", message.AsteriskForm: "asterisk"}[r.Form]
 			got = fmt.Sprintf("%s %s %s", form, r.Authority, r.Resource)
+		} else if errors.Is(err, message.BadHost) {
+			got = "another host"
 		} else if !errors.Is(err, message.BadTarget) {
 			t.Errorf("%s: %v, want a bad target", line, err)
 		}

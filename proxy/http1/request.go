@@ -78,6 +78,8 @@ func (r *Request) parseLine(line []byte, maxTarget int) error {
 	return r.splitTarget()
 }
 
+var asterisk = []byte{'*'}
+
 // splitTarget tells the forms apart and cuts the target into its parts.
 func (r *Request) splitTarget() error {
 	t := r.Target
@@ -107,6 +109,10 @@ func (r *Request) splitTarget() error {
 		r.Authority, t = t[:end], t[end:]
 		if len(r.Authority) == 0 || bytes.IndexByte(r.Authority, '@') >= 0 {
 			return message.BadTarget
+		}
+		if len(t) == 0 && string(r.Method) == "OPTIONS" { // RFC 9112 §3.2.4: asks the server as a whole
+			r.Form, r.Resource = message.AsteriskForm, asterisk
+			return nil
 		}
 	}
 	if len(t) == 0 || t[0] == '?' { // http://host, http://host?query
@@ -164,7 +170,7 @@ func (r *Request) checkHost() error {
 	if count > 1 || count == 0 && r.Minor == 1 {
 		return message.BadHost
 	}
-	if r.Form != message.AbsoluteForm {
+	if len(r.Authority) == 0 { // the target names none
 		r.Authority = host
 		return nil
 	}

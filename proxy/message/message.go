@@ -58,7 +58,7 @@ const (
 	OriginForm    Form = iota // /path?query
 	AbsoluteForm              // http://host/path?query
 	AuthorityForm             // host:port, CONNECT only
-	AsteriskForm              // *, OPTIONS only
+	AsteriskForm              // * or http://host, OPTIONS only
 )
 
 // Request is a request without its body.
