@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,10 +19,10 @@ import (
 
 // accessLog writes one line for each request.
 type accessLog struct {
-	exchange.Unobserved
 	// wall is what socket.Nanotime lacks to be nanoseconds since 1970; it is
 	// set anew with every flush, so that lines follow the system's clock.
-	wall atomic.Int64
+	wall  atomic.Int64
+	today atomic.Pointer[date]
 
 	own *logQueue
 	to  atomic.Pointer[logQueue] // own, or that of the gateway's log where both have one output
@@ -40,7 +39,14 @@ func newAccessLog(log zerolog.Logger) *accessLog {
 	return l
 }
 
-func (l *accessLog) lookAtClock() { l.wall.Store(time.Now().UnixNano() - socket.Nanotime()) }
+func (l *accessLog) lookAtClock() {
+	now := time.Now().UnixNano()
+	l.wall.Store(now - socket.Nanotime())
+	if was := l.today.Load(); was == nil || was.day != now/dayLength {
+		today := dateOf(now)
+		l.today.Store(&today)
+	}
+}
 
 // add queues a line. It never blocks and never fails.
 func (l *accessLog) add(p []byte) { l.to.Load().add(p, false) }
@@ -109,23 +115,15 @@ func (l *accessLog) End(r *exchange.Record) {
 	if !logs(r) {
 		return
 	}
-	line := lines.Get().(*logLine) //nolint:forcetypeassert // the pool holds nothing else
-	defer lines.Put(line)
-	line.request(r, r.Start+l.wall.Load())
-	l.add(line.end())
-	if cap(line.buf) > keepLine {
-		line.buf = nil
-	}
+	line := logLine{buf: r.Scratch[:0]}
+	line.begin(r.Start+l.wall.Load(), l.today.Load())
+	line.request(r)
+	r.Scratch = line.end()
+	l.add(r.Scratch)
 }
 
-// keepLine is the largest memory of a line that is kept.
-const keepLine = 16 << 10
-
-var lines = sync.Pool{New: func() any { return new(logLine) }}
-
-// request makes the line of a request, which began at that time.
-func (l *logLine) request(r *exchange.Record, at int64) {
-	l.begin(at)
+// request adds what is known of a request.
+func (l *logLine) request(r *exchange.Record) {
 	l.bytes(`,"request_id":"`, r.ID)
 	l.tenant(r)
 	l.bytes(`,"method":"`, r.Message.Method)

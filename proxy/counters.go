@@ -16,10 +16,7 @@ type serverCounters struct {
 }
 
 // counting counts requests for their tenants.
-type counting struct {
-	exchange.Unobserved
-	server *Server
-}
+type counting struct{ server *Server }
 
 // End counts a request.
 func (c counting) End(r *exchange.Record) {

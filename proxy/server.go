@@ -112,9 +112,9 @@ func New(o Options) (*Server, error) {
 	s := newServer(&o)
 	s.sweeper, s.access, s.logWriter, s.available, s.strict = socket.NewSweeper(), newAccessLog(o.Log), o.LogWriter, o.Memory, o.Strict
 	s.plane = exchange.Plane{
-		Current:  func() *exchange.Generation { return &s.current.Load().Generation },
-		Observer: exchange.Observers{counting{server: s}, s.access},
-		Draining: s.draining.Load, Hops: s.hops, Log: o.Log, Memory: &s.memory,
+		Current:   func() *exchange.Generation { return &s.current.Load().Generation },
+		Observers: exchange.Observe(counting{s}, s.access),
+		Draining:  s.draining.Load, Hops: s.hops, Log: o.Log, Memory: &s.memory,
 	}
 	s.reserve(o.Config)
 	s.clients.Plane, s.clients.Memory, s.clients.Open = &s.plane, &s.unrouted.Memory, s.connections

@@ -89,7 +89,7 @@ func (x *exchange) bound(b *Bounds) {
 }
 
 func (x *exchange) reset() {
-	x.Record = Record{}
+	x.Record = Record{Scratch: shrunk(x.Scratch)}
 	x.plane, x.bounds, x.stream, x.memory = nil, nil, nil, nil
 	x.query, x.sendPath, x.method, x.written = nil, nil, nil, nil
 	x.origin, x.hopped = origin{}, false
@@ -118,14 +118,20 @@ func (p *Plane) Serve(stream Stream) {
 	x := p.acquire(stream)
 	p.inFlight.Add(1)
 	defer p.finish(x)
-	p.Observer.Begin(&x.Record)
+	for _, o := range p.Observers.begin {
+		o.Begin(&x.Record)
+	}
 	if err := x.serve(); err != nil {
 		x.fail(err)
 	}
 }
 
 // stage tells of the next stage.
-func (x *exchange) stage(s Stage) { x.plane.Observer.Stage(&x.Record, s) }
+func (x *exchange) stage(s Stage) {
+	for _, o := range x.plane.Observers.stage {
+		o.Stage(&x.Record, s)
+	}
+}
 
 // serve runs the stages of a request. An error before the response has begun
 // is answered; after that, it is cut.
@@ -294,7 +300,9 @@ func (p *Plane) finish(x *exchange) {
 	x.endCall(x.state != cut)
 	x.endPolicies()
 	x.complete()
-	p.Observer.End(&x.Record)
+	for _, o := range p.Observers.end {
+		o.End(&x.Record)
+	}
 	x.content.release(x.memory)
 	if ended := x.Start + int64(x.Elapsed); x.state == cut {
 		x.stream.Cut(ended)

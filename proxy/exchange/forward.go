@@ -229,5 +229,7 @@ func (x *exchange) Interim(r *message.Response) error {
 
 // Attempted tells of an attempt; it is upstream.Request's.
 func (x *exchange) Attempted(t *upstream.Target, failure error) {
-	x.plane.Observer.Attempt(&x.Record, t, failure)
+	for _, o := range x.plane.Observers.attempt {
+		o.Attempt(&x.Record, t, failure)
+	}
 }

@@ -11,18 +11,25 @@ import (
 
 // Observer is told what becomes of exchanges, each by its own goroutine: whatever
 // counts, logs or traces requests is one. It must not wait, and keep nothing of
-// what it is shown.
+// what it is shown. One that wants to know more than the end is a Beginner, a
+// Stager or an Attempter too.
 type Observer interface {
-	// Begin comes first, when nothing is known but the client.
-	Begin(r *Record)
-	// Stage comes before each stage that is entered.
-	Stage(r *Record, s Stage)
-	// Attempt comes after each attempt at a target, with the failure of one that has
-	// none of its response; nil is success.
-	Attempt(r *Record, t *upstream.Target, failure error)
-	// End comes last, once for each Begin.
+	// End comes last, once for each exchange.
 	End(r *Record)
 }
+
+// What else an observer may be.
+type (
+	// Beginner is told first, when nothing is known but the client.
+	Beginner interface{ Begin(r *Record) }
+	// Stager is told before each stage that is entered.
+	Stager interface{ Stage(r *Record, s Stage) }
+	// Attempter is told after each attempt at a target, with the failure of one that
+	// has none of its response; nil is success.
+	Attempter interface {
+		Attempt(r *Record, t *upstream.Target, failure error)
+	}
+)
 
 // Stage is a step of an exchange.
 type Stage uint8
@@ -38,52 +45,30 @@ const (
 	Respond
 )
 
-// Observers tell all of several in turn.
-type Observers []Observer
-
-// Begin tells all.
-func (o Observers) Begin(r *Record) {
-	for _, one := range o {
-		one.Begin(r)
-	}
+// Observers tell several in turn, each just what it wants to know.
+type Observers struct {
+	begin   []Beginner
+	stage   []Stager
+	attempt []Attempter
+	end     []Observer
 }
 
-// Stage tells all.
-func (o Observers) Stage(r *Record, s Stage) {
-	for _, one := range o {
-		one.Stage(r, s)
+// Observe returns these observers.
+func Observe(all ...Observer) Observers {
+	o := Observers{end: all}
+	for _, one := range all {
+		if b, ok := one.(Beginner); ok {
+			o.begin = append(o.begin, b)
+		}
+		if s, ok := one.(Stager); ok {
+			o.stage = append(o.stage, s)
+		}
+		if a, ok := one.(Attempter); ok {
+			o.attempt = append(o.attempt, a)
+		}
 	}
+	return o
 }
-
-// Attempt tells all.
-func (o Observers) Attempt(r *Record, t *upstream.Target, failure error) {
-	for _, one := range o {
-		one.Attempt(r, t, failure)
-	}
-}
-
-// End tells all.
-func (o Observers) End(r *Record) {
-	for _, one := range o {
-		one.End(r)
-	}
-}
-
-// Unobserved is an observer that looks away: others embed it, and have only the
-// methods that they want.
-type Unobserved struct{}
-
-// Begin does nothing.
-func (Unobserved) Begin(*Record) {}
-
-// Stage does nothing.
-func (Unobserved) Stage(*Record, Stage) {}
-
-// Attempt does nothing.
-func (Unobserved) Attempt(*Record, *upstream.Target, error) {}
-
-// End does nothing.
-func (Unobserved) End(*Record) {}
 
 // Record is what an exchange has come to. Its slices and pointers are valid until
 // the End of the exchange; what isn't known yet, or doesn't exist, is zero.
@@ -115,6 +100,8 @@ type Record struct {
 	HeaderTime  time.Duration // until the response's head was there
 	Elapsed     time.Duration // until the response had been sent
 	Tunnelled   bool
+
+	Scratch []byte // memory for an observer's own use at the End
 }
 
 // LoggedPath is the path that was judged, or the raw target where there is none.

@@ -36,6 +36,11 @@ func (n *notes) End(r *exchange.Record) {
 	*n = append(*n, fmt.Sprintf("end %d %q, %d out, %d attempts", r.Status, r.Code, r.BytesOut, r.Attempts))
 }
 
+// atEnd is an observer that wants to know nothing else.
+type atEnd struct{}
+
+func (atEnd) End(*exchange.Record) {}
+
 // newPlane is a data plane with one tenant, whose targets are these.
 func newPlane(t *testing.T, observer exchange.Observer, urls ...string) *exchange.Plane {
 	t.Helper()
@@ -60,7 +65,7 @@ func newPlane(t *testing.T, observer exchange.Observer, urls ...string) *exchang
 		t.Fatal(err)
 	}
 	return &exchange.Plane{
-		Current: func() *exchange.Generation { return g }, Observer: observer, Draining: func() bool { return false },
+		Current: func() *exchange.Generation { return g }, Observers: exchange.Observe(atEnd{}, observer), Draining: func() bool { return false },
 		Hops: exchange.NewHops(), Log: zerolog.Nop(), Memory: new(memory.Process),
 	}
 }
@@ -88,7 +93,7 @@ func TestObserver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var told notes
-			plane := newPlane(t, exchange.Observers{&told, exchange.Unobserved{}}, target.URL)
+			plane := newPlane(t, &told, target.URL)
 			plane.Serve(&exchangetest.Stream{Head: c.head, Refused: c.refused})
 			if !slices.Equal(told, c.want) {
 				t.Errorf("told %q, want %q", told, c.want)

@@ -3,7 +3,7 @@
 // socket of a client: all of that is its Stream's. What the configuration says it
 // is given as a Generation, of which a request sees one.
 //
-//	plane := &exchange.Plane{Current: current, Observer: metrics, …}
+//	plane := &exchange.Plane{Current: current, Observers: exchange.Observe(metrics), …}
 //	plane.Serve(stream) // once for each request, by any number of goroutines
 //
 // Read it in the order of a request: exchange (the stages), body and upload (what
@@ -33,8 +33,8 @@ import (
 // filled in before the first one, and don't change any more.
 type Plane struct {
 	// Current returns the generation that a request sees.
-	Current  func() *Generation
-	Observer Observer
+	Current   func() *Generation
+	Observers Observers
 	// Draining says that nothing new is accepted.
 	Draining func() bool
 	Hops     *Hops

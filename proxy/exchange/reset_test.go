@@ -15,11 +15,12 @@ import (
 // read before it is written anew. Slices of them are empty, unless their owner
 // writes them from the start.
 var keptFields = map[string]string{
-	"exchange.values":  "empty",
-	"exchange.hostBuf": "written before x.host is made of it",
-	"exchange.pathBuf": "as hostBuf",
-	"exchange.sendBuf": "as hostBuf",
-	"exchange.idBuf":   "identify writes it first",
+	"exchange.Record.Scratch": "empty",
+	"exchange.values":         "empty",
+	"exchange.hostBuf":        "written before x.host is made of it",
+	"exchange.pathBuf":        "as hostBuf",
+	"exchange.sendBuf":        "as hostBuf",
+	"exchange.idBuf":          "identify writes it first",
 	"exchange.call.Response.Response.Message.Header": "empty",
 	"exchange.call.head":                             "empty",
 	"exchange.call.out":                              "empty",
@@ -35,7 +36,7 @@ var keptFields = map[string]string{
 }
 
 // known implement the interfaces that exchanges lead to.
-var known = []any{errors.New("x"), new(exchange), grants{}, new(upstream.Target), struct{ Stream }{}, struct{ Body }{}, Observers{}}
+var known = []any{errors.New("x"), new(exchange), grants{}, new(upstream.Target), struct{ Stream }{}, struct{ Body }{}}
 
 // sunk is an answer that nobody gets.
 type sunk struct{ Answer }
