@@ -22,6 +22,9 @@ type policed struct {
 }
 
 func (p *policed) reset() {
+	if !p.begun {
+		return
+	}
 	p.request.Reset()
 	p.response = policy.Response{}
 	p.begun, p.amending = false, false

@@ -229,13 +229,12 @@ func (b *Body) readTrailer() error {
 		b.raw = append(append(b.raw, line...), '\r', '\n')
 	}
 	for rest := b.raw; len(rest) > 0; {
-		var line []byte
-		line, rest = cutLine(rest)
-		field, err := parseField(line)
+		var field message.Field
+		size, err := parseField(&field, rest)
 		if err != nil || len(b.trailer) == message.MaxFields {
 			return message.BadTrailer
 		}
-		b.trailer = append(b.trailer, field)
+		b.trailer, rest = append(b.trailer, field), rest[size:]
 	}
 	return io.EOF
 }

@@ -67,41 +67,40 @@ func parseVersion(v []byte) (minor uint8, err error) {
 
 // parseFields parses the header lines up to the empty one.
 func (m *head) parseFields(rest []byte) error {
-	for {
-		var line []byte
-		line, rest = cutLine(rest)
-		if len(line) == 0 {
-			break
-		}
+	var field message.Field
+	for len(rest) > 1 && (rest[0] != '\r' || rest[1] != '\n') {
 		if len(m.Header) == message.MaxFields {
 			return message.HeaderTooLarge
 		}
-		field, err := parseField(line)
+		size, err := parseField(&field, rest)
 		if err != nil {
 			return err
 		}
 		m.Receive(field)
+		rest = rest[size:]
 	}
 	return m.connection()
 }
 
-// parseField parses "name: value" (RFC 9112 §5).
-func parseField(line []byte) (message.Field, error) {
-	if line[0] == ' ' || line[0] == '\t' {
-		return message.Field{}, message.ObsoleteFold
+// parseField parses the line "name: value" (RFC 9112 §5) that lines, of a head whose
+// line ends ReadHead has checked, start with, and returns its size with its end.
+func parseField(f *message.Field, lines []byte) (size int, err error) {
+	if lines[0] == ' ' || lines[0] == '\t' {
+		return 0, message.ObsoleteFold
 	}
 	colon := 0
-	for colon < len(line) && message.IsTokenByte(line[colon]) {
+	for colon < len(lines) && message.IsTokenByte(lines[colon]) {
 		colon++
 	}
-	if colon == 0 || colon == len(line) || line[colon] != ':' {
-		return message.Field{}, message.BadFieldName
+	if colon == 0 || colon == len(lines) || lines[colon] != ':' {
+		return 0, message.BadFieldName
 	}
-	value := message.Trim(line[colon+1:])
-	if !message.IsFieldText(value) {
-		return message.Field{}, message.BadFieldValue
+	end := colon + 1 + message.FieldText(lines[colon+1:])
+	if end+1 >= len(lines) || lines[end] != '\r' || lines[end+1] != '\n' {
+		return 0, message.BadFieldValue
 	}
-	return message.Field{Name: line[:colon], Value: value, ID: message.Identify(line[:colon])}, nil
+	f.Name, f.Value, f.ID = lines[:colon], message.Trim(lines[colon+1:end]), message.Identify(lines[:colon])
+	return end + 2, nil
 }
 
 // connection evaluates the Connection fields (RFC 9110 §7.6.1).

@@ -1,5 +1,7 @@
 package message
 
+import "encoding/binary"
+
 // ID names the fields that the gateway itself looks at, so that a header is
 // compared with their names once, when it is parsed.
 type ID uint8
@@ -105,7 +107,7 @@ func Identify(name []byte) ID {
 	first := name[0] | 0x20
 	if len(name) < len(byShape) && first >= 'a' && first <= 'z' {
 		for _, id := range byShape[len(name)][first-'a'] {
-			if EqualFold(name, names[id]) {
+			if equalKnown(name, names[id]) {
 				return id
 			}
 		}
@@ -117,6 +119,21 @@ func Identify(name []byte) ID {
 		return ProxyAny
 	}
 	return Unknown
+}
+
+// equalKnown is EqualFold for two of the same length, eight bytes at a time.
+func equalKnown(name []byte, lower string) bool {
+	for len(name) >= 8 && len(lower) >= 8 {
+		word := binary.LittleEndian.Uint64(name)
+		low := word &^ highs
+		upper := (low + (0x80-'A')*ones) &^ (low + (0x7f-'Z')*ones) &^ word & highs // the letters of upper case
+		if word|upper>>2 != uint64(lower[0])|uint64(lower[1])<<8|uint64(lower[2])<<16|uint64(lower[3])<<24|
+			uint64(lower[4])<<32|uint64(lower[5])<<40|uint64(lower[6])<<48|uint64(lower[7])<<56 {
+			return false
+		}
+		name, lower = name[8:], lower[8:]
+	}
+	return EqualFold(name, lower)
 }
 
 // isForwarded finds X-Forwarded itself, and any name that starts with
@@ -146,10 +163,7 @@ func EqualFold(b []byte, lower string) bool {
 		return false
 	}
 	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
+		if l := lower[i]; c != l && (c|0x20 != l || c < 'A' || c > 'Z') {
 			return false
 		}
 	}
@@ -185,11 +199,12 @@ func HasToken(list []byte, lower string) bool {
 
 // Trim drops optional white space (RFC 9110 §5.6.3) on both sides.
 func Trim(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
-		b = b[1:]
+	from, to := 0, len(b)
+	for from < to && (b[from] == ' ' || b[from] == '\t') {
+		from++
 	}
-	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
-		b = b[:len(b)-1]
+	for from < to && (b[to-1] == ' ' || b[to-1] == '\t') {
+		to--
 	}
-	return b
+	return b[from:to]
 }

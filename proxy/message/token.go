@@ -1,5 +1,10 @@
 package message
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // tokenBytes are the bytes of a token (RFC 9110 §5.6.2).
 var tokenBytes = func() (t [256]bool) {
 	for c := '0'; c <= '9'; c++ {
@@ -39,11 +44,29 @@ func IsToken(b []byte) bool {
 }
 
 // IsFieldText reports whether b may be a field value.
-func IsFieldText(b []byte) bool {
-	for _, c := range b {
-		if !textBytes[c] {
-			return false
+func IsFieldText(b []byte) bool { return FieldText(b) == len(b) }
+
+const ones, highs = 0x0101010101010101, 0x8080808080808080 // of each byte of a word
+
+// FieldText returns how many bytes at the start of b a field value may have. It
+// looks at eight at a time: the lowest bit that is set is that of the first control
+// byte among them.
+func FieldText(b []byte) (n int) {
+	for n+8 <= len(b) {
+		word := binary.LittleEndian.Uint64(b[n:])
+		del := word ^ 0x7f*ones
+		controls := ((word-0x20*ones)&^word | (del-ones)&^del) & highs
+		if controls == 0 {
+			n += 8
+			continue
 		}
+		if n += bits.TrailingZeros64(controls) / 8; b[n] != '\t' {
+			return n
+		}
+		n++
 	}
-	return true
+	for n < len(b) && textBytes[b[n]] {
+		n++
+	}
+	return n
 }

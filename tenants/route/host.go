@@ -64,22 +64,47 @@ func checkName(host []byte) (lower bool, err error) {
 		return false, RefusedHostLength
 	}
 	lower = true
-	dot := true // before the first label as after a dot
+	last := uint8(nameDot) // before the first label as after a dot
 	for _, c := range host {
-		if !IsNameByte(c) {
+		kind := nameBytes[c]
+		if kind == notInName {
 			return false, RefusedHostByte
 		}
-		if dot && c == '.' {
+		if kind == nameDot && last == nameDot {
 			return false, RefusedHostLabel
 		}
-		dot = c == '.'
-		lower = lower && (c < 'A' || c > 'Z')
+		if kind == nameUpper {
+			lower = false
+		}
+		last = kind
 	}
-	if dot {
+	if last == nameDot {
 		return false, RefusedHostLabel
 	}
 	return lower, nil
 }
+
+// What a byte is in a name of a host.
+const (
+	notInName = iota
+	nameLower // or what has no case
+	nameUpper
+	nameDot
+)
+
+var nameBytes = func() (t [256]uint8) {
+	for i := range t {
+		switch c := byte(i); {
+		case c == '.':
+			t[i] = nameDot
+		case 'A' <= c && c <= 'Z':
+			t[i] = nameUpper
+		case IsNameByte(c):
+			t[i] = nameLower
+		}
+	}
+	return t
+}()
 
 // canonicalIPv6 is the slow path for a host in brackets.
 func canonicalIPv6(dst, hostField []byte) ([]byte, error) {
