@@ -215,8 +215,8 @@ func (s *http1Stream) Finish(now int64, last bool) {
 }
 
 // Cut closes the connection, with a reset where that is the only sign of a cut
-// that the client gets.
-func (s *http1Stream) Cut(now int64) {
+// that the client gets: HTTP/1 has no words for the reason.
+func (s *http1Stream) Cut(now int64, _ exchange.CutReason) {
 	s.c.endWait()
 	s.goesOn = false
 	if !s.delimited {

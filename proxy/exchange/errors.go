@@ -105,15 +105,6 @@ func faultOfRefusal(r *policy.Refusal) *Fault {
 	return &Fault{Status: r.Status, Code: r.Code, Message: r.Message}
 }
 
-// Codes of what can go wrong once a response has begun: they stand in the log
-// only, and the connection is cut.
-const (
-	codeResponseCut   = "upstream_response_cut"
-	codeSlowResponse  = "upstream_idle_timeout"
-	codeSlowClient    = "client_write_timeout"
-	codeTunnelTimeout = "tunnel_idle_timeout"
-)
-
 // codes lists all that the access log calls an error, by number.
 var codes = func() (list []string) {
 	for _, fault := range Faults() {

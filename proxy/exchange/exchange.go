@@ -42,7 +42,8 @@ type exchange struct {
 	// The response.
 	response  lua.Response // as it is to become: a target's, the gateway's own, or that of scripts
 	state     state
-	last      bool // what the client sends next can't be trusted to be a request
+	cutReason CutReason // once state is cut
+	last      bool      // what the client sends next can't be trusted to be a request
 	fault     *Fault
 	coding    coding
 	takesGzip bool // the client, whatever targets are told
@@ -99,7 +100,7 @@ func (x *exchange) reset() {
 	x.script.reset()
 	x.policed.reset()
 	x.response.Reset()
-	x.state, x.last, x.fault = unanswered, false, nil
+	x.state, x.cutReason, x.last, x.fault = unanswered, 0, false, nil
 	x.coding, x.takesGzip, x.head = coding{}, false, message.Response{}
 	x.values, x.pathBuf, x.sendBuf = shrunk(x.values), shrunk(x.pathBuf), shrunk(x.sendBuf)
 }
@@ -291,7 +292,7 @@ func (p *Plane) finish(x *exchange) {
 		if again := recover(); again != nil { // even the ending failed: give up both sides. It is not pooled
 			p.LogPanic(again)
 			x.endCall(false)
-			x.stream.Cut(socket.Nanotime())
+			x.stream.Cut(socket.Nanotime(), CutByGateway)
 		}
 	}()
 	if cause != nil {
@@ -305,7 +306,7 @@ func (p *Plane) finish(x *exchange) {
 	}
 	x.content.release(x.memory)
 	if ended := x.Start + int64(x.Elapsed); x.state == cut {
-		x.stream.Cut(ended)
+		x.stream.Cut(ended, x.cutReason)
 	} else {
 		x.stream.Finish(ended, x.last)
 	}

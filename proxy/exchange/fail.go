@@ -17,9 +17,9 @@ func (x *exchange) fail(err error) {
 	switch {
 	case fault == faultClientGone:
 		x.Status = fault.Status // for the log; nobody is there to read an answer
-		x.state = cut
+		x.cutFor(fault.Code)
 	case x.state != unanswered:
-		x.state = cut
+		x.cutFor(fault.Code)
 	default:
 		x.response.Reset() // nothing that scripts had set is on it
 		x.coding = coding{}

@@ -61,7 +61,7 @@ func (x *exchange) defaultStatus() {
 // endLocal ends a local response; what can't be written is cut.
 func (x *exchange) endLocal(err error) error {
 	if err != nil {
-		x.state = cut
+		x.cutFor(x.cutCode(&clientError{err}))
 	}
 	return nil
 }
@@ -120,6 +120,7 @@ func (x *exchange) endFlushed() {
 		err = x.stream.End(nil)
 	}
 	if err != nil {
-		x.state, x.Cause, x.Code = cut, err, x.cutCode(&clientError{err})
+		x.Cause, x.Code = err, x.cutCode(&clientError{err})
+		x.cutFor(x.Code)
 	}
 }

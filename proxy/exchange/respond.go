@@ -1,10 +1,8 @@
 package exchange
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"net"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
@@ -82,8 +80,8 @@ func (x *exchange) pass() {
 
 // cutShort says that a response which has begun isn't complete, and why.
 func (x *exchange) cutShort(err error) {
-	x.state = cut
 	x.Code = x.cutCode(err)
+	x.cutFor(x.Code)
 	x.Cause = fmt.Errorf("after %d bytes: %w", x.BytesOut, x.cutCause(err))
 }
 
@@ -161,24 +159,3 @@ type clientError struct{ err error }
 
 func (e *clientError) Error() string { return "cannot write to the client: " + cause.Text(e.err) }
 func (e *clientError) Unwrap() error { return e.err }
-
-// cutCode names what cut a response short, for the log.
-func (x *exchange) cutCode(err error) string {
-	slow := errors.Is(err, socket.ErrTimeout)
-	fault, isFault := errors.AsType[*Fault](err)
-	switch {
-	case x.plane.Draining() && (errors.Is(err, Drained) || errors.Is(err, net.ErrClosed)):
-		return Drained.Code
-	case isFault:
-		return fault.Code
-	case errors.Is(err, ErrClientGone):
-		return faultClientGone.Code
-	case errors.As(err, new(*clientError)) && slow:
-		return codeSlowClient
-	case errors.As(err, new(*clientError)):
-		return faultClientGone.Code
-	case slow:
-		return codeSlowResponse
-	}
-	return codeResponseCut
-}

@@ -26,8 +26,8 @@ type Stream interface {
 	// client sends next can't be trusted to be a request.
 	Finish(now int64, last bool)
 	// Cut ends an exchange whose response isn't there, or not complete, so that
-	// it never looks complete.
-	Cut(now int64)
+	// it never looks complete. Protocols that can say why translate the reason.
+	Cut(now int64, reason CutReason)
 }
 
 // Arrival is how a request comes.

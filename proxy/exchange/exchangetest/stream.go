@@ -43,6 +43,7 @@ type Stream struct {
 	Completed bool // the content has been ended
 	Finished  bool // in order
 	WasCut    bool
+	CutReason exchange.CutReason
 
 	charge memory.Charge
 	shown  message.Request
@@ -196,7 +197,7 @@ func (s *Stream) Watch(func()) (end func()) { return func() {} }
 func (s *Stream) Finish(int64, bool) { s.Finished = true }
 
 // Cut ends it before its time.
-func (s *Stream) Cut(int64) { s.WasCut = true }
+func (s *Stream) Cut(_ int64, reason exchange.CutReason) { s.WasCut, s.CutReason = true, reason }
 
 // body is the content of a Stream.
 type body struct {
