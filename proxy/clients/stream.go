@@ -74,7 +74,9 @@ func (s *http1Stream) Request(maxTarget int) (*message.Request, error) {
 	if first {
 		s.body.Reset(&s.c.reader, s.req.Framing, s.req.Length)
 		s.told = !s.req.Continue
-		s.c.takesInterim.Store(s.req.Minor == 1)
+		if takes := s.req.Minor == 1; s.c.takesInterim.Load() != takes {
+			s.c.takesInterim.Store(takes)
+		}
 	}
 	return &s.req.Request, nil
 }

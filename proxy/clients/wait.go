@@ -19,10 +19,20 @@ func (c *client) beginWait(call exchange.Aborter, now int64) {
 	c.mu.Lock()
 	c.call, c.silent, c.asked = call, true, false
 	c.mu.Unlock()
-	c.finished.Store(0)
+	c.neverLooked()
 	c.lastWrite.Store(now)
-	c.nextLook.Store(0)
 	c.waiting.Store(now)
+}
+
+// neverLooked forgets what sweep has seen. Mostly that was nothing, and a load costs
+// much less than a store.
+func (c *client) neverLooked() {
+	if c.finished.Load() != 0 {
+		c.finished.Store(0)
+	}
+	if c.nextLook.Load() != 0 {
+		c.nextLook.Store(0)
+	}
 }
 
 // beginScriptWait is beginWait for what a script waits for: cancel is called
@@ -38,8 +48,7 @@ func (c *client) beginScriptWait(cancel func(), silent bool) (end func()) {
 		c.mu.Lock()
 		c.silent, c.asked = silent, false
 		c.mu.Unlock()
-		c.finished.Store(0)
-		c.nextLook.Store(0)
+		c.neverLooked()
 		c.lastWrite.Store(now)
 	}
 	return func() {
@@ -56,6 +65,9 @@ func (c *client) beginScriptWait(cancel func(), silent bool) (end func()) {
 }
 
 func (c *client) endWait() {
+	if c.call == nil { // which only this goroutine changes: it has ended already
+		return
+	}
 	c.waiting.Store(0)
 	c.mu.Lock()
 	c.call, c.silent = nil, false
@@ -72,7 +84,9 @@ func (c *client) pauseAnswer() {
 
 // beginAnswer comes before anything is written to the client.
 func (c *client) beginAnswer() {
-	c.wrote.Store(true)
+	if !c.wrote.Load() {
+		c.wrote.Store(true)
+	}
 	c.mu.Lock()
 	c.silent = false
 	c.mu.Unlock()

@@ -95,7 +95,7 @@ func (x *exchange) reset() {
 	x.query, x.sendPath, x.method, x.written = nil, nil, nil, nil
 	x.origin, x.hopped = origin{}, false
 	x.content = content{}
-	x.upload.reset()
+	x.upload = upload{}
 	x.call.Reset()
 	x.script.reset()
 	x.policed.reset()

@@ -199,16 +199,17 @@ const maxRequestID = 128
 
 // identify gives the request an id before anything can go wrong with it.
 func (x *exchange) identify() {
-	for i := 0; i < 32; i += 8 {
-		binary.LittleEndian.PutUint64(x.idBuf[i:], hexDigits(rand.Uint32())) //nolint:gosec // G404: an id is no secret
+	for i := 0; i < 32; i += 16 {
+		n := rand.Uint64() //nolint:gosec // G404: an id is no secret
+		binary.LittleEndian.PutUint64(x.idBuf[i:], hexDigits(n&0xffffffff))
+		binary.LittleEndian.PutUint64(x.idBuf[i+8:], hexDigits(n>>32))
 	}
 	x.ID = x.idBuf[:32]
 }
 
 // hexDigits returns the eight hexadecimal digits of a number, a byte each.
-func hexDigits(n uint32) uint64 {
+func hexDigits(x uint64) uint64 {
 	const ones = 0x0101010101010101
-	x := uint64(n)
 	x = (x | x<<16) & 0x0000ffff0000ffff
 	x = (x | x<<8) & 0x00ff00ff00ff00ff
 	x = (x | x<<4) & (0x0f * ones)

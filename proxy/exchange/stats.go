@@ -95,7 +95,9 @@ func (s *Stats) Count(r *Record) {
 	case r.Skipped != nil:
 		s.errors[numberOf[CodeSkipped]].Add(1)
 	}
-	s.BytesIn.Add(r.BytesIn)
+	if r.BytesIn > 0 {
+		s.BytesIn.Add(r.BytesIn)
+	}
 	s.BytesOut.Add(r.BytesOut)
 	if !r.Tunnelled {
 		s.Duration.observe(r.Elapsed)

@@ -24,13 +24,6 @@ type upload struct {
 	withheld bool // until the target wants it
 }
 
-func (u *upload) reset() {
-	u.done, u.sent, u.withheld = nil, false, false
-	u.read.Store(false)
-	u.answered.Store(false)
-	u.stopped.Store(false)
-}
-
 // errUploadStopped ends an upload that the response has overtaken.
 var errUploadStopped = errors.New("the response was complete before the request")
 

@@ -286,7 +286,15 @@ func (c *Conn) SwapReadExpiry(before, at int64) { c.readExpiry.CompareAndSwap(be
 // SetWriteExpiry does the same for writes.
 func (c *Conn) SetWriteExpiry(at int64) {
 	c.writeIdle, c.writeRate, c.writeTotal = 0, 0, 0
-	c.writeExpiry.Store(at)
+	c.changeWriteExpiry(at)
+}
+
+// changeWriteExpiry spares a store, which costs much more than a load: it is mostly
+// 0 already.
+func (c *Conn) changeWriteExpiry(at int64) {
+	if c.writeExpiry.Load() != at {
+		c.writeExpiry.Store(at)
+	}
 }
 
 // earlier is the first of an expiry, 0 for none, and a moment.

@@ -56,7 +56,7 @@ type writeWait struct {
 // the clock is looked at when one does. Only the writing goroutine may call it.
 func (c *Conn) SetWriteLimits(idle, rate, total int64) {
 	c.writeIdle, c.writeRate, c.writeTotal = idle, rate, total
-	c.writeExpiry.Store(total)
+	c.changeWriteExpiry(total)
 }
 
 // parkWrite parks the writer, with a new expiry if it is parked for the first

@@ -63,8 +63,7 @@ func checkName(host []byte) (lower bool, err error) {
 	if len(host) > maxHost {
 		return false, RefusedHostLength
 	}
-	lower = true
-	last := uint8(nameDot) // before the first label as after a dot
+	seen, last := uint8(nameLower), uint8(nameDot) // before the first label as after a dot
 	for _, c := range host {
 		kind := nameBytes[c]
 		if kind == notInName {
@@ -73,23 +72,21 @@ func checkName(host []byte) (lower bool, err error) {
 		if kind == nameDot && last == nameDot {
 			return false, RefusedHostLabel
 		}
-		if kind == nameUpper {
-			lower = false
-		}
+		seen |= kind
 		last = kind
 	}
 	if last == nameDot {
 		return false, RefusedHostLabel
 	}
-	return lower, nil
+	return seen&nameUpper == 0, nil
 }
 
 // What a byte is in a name of a host.
 const (
-	notInName = iota
-	nameLower // or what has no case
-	nameUpper
-	nameDot
+	nameLower = 0 // or what has no case
+	nameUpper = 1
+	nameDot   = 2
+	notInName = 4
 )
 
 var nameBytes = func() (t [256]uint8) {
@@ -99,8 +96,8 @@ var nameBytes = func() (t [256]uint8) {
 			t[i] = nameDot
 		case 'A' <= c && c <= 'Z':
 			t[i] = nameUpper
-		case IsNameByte(c):
-			t[i] = nameLower
+		case !IsNameByte(c):
+			t[i] = notInName
 		}
 	}
 	return t
