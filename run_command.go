@@ -48,24 +48,34 @@ func serve(o proxy.Options, show *demo) error {
 	output := proxy.NewLogWriter(&o.Config.Log, os.Stderr)
 	defer output.Close()
 	log := proxy.NewLog(&o.Config.Log, output)
+	process, err := newProcess(log)
+	if err != nil {
+		return err
+	}
 	go adaptSlices(ctx, lua.LongRuns())
-	o.Log, o.LogWriter, o.Memory = log, output, tuneMemory(log)
+	o.Log, o.LogWriter, o.Memory, o.Sockets = log, output, tuneMemory(log), &process.sockets
 	server, api, err := open(o)
 	if err != nil {
 		return err
 	}
+	process.closeRest()
 	go debug.FreeOSMemory() // what loading has left behind
 	endAdmin := runAdmin(api, log)
-	go onEach(hangups, func() { server.Reload() }) // which logs its result
+	go onEach(hangups, func() { process.reload(server) })
 	go onEach(reopens, server.ReopenLog)
 	var watching sync.WaitGroup
 	watching.Go(func() { server.Watch(ctx, show != nil) })
+	well, endWell := context.WithCancel(context.Background())
+	defer endWell()
+	go process.manager.KeepCalm(well, server.Alive)
 	sayListening(log, server, api, len(o.Config.Tenants))
 	if show != nil {
 		output.Flush() // so that nothing stands between what there is to try
 		show.greet(os.Stdout, server, api.Addr())
 		go watchParent(ctx, show.parent, stop)
 	}
+	context.AfterFunc(ctx, func() { process.stopping(server) })
+	process.ready(server)
 	err = server.Run(ctx)
 	stop() // where Run has failed
 	watching.Wait()

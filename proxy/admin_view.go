@@ -7,6 +7,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -129,6 +130,13 @@ func (s *Server) Compatible() bool { return s.current.Load().asked.Compatibility
 
 // Draining reports whether the server is about to stop.
 func (s *Server) Draining() bool { return s.leaving.Load() || s.draining.Load() }
+
+// lately is how long ago what happens ten times a second has happened at most.
+const lately = 5 * time.Second
+
+// Alive reports whether the server does what nobody waits for, which takes the
+// locks of all connections: time-outs are enforced.
+func (s *Server) Alive() bool { return socket.Nanotime()-s.sweeper.Swept() < int64(lately) }
 
 // HealthAnswer answers a health request on the public listener: path is below
 // admin_base_path. ok is false where it is no health endpoint.

@@ -30,3 +30,6 @@ func (s *Server) reserve(c *Config) {
 // Own is where listeners beside the server's add themselves, so that no script
 // can reach them.
 func (s *Server) Own() *listener.Own { return &s.own }
+
+// Sockets are those of all listeners; nil where none can be handed on.
+func (s *Server) Sockets() *listener.Sockets { return s.sockets }

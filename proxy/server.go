@@ -61,6 +61,7 @@ type Server struct {
 
 	hops    *exchange.Hops
 	own     listener.Own // where the process listens
+	sockets *listener.Sockets
 	scripts scriptsOptions
 	stores  map[string]*store.Memory // by tenant; guarded by reloadMu
 
@@ -98,6 +99,9 @@ type Options struct {
 	// bounded, and an access log on standard error stays in order with Log. nil
 	// is an output that nobody else knows.
 	LogWriter *LogWriter
+	// Sockets are those of the process's listeners; nil takes none over, and none
+	// can be handed on.
+	Sockets *listener.Sockets
 	// Clock is the time that scripts see; nil is the system's.
 	Clock modules.Clock
 	// Env returns environment variables for scripts; nil is os.LookupEnv.
@@ -166,7 +170,7 @@ func New(o Options) (*Server, error) {
 // that only checks.
 func newServer(o *Options) *Server {
 	return &Server{
-		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config,
+		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config, sockets: o.Sockets,
 		stats: map[string]*exchange.Stats{}, stores: map[string]*store.Memory{},
 		scripts: newScriptsOptions(o), hops: exchange.NewHops(),
 	}
@@ -179,7 +183,7 @@ func (s *Server) listen(c *Config, most, ofOne int) (*listener.Listener, error) 
 		Exempt:  func(peer netip.Addr) bool { return s.current.Load().Trusts(peer) },
 		Full:    clients.Refusal(503, "too_many_connections", ""),
 		Crowded: clients.Refusal(429, "too_many_connections_from_address", ""),
-		Sweeper: s.sweeper, Own: &s.own, Purpose: listener.Public,
+		Sweeper: s.sweeper, Own: &s.own, Sockets: s.sockets, Purpose: listener.Public,
 		Refused:      s.warnRefused,
 		Introduction: func() *listener.Introduction { return s.current.Load().introduction },
 		Stranger:     s.noHeader,

@@ -51,6 +51,9 @@ type Options struct {
 	// Own, if not nil, is told where the listener is, and that it serves Purpose.
 	Own     *Own
 	Purpose Purpose
+	// Sockets, if not nil, has the sockets that the process was given, one of which
+	// may be the listener's, and is told of its socket.
+	Sockets *Sockets
 	// Mode is that of a Unix socket, from the moment at which it is there; 0 is
 	// what the process's umask leaves.
 	Mode os.FileMode
@@ -92,11 +95,29 @@ type Conn struct {
 	slept   atomic.Bool // at least once
 }
 
-// Listen opens the listening socket.
+// Listen takes the listening socket that the process was given for the address,
+// or opens one.
 func Listen(opts Options) (*Listener, error) {
 	network, address := "tcp", opts.Address
 	if path, ok := strings.CutPrefix(opts.Address, "unix:"); ok {
 		network, address = "unix", strings.TrimPrefix(path, "//")
+	}
+	inner, err := opts.Sockets.take(network, address, &opts)
+	if inner == nil && err == nil {
+		inner, err = open(network, address, &opts)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if opts.Own != nil && network == "tcp" {
+		opts.Own.Add(inner.Addr().String(), opts.Purpose)
+	}
+	return &Listener{opts: opts, inner: inner, perAddress: map[netip.Addr]int{}}, nil
+}
+
+// open opens a socket of the process's own.
+func open(network, address string, opts *Options) (net.Listener, error) {
+	if network == "unix" {
 		if err := removeStale(address); err != nil {
 			return nil, err
 		}
@@ -113,10 +134,8 @@ func Listen(opts Options) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", opts.Address, err)
 	}
-	if opts.Own != nil && network == "tcp" {
-		opts.Own.Add(inner.Addr().String(), opts.Purpose)
-	}
-	return &Listener{opts: opts, inner: inner, perAddress: map[netip.Addr]int{}}, nil
+	opts.Sockets.add(inner, opts.Address)
+	return inner, nil
 }
 
 // removeStale removes a Unix socket that a dead process has left behind, and
@@ -301,7 +320,7 @@ func (l *Listener) leave(c *Conn) {
 }
 
 // Close stops accepting.
-func (l *Listener) Close() error { return l.inner.Close() }
+func (l *Listener) Close() error { return l.opts.Sockets.close(l.inner) }
 
 // Addr returns the address listened on.
 func (l *Listener) Addr() net.Addr { return l.inner.Addr() }

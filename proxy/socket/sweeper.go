@@ -23,6 +23,7 @@ func Nanotime() int64 { return int64(time.Since(started)) + 1 }
 // One sweeper serves all connections of the process.
 type Sweeper struct {
 	next   atomic.Uint32
+	swept  atomic.Int64 // when, last
 	shards [16]sweeperShard
 	pipes  pipePool // of all connections
 }
@@ -71,8 +72,12 @@ func (s *Sweeper) Sweep(batch []*Conn) []*Conn {
 		clear(batch)
 	}
 	s.pipes.sweep(now)
+	s.swept.Store(now)
 	return batch[:0]
 }
+
+// Swept returns when the last sweep began that has ended (Nanotime); 0 is never.
+func (s *Sweeper) Swept() int64 { return s.swept.Load() }
 
 // Len returns the number of open connections.
 func (s *Sweeper) Len() int {
