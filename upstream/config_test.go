@@ -47,6 +47,13 @@ func TestParseAddress(t *testing.T) {
 			t.Errorf("%s: got %q, Host %q, certificate for %q; expected %q, %q, %q",
 				c.url, a, a.Authority, a.ServerName, c.canonical, c.authority, c.server)
 		}
+		_, dialled, _ := strings.Cut(c.canonical, "://")
+		if slash := strings.IndexByte(dialled, '/'); slash > 0 {
+			dialled = dialled[:slash]
+		}
+		if got := a.HostPort(); got != dialled {
+			t.Errorf("%s: dials %q, expected %q", c.url, got, dialled)
+		}
 	}
 }
 
@@ -205,6 +212,51 @@ func TestCheckReports(t *testing.T) {
 	for i, e := range expected {
 		if f.fields[i] != e.field || !strings.Contains(f.texts[i], e.text) {
 			t.Errorf("finding %d: got %q (right field: %v), expected %q", i, f.texts[i], f.fields[i] == e.field, e.text)
+		}
+	}
+}
+
+// TestChecksToTheLast: the largest and the smallest that may be are taken, and
+// what is one beyond isn't.
+func TestChecksToTheLast(t *testing.T) {
+	t.Parallel()
+	wrong := func(health func(*upstream.HealthConfig), conns func(*upstream.ConnectionsConfig), service func(*upstream.ServiceConfig)) int {
+		var f findings
+		h, c, list := upstream.DefaultHealth(), upstream.DefaultConnections(), services("http://10.0.0.1")
+		if health != nil {
+			health(&h)
+		}
+		if conns != nil {
+			conns(&c)
+		}
+		if service != nil {
+			service(&list[0])
+		}
+		h.Check(&f)
+		c.Check(&f)
+		upstream.CheckServices(list, &f)
+		return len(f.texts)
+	}
+	counts := func(low, high int, set func(n int) int) {
+		t.Helper()
+		for n, want := range map[int]int{low - 1: 1, low: 0, high: 0, high + 1: 1} {
+			if got := set(n); got != want {
+				t.Errorf("%d of %d to %d: %d findings, want %d", n, low, high, got, want)
+			}
+		}
+	}
+	counts(1, 1_000_000, func(n int) int { return wrong(nil, func(c *upstream.ConnectionsConfig) { c.MaxPerTarget = n }, nil) })
+	counts(0, 1_000_000, func(n int) int { return wrong(nil, func(c *upstream.ConnectionsConfig) { c.MaxPending = n }, nil) })
+	counts(1, 1000, func(n int) int { return wrong(func(h *upstream.HealthConfig) { h.HealthyAfter = n }, nil, nil) })
+	counts(0, 1000, func(n int) int { return wrong(nil, nil, func(s *upstream.ServiceConfig) { s.Weight = n }) })
+	for c := range 256 {
+		path := "/a" + string([]byte{byte(c)})
+		want := 0
+		if c <= ' ' || c >= 0x7f || c == '#' || c == '\\' {
+			want = 1
+		}
+		if got := wrong(func(h *upstream.HealthConfig) { h.Path = path }, nil, nil); got != want {
+			t.Errorf("the path %q: %d findings, want %d", path, got, want)
 		}
 	}
 }

@@ -157,7 +157,7 @@ func (t *Target) retune(old, tuned *tuning) {
 		h.revive() // nothing else would bring it back
 	}
 	t.startProberLocked()
-	if !tuned.sameProbes(old) {
+	if tuned.kind != old.kind || tuned.interval != old.interval { // all else the next probe sees, when it is due
 		h.wakeProber()
 	}
 }

@@ -111,6 +111,45 @@ func TestPlacesOfThirds(t *testing.T) {
 	}
 }
 
+// TestPlacesToTheLast counts, for every way in which two tenants may hold places
+// when it changes how many share them, how many a third can take then, and again
+// when all was given back.
+func TestPlacesToTheLast(t *testing.T) {
+	t.Parallel()
+	const most = 16
+	for _, tenants := range [][2]int{{1, 4}, {4, 1}, {2, 2}, {4, 2}, {3, 16}} {
+		for _, held := range [][2]int{{0, 0}, {1, 0}, {2, 1}, {5, 5}, {12, 1}} {
+			p := upstream.NewPlaces(most)
+			take := func(tenant string, wanted int) (held []func()) {
+				for range wanted {
+					if giveBack, err := p.Take(tenant); err == nil {
+						held = append(held, giveBack)
+					}
+				}
+				return held
+			}
+			p.SetTenants(tenants[0])
+			first, second := take("a", held[0]), take("b", held[1])
+			p.SetTenants(tenants[1])
+			part := max(1, most/4/tenants[1])
+			beyond := most - min(most/4, tenants[1]*part)
+			free := beyond - max(0, len(first)-part) - max(0, len(second)-part)
+			want := min(most*3/4, max(0, free)+part, most-len(first)-len(second))
+			third := take("c", most)
+			if len(third) != want {
+				t.Errorf("%d, then %d tenants, of whom two hold %d and %d: a third can take %d, want %d", tenants[0], tenants[1], len(first), len(second), len(third), want)
+			}
+			for _, giveBack := range append(append(first, second...), third...) {
+				giveBack()
+			}
+			want = min(most*3/4, beyond+part)
+			if again := take("d", most); len(again) != want {
+				t.Errorf("%d tenants, and all was given back: one can take %d, want %d", tenants[1], len(again), want)
+			}
+		}
+	}
+}
+
 // TestConnectionsTakePlaces: a connection has a place from before it is dialled
 // until it is closed; one that fails has none.
 func TestConnectionsTakePlaces(t *testing.T) {

@@ -134,6 +134,52 @@ func TestReloadRetunesProbes(t *testing.T) {
 	})
 }
 
+// TestEachSettingRetunesProbes: a reload changes the pace of probes at once, and
+// nothing else of them puts off the next one.
+func TestEachSettingRetunesProbes(t *testing.T) {
+	t.Parallel()
+	var expects upstream.StatusSet
+	if err := expects.UnmarshalText([]byte("200")); err != nil {
+		t.Fatal(err)
+	}
+	// A probe each 10 s, at 1, 11 and 21 s; the reload comes at 6 s.
+	for name, c := range map[string]struct {
+		change     func(*upstream.HealthConfig)
+		soon, late int // probes from the reload until 9 s, and until 20 s
+	}{
+		"nothing":         {func(*upstream.HealthConfig) {}, 0, 1},
+		"less patience":   {func(h *upstream.HealthConfig) { h.Timeout = settings.Duration(time.Second) }, 0, 1},
+		"other statuses":  {func(h *upstream.HealthConfig) { h.ExpectStatus = expects }, 0, 1},
+		"another request": {func(h *upstream.HealthConfig) { h.Path = "/other" }, 0, 1},
+		"more often":      {func(h *upstream.HealthConfig) { h.Interval = settings.Duration(2 * time.Second) }, 1, 6},
+		"less often":      {func(h *upstream.HealthConfig) { h.Interval = settings.Duration(time.Hour) }, 0, 0},
+		"no more":         {func(h *upstream.HealthConfig) { h.Interval, h.Path = 0, "" }, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				network := newNetwork()
+				network.listen(addr, answer(status(200)))
+				r := upstream.NewRegistry(options(network))
+				defer r.Close()
+				config := probed(interval(10 * time.Second))
+				config.Health.Path = "/health"
+				start(t, r, config)
+				time.Sleep(6 * time.Second) // synctest's
+				before := network.count(addr)
+				c.change(&config.Health)
+				start(t, r, config)
+				time.Sleep(3 * time.Second)
+				soon := network.count(addr) - before
+				time.Sleep(11*time.Second - time.Millisecond)
+				if late := network.count(addr) - before; before != 1 || soon != c.soon || late != c.late {
+					t.Errorf("%d probes before the reload, %d soon and %d in all after it; want 1, %d and %d", before, soon, late, c.soon, c.late)
+				}
+			})
+		})
+	}
+}
+
 func TestBuildRefuses(t *testing.T) {
 	r := upstream.NewRegistry(upstream.Options{})
 	defer r.Close()

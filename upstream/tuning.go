@@ -69,12 +69,6 @@ func newTuning(pool *PoolConfig, service *ServiceConfig, address Address) *tunin
 	return t
 }
 
-// sameProbes reports whether probes under both do the same at the same pace.
-func (t *tuning) sameProbes(other *tuning) bool {
-	return t.kind == other.kind && t.request == other.request && t.expect == other.expect &&
-		t.interval == other.interval && t.timeout == other.timeout && t.tls.same(other.tls)
-}
-
 // sameClient reports whether both suit one HostClient, whose number of
 // connections is the only thing that may change while it is used.
 func (t *tuning) sameClient(other *tuning) bool {

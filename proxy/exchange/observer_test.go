@@ -7,15 +7,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/rs/zerolog"
-
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange/exchangetest"
-	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
-	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
-	"github.com/keystone-gateway/keystone-gateway/tenants"
-	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -40,35 +34,6 @@ func (n *notes) End(r *exchange.Record) {
 type atEnd struct{}
 
 func (atEnd) End(*exchange.Record) {}
-
-// newPlane is a data plane with one tenant, whose targets are these.
-func newPlane(t *testing.T, observer exchange.Observer, urls ...string) *exchange.Plane {
-	t.Helper()
-	sweeper := socket.NewSweeper()
-	registry := upstream.NewRegistry(upstream.Options{Log: zerolog.Nop(), Sweeper: sweeper})
-	t.Cleanup(registry.Close)
-	config := upstream.PoolConfig{Name: "a", Health: upstream.DefaultHealth(), Connections: upstream.DefaultConnections()}
-	for i, url := range urls {
-		config.Services = append(config.Services, upstream.ServiceConfig{Name: fmt.Sprint("t", i+1), URL: url, Weight: 1})
-	}
-	pools, err := registry.Build([]upstream.PoolConfig{config})
-	if err != nil {
-		t.Fatal(err)
-	}
-	registry.Activate(pools)
-	limits, coding := tenants.DefaultRequestLimits(), tenants.DefaultCompression()
-	tenant := &exchange.Tenant{Name: "a", Config: &tenants.Config{}, Pool: pools.Pool("a"), Stats: new(exchange.Stats)}
-	tenant.Stats.Memory.Open(new(memory.Process))
-	tenant.Bounds = exchange.NewBounds(&limits, tenants.ClientTimeoutsConfig{}, &coding)
-	g := &exchange.Generation{Bounds: tenant.Bounds}
-	if g.Table, err = route.Build([]route.Entry[*exchange.Tenant]{{Name: "a", Domains: []string{"a.example.com"}, Value: tenant}}); err != nil {
-		t.Fatal(err)
-	}
-	return &exchange.Plane{
-		Current: func() *exchange.Generation { return g }, Observers: exchange.Observe(atEnd{}, observer), Draining: func() bool { return false },
-		Hops: exchange.NewHops(), Log: zerolog.Nop(), Memory: new(memory.Process),
-	}
-}
 
 // TestObserver: one place is told of all that happens, in the order in which it
 // does.

@@ -59,7 +59,7 @@ func (b *bench) newSuite(ctx context.Context, pattern, overlay, dir string) (*su
 		return nil, err
 	}
 	built := sha256.New()
-	if b.e2e && pattern == e2e {
+	if pattern == e2e {
 		gateway := filepath.Join(dir, "keystone-gateway")
 		if err := build(ctx, built, gateway, "build", "-C", b.pkg.root, "-overlay", overlay, "-o", gateway, "."); err != nil {
 			return nil, err

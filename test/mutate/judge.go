@@ -39,9 +39,6 @@ func (b *bench) judgeAll(ctx context.Context) error {
 		return err
 	}
 	suites := append([]string{"./" + b.pkg.relative()}, b.also...)
-	if b.e2e {
-		suites = append(suites, e2e)
-	}
 	b.covered = map[int]bool{}
 	judged := map[string]bool{} // in this run, by an earlier suite
 	for _, pattern := range suites {
@@ -70,8 +67,9 @@ func (b *bench) judgeAll(ctx context.Context) error {
 // nobody has judged, and those that other suites of this run have let pass.
 func (b *bench) todo(judged map[string]bool) (todo []*site) {
 	for _, site := range b.chosen() {
-		verdict := b.record.verdict(site.key)
-		if verdict == "" || verdict == survived && (b.again || judged[site.key]) {
+		switch verdict := b.record.verdict(site.key); {
+		case !b.covered[site.id]: // by tests that judge now
+		case verdict == "" && !b.again, verdict == survived && (b.again || judged[site.key]):
 			todo = append(todo, site)
 		}
 	}
@@ -84,7 +82,7 @@ func (b *bench) todo(judged map[string]bool) (todo []*site) {
 func (b *bench) chosen() (list []*site) {
 	matching := regexp.MustCompile(b.function)
 	for _, site := range b.schema.sites {
-		known := b.covered[site.id] || b.list && b.record.verdict(site.key) != ""
+		known := b.covered[site.id] || b.record.verdict(site.key) != ""
 		if known && b.equivalents[site.key] == "" && matching.MatchString(site.function) {
 			list = append(list, site)
 		}
@@ -161,9 +159,15 @@ func (s score) percent() float64 {
 // report counts, and lists what has survived if that is all that was asked.
 func (b *bench) report() score {
 	s := score{sites: len(b.schema.sites), covered: len(b.covered)}
+	exists := map[string]bool{}
 	for _, site := range b.schema.sites {
-		if b.equivalents[site.key] != "" {
+		if exists[site.key] = true; b.equivalents[site.key] != "" {
 			s.equivalent++
+		}
+	}
+	for key := range b.equivalents {
+		if strings.HasPrefix(key, b.pkg.relative()+" ") && !exists[key] {
+			_, _ = fmt.Fprintf(b.out, "equivalent.txt has a mutant that there isn't: %s\n", key)
 		}
 	}
 	for _, site := range b.chosen() {

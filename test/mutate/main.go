@@ -10,7 +10,8 @@
 // first, and the first failure ends it (judge.go). What is decided is kept in
 // .mutate, so that a run that was interrupted goes on, and what can't be
 // noticed, since it changes nothing that anybody can see, stands with its
-// reason in equivalent.txt (record.go).
+// reason in equivalent.txt; judges.txt says whose tests, besides its own, judge a
+// package (record.go).
 package main
 
 import (
@@ -30,13 +31,13 @@ import (
 type options struct {
 	packages []string // to be changed: patterns of go list
 	also     []string // whose tests judge what the package's own haven't noticed
-	e2e      bool     // so do those of ./test, with the gateway's binary
+	alsoSet  bool     // also is what the user wants, not what judges.txt says
 	sample   int      // how many mutants of those that tests reach; 0 is all
 	seed     int64
 	workers  int
 	tests    string // only tests whose names match judge
 	function string // only mutants of functions that match
-	again    bool   // what survived is judged anew
+	again    bool   // what survived is judged anew, and nothing else
 	list     bool   // only says what has survived
 	minimum  float64
 	patience time.Duration // besides a multiple of what tests take
@@ -78,14 +79,13 @@ func parse(arguments []string, stderr io.Writer) (*options, error) {
 	var also string
 	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&also, "also", "", "packages, separated by commas, as the module's root calls them, whose tests judge what the package's own haven't noticed")
-	flags.BoolVar(&o.e2e, "e2e", false, "at last the tests in ./test judge, with a gateway that holds the mutants")
+	flags.StringVar(&also, "also", "", "packages, separated by commas, as the module's root calls them, whose tests judge what the package's own haven't noticed; those in ./test with a gateway that holds the mutants; judges.txt says it otherwise")
 	flags.IntVar(&o.sample, "sample", 0, "how many mutants, chosen at random; 0 is all")
 	flags.Int64Var(&o.seed, "seed", 1, "chooses the sample")
 	flags.IntVar(&o.workers, "workers", 2, "how many mutants are judged at once")
 	flags.StringVar(&o.tests, "tests", ".", "only tests whose names match this expression judge")
 	flags.StringVar(&o.function, "func", ".", "only mutants of functions whose names match this expression")
-	flags.BoolVar(&o.again, "again", false, "judge anew what has survived")
+	flags.BoolVar(&o.again, "again", false, "judge what has survived anew, and nothing else")
 	flags.BoolVar(&o.list, "list", false, "only list what has survived")
 	flags.Float64Var(&o.minimum, "minimum", 85, "percentage of mutants that must be killed")
 	flags.DurationVar(&o.patience, "patience", 20*time.Second, "how long a mutant may take longer than the code as it stands")
@@ -98,6 +98,7 @@ func parse(arguments []string, stderr io.Writer) (*options, error) {
 		flags.Usage()
 		return nil, flag.ErrHelp
 	}
+	flags.Visit(func(f *flag.Flag) { o.alsoSet = o.alsoSet || f.Name == "also" })
 	if also != "" {
 		o.also = strings.Split(also, ",")
 	}
@@ -126,6 +127,14 @@ func mutate(ctx context.Context, o *options, pattern string, stdout io.Writer) (
 	equivalents, err := readEquivalents(pkg.root)
 	if err != nil {
 		return score{}, err
+	}
+	if !o.alsoSet {
+		judges, err := readJudges(pkg.root)
+		if err != nil {
+			return score{}, err
+		}
+		own := *o
+		o, own.also = &own, judges[pkg.relative()]
 	}
 	b := &bench{options: o, pkg: pkg, schema: schema, record: kept, equivalents: equivalents, out: stdout}
 	if !o.list {

@@ -179,3 +179,19 @@ func TestEquivalentsHaveReasons(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestJudgesExist reads the list that stands.
+func TestJudgesExist(t *testing.T) {
+	t.Parallel()
+	judges, err := readJudges("../..")
+	if err != nil || len(judges["proxy/exchange"]) == 0 {
+		t.Fatalf("%q, %v", judges, err)
+	}
+	for name, list := range judges {
+		for _, dir := range append(list, name) {
+			if found, err := filepath.Glob(filepath.Join("../..", dir, "*.go")); len(found) == 0 {
+				t.Errorf("%s, which judges.txt names, is no package: %v", dir, err)
+			}
+		}
+	}
+}

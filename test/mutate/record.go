@@ -54,13 +54,36 @@ func (r *record) decide(key, verdict, by string) {
 // nobody can notice on a line, and why on the indented lines below. A reason
 // may stand below several keys.
 func readEquivalents(root string) (map[string]string, error) {
-	text, err := os.ReadFile(filepath.Join(root, "test", "mutate", "equivalent.txt")) // #nosec G304 -- in the module
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
+	text, err := readOurs(root, "equivalent.txt")
+	if err != nil {
 		return nil, err
 	}
-	return parseEquivalents(string(text))
+	return parseEquivalents(text)
+}
+
+// readOurs reads a file of this folder; one that isn't there is empty.
+func readOurs(root, name string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(root, "test", "mutate", name)) // #nosec G304 -- in the module
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return string(text), err
+}
+
+// readJudges reads test/mutate/judges.txt: a package on a line, and the patterns
+// of those whose tests judge what its own haven't noticed.
+func readJudges(root string) (map[string][]string, error) {
+	text, err := readOurs(root, "judges.txt")
+	if err != nil {
+		return nil, err
+	}
+	judges := map[string][]string{}
+	for line := range strings.Lines(text) {
+		if words := strings.Fields(line); len(words) > 0 && words[0] != "#" {
+			judges[words[0]] = words[1:]
+		}
+	}
+	return judges, nil
 }
 
 func parseEquivalents(text string) (map[string]string, error) {

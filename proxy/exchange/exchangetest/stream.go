@@ -150,11 +150,17 @@ func (s *Stream) Interim(r *message.Response) error {
 // Begin keeps the head.
 func (s *Stream) Begin(r *message.Response, last bool) {
 	s.Status, s.Length, s.Last = r.Status, r.Length, last
-	for _, f := range r.Header {
+	s.Header = appendFields(s.Header, r.Header)
+}
+
+// appendFields appends copies of what is sent, by which it is found again.
+func appendFields(to, h message.Header) message.Header {
+	for _, f := range h {
 		if !f.Dropped {
-			s.Header = append(s.Header, message.Field{Name: slices.Clone(f.Name), Value: slices.Clone(f.Value), ID: f.ID})
+			to = append(to, message.Field{Name: slices.Clone(f.Name), Value: slices.Clone(f.Value), ID: message.Identify(f.Name)})
 		}
 	}
+	return to
 }
 
 // Write keeps the content.
@@ -172,11 +178,7 @@ func (s *Stream) Flush() error {
 // End completes the content.
 func (s *Stream) End(trailer message.Header) error {
 	s.Completed = true
-	for _, f := range trailer {
-		if !f.Dropped {
-			s.Trailer = append(s.Trailer, message.Field{Name: slices.Clone(f.Name), Value: slices.Clone(f.Value), ID: f.ID})
-		}
-	}
+	s.Trailer = appendFields(s.Trailer, trailer)
 	return nil
 }
 
@@ -203,6 +205,7 @@ func (s *Stream) Cut(_ int64, reason exchange.CutReason) { s.WasCut, s.CutReason
 type body struct {
 	stream      *Stream
 	next        int
+	rest        []byte // of a part that didn't fit
 	read, limit int64
 	err         error
 	interrupted error // guarded by stream.mu
@@ -214,6 +217,11 @@ func (b *body) Next() ([]byte, error) {
 	defer b.stream.mu.Unlock()
 	switch {
 	case b.err != nil:
+	case len(b.rest) > 0:
+		part := b.rest
+		b.rest = nil
+		b.read += int64(len(part))
+		return part, nil
 	case b.interrupted != nil:
 		b.err = b.interrupted
 	case b.next == len(b.stream.Parts) && b.stream.Broken != nil:
@@ -231,10 +239,13 @@ func (b *body) Next() ([]byte, error) {
 	return nil, b.err
 }
 
-// ReadInto copies what fits; parts are no longer than that.
+// ReadInto copies what fits.
 func (b *body) ReadInto(p []byte) (int, error) {
 	part, err := b.Next()
-	return copy(p, part), err
+	n := copy(p, part)
+	b.rest = part[n:]
+	b.read -= int64(len(b.rest))
+	return n, err
 }
 
 func (b *body) Ready() bool { return true }
