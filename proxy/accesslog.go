@@ -137,7 +137,11 @@ func (l *logLine) request(r *exchange.Record) {
 	l.milliseconds(`,"connect_ms":`, r.ConnectTime)
 	l.number(`,"attempts":`, int64(r.Attempts))
 	l.bytes(`,"peer":"`, r.Client.Address)
-	if r.Origin.IsValid() {
+	switch {
+	case !r.Origin.IsValid():
+	case r.Origin == r.Client.Peer: // whose text is there
+		l.bytes(`,"client":"`, r.Client.Address)
+	default:
 		var client [64]byte
 		l.bytes(`,"client":"`, r.Origin.AppendTo(client[:0]))
 	}

@@ -287,8 +287,8 @@ var rootPath = []byte("/")
 // the end, and leaves the rest to the stream.
 func (p *Plane) finish(x *exchange) {
 	cause := recover()
-	defer p.inFlight.Add(-1)
 	defer func() {
+		p.inFlight.Add(-1)
 		if again := recover(); again != nil { // even the ending failed: give up both sides. It is not pooled
 			p.LogPanic(again)
 			x.endCall(false)

@@ -41,8 +41,10 @@ type Plane struct {
 	Log      zerolog.Logger
 	Memory   *memory.Process // for its ceiling
 
+	_                 [64]byte // what every request changes has no line of the cache with what it reads
 	inFlight, tunnels atomic.Int64
 	panics            atomic.Uint64
+	_                 [64]byte
 }
 
 // InFlight returns the number of requests under way, and Tunnels how many of

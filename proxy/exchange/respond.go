@@ -70,7 +70,10 @@ func (x *exchange) pass() {
 	}
 	x.stream.Bound(x.bounds.writeIdle, x.bounds.minRate, x.call.Expiry)
 	x.begin(r.Length, r.Bodiless, true)
-	if err := x.passBody(); err != nil {
+	to := x.encoded()
+	err := x.passBody(to)
+	to.release()
+	if err != nil {
 		x.cutShort(err)
 		if x.Code == codeResponseCut || x.Code == codeSlowResponse {
 			x.call.Cut()
@@ -86,9 +89,7 @@ func (x *exchange) cutShort(err error) {
 }
 
 // passBody copies the body to the client as it comes.
-func (x *exchange) passBody() error {
-	to := x.encoded()
-	defer to.release()
+func (x *exchange) passBody(to encoded) error {
 	body := &x.call.Body
 	for {
 		if !body.Ready() {

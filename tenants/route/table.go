@@ -24,11 +24,20 @@ type Entry[T any] struct {
 // goroutines may use it at once.
 type Table[T any] struct {
 	values   []T
-	exact    map[string]*prefixes // by host
+	building map[string]*prefixes // by host, until seal
+	exact    map[string]owner     // by host
 	wildcard map[string]*prefixes // by the host below the *, such as .example.com
 	anyHost  *prefixes
 	labels   int  // dots in the longest wildcard
 	prefixed bool // some entry has a path prefix
+}
+
+// owner says whose a host is. Mostly there is one entry for all paths: then it stands
+// in the map itself, as every step of a lookup is likely to miss the processor's
+// cache where there are many hosts.
+type owner struct {
+	entry int
+	among *prefixes // nil: the entry
 }
 
 // Build compiles a table. It refuses entries without domains and prefix,
@@ -38,7 +47,7 @@ type Table[T any] struct {
 func Build[T any](entries []Entry[T]) (*Table[T], error) {
 	t := &Table[T]{
 		values:   make([]T, 0, len(entries)),
-		exact:    make(map[string]*prefixes, len(entries)),
+		building: make(map[string]*prefixes, len(entries)),
 		wildcard: make(map[string]*prefixes),
 		anyHost:  newPrefixes(),
 	}
@@ -92,8 +101,11 @@ func (t *Table[T]) Match(host, path []byte) (value T, ok bool) {
 
 // find returns the index of the matching entry or -1; path is a key.
 func (t *Table[T]) find(host, path []byte) int {
-	if p, ok := t.exact[string(host)]; ok {
-		if i := p.find(path); i >= 0 {
+	if o, ok := t.exact[string(host)]; ok {
+		if o.among == nil {
+			return o.entry
+		}
+		if i := o.among.find(path); i >= 0 {
 			return i
 		}
 	}
@@ -130,7 +142,7 @@ func (t *Table[T]) add(c Claim, i int) {
 		set = hostPrefixes(t.wildcard, c.host[1:])
 		t.labels = max(t.labels, bytes.Count([]byte(c.host), []byte{'.'}))
 	default:
-		set = hostPrefixes(t.exact, c.host)
+		set = hostPrefixes(t.building, c.host)
 	}
 	set.add(c.prefix, i)
 }
@@ -138,9 +150,15 @@ func (t *Table[T]) add(c Claim, i int) {
 // seal prepares every set of prefixes for use.
 func (t *Table[T]) seal() {
 	t.anyHost.seal()
-	for _, p := range t.exact {
-		p.seal()
+	t.exact = make(map[string]owner, len(t.building))
+	for host, p := range t.building {
+		if p.seal(); len(p.list) == 0 && p.index == nil {
+			t.exact[host] = owner{entry: p.root}
+		} else {
+			t.exact[host] = owner{among: p}
+		}
 	}
+	t.building = nil
 	for _, p := range t.wildcard {
 		p.seal()
 	}
