@@ -90,7 +90,7 @@ func New(o Options) (*API, error) {
 	}
 	a.fast = a.newFastServer(routes)
 	a.listener, err = listener.Listen(listener.Options{
-		Address: a.address, MaxConnections: maxConnections, Sweeper: a.sweeper,
+		Address: a.address, Settings: listener.Settings{MaxConnections: maxConnections}, Sweeper: a.sweeper,
 		Own: o.Server.Own(), Sockets: o.Server.Sockets(), Purpose: listener.Operator,
 		Mode: 0o600, // without a token, a socket's mode is what guards the API
 		Full: []byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),

@@ -114,7 +114,7 @@ type Counters struct {
 
 // Counters returns the figures of the whole server.
 func (s *Server) Counters() Counters {
-	open, accepted, refused := s.listener.Stats()
+	open, accepted, refused := s.listeners.shared.Stats()
 	return Counters{
 		InFlight: s.plane.InFlight(), Tunnels: s.plane.Tunnels(), Connections: open,
 		Accepted: accepted, Refused: refused, Panics: s.plane.Panics(), Handshakes: s.counters.handshakes.Load(),

@@ -173,7 +173,7 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 			entries = append(entries, route.Entry[*exchange.Tenant]{Name: t.Name, Domains: match.Domains, PathPrefix: match.PathPrefix, Value: &t.Tenant})
 		}
 	}
-	if snap.Table, err = route.Build(entries); err != nil {
+	if snap.table, err = route.Build(entries); err != nil {
 		s.registry.Discard(generation)
 		return err
 	}

@@ -26,16 +26,16 @@ func (c *Config) certificateSource(dir string) certificates.Source {
 // those that the file lists. What is in directories may be wrong, as long as
 // there is a certificate at all.
 func (c *Config) checkCertificates(dir string, r *settings.Document) {
-	if !c.TLS.Enabled {
+	if !c.speaksTLS() {
 		return
 	}
 	source := c.certificateSource(dir)
 	switch {
 	case (c.TLS.CertFile == "") != (c.TLS.KeyFile == ""):
-		r.Errorf(&c.TLS.Enabled, "tls is enabled with cert_file %q and key_file %q, expected both", c.TLS.CertFile, c.TLS.KeyFile)
+		r.Errorf(c.tlsKey(), "tls is enabled with cert_file %q and key_file %q, expected both", c.TLS.CertFile, c.TLS.KeyFile)
 		return
 	case len(source.Files)+len(source.Directories) == 0:
-		r.Errorf(&c.TLS.Enabled, "tls is enabled without a certificate, expected both cert_file and key_file, or certificates")
+		r.Errorf(c.tlsKey(), "tls is enabled without a certificate, expected both cert_file and key_file, or certificates")
 		return
 	}
 	incomplete := false

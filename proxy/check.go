@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -15,10 +14,9 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
-	"github.com/keystone-gateway/keystone-gateway/tenants/network"
-	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // Check reports everything that can't work, but for tenants that have the same
@@ -31,9 +29,7 @@ func (c *Config) Check(dir string, r *settings.Document, written func(field any)
 	}
 	c.Server.check(r, written)
 	c.Admin.check(r, written)
-	if c.Admin.Enabled && sameAddress(c.Admin.Address, c.listenAddress()) {
-		r.Errorf(&c.Admin.Address, "address %q is that of the public listener too, expected another one", c.Admin.Address)
-	}
+	c.checkListeners(r, written)
 	c.checkCertificates(dir, r)
 	c.RequestLimits.Check(r, nil)
 	c.Compression.Check(r)
@@ -49,54 +45,9 @@ func (c *Config) Check(dir string, r *settings.Document, written func(field any)
 	c.checkLoops(own)
 }
 
-// listenAddress is where the public listener will be.
-func (c *Config) listenAddress() string {
-	if c.Server.Port != "" {
-		return ":" + c.Server.Port
-	}
-	return c.Server.Address
-}
-
-// sameAddress compares what can't be listened on twice. Port 0 is always free.
-func sameAddress(a, b string) bool { return a == b && !strings.HasSuffix(a, ":0") }
-
-// checkLoops reports targets that are the gateway itself.
-func (c *Config) checkLoops(own func(index int) settings.Reporter) {
-	for t := range c.Tenants {
-		for i := range c.Tenants[t].Services {
-			service := &c.Tenants[t].Services[i]
-			address, err := upstream.ParseAddress(service.URL)
-			if err == nil && (sameAddress(address.HostPort(), c.listenAddress()) || address.Network == "unix" && "unix:"+address.Socket == c.listenAddress()) {
-				own(t).Errorf(&service.URL, "url %q is the gateway's own address, expected that of an application", service.URL)
-			}
-		}
-	}
-}
-
-// maxSocketPath is what a socket's address holds, its final NUL left out.
-const maxSocketPath = 107
-
 func validBasePath(p string) bool {
 	return len(p) > 1 && p[0] == '/' && !strings.HasSuffix(p, "/") && !strings.ContainsAny(p, "{}*%?#; \\") &&
 		filepath.ToSlash(filepath.Clean(p)) == p
-}
-
-// meantListen guesses what was meant by an address that none can listen on: a
-// port or a host alone, or a URL.
-func meantListen(address, port string) string {
-	_, rest, isURL := strings.Cut(address, "://")
-	if isURL {
-		address = strings.TrimRight(rest, "/")
-	}
-	if _, err := strconv.ParseUint(address, 10, 16); err == nil {
-		address = ":" + address
-	} else if address != "" && !strings.ContainsAny(address, ":/") {
-		address += ":" + port
-	}
-	if checkListen(address) != "" {
-		return ""
-	}
-	return fmt.Sprintf("; write %q", address)
 }
 
 func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
@@ -108,14 +59,10 @@ func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
 			r.Errorf(&c.Port, "both server.port and server.address are set, expected one of them")
 		}
 	}
-	if err := checkListen(c.Address); err != "" {
-		r.Errorf(&c.Address, "address %q %s, expected \"host:port\", \"[IPv6]:port\" or \"unix:/path\"%s", c.Address, err, meantListen(c.Address, "8080"))
+	if wrong := listener.WrongAddress(c.Address); wrong != "" {
+		r.Errorf(&c.Address, "address %q %s, expected \"host:port\", \"[IPv6]:port\" or \"unix:/path\"%s", c.Address, wrong, listener.MeantAddress(c.Address, "8080"))
 	}
-	for i := range c.TrustedProxies {
-		if _, ok := network.Parse(c.TrustedProxies[i]); !ok && c.TrustedProxies[i] != network.Unix {
-			r.Errorf(&c.TrustedProxies[i], "trusted proxy %q is not a network, expected one like 10.0.0.0/8 or 192.0.2.7, or \"unix\"%s", c.TrustedProxies[i], network.Meant(c.TrustedProxies[i]))
-		}
-	}
+	listener.CheckNetworks(r, c.TrustedProxies)
 	c.ProxyProtocol.Check(r, written)
 	checkIdentityFields(r, c.IdentityFields)
 	if c.Via != "" && !validPseudonym(c.Via) {
@@ -150,30 +97,6 @@ func positive(r settings.Reporter, d *settings.Duration, key string) {
 	}
 }
 
-// checkListen says what is wrong with an address, or nothing.
-func checkListen(address string) string {
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		if !strings.HasPrefix(path, "/") {
-			return "has no absolute path"
-		}
-		if len(path) > maxSocketPath {
-			return "has a path of more than " + strconv.Itoa(maxSocketPath) + " bytes"
-		}
-		return ""
-	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return "is not an address"
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
-		return "has no port from 0 to 65535"
-	}
-	if strings.ContainsAny(host, " /") {
-		return "has no valid host"
-	}
-	return ""
-}
-
 func validPseudonym(s string) bool {
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == ""
 }
@@ -182,8 +105,8 @@ func (c *AdminConfig) check(r settings.Reporter, written func(any) bool) {
 	if !c.Enabled {
 		return
 	}
-	if err := checkListen(c.Address); err != "" {
-		r.Errorf(&c.Address, "address %q %s, expected \"host:port\" or \"unix:/path\"%s", c.Address, err, meantListen(c.Address, "9090"))
+	if wrong := listener.WrongAddress(c.Address); wrong != "" {
+		r.Errorf(&c.Address, "address %q %s, expected \"host:port\" or \"unix:/path\"%s", c.Address, wrong, listener.MeantAddress(c.Address, "9090"))
 		return
 	}
 	if c.Token == "" && !written(&c.Token) && !isLocalAddress(c.Address) {
@@ -195,7 +118,7 @@ func (c *AdminConfig) check(r settings.Reporter, written func(any) bool) {
 }
 
 func isLocalAddress(address string) bool {
-	if strings.HasPrefix(address, "unix:") {
+	if listener.IsUnix(address) {
 		return true
 	}
 	host, _, err := net.SplitHostPort(address)

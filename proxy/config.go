@@ -31,8 +31,13 @@ type Config struct {
 	// Path under which the admin API answers. Default: "/admin".
 	AdminBasePath string `yaml:"admin_base_path" restart:"true"`
 
-	// The public listener.
+	// The public listener, and what is the same for all of them.
 	Server ServerConfig `yaml:"server"`
+
+	// Where clients are listened for, in several places. server.address, server.port
+	// and tls.enabled are the short form of one listener, and not to be set beside it.
+	// Default: none, but that one.
+	Listeners []listener.Config `yaml:"listeners"`
 
 	// The admin listener.
 	Admin AdminConfig `yaml:"admin"`
@@ -83,18 +88,21 @@ type Config struct {
 	pending  []string
 	warnings []string // warnings with a place
 	loaded   *loadedCertificates
+	// listeners are those of the section, or the one of the short form, with what
+	// they inherit.
+	listeners []listener.Config
 }
 
 // ServerConfig is the section server.
 type ServerConfig struct {
 	// Where to listen: "host:port", "[IPv6]:port", ":port" for all
 	// addresses, or "unix:/path/to.sock", whose mode the process's umask
-	// decides. Default: "127.0.0.1:8080".
-	Address string `yaml:"address" restart:"true"`
+	// decides. listeners is for several of them. Default: "127.0.0.1:8080".
+	Address string `yaml:"address"`
 
 	// Port to listen on, on all addresses: the earlier form of address, which
 	// is ":port". Set one of the two. Default: none.
-	Port string `yaml:"port" restart:"true"`
+	Port string `yaml:"port"`
 
 	// How long clients may take.
 	Timeouts ServerTimeoutsConfig `yaml:"timeouts"`
@@ -241,7 +249,7 @@ type AdminConfig struct {
 // TLSConfig is the section tls.
 type TLSConfig struct {
 	// Whether the public listener speaks TLS 1.2 and 1.3. Default: false.
-	Enabled bool `yaml:"enabled" restart:"section"`
+	Enabled bool `yaml:"enabled"`
 
 	// Certificate chain, PEM: the default of all certificates. Default: none, and
 	// tls.enabled needs it or certificates.

@@ -75,7 +75,7 @@ func pages(t *testing.T) (files []string) {
 }
 
 // topKeys finds what only a configuration has at the beginning of a line.
-var topKeys = regexp.MustCompile(`(?m)^(tenants|server|admin|lua|lua_routing|access_log|upstream|compression|request_limits|tls): *($|[{\[])`)
+var topKeys = regexp.MustCompile(`(?m)^(tenants|server|admin|lua|lua_routing|access_log|upstream|compression|request_limits|tls|listeners): *($|[{\[])`)
 
 // codeBlock is what stands between fences.
 type codeBlock struct{ language, text string }

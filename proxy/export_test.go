@@ -18,8 +18,7 @@ func (s *Server) Asleep() (n int) { return s.clients.Asleep() }
 
 // Open returns the number of open connections from clients.
 func (s *Server) Open() int {
-	open, _, _ := s.listener.Stats()
-	return int(open)
+	return int(s.connections())
 }
 
 // HintWords returns what is said instead of keys that aren't known.

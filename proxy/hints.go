@@ -106,7 +106,7 @@ var hints = []hint{
 
 	// The listener.
 	{nil, []string{"listen", "listener", "listeners", "bind", "binds", "addr", "entrypoint", "entry_points", "entrypoints", "frontend", "frontends", "http_port", "https_port", "ports"},
-		`server.address says where the gateway listens: server: {address: ":8080"}`},
+		`server.address says where the gateway listens: server: {address: ":8080"}; for several places: listeners: [{address: ":80"}, {address: ":443", tls: true}]`},
 	{[]string{"", "tenants[]"}, []string{"port", "address"}, `server.address says where the gateway listens: server: {address: ":8080"}`},
 	{nil, []string{"tls_cert", "tls_key", "tls_cert_file", "tls_key_file", "certificate", "certificates", "cert", "certs", "certfile", "keyfile", "key", "private_key", "crt", "ssl", "ssl_certificate", "ssl_certificate_key", "https", "common_tls_context"},
 		"tls is the listener's: tls: {enabled: true, cert_file: cert.pem, key_file: key.pem}; for several names: certificates: {files: [{cert: a.pem, key: a.key}]}"},

@@ -83,7 +83,7 @@ func TestHints(t *testing.T) {
 		{top: "http: {}", want: "another program's file"},
 		{top: "entryPoints: {}", want: "server.address"},
 		{top: "domains: []", want: "hosts belong to tenants"},
-		{top: "name: a", want: "it belongs in tenants[], or tenants[].services[]"},
+		{top: "name: a", want: "it belongs in listeners[], or tenants[], or tenants[].services[]"},
 		{top: "path_prefix: /", want: "it belongs in tenants[]"},
 		{top: "access_log: {level: info}", want: "it belongs in "},
 		{top: "access_log: {sample: \"90%\"}", want: `access_log.sample: expected a number from 0 to 1, got "90%"; write 0.9`},

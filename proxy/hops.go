@@ -21,9 +21,18 @@ func (s *Server) owns(at netip.AddrPort) fetch.Ownership {
 // reserve adds the listeners that are about to open: scripts are loaded first,
 // and another process may listen there until then.
 func (s *Server) reserve(c *Config) {
-	s.own.Add(c.listenAddress(), listener.Public)
+	for i := range c.listeners {
+		s.own.Add(c.listeners[i].Address, listener.Public)
+	}
 	if c.Admin.Enabled {
 		s.own.Add(c.Admin.Address, listener.Operator)
+	}
+}
+
+// unreserve takes back what reserve has said of listeners that are open now.
+func (s *Server) unreserve(c *Config) {
+	for i := range c.listeners {
+		s.own.Remove(c.listeners[i].Address, listener.Public)
 	}
 }
 

@@ -45,6 +45,7 @@ func parse(file string, src []byte, named *inputs) (*Config, error) {
 	document := settings.DecodeWith(file, src, &config, settings.Variables{Env: os.LookupEnv, File: named.secret, Unset: ofRequests})
 	config.beCompatible(filepath.Dir(file), document.Has)
 	config.inherit(document)
+	config.listListeners(document)
 	config.Check(filepath.Dir(file), document, document.Has)
 	config.loadTargetTLS(document)
 	own, rest := document.Split(tenantsKey)

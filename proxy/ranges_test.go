@@ -71,6 +71,9 @@ func withValue(path []string, value any) map[string]any {
 			at = tenant
 		case key == "services":
 			at = service
+		case key == "listeners":
+			at = map[string]any{"address": "127.0.0.1:2"}
+			config[key] = []any{at}
 		default:
 			at[key] = map[string]any{}
 			at = at[key].(map[string]any)

@@ -134,7 +134,13 @@ func (s *Server) use(config *Config, result *ReloadResult) error {
 	if err != nil {
 		return err
 	}
-	out, err := s.openAccessLog(config)
+	opened, err := s.openListeners(config)
+	var out accessOutput
+	if err == nil {
+		if out, err = s.openAccessLog(config); err != nil {
+			opened.discard()
+		}
+	}
 	if err != nil {
 		s.registry.Discard(snap.pools)
 		s.discardSnapshot(snap)
@@ -143,7 +149,7 @@ func (s *Server) use(config *Config, result *ReloadResult) error {
 	s.access.setOutput(out)
 	s.logWriter.Configure(&config.Log)
 	old := s.current.Load()
-	s.swap(snap)
+	s.swap(snap, opened)
 	result.Changes = changes(old, snap)
 	result.Warnings = slices.Clone(config.pending)
 	if known := old.config.Warnings(); old.asked != config {
@@ -157,16 +163,19 @@ func (s *Server) use(config *Config, result *ReloadResult) error {
 	return nil
 }
 
-// swap puts a snapshot into use, and then retires what only the old one used.
-func (s *Server) swap(snap *snapshot) {
+// swap puts a snapshot and its listeners into use, and then retires what only the old
+// one used.
+func (s *Server) swap(snap *snapshot, opened *opened) {
 	old := s.current.Load()
 	if old != nil {
 		snap.number = old.number
 	}
 	snap.number++
 	s.clients.Limits.Store(limitsOf(snap.config))
-	s.current.Store(snap)
+	s.entrances(snap, opened)
 	s.useCertificates(snap)
+	s.current.Store(snap)
+	s.useListeners(opened)
 	for _, scripts := range snap.scripts {
 		scripts.InUse()
 	}

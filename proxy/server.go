@@ -6,8 +6,6 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"net"
-	"net/netip"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -18,7 +16,6 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
-	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
@@ -36,7 +33,7 @@ type Server struct {
 	sweeper   *socket.Sweeper
 	registry  *upstream.Registry
 	places    *upstream.Places // of connections besides clients
-	listener  *listener.Listener
+	listeners listeners
 	fast      *fasthttp.Server
 	access    *accessLog
 	logWriter *LogWriter // nil: Log has another output
@@ -129,6 +126,11 @@ func New(o Options) (*Server, error) {
 	s.memory.SetCeiling(s.ceilingOf(o.Config))
 	s.loads = lua.NewLoads(s.loadBudget)
 	most, ofOne := s.connectionLimits(o.Config)
+	s.listeners.shared.Most, s.listeners.shared.OfOne = most, ofOne
+	s.listeners.secure = &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1", "http/1.0"},
+		GetCertificate: s.certificates.Choose,
+	}
 	s.places = placesBeside(most, descriptors())
 	s.sweeper.SetMostPipes(mostPipes(descriptors()))
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper, Places: s.places})
@@ -143,9 +145,10 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	out, err := s.openAccessLog(o.Config)
+	var opened *opened
 	if err == nil {
 		s.access.setOutput(out)
-		s.listener, err = s.listen(o.Config, most, ofOne)
+		opened, err = s.openListeners(o.Config)
 	}
 	if err != nil {
 		s.registry.Discard(snap.pools)
@@ -154,7 +157,8 @@ func New(o Options) (*Server, error) {
 		go s.discardLaterLoads(late)
 		return nil, err
 	}
-	s.swap(snap)
+	s.unreserve(o.Config)
+	s.swap(snap, opened)
 	result := &ReloadResult{At: snap.made}
 	result.note(snap)
 	s.logProblems(result, "started")
@@ -176,77 +180,29 @@ func newServer(o *Options) *Server {
 	}
 }
 
-func (s *Server) listen(c *Config, most, ofOne int) (*listener.Listener, error) {
-	options := listener.Options{
-		Address:        c.Server.Address,
-		MaxConnections: most, MaxPerAddress: ofOne,
-		Exempt:  func(peer netip.Addr) bool { return s.current.Load().Trusts(peer) },
-		Full:    clients.Refusal(503, "too_many_connections", ""),
-		Crowded: clients.Refusal(429, "too_many_connections_from_address", ""),
-		Sweeper: s.sweeper, Own: &s.own, Sockets: s.sockets, Purpose: listener.Public,
-		Refused:      s.warnRefused,
-		Introduction: func() *listener.Introduction { return s.current.Load().introduction },
-		Stranger:     s.noHeader,
-	}
-	if c.TLS.Enabled {
-		config := &tls.Config{
-			MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1", "http/1.0"},
-			GetCertificate: s.certificates.Choose,
-		}
-		options.TLS = func() *tls.Config { return config }
-	}
-	return listener.Listen(options)
-}
-
-// warnRefused logs refused connections, at most one every 10 seconds.
-func (s *Server) warnRefused(peer netip.Addr, crowded bool) {
-	const pause = int64(10 * time.Second)
-	now, last := socket.Nanotime(), s.warned.Load()
-	if last != 0 && now-last < pause || !s.warned.CompareAndSwap(last, now) {
-		return
-	}
-	_, _, refused := s.listener.Stats()
-	s.log.Warn().Str("peer", peer.String()).Bool("limit_per_address", crowded).Uint64("refused_so_far", refused).
-		Msg("connections are refused: a limit is reached")
-}
-
 // connections returns the number of open ones.
 func (s *Server) connections() int64 {
-	open, _, _ := s.listener.Stats()
+	open, _, _ := s.listeners.shared.Stats()
 	return open
 }
 
 // Run serves until ctx is done and what is in progress has finished, or the
-// drain time-out has passed. It ends every goroutine it has started.
+// drain time-out has passed. It ends every goroutine it has started. Its error is nil.
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
 	wait.Go(func() { s.sweeper.Run(background) })
 	wait.Go(func() { s.pressure.run(background) })
 	wait.Go(func() { s.certificates.Watch(background, s.logCertificates) })
-	wait.Go(func() {
-		if err := s.listener.WakeSleepers(background); err != nil {
-			s.log.Warn().Str("error", cause.Text(err)).Msg("idle connections take more memory than they need")
-		}
-	})
 	logged := make(chan struct{})
 	go func() {
 		defer close(logged)
 		s.access.own.run(background)
 	}()
-	served := make(chan error, 1)
-	go func() { served <- s.fast.Serve(s.listener.Wrapped(s.clients.Connect)) }()
-	var err error
-	ended := true
-	select {
-	case <-ctx.Done():
-		ended, err = s.announce(served)
-	case err = <-served:
-	}
+	s.serveListeners(background, &wait)
+	<-ctx.Done()
+	s.announce()
 	s.drain()
-	if !ended {
-		err = <-served
-	}
 	s.registry.Close()
 	stop()
 	wait.Wait()
@@ -255,18 +211,15 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-time.After(logPatience): // a reader that has stopped must not keep the process
 		s.log.Warn().Msg("the access log's output takes nothing, its last lines are lost")
 	}
-	return err
+	return nil
 }
 
 // Close releases what New has opened, if Run is never called.
 func (s *Server) Close() {
 	s.draining.Store(true)
-	_ = s.listener.Close()
+	s.endListeners()
 	s.registry.Close()
 }
-
-// Addr returns the address of the public listener.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // logPatience bounds the wait for the last lines of the access log.
 const logPatience = time.Second
@@ -280,32 +233,34 @@ const (
 )
 
 // announce says that the process is about to stop, and goes on for
-// server.drain_notice. ended says that serving has ended meanwhile, with an error.
-func (s *Server) announce(served <-chan error) (ended bool, err error) {
+// server.drain_notice.
+func (s *Server) announce() {
 	notice := s.current.Load().config.Server.DrainNotice.Std()
 	s.leaving.Store(true)
 	if notice <= 0 {
-		return false, nil
+		return
 	}
 	s.log.Info().Stringer("drain_notice", notice).Msg("about to stop: the health endpoints say draining, requests are still served")
-	timer := time.NewTimer(notice)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return false, nil
-	case err = <-served:
-		return true, err
-	}
+	time.Sleep(notice)
 }
 
 // drain stops accepting, lets requests and tunnels finish within the drain
 // time-out, and cuts the rest.
 func (s *Server) drain() {
 	s.draining.Store(true)
-	_ = s.listener.Close()
+	s.endListeners()
 	s.log.Info().Int64("requests", s.plane.InFlight()).Int64("tunnels", s.plane.Tunnels()).Msg("draining")
+	s.drainClients(nil, func() bool { return true })
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = s.fast.ShutdownWithContext(ctx) // its error is that something was still open
+}
+
+// drainClients closes the connections of a listener, nil for all, as they become idle
+// and, when the drain time-out has passed, the rest, until there are none and
+// ended says so too.
+func (s *Server) drainClients(of *listener.Listener, ended func() bool) {
 	began := socket.Nanotime()
-	limit := int64(s.current.Load().config.Server.DrainTimeout)
 	ticker := time.NewTicker(drainPoll)
 	defer ticker.Stop()
 	for {
@@ -314,20 +269,22 @@ func (s *Server) drain() {
 		if now-began > int64(drainGrace) {
 			idleBefore = now
 		}
-		if s.clients.CloseIdle(idleBefore) == 0 {
-			break
+		left := s.clients.CloseIdle(idleBefore, of)
+		if left == 0 && ended() {
+			return
 		}
-		if now-began >= limit {
-			s.log.Warn().Int64("requests", s.plane.InFlight()).Int64("tunnels", s.plane.Tunnels()).
-				Msg("the drain time-out has passed, cutting what is left")
-			s.clients.CloseAll(exchange.Drained)
-			break
+		if now-began >= int64(s.current.Load().config.Server.DrainTimeout) {
+			if left > 0 {
+				s.log.Warn().Int("connections", left).Int64("requests", s.plane.InFlight()).Int64("tunnels", s.plane.Tunnels()).
+					Msg("the drain time-out has passed, cutting what is left")
+			}
+			s.clients.CloseAll(exchange.Drained, of)
+			if of == nil {
+				return
+			}
 		}
 		<-ticker.C
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_ = s.fast.ShutdownWithContext(ctx) // its error is that something was still open
 }
 
 // statsOf returns the counters of a tenant, which survive reloads, but not their

@@ -6,10 +6,8 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
-	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
-	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -29,8 +27,8 @@ type snapshot struct {
 	wrong   error                   // why not all is as asked for: settings.Errors, or nil
 	pools   *upstream.Generation
 
-	certificates *certificates.Set      // when it was made: the store takes up files that change
-	introduction *listener.Introduction // by the PROXY protocol; nil is none
+	table        *route.Table[*exchange.Tenant]
+	certificates *certificates.Set // when it was made: the store takes up files that change
 }
 
 // tenant is one tenant of a snapshot.
@@ -51,12 +49,10 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 			Logging: c.AccessLog.Enabled, Sample: c.AccessLog.Sample,
 		},
 	}
-	snap.Trusted, snap.TrustUnix = network.ParseSet(c.Server.TrustedProxies)
-	snap.introduction = c.Server.ProxyProtocol.Introduction()
 	if c.Admin.OnPublic {
 		snap.Health = s.publicHealth(c)
 	}
-	if c.TLS.Enabled {
+	if c.speaksTLS() {
 		if snap.certificates, err = s.loadCertificates(c); err != nil {
 			return nil, nil, err
 		}

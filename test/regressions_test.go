@@ -351,11 +351,11 @@ func TestRestartOnly(t *testing.T) {
 		body, _ := io.ReadAll(response.Body)
 		return string(body)
 	}
-	const warning = "server.address takes effect at the next start"
-	running := g.address
-	g.address = "127.0.0.1:1"
+	const warning = "admin.address takes effect at the next start"
+	running := g.admin
+	g.admin = "127.0.0.1:1"
 	g.write(t, simpleConfig(upstream))
-	g.address = running
+	g.admin = running
 	for range 2 {
 		if got := ask("POST", "/admin/reload"); !strings.Contains(got, warning) {
 			t.Errorf("no warning in %s", got)

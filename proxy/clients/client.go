@@ -88,7 +88,7 @@ const signal = "GET / HTTP/1.1\r\nHost: k\r\n\r\n"
 
 func newClient(s *Server, conn *listener.Conn) *client {
 	c := &client{Conn: conn, server: s, given: len(signal)}
-	c.who = exchange.Client{Peer: conn.Peer, Address: []byte("unix"), Secure: conn.Secure, Number: s.numbers.Add(1)}
+	c.who = exchange.Client{Peer: conn.Peer, Address: []byte("unix"), Secure: conn.Secure, Number: s.numbers.Add(1), Listener: conn.Listener().Number()}
 	if conn.Peer.IsValid() {
 		c.who.Address = conn.Peer.AppendTo(nil)
 	}
@@ -188,6 +188,16 @@ func (c *client) await() bool {
 		return false
 	}
 	return true
+}
+
+// ending reports whether no request is to follow: the process is about to stop, or
+// the listener has gone.
+func (c *client) ending() bool { return c.server.Plane.Draining() || c.Listener().Closing() }
+
+// mayGoOn reports whether the connection may have another request.
+func (c *client) mayGoOn() bool {
+	most := c.Listener().Settings().MaxRequests
+	return (most == 0 || c.served < uint64(most)) && !c.ending() //nolint:gosec // G115: it isn't negative
 }
 
 // markIdle marks the end of a request at that time (Nanotime).

@@ -43,7 +43,7 @@ func (c *client) linger() {
 		case !errors.Is(err, socket.ErrTimeout) || now >= expiry:
 			return
 		}
-		if c.server.Plane.Draining() {
+		if c.ending() {
 			end = min(end, now+int64(lingerTime))
 		}
 		if now >= end {

@@ -96,12 +96,15 @@ func (s *Server) Asleep() (n int) {
 	return n
 }
 
-// CloseIdle closes those that have been idle since before that time and
-// returns how many are left. One to which something has been sent stays; once
-// chosen, none can begin a request.
-func (s *Server) CloseIdle(before int64) (left int) {
+// CloseIdle closes those of a listener, nil for all, that have been idle since before
+// that time and returns how many are left. One to which something has been sent
+// stays; once chosen, none can begin a request.
+func (s *Server) CloseIdle(before int64, of *listener.Listener) (left int) {
 	var idle []*client
 	for c := range s.open.All() {
+		if of != nil && c.Listener() != of {
+			continue
+		}
 		if c.idleSince.Load() < before && !c.Sock.Readable() && c.finish() {
 			idle = append(idle, c)
 		} else {
@@ -114,11 +117,14 @@ func (s *Server) CloseIdle(before int64) (left int) {
 	return left
 }
 
-// CloseAll cuts every connection, and gives up what they wait for because of that.
-func (s *Server) CloseAll(cause error) {
+// CloseAll cuts every connection of a listener, nil for all, and gives up what they
+// wait for because of that.
+func (s *Server) CloseAll(cause error, of *listener.Listener) {
 	for _, c := range slices.Collect(s.open.All()) {
-		c.abort(cause)
-		_ = c.end()
+		if of == nil || c.Listener() == of {
+			c.abort(cause)
+			_ = c.end()
+		}
 	}
 }
 

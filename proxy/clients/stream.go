@@ -141,7 +141,7 @@ func (s *http1Stream) Begin(r *message.Response, last bool) {
 	open := r.Length < 0 && !r.Bodiless
 	chunked := open && s.req.Minor == 1
 	s.delimited = chunked == open
-	s.goesOn = !last && s.delimited && s.keepsAlive() && s.keepable() && !s.c.server.Plane.Draining()
+	s.goesOn = !last && s.delimited && s.keepsAlive() && s.keepable() && s.c.mayGoOn()
 	s.pump.Chunked = chunked
 	s.pump.Out = http1.AppendResponse(s.pump.Out[:0], r, s.req.Minor, chunked, !s.goesOn)
 }
@@ -205,7 +205,7 @@ func (s *http1Stream) Finish(now int64, last bool) {
 	switch {
 	case s.tunnelled:
 		s.goesOn, c.lingers = false, true // or what the client still sends would destroy what it has not read
-	case last || !s.goesOn || c.server.Plane.Draining():
+	case last || !s.goesOn || c.ending():
 		s.goesOn = false
 		c.endWriting()
 		c.lingers = last || c.headErr != nil || !s.body.Done() || c.reader.Buffered() > 0

@@ -70,7 +70,7 @@ func (x *exchange) believe(node []byte) bool {
 		return false
 	}
 	x.Origin = ip
-	return x.Generation.Trusts(ip)
+	return x.Entrance.Trusts(ip)
 }
 
 // adoptElements reads Forwarded, the last element first.
@@ -276,9 +276,9 @@ func parseIPv4(text []byte) (netip.Addr, bool) {
 
 // Trusts reports whether the forwarded fields of a peer are believed; the zero
 // Addr is a peer on a Unix socket.
-func (g *Generation) Trusts(peer netip.Addr) bool {
+func (e *Entrance) Trusts(peer netip.Addr) bool {
 	if !peer.IsValid() {
-		return g.TrustUnix
+		return e.TrustUnix
 	}
-	return g.Trusted.Contains(peer)
+	return e.Trusted.Contains(peer)
 }

@@ -79,6 +79,7 @@ func (p *Plane) acquire(stream Stream) *exchange {
 	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool holds nothing else
 	x.plane, x.stream, x.memory = p, stream, stream.Memory()
 	x.Generation, x.Client, x.Message, x.Start = p.Current(), stream.Client(), &noRequest, stream.Arrived()
+	x.Entrance = x.Generation.Entrances[x.Client.Listener]
 	x.bound(&x.Generation.Bounds)
 	return x
 }
@@ -208,7 +209,7 @@ func (x *exchange) accept() error {
 	}
 	x.method = x.Message.Method
 	x.content.Body = x.stream.Body()
-	x.origin.trusted = x.Generation.Trusts(x.Client.Peer) && !x.Client.Unnamed
+	x.origin.trusted = x.Entrance.Trusts(x.Client.Peer) && !x.Client.Unnamed
 	x.adoptForwarded()
 	x.dropIdentity(x.Message.Header)
 	x.adoptID()
@@ -257,7 +258,7 @@ func (x *exchange) route() error {
 	if x.Message.Form == message.AsteriskForm {
 		path = rootPath
 	}
-	t, ok := x.Generation.Table.Match(x.Host, path)
+	t, ok := x.Entrance.Table.Match(x.Host, path)
 	if !ok {
 		return faultNoTenant
 	}

@@ -74,6 +74,7 @@ func Observe(all ...Observer) Observers {
 // the End of the exchange; what isn't known yet, or doesn't exist, is zero.
 type Record struct {
 	Generation *Generation
+	Entrance   *Entrance
 	Client     *Client
 	Start      int64 // socket.Nanotime
 	ID         []byte

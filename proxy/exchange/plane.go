@@ -65,14 +65,13 @@ func (p *Plane) LogPanic(cause any) {
 
 // Generation is what one configuration says to requests. It never changes.
 type Generation struct {
-	Table     *route.Table[*Tenant]
-	Bounds    Bounds      // until a tenant is known
-	Trusted   network.Set // peers whose forwarded fields are believed
-	TrustUnix bool        // and those on Unix sockets
-	Identity  FieldSet    // fields that only they may send
-	Forwarded bool        // Forwarded is written too
-	Via       string      // the pseudonym in Via; "" is none
-	AddDate   bool        // to responses without
+	// Entrances are what it says of single listeners, by their numbers.
+	Entrances []*Entrance
+	Bounds    Bounds   // until a tenant is known
+	Identity  FieldSet // fields that only trusted peers may send
+	Forwarded bool     // Forwarded is written too
+	Via       string   // the pseudonym in Via; "" is none
+	AddDate   bool     // to responses without
 	// HeaderTimeout bounds a request's head, for messages.
 	HeaderTimeout settings.Duration
 	// Health answers health requests on the public listener; nil answers none.
@@ -81,6 +80,14 @@ type Generation struct {
 	// have gone well.
 	Logging bool
 	Sample  float64
+}
+
+// Entrance is what a generation says to requests that come in by one listener.
+type Entrance struct {
+	Name      string // the listener's; "" where it has none
+	Table     *route.Table[*Tenant]
+	Trusted   network.Set // peers whose forwarded fields are believed
+	TrustUnix bool        // and those on Unix sockets
 }
 
 // Tenant is one tenant, compiled.

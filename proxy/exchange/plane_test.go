@@ -50,11 +50,12 @@ func changedPlane(t *testing.T, observer exchange.Observer, change func(*exchang
 	tenant := &exchange.Tenant{Name: "a", Config: &tenants.Config{}, Pool: pools.Pool("a"), Stats: new(exchange.Stats)}
 	tenant.Stats.Memory.Open(new(memory.Process))
 	tenant.Bounds = exchange.NewBounds(&limits, tenants.ClientTimeoutsConfig{}, &coding)
-	g := &exchange.Generation{Bounds: tenant.Bounds}
+	e := &exchange.Entrance{}
+	g := &exchange.Generation{Bounds: tenant.Bounds, Entrances: []*exchange.Entrance{e}}
 	if change != nil {
 		change(g, tenant)
 	}
-	if g.Table, err = route.Build([]route.Entry[*exchange.Tenant]{
+	if e.Table, err = route.Build([]route.Entry[*exchange.Tenant]{
 		{Name: "a", Domains: []string{"a.example.com"}, Value: tenant}, {Name: "b", PathPrefix: "/any", Value: tenant},
 	}); err != nil {
 		t.Fatal(err)
@@ -67,7 +68,8 @@ func changedPlane(t *testing.T, observer exchange.Observer, change func(*exchang
 
 // trusting believes what peers on this machine and these networks say.
 func trusting(g *exchange.Generation, _ *exchange.Tenant) {
-	g.Trusted, g.TrustUnix = network.ParseSet([]string{"127.0.0.0/8", "198.51.100.0/24", "2001:db8:1::/48", "unix"})
+	e := g.Entrances[0]
+	e.Trusted, e.TrustUnix = network.ParseSet([]string{"127.0.0.0/8", "198.51.100.0/24", "2001:db8:1::/48", "unix"})
 }
 
 // recorder is a target that gives every request the same answer, and keeps what

@@ -54,10 +54,11 @@ type Arrival interface {
 
 // Client is who a request is from.
 type Client struct {
-	Peer    netip.Addr // the zero Addr on a Unix socket
-	Address []byte     // Peer as text; "unix" on a Unix socket
-	Secure  bool       // over TLS, to here or to who has introduced it
-	Number  uint64     // of its connection, since the start
+	Peer     netip.Addr // the zero Addr on a Unix socket
+	Address  []byte     // Peer as text; "unix" on a Unix socket
+	Secure   bool       // over TLS, to here or to who has introduced it
+	Number   uint64     // of its connection, since the start
+	Listener int        // the number of the one that it has come in by
 
 	// Of a client that was introduced by the PROXY protocol:
 	Unnamed      bool   // by somebody who doesn't say who it is

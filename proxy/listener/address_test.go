@@ -11,7 +11,7 @@ import (
 func TestPerAddress(t *testing.T) {
 	t.Parallel()
 	exempt := netip.MustParsePrefix("10.0.0.0/8")
-	l, err := listener.Listen(listener.Options{Address: "127.0.0.1:0", MaxPerAddress: 2, Exempt: exempt.Contains})
+	l, err := listener.Listen(listener.Options{Address: "127.0.0.1:0", Settings: listener.Settings{MaxPerAddress: 2, Exempt: exempt.Contains}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,8 @@ package listener
 
 import (
 	_ "embed" // for Source
+	"os"
+	"strings"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -14,6 +16,140 @@ var source string
 // Source returns the text of this file, whose comments document its sections in
 // the JSON Schema and in docs/configuration.md.
 func Source() string { return source }
+
+// Config is one element of the section listeners.
+type Config struct {
+	// Name of the listener in logs, metrics and the admin API, and in
+	// tenants[].listeners: 1 to 64 letters, digits, dots, hyphens and underscores,
+	// unique among the listeners. Default: none, and it is called by its address.
+	Name string `yaml:"name"`
+
+	// Where to listen: "host:port", "[IPv6]:port" ("[::]:443" is all addresses, of
+	// IPv4 too), ":port", which is the same, or "unix:/path/to.sock". A reload knows a
+	// listener by it: what else is said of one is changed while it is open, one
+	// that is no longer listed accepts no more, and its connections end after
+	// their requests.
+	Address string `yaml:"address" required:"true"`
+
+	// Mode of a Unix socket, such as 0660: who may write to it may connect. Default:
+	// none, what the process's umask leaves.
+	Mode string `yaml:"mode"`
+
+	// Owner of a Unix socket: "user", "user:group" or ":group", by name or number.
+	// Default: none, the process's.
+	Owner string `yaml:"owner"`
+
+	// Whether TLS 1.2 and 1.3 are spoken, with the certificates of tls and
+	// certificates. Default: false.
+	TLS bool `yaml:"tls"`
+
+	// Load balancers in front that say by a header of the PROXY protocol who their
+	// client is. Keys that are left out are those of server.proxy_protocol.
+	ProxyProtocol ProxyProtocolConfig `yaml:"proxy_protocol"`
+
+	// Networks whose X-Forwarded-*, Forwarded and X-Request-Id fields are believed and
+	// extended on this listener; "unix" stands for clients on a Unix socket.
+	// Default: those of server.trusted_proxies.
+	TrustedProxies []string `yaml:"trusted_proxies"`
+
+	// Open connections of this listener at most, within server.max_connections; more
+	// are answered with 503 and closed. 0 is no limit of its own. Default: 0.
+	MaxConnections int `yaml:"max_connections" min:"0"`
+
+	// Open connections of this listener from one client address at most, within
+	// server.max_connections_per_address, where it is explained. 0 is no limit of
+	// its own. Default: 0.
+	MaxConnectionsPerAddress int `yaml:"max_connections_per_address" min:"0"`
+
+	// Requests on one connection at most; the last one is answered with
+	// "Connection: close". 0 is no limit. Default: 0.
+	MaxRequestsPerConnection int `yaml:"max_requests_per_connection" min:"0"`
+}
+
+// SetDefaults fills a fresh element of the list.
+func (c *Config) SetDefaults() { *c = Config{ProxyProtocol: DefaultProxyProtocol()} }
+
+// maxName bounds a listener's name: it is a label of metrics.
+const maxName = 64
+
+// Called is the listener's name, or its address where it has none.
+func (c *Config) Called() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.Address
+}
+
+// Check reports what can't work. written tells which keys the file has.
+func (c *Config) Check(r settings.Reporter, written func(field any) bool) {
+	if c.Name != "" && (len(c.Name) > maxName || strings.Trim(c.Name, nameBytes) != "") {
+		r.Errorf(&c.Name, "listener name %q is not one, expected 1 to %d letters, digits, dots, hyphens and underscores", c.Name, maxName)
+	}
+	switch wrong := WrongAddress(c.Address); {
+	case c.Address == "":
+		r.Errorf(c, "listener without an address, expected one like \":8080\", \"[::]:8080\" or \"unix:/run/gateway.sock\"")
+	case wrong != "":
+		r.Errorf(&c.Address, "address %q %s, expected \"host:port\", \"[IPv6]:port\" or \"unix:/path\"%s", c.Address, wrong, MeantAddress(c.Address, "8080"))
+	}
+	c.checkFile(r)
+	c.ProxyProtocol.Check(r, written)
+	CheckNetworks(r, c.TrustedProxies)
+	for key, value := range map[string]*int{
+		"max_connections": &c.MaxConnections, "max_connections_per_address": &c.MaxConnectionsPerAddress, "max_requests_per_connection": &c.MaxRequestsPerConnection,
+	} {
+		if *value < 0 {
+			r.Errorf(value, "%s %d is negative, expected a number, or 0 for no limit", key, *value)
+		}
+	}
+}
+
+const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
+
+// checkFile checks what only Unix sockets have.
+func (c *Config) checkFile(r settings.Reporter) {
+	if c.Mode != "" {
+		if _, err := ParseMode(c.Mode); err != nil {
+			r.Errorf(&c.Mode, "mode %q %v", c.Mode, err)
+		}
+	}
+	if c.Owner != "" {
+		if _, err := FindOwner(c.Owner); err != nil {
+			r.Errorf(&c.Owner, "owner %q %v, expected \"user\", \"user:group\" or \":group\" of this machine", c.Owner, err)
+		}
+	}
+	if IsUnix(c.Address) {
+		return
+	}
+	if c.Mode != "" {
+		r.Errorf(&c.Mode, "mode is set for the address %q, expected it with a Unix socket alone", c.Address)
+	}
+	if c.Owner != "" {
+		r.Errorf(&c.Owner, "owner is set for the address %q, expected it with a Unix socket alone", c.Address)
+	}
+}
+
+// CheckNetworks reports which of a list of trusted proxies are no networks.
+func CheckNetworks(r settings.Reporter, list []string) {
+	for i := range list {
+		if _, ok := network.Parse(list[i]); !ok && list[i] != network.Unix {
+			r.Errorf(&list[i], "trusted proxy %q is not a network, expected one like 10.0.0.0/8 or 192.0.2.7, or \"unix\"%s", list[i], network.Meant(list[i]))
+		}
+	}
+}
+
+// Guarded are the mode and the owner of a Unix socket. The section must have been
+// checked.
+func (c *Config) Guarded() (mode os.FileMode, owner *Owner, err error) {
+	if c.Mode != "" {
+		if mode, err = ParseMode(c.Mode); err != nil {
+			return 0, nil, err
+		}
+	}
+	if c.Owner != "" {
+		owner, err = FindOwner(c.Owner)
+	}
+	return mode, owner, err
+}
 
 // ProxyProtocolConfig is the section proxy_protocol of a listener.
 type ProxyProtocolConfig struct {
@@ -45,7 +181,7 @@ func (c *ProxyProtocolConfig) Check(r settings.Reporter, written func(field any)
 			r.Errorf(&c.From[i], "%q of proxy_protocol.from is not a network, expected one like 10.0.0.0/8 or 192.0.2.7, or %q%s", c.From[i], network.Unix, network.Meant(c.From[i]))
 		}
 	}
-	if len(c.From) == 0 && written(c) {
+	if len(c.From) == 0 && written(c) && !written(&c.From) {
 		r.Errorf(c, "proxy_protocol has no from, expected the networks whose headers are believed, such as from: [10.0.0.0/8]")
 	}
 	if c.Timeout.Std() < 10*time.Millisecond || c.Timeout.Std() > time.Minute {

@@ -9,4 +9,4 @@ func (l *Listener) Join(peer netip.Addr) (leave func(), ok bool) {
 }
 
 // Addresses returns how many addresses have connections.
-func (l *Listener) Addresses() int { return len(l.perAddress) }
+func (l *Listener) Addresses() int { return l.tally.addresses() }

@@ -2,7 +2,7 @@
 // and hands them over, with TLS where that is configured. It knows nothing of
 // HTTP.
 //
-//	l, err := listener.Listen(listener.Options{Address: ":8080", MaxConnections: 1000, Sweeper: sweeper})
+//	l, err := listener.Listen(listener.Options{Address: ":8080", Sweeper: sweeper, Settings: settings})
 //	conn, err := l.Accept() // or fasthttp's server takes them: server.Serve(l.Wrapped(wrap))
 package listener
 
@@ -14,7 +14,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,25 +23,19 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
-// Options says what to listen on and how much to accept.
+// Options says what to listen on: what stays as long as the listener does.
 type Options struct {
 	// Address is "host:port", ":port", "[v6]:port" or "unix:/path".
 	Address string
-	// MaxConnections bounds the open connections, MaxPerAddress those of one
-	// client address; 0 is no bound. What comes beyond is answered with Full
-	// or Crowded and closed.
-	MaxConnections, MaxPerAddress int
-	Full, Crowded                 []byte
-	// Exempt, if not nil, says which peers MaxPerAddress doesn't bound.
-	Exempt func(peer netip.Addr) bool
-	// TLS returns the TLS configuration for a new connection; a nil function
-	// is plain text.
-	TLS func() *tls.Config
-	// Introduction, if not nil, returns who tells by a header of the PROXY protocol
-	// for whom it connects; nil is nobody. Such connections have to be introduced.
-	Introduction func() *Introduction
+	// Number is the owner's, by which connections tell where they have come in.
+	Number int
+	// Shared, if not nil, bounds the connections of several listeners together.
+	Shared *Tally
+	// Full answers connections beyond the limits of all, Crowded those beyond the
+	// limits of one address, before they are closed.
+	Full, Crowded []byte
 	// Stranger, if not nil, is told of each connection that is closed because its
-	// peer may send no such header and had to; it must not block.
+	// peer may send no header of the PROXY protocol and had to; it must not block.
 	Stranger func(peer netip.Addr, why error)
 	// Refused, if not nil, is told of each refused connection; it must not block.
 	Refused func(peer netip.Addr, crowded bool)
@@ -55,22 +48,44 @@ type Options struct {
 	// may be the listener's, and is told of its socket.
 	Sockets *Sockets
 	// Mode is that of a Unix socket, from the moment at which it is there; 0 is
-	// what the process's umask leaves.
-	Mode os.FileMode
+	// what the process's umask leaves. Owner are the user and the group to whom it is
+	// given then; nil leaves it to the process's.
+	Mode  os.FileMode
+	Owner *Owner
+	// Settings are those to begin with.
+	Settings Settings
+}
+
+// Settings are what may change while a listener is open (Use): of its connections,
+// those that come after that see it.
+type Settings struct {
+	// MaxConnections bounds the open connections, MaxPerAddress those of one
+	// client address; 0 is no bound. What comes beyond is answered with Full
+	// or Crowded and closed.
+	MaxConnections, MaxPerAddress int
+	// Exempt, if not nil, says which peers no bound of one address is for.
+	Exempt func(peer netip.Addr) bool
+	// TLS, if not nil, is spoken on the connections.
+	TLS *tls.Config
+	// Introduction, if not nil, says who tells by a header of the PROXY protocol
+	// for whom it connects. Such connections have to be introduced.
+	Introduction *Introduction
+	// MaxRequests bounds the requests on one connection; 0 is no bound. It is kept
+	// here for whoever serves them.
+	MaxRequests int
 }
 
 // Listener accepts connections.
 type Listener struct {
 	opts     Options
+	settings atomic.Pointer[Settings]
 	inner    net.Listener
-	open     atomic.Int64
-	accepted atomic.Uint64
-	refused  atomic.Uint64
+	tally    Tally
+	closing  atomic.Bool
 
 	sleepers atomic.Pointer[sleepers] // while WakeSleepers runs
 
-	mu         sync.Mutex
-	perAddress map[netip.Addr]int
+	mu sync.Mutex // guards the address of each connection
 }
 
 // Conn is an accepted connection.
@@ -99,8 +114,8 @@ type Conn struct {
 // or opens one.
 func Listen(opts Options) (*Listener, error) {
 	network, address := "tcp", opts.Address
-	if path, ok := strings.CutPrefix(opts.Address, "unix:"); ok {
-		network, address = "unix", strings.TrimPrefix(path, "//")
+	if IsUnix(opts.Address) {
+		network, address = "unix", pathOf(opts.Address)
 	}
 	inner, err := opts.Sockets.take(network, address, &opts)
 	if inner == nil && err == nil {
@@ -112,7 +127,9 @@ func Listen(opts Options) (*Listener, error) {
 	if opts.Own != nil && network == "tcp" {
 		opts.Own.Add(inner.Addr().String(), opts.Purpose)
 	}
-	return &Listener{opts: opts, inner: inner, perAddress: map[netip.Addr]int{}}, nil
+	l := &Listener{opts: opts, inner: inner}
+	l.settings.Store(&opts.Settings)
+	return l, nil
 }
 
 // open opens a socket of the process's own.
@@ -127,16 +144,35 @@ func open(network, address string, opts *Options) (net.Listener, error) {
 	config := net.ListenConfig{KeepAlive: -1, Control: defers}
 	listen := func() (net.Listener, error) { return config.Listen(context.Background(), network, address) }
 	if network == "unix" && opts.Mode != 0 {
-		config.Control = withMode(opts.Mode)
-		listen = masked(opts.Mode, listen)
+		first := opts.Mode
+		if opts.Owner != nil {
+			first &= 0o700 // until it is the owner's
+		}
+		config.Control = withMode(first)
+		listen = masked(first, listen)
 	}
 	inner, err := listen()
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", opts.Address, err)
 	}
+	if network == "unix" && opts.Owner != nil {
+		if err := guard(address, opts.Mode, opts.Owner); err != nil {
+			_ = inner.Close()
+			return nil, err
+		}
+	}
 	opts.Sockets.add(inner, opts.Address)
 	return inner, nil
 }
+
+// Use changes the settings for the connections that come from now on.
+func (l *Listener) Use(settings *Settings) { l.settings.Store(settings) }
+
+// Settings returns those in use.
+func (l *Listener) Settings() *Settings { return l.settings.Load() }
+
+// Number is that of the options.
+func (l *Listener) Number() int { return l.opts.Number }
 
 // removeStale removes a Unix socket that a dead process has left behind, and
 // nothing else.
@@ -181,161 +217,37 @@ func (l *Listener) Accept() (*Conn, error) {
 	}
 }
 
-// admit counts the connection; nil without an error is a refused one.
-func (l *Listener) admit(nc net.Conn) (*Conn, error) {
-	var peer netip.Addr
-	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		peer = tcp.AddrPort().Addr().Unmap()
+// Close stops accepting. Connections stay open.
+func (l *Listener) Close() error {
+	if l.closing.CompareAndSwap(false, true) && l.opts.Own != nil && !IsUnix(l.opts.Address) {
+		l.opts.Own.Remove(l.inner.Addr().String(), l.opts.Purpose)
 	}
-	if limit := l.opts.MaxConnections; limit > 0 && l.open.Load() >= int64(limit) {
-		l.refuse(nc, peer, false)
-		return nil, nil
-	}
-	introduction, err := l.introduction(peer)
-	if err != nil {
-		return nil, err
-	}
-	address, ok := netip.Addr{}, true
-	if introduction == nil { // else it counts for the client, of whom nothing is known yet
-		address, ok = l.join(peer)
-	}
-	if !ok {
-		l.refuse(nc, peer, true)
-		return nil, nil
-	}
-	sock, err := socket.New(nc, l.opts.Sweeper)
-	if err != nil {
-		l.leave(&Conn{address: address})
-		return nil, err
-	}
-	l.open.Add(1)
-	l.accepted.Add(1)
-	conn := &Conn{Conn: sock, Sock: sock, Peer: peer, due: introduction, address: address, owner: l}
-	if l.opts.TLS != nil {
-		conn.Conn, conn.Secure = tls.Server(sock, l.opts.TLS()), true
-	}
-	return conn, nil
+	return l.opts.Sockets.close(l.inner)
 }
 
-// introduction is nil where a peer has to begin with no header.
-func (l *Listener) introduction(peer netip.Addr) (*Introduction, error) {
-	if l.opts.Introduction == nil {
-		return nil, nil
-	}
-	i := l.opts.Introduction()
-	due, err := i.judge(peer)
-	if err != nil {
-		l.refused.Add(1)
-		if l.opts.Stranger != nil {
-			l.opts.Stranger(peer, err)
-		}
-	}
-	if !due {
-		return nil, err
-	}
-	return i, nil
-}
-
-// refuse answers with at most what fits into an empty socket buffer, so that
-// a refused client can't hold the accept loop.
-func (l *Listener) refuse(nc net.Conn, peer netip.Addr, crowded bool) {
-	l.refused.Add(1)
-	answer := l.opts.Full
-	if crowded {
-		answer = l.opts.Crowded
-	}
-	if l.opts.Refused != nil {
-		l.opts.Refused(peer, crowded)
-	}
-	if l.opts.TLS == nil {
-		_ = nc.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-		_, _ = nc.Write(answer)
-		dropArrived(nc)
-	}
-	_ = nc.Close()
-}
-
-// join counts a connection for an address, which it returns for leave.
-func (l *Listener) join(peer netip.Addr) (address netip.Addr, ok bool) {
-	address, ok = l.countedAs(peer)
-	if !ok {
-		return netip.Addr{}, true
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return address, l.count(address)
-}
-
-// joinLate is join for a connection that others may close meanwhile.
-func (l *Listener) joinLate(c *Conn) (ok bool) {
-	address, ok := l.countedAs(c.Peer)
-	if !ok {
-		return true
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if c.closed.Load() { // and has left, or will leave, as one that never joined
-		return true
-	}
-	if ok = l.count(address); ok {
-		c.address = address
-	}
-	return ok
-}
-
-// countedAs is the address for which a client's connections count; ok is false
-// where they aren't bounded.
-func (l *Listener) countedAs(peer netip.Addr) (address netip.Addr, ok bool) {
-	if l.opts.MaxPerAddress <= 0 || !peer.IsValid() || l.opts.Exempt != nil && l.opts.Exempt(peer) {
-		return netip.Addr{}, false
-	}
-	if peer.Is6() {
-		return netip.PrefixFrom(peer, sitePrefix).Masked().Addr(), true
-	}
-	return peer, true
-}
-
-// count needs l.mu.
-func (l *Listener) count(address netip.Addr) (ok bool) {
-	if l.perAddress[address] >= l.opts.MaxPerAddress {
-		return false
-	}
-	l.perAddress[address]++
-	return true
-}
-
-// sitePrefix is the length of the networks of IPv6 that one client has whole.
-const sitePrefix = 64
-
-// leave ends what join has begun for a connection.
-func (l *Listener) leave(c *Conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !c.address.IsValid() {
-		return
-	}
-	if l.perAddress[c.address]--; l.perAddress[c.address] <= 0 {
-		delete(l.perAddress, c.address)
-	}
-}
-
-// Close stops accepting.
-func (l *Listener) Close() error { return l.opts.Sockets.close(l.inner) }
+// Closing reports whether Close has been called: no connection should go on for long.
+func (l *Listener) Closing() bool { return l.closing.Load() }
 
 // Addr returns the address listened on.
 func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 
 // Stats returns the number of connections open now, accepted and refused.
 func (l *Listener) Stats() (open int64, accepted, refused uint64) {
-	return l.open.Load(), l.accepted.Load(), l.refused.Load()
+	return l.tally.Stats()
 }
+
+// Listener is the one that has accepted the connection.
+func (c *Conn) Listener() *Listener { return c.owner }
 
 // Close closes the socket and makes room for another connection.
 func (c *Conn) Close() error {
 	if !c.closed.CompareAndSwap(false, true) {
 		return nil
 	}
-	c.owner.open.Add(-1)
+	c.owner.tally.leave()
+	if c.owner.opts.Shared != nil {
+		c.owner.opts.Shared.leave()
+	}
 	c.owner.leave(c)
 	c.wakeNever()
 	return c.Sock.Close()
@@ -346,7 +258,7 @@ func (c *Conn) Close() error {
 func (c *Conn) Refuse() { c.refuse(false) }
 
 func (c *Conn) refuse(crowded bool) {
-	c.owner.refused.Add(1)
+	c.owner.countRefused()
 	if c.owner.opts.Refused != nil {
 		c.owner.opts.Refused(c.Peer, crowded)
 	}

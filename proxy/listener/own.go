@@ -3,7 +3,6 @@ package listener
 import (
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 )
 
@@ -11,7 +10,7 @@ import (
 // is ready; its methods may be called at once.
 type Own struct {
 	mu    sync.RWMutex
-	ports map[uint16]Purpose
+	ports map[uint16][Operator + 1]int // how many listeners of each purpose
 }
 
 // Purpose says whom a listener serves.
@@ -26,8 +25,13 @@ const (
 
 // Add adds the address of a listener, open or about to be: "host:port", or a
 // Unix socket, which has no port.
-func (o *Own) Add(address string, purpose Purpose) {
-	if strings.HasPrefix(address, "unix:") {
+func (o *Own) Add(address string, purpose Purpose) { o.change(address, purpose, 1) }
+
+// Remove takes back one Add.
+func (o *Own) Remove(address string, purpose Purpose) { o.change(address, purpose, -1) }
+
+func (o *Own) change(address string, purpose Purpose, by int) {
+	if IsUnix(address) {
 		return
 	}
 	_, name, err := net.SplitHostPort(address)
@@ -41,9 +45,11 @@ func (o *Own) Add(address string, purpose Purpose) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ports == nil {
-		o.ports = map[uint16]Purpose{}
+		o.ports = map[uint16][Operator + 1]int{}
 	}
-	o.ports[uint16(port)] = max(o.ports[uint16(port)], purpose)
+	counts := o.ports[uint16(port)]
+	counts[purpose] = max(0, counts[purpose]+by)
+	o.ports[uint16(port)] = counts
 }
 
 // Find says whom the listener serves that a connection to an address would
@@ -51,8 +57,12 @@ func (o *Own) Add(address string, purpose Purpose) {
 // since there are many ways for one to lead to the other.
 func (o *Own) Find(at netip.AddrPort) Purpose {
 	o.mu.RLock()
-	purpose := o.ports[at.Port()]
+	counts := o.ports[at.Port()]
 	o.mu.RUnlock()
+	purpose := Operator
+	for purpose > None && counts[purpose] == 0 {
+		purpose--
+	}
 	if purpose == None || !isLocal(at.Addr().Unmap()) {
 		return None
 	}

@@ -1,0 +1,285 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/tenants/network"
+)
+
+// listeners are where clients come in. They outlive snapshots: a reload opens what is
+// new, changes what is there while it is open, and has the rest accept no more.
+// Connections are their listener's, so that no change of another one touches them.
+type listeners struct {
+	mu      sync.Mutex
+	open    []*entry        // in the order of the configuration
+	leaving []*entry        // closed, with connections that are still open
+	serve   func(*entry)    // nil before Run
+	wait    *sync.WaitGroup // Run's, for what serve begins
+	ended   bool
+	shared  listener.Tally // of all of them
+	secure  *tls.Config    // of those that speak TLS: the same one, whose session tickets go on
+}
+
+// entry is one listener, and what is in use of its section.
+type entry struct {
+	*listener.Listener
+	config listener.Config // guarded by listeners.mu
+	served chan struct{}   // closed when it accepts no more
+	stop   context.CancelFunc
+}
+
+// opened is what a configuration asks for, open.
+type opened struct {
+	list  []*entry // in its order
+	fresh []*entry // of list: nobody accepts from them yet
+	from  *Config
+}
+
+// openListeners opens what a configuration asks for and isn't open. What fails leaves
+// everything as it was.
+func (s *Server) openListeners(c *Config) (*opened, error) {
+	s.listeners.mu.Lock()
+	defer s.listeners.mu.Unlock()
+	o := &opened{from: c}
+	for i := range c.listeners {
+		config := &c.listeners[i]
+		e := s.listeners.find(config, o.list)
+		if e == nil {
+			var err error
+			if e, err = s.openListener(config, s.listeners.freeNumber(o.fresh)); err != nil {
+				o.discard()
+				return nil, err
+			}
+			o.fresh = append(o.fresh, e)
+		}
+		o.list = append(o.list, e)
+	}
+	return o, nil
+}
+
+// find returns the open listener of a section; nil is none. Taken are others'.
+func (l *listeners) find(config *listener.Config, taken []*entry) *entry {
+	var found *entry
+	for _, e := range l.open {
+		if listener.Canonical(e.config.Address) != listener.Canonical(config.Address) || slices.Contains(taken, e) {
+			continue
+		}
+		if e.config.Name == config.Name { // there may be several on port 0
+			return e
+		}
+		if found == nil {
+			found = e
+		}
+	}
+	return found
+}
+
+// freeNumber is one that no open connection tells of.
+func (l *listeners) freeNumber(fresh []*entry) int {
+	for number := 0; ; number++ {
+		has := func(e *entry) bool { return e.Number() == number }
+		if !slices.ContainsFunc(l.open, has) && !slices.ContainsFunc(l.leaving, has) && !slices.ContainsFunc(fresh, has) {
+			return number
+		}
+	}
+}
+
+func (s *Server) openListener(c *listener.Config, number int) (*entry, error) {
+	mode, owner, err := c.Guarded()
+	if err != nil {
+		return nil, err
+	}
+	opened, err := listener.Listen(listener.Options{
+		Address: c.Address, Number: number, Mode: mode, Owner: owner,
+		Shared:  &s.listeners.shared,
+		Full:    clients.Refusal(503, "too_many_connections", ""),
+		Crowded: clients.Refusal(429, "too_many_connections_from_address", ""),
+		Sweeper: s.sweeper, Own: &s.own, Sockets: s.sockets, Purpose: listener.Public,
+		Refused:  s.warnRefused,
+		Stranger: s.noHeader,
+		Settings: *s.listenerSettings(c),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &entry{Listener: opened, config: *c, served: make(chan struct{})}, nil
+}
+
+// listenerSettings is what a section says of connections.
+func (s *Server) listenerSettings(c *listener.Config) *listener.Settings {
+	settings := &listener.Settings{
+		MaxConnections: c.MaxConnections, MaxPerAddress: c.MaxConnectionsPerAddress, MaxRequests: c.MaxRequestsPerConnection,
+		Exempt: newEntrance(c).Trusts, Introduction: c.ProxyProtocol.Introduction(),
+	}
+	if c.TLS {
+		settings.TLS = s.listeners.secure
+	}
+	return settings
+}
+
+func newEntrance(c *listener.Config) *exchange.Entrance {
+	e := &exchange.Entrance{Name: c.Name}
+	e.Trusted, e.TrustUnix = network.ParseSet(c.TrustedProxies)
+	return e
+}
+
+// entrances are those of a snapshot, by the numbers of listeners.
+func (s *Server) entrances(snap *snapshot, o *opened) {
+	s.listeners.mu.Lock()
+	defer s.listeners.mu.Unlock()
+	snap.Entrances = nil
+	put := func(e *entry, config *listener.Config) {
+		for len(snap.Entrances) <= e.Number() {
+			snap.Entrances = append(snap.Entrances, nil)
+		}
+		entrance := newEntrance(config)
+		entrance.Table = snap.table
+		snap.Entrances[e.Number()] = entrance
+	}
+	for _, e := range append(slices.Clone(s.listeners.leaving), s.listeners.open...) { // what is no longer listed may get a last request
+		put(e, &e.config)
+	}
+	for i, e := range o.list {
+		put(e, &o.from.listeners[i])
+	}
+}
+
+// discard closes what has been opened in vain.
+func (o *opened) discard() {
+	for _, e := range o.fresh {
+		_ = e.Close()
+	}
+}
+
+// useListeners puts listeners into use, once the snapshot that knows them is.
+func (s *Server) useListeners(o *opened) {
+	l := &s.listeners
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, e := range o.list {
+		config := &o.from.listeners[i]
+		if !slices.Contains(o.fresh, e) {
+			s.changeListener(e, config)
+		}
+	}
+	gone := slices.DeleteFunc(l.open, func(e *entry) bool { return slices.Contains(o.list, e) })
+	l.open = o.list
+	for _, e := range gone {
+		_ = e.Close()
+	}
+	switch {
+	case l.ended:
+		o.discard()
+	case l.serve != nil: // else Run will
+		for _, e := range o.fresh {
+			l.serve(e)
+		}
+		l.leaving = append(l.leaving, gone...)
+		for _, e := range gone {
+			l.wait.Go(func() { s.retireListener(e) })
+		}
+	}
+}
+
+func (s *Server) changeListener(e *entry, config *listener.Config) {
+	before := e.config
+	e.config = *config
+	e.Use(s.listenerSettings(config))
+	if before.Mode == config.Mode && before.Owner == config.Owner {
+		return
+	}
+	mode, owner, err := config.Guarded()
+	if err == nil {
+		err = e.Guard(mode, owner)
+	}
+	if err != nil {
+		s.log.Error().Str("listener", config.Called()).Str("error", cause.Text(err)).Msg("the listener's socket keeps its mode and owner")
+	}
+}
+
+// retireListener ends the connections of a listener that accepts no more: after their
+// requests, or when the drain time-out has passed.
+func (s *Server) retireListener(e *entry) {
+	<-e.served
+	s.drainClients(e.Listener, func() bool {
+		open, _, _ := e.Stats()
+		return open == 0
+	})
+	e.stop()
+	s.listeners.mu.Lock()
+	defer s.listeners.mu.Unlock()
+	s.listeners.leaving = slices.DeleteFunc(s.listeners.leaving, func(other *entry) bool { return other == e })
+}
+
+// serveListeners accepts until ctx is done and endListeners has been called, and
+// returns when nobody accepts any more.
+func (s *Server) serveListeners(ctx context.Context, wait *sync.WaitGroup) {
+	l := &s.listeners
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wait = wait
+	l.serve = func(e *entry) {
+		background, stop := context.WithCancel(ctx)
+		e.stop = stop
+		wait.Go(func() {
+			if err := e.WakeSleepers(background); err != nil {
+				s.log.Warn().Str("error", cause.Text(err)).Msg("idle connections take more memory than they need")
+			}
+		})
+		wait.Go(func() {
+			defer close(e.served)
+			_ = s.fast.Serve(e.Wrapped(s.clients.Connect)) // its only error is that it has been closed
+		})
+	}
+	for _, e := range l.open {
+		l.serve(e)
+	}
+}
+
+// endListeners has nobody accept any more.
+func (s *Server) endListeners() {
+	l := &s.listeners
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	for _, e := range l.open {
+		_ = e.Close()
+	}
+}
+
+// Addr returns the address of the first listener.
+func (s *Server) Addr() net.Addr { return s.Addrs()[0] }
+
+// Addrs returns the addresses of all listeners, in the order of the configuration.
+func (s *Server) Addrs() []net.Addr {
+	s.listeners.mu.Lock()
+	defer s.listeners.mu.Unlock()
+	list := make([]net.Addr, 0, len(s.listeners.open))
+	for _, e := range s.listeners.open {
+		list = append(list, e.Addr())
+	}
+	return list
+}
+
+// warnRefused logs refused connections, at most one every 10 seconds.
+func (s *Server) warnRefused(peer netip.Addr, crowded bool) {
+	const pause = int64(10 * time.Second)
+	now, last := socket.Nanotime(), s.warned.Load()
+	if last != 0 && now-last < pause || !s.warned.CompareAndSwap(last, now) {
+		return
+	}
+	_, _, refused := s.listeners.shared.Stats()
+	s.log.Warn().Str("peer", peer.String()).Bool("limit_per_address", crowded).Uint64("refused_so_far", refused).
+		Msg("connections are refused: a limit is reached")
+}

@@ -1,0 +1,132 @@
+package proxy
+
+import (
+	"cmp"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// maxListeners bounds the listeners: each has series of its own in the metrics.
+const maxListeners = 64
+
+// listListeners makes the short form, and sections that leave keys to the server's,
+// into what they stand for.
+func (c *Config) listListeners(d *settings.Document) {
+	if len(c.Listeners) == 0 {
+		var short listener.Config
+		short.SetDefaults()
+		short.Address, short.TLS = c.listenAddress(), c.TLS.Enabled
+		short.ProxyProtocol, short.TrustedProxies = c.Server.ProxyProtocol, c.Server.TrustedProxies
+		c.listeners = []listener.Config{short}
+		return
+	}
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		d.Inherit(settings.Section{Value: &l.ProxyProtocol, Path: "proxy_protocol"}, settings.Section{Value: &c.Server.ProxyProtocol, Path: "server.proxy_protocol"})
+		if !d.Has(&l.TrustedProxies) {
+			l.TrustedProxies = c.Server.TrustedProxies
+		}
+	}
+	c.listeners = c.Listeners
+}
+
+// listenAddress is that of the short form.
+func (c *Config) listenAddress() string {
+	if c.Server.Port != "" {
+		return ":" + c.Server.Port
+	}
+	return c.Server.Address
+}
+
+// speaksTLS reports whether any listener does.
+func (c *Config) speaksTLS() bool { return c.tlsKey() != nil }
+
+// tlsKey is the field by which the first listener speaks TLS; nil: none does.
+func (c *Config) tlsKey() any {
+	if len(c.Listeners) == 0 && c.TLS.Enabled {
+		return &c.TLS.Enabled
+	}
+	for i := range c.Listeners {
+		if c.Listeners[i].TLS {
+			return &c.Listeners[i].TLS
+		}
+	}
+	return nil
+}
+
+// checkListeners reports what is wrong with them.
+func (c *Config) checkListeners(r settings.Reporter, written func(any) bool) {
+	c.checkShortForm(r, written)
+	if len(c.Listeners) > maxListeners {
+		r.Errorf(&c.Listeners, "there are %d listeners, expected at most %d", len(c.Listeners), maxListeners)
+	}
+	names := map[string]bool{}
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		l.Check(r, written)
+		if l.Name != "" && names[l.Name] {
+			r.Errorf(&l.Name, "listener name %q is already taken, expected unique names", l.Name)
+		}
+		names[l.Name] = true
+		for j := range c.Listeners[:i] {
+			if l.Address != "" && listener.SameAddress(l.Address, c.Listeners[j].Address) {
+				r.Errorf(&l.Address, "address %q is that of another listener too, expected each address once", l.Address)
+				break
+			}
+		}
+	}
+	for i := range c.listeners {
+		if c.Admin.Enabled && listener.SameAddress(c.Admin.Address, c.listeners[i].Address) {
+			r.Errorf(&c.Admin.Address, "address %q is that of %s listener too, expected another one", c.Admin.Address, article(len(c.Listeners)))
+		}
+	}
+}
+
+func article(listed int) string {
+	if listed == 0 {
+		return "the public"
+	}
+	return "a public"
+}
+
+// checkShortForm reports the short form beside the list.
+func (c *Config) checkShortForm(r settings.Reporter, written func(any) bool) {
+	if len(c.Listeners) == 0 {
+		if written(&c.Listeners) {
+			r.Errorf(&c.Listeners, "listeners is empty, expected at least one, or no such key and server.address")
+		}
+		return
+	}
+	for key, field := range map[string]any{"server.address": &c.Server.Address, "server.port": &c.Server.Port, "tls.enabled": &c.TLS.Enabled} {
+		if written(field) {
+			r.Errorf(field, "both %s and listeners are set, expected one of them: %s", key, cmp.Or(insteadOf[key], "listeners: [{address: …}]"))
+		}
+	}
+}
+
+var insteadOf = map[string]string{"tls.enabled": "listeners: [{address: …, tls: true}]"}
+
+// checkLoops reports targets that are the gateway itself.
+func (c *Config) checkLoops(own func(index int) settings.Reporter) {
+	for t := range c.Tenants {
+		for i := range c.Tenants[t].Services {
+			service := &c.Tenants[t].Services[i]
+			address, err := upstream.ParseAddress(service.URL)
+			if err == nil && c.listensAt(&address) {
+				own(t).Errorf(&service.URL, "url %q is the gateway's own address, expected that of an application", service.URL)
+			}
+		}
+	}
+}
+
+func (c *Config) listensAt(at *upstream.Address) bool {
+	for i := range c.listeners {
+		address := c.listeners[i].Address
+		if at.Network == "unix" && listener.SameAddress("unix:"+at.Socket, address) || at.Network != "unix" && listener.SameAddress(at.HostPort(), address) {
+			return true
+		}
+	}
+	return false
+}
