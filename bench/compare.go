@@ -74,6 +74,10 @@ func compareFlags() *flagSet {
 		o.cores, err = parseCores(text)
 		return err
 	})
+	flags.Func("attacks", "of isolation, only these `attacks`, separated by commas (default all)", func(text string) (err error) {
+		o.attacks, err = attackNames(text)
+		return err
+	})
 	flags.Func("peers", "measure only these `peers`, separated by commas, besides the gateway (default all that are installed)", func(text string) (err error) {
 		o.peers, err = peerNames(text)
 		return err

@@ -51,7 +51,7 @@ func comparisons(o *options, present []*peer) (all []*scenario) {
 	if o.smoke || present != nil && !slices.ContainsFunc(present, func(p *peer) bool { return p.name == ours }) {
 		return all
 	}
-	return append(all, tenantsScenario(), isolationScenario())
+	return append(all, tenantsScenario(), isolationScenario(o))
 }
 
 // with makes a scenario.

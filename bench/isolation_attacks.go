@@ -2,6 +2,12 @@
 
 package main
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // attack is what does harm to whoever lets it: a script's route, by requests to
 // it, or by clients that send or take slowly.
 type attack struct {
@@ -45,6 +51,32 @@ var attacks = []attack{
 	{name: "slow small bodies", clients: &siege{connections: 2000, method: "POST", path: "/echo", announced: 65_000, sent: 60_000, drip: true}},
 	{name: "announced bodies", clients: &siege{connections: 2000, method: "POST", path: "/echo", announced: 1_000_000, sent: 1, drip: true}},
 	{name: "slow readers", clients: &siege{connections: 3000, method: "GET", path: "/big", sip: true}},
+}
+
+// attackNames reads a list of some.
+func attackNames(asked string) (names []string, err error) {
+	for name := range strings.SplitSeq(asked, ",") {
+		name = strings.TrimSpace(name)
+		if !slices.ContainsFunc(attacks, func(a attack) bool { return a.name == name }) {
+			var all []string
+			for _, a := range attacks {
+				all = append(all, a.name)
+			}
+			return nil, fmt.Errorf("unknown attack %q, expected some of %s", name, strings.Join(all, ", "))
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// chosenAttacks are those that were asked for.
+func chosenAttacks(o *options) (chosen []*attack) {
+	for i := range attacks {
+		if o.attacks == nil || slices.Contains(o.attacks, attacks[i].name) {
+			chosen = append(chosen, &attacks[i])
+		}
+	}
+	return chosen
 }
 
 // sieged are the routes that clients attack.

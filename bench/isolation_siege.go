@@ -34,12 +34,14 @@ const (
 )
 
 // run goes on until ctx is done.
-func (s *siege) run(ctx context.Context, address, host string) {
+func (s *siege) run(ctx context.Context, address, host string) (h harm) {
+	h.Due = int64(s.connections)
 	request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n", s.method, s.path, host)
 	if s.announced > 0 {
 		request += fmt.Sprintf("Content-Length: %d\r\n", s.announced)
 	}
 	out := []byte(request + "\r\n" + strings.Repeat("x", s.sent))
+	began := time.Now()
 	var wait sync.WaitGroup
 	for range s.connections {
 		if ctx.Err() != nil {
@@ -51,9 +53,11 @@ func (s *siege) run(ctx context.Context, address, host string) {
 				pause(ctx, siegePause)
 			}
 		})
-		pause(ctx, time.Second/siegeRate)
+		h.Done++
+		pause(ctx, time.Until(began.Add(time.Duration(h.Done)*time.Second/siegeRate)))
 	}
 	wait.Wait()
+	return h
 }
 
 // once is one connection, until it ends.

@@ -43,6 +43,10 @@ func dispatch(ctx context.Context, args []string) error {
 		return runReport(args[1:])
 	case upstreamCommand:
 		return runUpstream(ctx, args[1:])
+	case attackersCommand:
+		return runAttackers(ctx, args[1:])
+	case clientsCommand:
+		return runClients(ctx, args[1:])
 	case fasthttpCommand:
 		return runFasthttp(ctx, args[1:])
 	case forwarderCommand:

@@ -22,7 +22,7 @@ import (
 // TestMain makes the test binary what bench is to the lab: it runs itself as
 // the upstream and as some of the peers.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && slices.Contains([]string{upstreamCommand, fasthttpCommand, forwarderCommand}, os.Args[1]) {
+	if len(os.Args) > 1 && slices.Contains([]string{upstreamCommand, fasthttpCommand, forwarderCommand, clientsCommand, attackersCommand}, os.Args[1]) {
 		main()
 		return
 	}

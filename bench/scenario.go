@@ -27,7 +27,8 @@ type options struct {
 	cores      []int    // runs of each scenario: 1, 2 or both
 	peers      []string // only these; none is all that are installed
 	loader     loader
-	hosts      int // that are served
+	attacks    []string // of isolation, only these; none is all
+	hosts      int      // that are served
 	smoke      bool
 	buildPeers bool // peers that are Go modules may be built
 }
@@ -133,7 +134,9 @@ func (l *lab) runSubject(ctx context.Context, s *subject, outcome *scenarioResul
 
 // remark keeps what a reader of a scenario's figures must know of one round.
 func (l *lab) remark(format string, args ...any) {
-	l.remarks = append(l.remarks, l.oneLine(fmt.Sprintf(format, args...)))
+	if text := l.oneLine(fmt.Sprintf(format, args...)); !slices.Contains(l.remarks, text) {
+		l.remarks = append(l.remarks, text)
+	}
 }
 
 // oneLine bounds a text that may have what a process has printed in it. Where

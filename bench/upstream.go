@@ -30,7 +30,18 @@ func (l *lab) startUpstream(ctx context.Context) (*upstream, error) {
 }
 
 // startUpstreamOn starts it on some processors only.
-func (l *lab) startUpstreamOn(ctx context.Context, cpus []int) (u *upstream, err error) {
+func (l *lab) startUpstreamOn(ctx context.Context, cpus []int) (*upstream, error) {
+	return openUpstreamBy(ctx, func(name, program string, args ...string) (*process, error) {
+		return l.startBound(name, cpus, nil, program, args...)
+	})
+}
+
+// startUpstreamFirst starts it so that it waits for nobody.
+func (l *lab) startUpstreamFirst(ctx context.Context) (*upstream, error) {
+	return openUpstreamBy(ctx, l.startFirst)
+}
+
+func openUpstreamBy(ctx context.Context, start starter) (u *upstream, err error) {
 	u = &upstream{}
 	for i := range u.addresses {
 		if u.addresses[i], err = freeAddress(); err != nil {
@@ -41,7 +52,7 @@ func (l *lab) startUpstreamOn(ctx context.Context, cpus []int) (u *upstream, err
 	if err != nil {
 		return nil, err
 	}
-	p, err := l.startBound("the upstream", cpus, nil, self, upstreamCommand, u.addresses[0].String(), u.addresses[1].String())
+	p, err := start("the upstream", self, upstreamCommand, u.addresses[0].String(), u.addresses[1].String())
 	if err != nil {
 		return nil, err
 	}

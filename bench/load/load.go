@@ -39,12 +39,13 @@ type Options struct {
 	Warmup, Duration time.Duration
 
 	// Timeout of one request from the moment it was sent, connecting included;
-	// it is looked at every 100 ms. Default: 30s.
+	// it is looked at every 100 ms. At a constant rate answers are waited for
+	// so long after the end, too. Default: 30s.
 	Timeout time.Duration
 
 	// Begin and End, if set, are called when counting begins and ends, by the
 	// goroutine that sends: they should be quick.
-	Begin, End func()
+	Begin, End func() `json:"-"`
 }
 
 // Result is what has been seen between warm-up and end.
@@ -55,7 +56,8 @@ type Result struct {
 	Reason   error    // of the first failure
 	Latency  Histogram
 
-	// Unsent is how many requests were due at the end and had not been sent.
+	// Unsent is how many requests were due and found no free connection, not
+	// even within the time-out after the end.
 	Unsent int64
 }
 

@@ -109,12 +109,29 @@ func TestRunRate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The last one may be in flight.
-	if n := result.Answered() + result.Unsent; n < 499 || n > 500 {
-		t.Errorf("%d requests were due in a second at 500/s", n)
+	if n := result.Answered(); n != 500 || result.Failed+result.Unsent != 0 {
+		t.Errorf("%d requests were answered, %d failed and %d were not sent; 500 were due", n, result.Failed, result.Unsent)
 	}
 	if p90 := result.Latency.Quantile(0.9); p90 < 50*time.Millisecond {
 		t.Errorf("p90 is %v: a stall of 200ms should have delayed a fifth of the requests", p90)
+	}
+}
+
+// TestRunRateLosesNone demands that requests that were in flight at the end, or
+// due and without a connection, are told of.
+func TestRunRateLosesNone(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	address := serve(t, func(http.ResponseWriter, *http.Request) { <-release })
+	t.Cleanup(func() { close(release) })
+	result, err := load.Run(context.Background(), load.Options{
+		Address: address, Requests: [][]byte{get("/")}, Connections: 3, Rate: 100, Duration: 100 * time.Millisecond, Timeout: 300 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Failed < 3 || result.Failed+result.Unsent != 10 {
+		t.Errorf("%d requests failed and %d were not sent, of 10 that no one answers", result.Failed, result.Unsent)
 	}
 }
 

@@ -27,9 +27,9 @@ type loop struct {
 
 	start    time.Time // of everything
 	sent     int       // requests, for taking turns
-	due      int64     // requests due so far, at a constant rate
-	issued   int64     // of those, sent
+	issued   int64     // of those that are due at a constant rate, sent
 	counting bool
+	ended    bool          // the time is over
 	checked  time.Duration // when time-outs were last looked for
 }
 
@@ -98,11 +98,12 @@ func (l *loop) run(ctx context.Context) error {
 			l.counting = true
 			call(l.options.Begin)
 		}
-		if now >= end {
+		if now >= end && !l.ended {
+			l.ended = true
 			call(l.options.End)
-			l.result.Elapsed = l.clock() - begin
-			l.due = int64(math.Ceil(end.Seconds() * l.options.Rate)) // however late this is
-			l.result.Unsent = max(0, l.due-l.issued)
+			l.result.Elapsed = now - begin
+		}
+		if l.ended && (l.options.Rate == 0 || l.settled(now-end)) {
 			return nil
 		}
 		l.offer(now)
@@ -115,6 +116,25 @@ func (l *loop) run(ctx context.Context) error {
 			l.handle(event)
 		}
 	}
+}
+
+// settled reports whether nothing of a constant rate is left to wait for, so
+// long after its end: what was due has been sent, and has had its answer or its
+// time. Who left at the end would neither see what the last requests took, nor
+// that they got no answer, and would count what was due in the last moment as
+// unsent.
+func (l *loop) settled(late time.Duration) bool {
+	l.result.Unsent = max(0, l.inAll()-l.issued)
+	if late > l.options.Timeout+2*expiry {
+		l.result.Failed += int64(l.opened - len(l.free))
+		return true
+	}
+	return l.result.Unsent == 0 && len(l.free) == l.opened
+}
+
+// inAll is how many requests are due at a constant rate.
+func (l *loop) inAll() int64 {
+	return int64(math.Ceil((l.options.Warmup + l.options.Duration).Seconds() * l.options.Rate))
 }
 
 func call(f func()) {
@@ -143,8 +163,11 @@ func (l *loop) handle(event unix.EpollEvent) {
 // offer sends what is due, or opens connections of a closed loop.
 func (l *loop) offer(now time.Duration) {
 	if l.options.Rate > 0 {
-		l.due = int64(now.Seconds()*l.options.Rate) + 1 // the first is due at 0
-		for l.issued < l.due {
+		due := int64(now.Seconds()*l.options.Rate) + 1 // the first is due at 0
+		if l.ended {
+			due = l.inAll()
+		}
+		for l.issued < due {
 			intended := time.Duration(float64(l.issued) / l.options.Rate * float64(time.Second))
 			c := l.take()
 			if c == nil {
@@ -180,9 +203,12 @@ func (l *loop) take() *conn {
 	return c
 }
 
+// expiry is how often time-outs are looked for.
+const expiry = 100 * time.Millisecond
+
 // expire ends requests that have taken too long.
 func (l *loop) expire(now time.Duration) {
-	if now-l.checked < 100*time.Millisecond {
+	if now-l.checked < expiry {
 		return
 	}
 	l.checked = now
