@@ -24,10 +24,8 @@ const (
 
 var errTooManyInterim = errors.New("too many informational responses")
 
-// Request is what a Call sends.
-type Request interface {
-	// AppendRequest appends the head for target t.
-	AppendRequest(dst []byte, t *Target) []byte
+// Caller is whose a Call is: it sends a streamed body, and is told what comes.
+type Caller interface {
 	// Upload starts the sending of a streamed body; it is called once the
 	// head has been written, and must not block. It must end when the
 	// connection's socket is aborted.
@@ -46,18 +44,20 @@ type Request interface {
 // Do, read the body, End.
 type Call struct {
 	// Filled in by the caller.
-	Request    Request
+	Caller Caller
+	// Request is sent with the target's address before its path, and as its
+	// authority where it has none of its own. With Continue, the body is withheld
+	// until the target has said 100 Continue.
+	Request    *message.Request
 	Payload    []byte // all of a body that is not streamed
 	Timeouts   Timeouts
 	Start      int64           // when the call begins (socket.Nanotime); 0 is at Do
 	Expiry     int64           // socket.Nanotime at which the whole request ends; 0 is never
-	HEAD       bool            // the method is HEAD
 	Idempotent bool            // RFC 9110 §9.2.2
 	Key        uint64          // for pickers: requests of one key belong together; 0 is none
 	Only       *Target         // the one to use, if not nil
 	Allowance  http1.Allowance // of the large buffers that a response is read through; nil grants all
-	Streaming  bool            // the body is streamed by Request.Upload, so it can't be sent twice
-	Expecting  bool            // and only once the target has said 100 Continue
+	Streaming  bool            // the body is streamed by Caller.Upload, so it can't be sent twice
 
 	// Filled in by Do, also when it fails.
 	Target      *Target
@@ -91,8 +91,8 @@ type Timeouts struct {
 
 // Reset makes c ready for another request and keeps its memory.
 func (c *Call) Reset() {
-	c.Request, c.Payload, c.Timeouts, c.Start, c.Expiry, c.now = nil, nil, Timeouts{}, 0, 0, 0
-	c.HEAD, c.Idempotent, c.Streaming, c.Expecting, c.Key, c.Only, c.Allowance = false, false, false, false, 0, nil, nil
+	c.Caller, c.Request, c.Payload, c.Timeouts, c.Start, c.Expiry, c.now = nil, nil, nil, Timeouts{}, 0, 0, 0
+	c.Idempotent, c.Streaming, c.Key, c.Only, c.Allowance = false, false, 0, nil, nil
 	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime, c.HeadAt = nil, 0, 0, 0, 0
 	c.Conn, c.conn, c.aborted, c.tried = nil, nil, nil, [maxAttempts]balance.Target{}
 	c.Response.Reset()
@@ -115,12 +115,12 @@ func (c *Call) attempt(t *Target) (failure *Failure) {
 	}
 	var conn *Conn
 	kept := false  // the connection, for the caller to End
-	defer func() { // also when Request panics
+	defer func() { // also when Caller panics
 		if kept {
 			return
 		}
 		if conn != nil {
-			c.Request.StopUpload()
+			c.Caller.StopUpload()
 			c.detach()
 			conn.release(false)
 		}
@@ -190,7 +190,8 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 
 // exchange writes the request and reads the response head.
 func (c *Call) exchange(conn *Conn) *Failure {
-	c.out = c.Request.AppendRequest(c.out[:0], c.Target)
+	address := &c.Target.address
+	c.out = http1.AppendRequest(c.out[:0], c.Request, address.BasePath, address.Authority)
 	payload := c.Payload
 	if len(payload) <= smallPayload {
 		c.out, payload = append(c.out, payload...), nil
@@ -200,8 +201,8 @@ func (c *Call) exchange(conn *Conn) *Failure {
 	var err error
 	if c.Streaming {
 		conn.Sock.SetReadExpiry(c.Expiry) // Upload sets the rest when it is done
-		if written, err = conn.Write(c.out); err == nil && !c.Expecting {
-			c.Request.Upload(conn)
+		if written, err = conn.Write(c.out); err == nil && !c.Request.Continue {
+			c.Caller.Upload(conn)
 		}
 	} else {
 		conn.Sock.SetReadExpiry(expiry(c.now, c.Timeouts.ResponseHeader, c.Expiry))
@@ -225,7 +226,7 @@ func (c *Call) exchange(conn *Conn) *Failure {
 
 // readHead reads responses until the final one, or 101.
 func (c *Call) readHead(conn *Conn) *Failure {
-	withheld := c.Expecting
+	withheld := c.Request.Continue
 	for interim := 0; interim <= maxInterim; interim++ {
 		var err error
 		if withheld {
@@ -239,7 +240,7 @@ func (c *Call) readHead(conn *Conn) *Failure {
 			_, nothing := errors.AsType[*http1.ErrNothing](err)
 			return c.noHead(conn, err, interim > 0 || begun || !nothing)
 		}
-		if err = c.Response.Parse(c.head, c.HEAD); err != nil {
+		if err = c.Response.Parse(c.head, c.isHEAD()); err != nil {
 			return c.fail(BadResponse, err)
 		}
 		if wantsTLS(&c.Response, &conn.Reader) {
@@ -258,7 +259,7 @@ func (c *Call) readHead(conn *Conn) *Failure {
 			}
 			continue
 		}
-		if err = c.Request.Interim(&c.Response.Response); err != nil {
+		if err = c.Caller.Interim(&c.Response.Response); err != nil {
 			return c.fail(Aborted, err)
 		}
 	}
@@ -298,11 +299,13 @@ func (c *Call) End(reusable bool) {
 	keep := !r.Close && (r.Minor == 1 || r.KeepAlive)
 	// A 204 or 304, or an answer to HEAD, that announces a body is followed by
 	// one where a target is wrong about them (RFC 9112 §6.3), perhaps only later.
-	strange := r.Status == 101 || (r.Status == 204 || r.Status == 304 || c.HEAD) && (r.Length > 0 || r.Header.Has(message.TransferEncoding))
+	strange := r.Status == 101 || (r.Status == 204 || r.Status == 304 || c.isHEAD()) && (r.Length > 0 || r.Header.Has(message.TransferEncoding))
 	conn.release(reusable && keep && conn.noteKeepAlive(r) && !strange && !conn.dirty && c.Body.Done() &&
 		r.Framing != http1.UntilClose && conn.Reader.Buffered() == 0 && conn.Sock.Aborted() == nil)
 	c.Target.End()
 }
+
+func (c *Call) isHEAD() bool { return string(c.Request.Method) == "HEAD" }
 
 // HeadSize returns the length of the response's head.
 func (c *Call) HeadSize() int { return len(c.head) }

@@ -29,13 +29,11 @@ type plainRequest struct {
 	panics       bool
 }
 
-func (r *plainRequest) AppendRequest(dst []byte, _ *upstream.Target) []byte {
+func (r *plainRequest) Upload(*upstream.Conn) {
 	if r.panics {
 		panic("a fault in the caller")
 	}
-	return fmt.Appendf(dst, "%s %s HTTP/1.1\r\nHost: app.example\r\n\r\n", r.method, r.path)
 }
-func (*plainRequest) Upload(*upstream.Conn)           {}
 func (*plainRequest) StopUpload()                     {}
 func (*plainRequest) Interim(*message.Response) error { return nil }
 
@@ -43,7 +41,8 @@ func (*plainRequest) Attempted(*upstream.Target, error) {}
 
 func newCall(r *plainRequest) *upstream.Call {
 	return &upstream.Call{
-		Request: r, HEAD: r.method == http.MethodHead, Idempotent: true,
+		Caller: r, Idempotent: true, Streaming: r.panics,
+		Request:  &message.Request{Method: []byte(r.method), Resource: []byte(r.path), Authority: []byte("app.example")},
 		Timeouts: upstream.Timeouts{Connect: patience, ResponseHeader: patience, Idle: patience},
 	}
 }

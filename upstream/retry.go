@@ -36,13 +36,13 @@ func (c *Call) Do(p *Pool) error {
 			c.now = socket.Nanotime()
 		}
 		if failure = c.attempt(t); failure == nil {
-			c.Request.Attempted(t, nil)
+			c.Caller.Attempted(t, nil)
 			c.HeadAt = socket.Nanotime()
 			c.HeaderTime = time.Duration(c.HeadAt - c.Start)
 			return nil
 		}
 		t.observe(outcome{kind: failed, err: failure})
-		c.Request.Attempted(t, failure)
+		c.Caller.Attempted(t, failure)
 		if !c.mayRetry(failure) {
 			break
 		}

@@ -36,6 +36,7 @@ type exchange struct {
 	policed  policed
 	content  content
 	upload   upload
+	sent     message.Request
 	call     upstream.Call // open from forward to endCall
 	script   scripted
 
@@ -97,6 +98,7 @@ func (x *exchange) reset() {
 	x.origin, x.hopped = origin{}, false
 	x.content = content{}
 	x.upload = upload{}
+	x.sent.Reset()
 	x.call.Reset()
 	x.script.reset()
 	x.policed.reset()

@@ -14,18 +14,17 @@ import (
 func (x *exchange) forward() error {
 	x.stage(Forward)
 	t := x.Tenant
-	x.call.Request, x.call.Allowance = x, x.memory
+	x.call.Caller, x.call.Request, x.call.Allowance = x, &x.sent, x.memory
 	x.call.Timeouts = t.Timeouts
 	x.nameTotal()
 	x.call.Payload = x.content.buffered
 	if x.script.resized {
 		x.call.Payload = x.script.body
 	}
-	x.call.HEAD = string(x.method) == "HEAD"
 	x.call.Idempotent = isIdempotent(x.method)
 	x.call.Streaming = x.Message.Length != 0 && x.content.buffered == nil && !x.script.resized
-	x.call.Expecting = x.call.Streaming && x.stream.Expects()
-	x.upload.withheld = x.call.Expecting
+	x.compose()
+	x.upload.withheld = x.sent.Continue
 	if x.call.Streaming {
 		if err := x.hold(uploadSize); err != nil {
 			return err
@@ -63,50 +62,40 @@ func isIdempotent(method []byte) bool {
 	return false
 }
 
-// AppendRequest builds the request for one target; it is upstream.Request's.
-func (x *exchange) AppendRequest(dst []byte, t *upstream.Target) []byte {
-	dst = x.appendRequestLine(dst, t)
-	dst = x.appendHost(dst, t)
-	dst = x.appendRequestFields(dst)
-	dst = x.appendLength(dst)
-	if x.call.Expecting {
-		dst = append(dst, "Expect: 100-continue\r\n"...)
+// compose makes of the client's request the one that is sent on, but for what is
+// each target's: what stands before its paths, and its own name.
+func (x *exchange) compose() {
+	r := &x.sent
+	r.Header = r.Header[:0] // of a call before it: scripts may have failed after one
+	r.Method, r.Form, r.Authority = x.method, x.Message.Form, x.sentAuthority()
+	if r.Resource = x.sendPath; len(x.query) > 0 {
+		r.Resource = x.keepValue(append(append(x.values, x.sendPath...), x.query...))
 	}
-	dst = x.appendForwarded(dst)
-	dst = append(dst, "X-Request-Id: "...)
-	dst = append(dst, x.ID...)
-	dst = append(dst, '\r', '\n')
-	dst = x.appendConnectionOptions(dst)
-	return append(dst, '\r', '\n')
+	r.UpgradeAsked, r.Trailers, r.Continue = x.upgrading(), x.Message.Trailers, x.call.Streaming && x.stream.Expects()
+	x.sendFields()
+	x.sendLength()
+	x.sendForwarded()
+	x.send(idName, x.ID)
 }
 
-// appendLength frames the request by what is known of its body, whatever fields
-// the client had for it. An empty one has a length where the client has said so.
-func (x *exchange) appendLength(dst []byte) []byte {
+// send adds a field to the request that is sent on, which keeps the value.
+func (x *exchange) send(name, value []byte) { add(&x.sent.Header, name, value) }
+
+// sendLength says what is known of the body, whatever fields the client had for
+// it. The length of an empty one is told where the client has told it.
+func (x *exchange) sendLength() {
 	length := int64(len(x.call.Payload))
-	switch {
-	case x.call.Streaming && x.Message.Length == message.Unsized:
-		return append(dst, "Transfer-Encoding: chunked\r\n"...)
-	case x.call.Streaming:
+	if x.call.Streaming {
 		length = x.Message.Length
-	case length > 0 || x.Message.Came(message.ContentLength):
-	case x.script.resized && (x.Message.Length != 0 || string(x.method) == "POST"):
+	}
+	x.sent.Length = length
+	switch {
+	case length > 0, length == 0 && x.Message.Came(message.ContentLength):
+	case length == 0 && x.script.resized && (x.Message.Length != 0 || string(x.method) == "POST"):
 	default:
-		return dst
+		return
 	}
-	dst = strconv.AppendInt(append(dst, "Content-Length: "...), length, 10)
-	return append(dst, crlf...)
-}
-
-func (x *exchange) appendRequestLine(dst []byte, t *upstream.Target) []byte {
-	dst = append(dst, x.method...)
-	dst = append(dst, ' ')
-	if x.Message.Form != message.AsteriskForm {
-		dst = append(dst, t.Address().BasePath...)
-	}
-	dst = append(dst, x.sendPath...)
-	dst = append(dst, x.query...)
-	return append(dst, " HTTP/1.1\r\n"...)
+	x.send(lengthName, x.keepValue(strconv.AppendInt(x.values, length, 10)))
 }
 
 // strip finds the path to send on.
@@ -139,22 +128,21 @@ func (x *exchange) spell() (err error) {
 	return err
 }
 
-// appendHost writes the client's Host as it came, or the target's own.
-func (x *exchange) appendHost(dst []byte, t *upstream.Target) []byte {
-	dst = append(dst, "Host: "...)
-	if x.script.host != "" {
-		dst = append(dst, x.script.host...)
-	} else if x.Tenant.PreserveHost && len(x.Message.Authority) > 0 {
-		dst = append(dst, x.Message.Authority...)
-	} else {
-		dst = append(dst, t.Address().Authority...)
+// sentAuthority is the client's Host as it came, or none, for the target's own.
+func (x *exchange) sentAuthority() []byte {
+	switch {
+	case x.script.host != "":
+		return x.script.request.Authority
+	case x.Tenant.PreserveHost:
+		return x.Message.Authority
 	}
-	return append(dst, '\r', '\n')
+	return nil
 }
 
-// appendRequestFields copies what is not the gateway's own business: byte for
-// byte and in order.
-func (x *exchange) appendRequestFields(dst []byte) []byte {
+// sendFields copies what is not the gateway's own business: byte for byte and in
+// order.
+func (x *exchange) sendFields() {
+	h := x.sent.Header
 	for i := range x.Message.Header {
 		f := &x.Message.Header[i]
 		switch f.ID {
@@ -171,12 +159,14 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 				continue
 			}
 			if string(x.method) == "OPTIONS" {
-				dst = appendOneLess(dst, f)
+				add(&h, f.Name, x.oneLess(f.Value))
 				continue
 			}
 		case message.Upgrade:
-			if x.upgrading() {
-				dst = appendUpgrade(dst, f)
+			if x.sent.UpgradeAsked {
+				if offered := x.keepValue(appendUpgrade(x.values, f.Value)); len(offered) > 0 {
+					h = append(h, message.Field{Name: f.Name, Value: offered, ID: f.ID})
+				}
 			}
 			continue
 		case message.Trailer:
@@ -188,9 +178,9 @@ func (x *exchange) appendRequestFields(dst []byte) []byte {
 				continue
 			}
 		}
-		dst = message.AppendField(dst, f.Name, f.Value)
+		h = append(h, *f)
 	}
-	return dst
+	x.sent.Header = h
 }
 
 // endsHere answers an OPTIONS request that may not be forwarded any more
@@ -204,18 +194,17 @@ func (x *exchange) endsHere() bool {
 	return true
 }
 
-// appendOneLess writes Max-Forwards for the next hop; what is no number passes.
-func appendOneLess(dst []byte, f *message.Field) []byte {
-	n, err := strconv.ParseUint(string(f.Value), 10, 32)
+// oneLess is Max-Forwards for the next hop; what is no number passes.
+func (x *exchange) oneLess(value []byte) []byte {
+	n, err := strconv.ParseUint(string(value), 10, 32)
 	if err != nil || n == 0 {
-		return message.AppendField(dst, f.Name, f.Value)
+		return value
 	}
-	dst = append(append(dst, f.Name...), ": "...)
-	return append(strconv.AppendUint(dst, n-1, 10), '\r', '\n')
+	return x.keepValue(strconv.AppendUint(x.values, n-1, 10))
 }
 
 // Interim relays an informational response such as 103 Early Hints; it is
-// upstream.Request's.
+// upstream.Caller's.
 func (x *exchange) Interim(r *message.Response) error {
 	for i := range r.Header {
 		f := &r.Header[i]
@@ -227,7 +216,7 @@ func (x *exchange) Interim(r *message.Response) error {
 	return nil
 }
 
-// Attempted tells of an attempt; it is upstream.Request's.
+// Attempted tells of an attempt; it is upstream.Caller's.
 func (x *exchange) Attempted(t *upstream.Target, failure error) {
 	for _, o := range x.plane.Observers.attempt {
 		o.Attempt(&x.Record, t, failure)

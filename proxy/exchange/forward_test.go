@@ -135,7 +135,7 @@ func TestForwardedRequests(t *testing.T) {
 		{name: "content", head: sized(5), parts: []string{"he", "llo"}, want: posted + "Content-Length: 5\n" + peer + named + ended + "hello"},
 		{name: "the largest that is buffered", head: sized(64 << 10), parts: halves(64 << 10), want: posted + "Content-Length: 65536\n" + peer + named + ended + strings.Join(halves(64<<10), "")},
 		{name: "the least that isn't", head: sized(64<<10 + 1), parts: halves(64<<10 + 1), want: posted + "Content-Length: 65537\n" + peer + named + ended + strings.Join(halves(64<<10+1), "")},
-		{name: "unsized content", head: sized(message.Unsized, "Trailer", "x"), parts: []string{"hello"}, want: posted + "Trailer: x\nTransfer-Encoding: chunked\n" + peer + named + ended + "5\nhello\n0\n\n"},
+		{name: "unsized content", head: sized(message.Unsized, "Trailer", "x"), parts: []string{"hello"}, want: posted + "Trailer: x\n" + peer + named + "X-Request-Id: ID\nTransfer-Encoding: chunked\n\n5\nhello\n0\n\n"},
 		{name: "trailers of sized content", head: sized(1, "Trailer", "x"), parts: []string{"a"}, want: posted + "Content-Length: 1\n" + peer + named + ended + "a"},
 		{name: "content that is waited for", head: sized(5, "Expect", "100-continue"), parts: []string{"hello"}, waits: true, want: posted + "Content-Length: 5\n" + peer + named + ended + "hello"},
 		{name: "an upgrade", head: upgrade("Upgrade", "websocket, h2c, a/1", "Upgrade", "H2", "Upgrade", "TLS/1.0, b"),

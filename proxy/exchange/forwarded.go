@@ -9,58 +9,60 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
-// appendForwarded writes who the client is. What came from a trusted proxy is
+// sendForwarded says who the client is. What came from a trusted proxy is
 // extended; from anyone else it has been dropped, and is made anew.
-func (x *exchange) appendForwarded(dst []byte) []byte {
-	if x.Client.Peer.IsValid() {
-		dst = x.appendList(dst, "X-Forwarded-For: ", message.XForwardedFor, func(dst []byte) []byte {
-			return append(dst, x.Client.Address...)
-		})
-	} else if x.origin.known {
-		dst = append(dst, "X-Forwarded-For: "...)
-		dst = append(bytes.TrimSuffix(x.appendNodes(dst), listComma), '\r', '\n')
-	} else if x.origin.trusted { // a Unix socket has no address to add
-		dst = x.appendAll(dst, message.XForwardedFor)
+func (x *exchange) sendForwarded() {
+	switch {
+	case x.Client.Peer.IsValid() && !x.origin.trusted:
+		x.send(forwardedForName, x.Client.Address)
+	case x.Client.Peer.IsValid():
+		x.send(forwardedForName, x.keepValue(append(x.appendTrusted(x.values, message.XForwardedFor), x.Client.Address...)))
+	case x.origin.known: // a Unix socket has no address to add
+		x.send(forwardedForName, bytes.TrimSuffix(x.keepValue(x.appendNodes(x.values)), listComma))
+	case x.origin.trusted:
+		x.sendAll(message.XForwardedFor)
 	}
-	dst = append(dst, "X-Forwarded-Proto: "...)
-	dst = append(x.appendFirst(dst, message.XForwardedProto, x.origin.proto, x.scheme()), '\r', '\n')
+	x.send(forwardedProtoName, x.first(message.XForwardedProto, x.origin.proto, x.scheme()))
 	if len(x.Message.Authority) > 0 {
-		dst = append(dst, "X-Forwarded-Host: "...)
-		dst = append(x.appendFirst(dst, message.XForwardedHost, x.origin.host, x.Message.Authority), '\r', '\n')
+		x.send(forwardedHostName, x.first(message.XForwardedHost, x.origin.host, x.Message.Authority))
 	}
 	if x.Generation.Forwarded {
-		dst = x.appendList(dst, "Forwarded: ", message.Forwarded, x.appendForwardedElement)
+		x.send(forwardedName, x.keepValue(x.appendForwardedElement(x.appendTrusted(x.values, message.Forwarded))))
 	} else if x.origin.trusted {
-		dst = x.appendAll(dst, message.Forwarded)
+		x.sendAll(message.Forwarded)
 	}
 	if x.Generation.Via != "" {
-		dst = append(appendVia(append(dst, "Via: "...), x.Message.Header, x.Message.Version, x.Generation.Via), '\r', '\n')
+		x.send(viaName, x.keepValue(appendVia(x.values, x.Message.Header, x.Message.Version, x.Generation.Via)))
 	} else {
-		dst = x.appendAll(dst, message.Via)
+		x.sendAll(message.Via)
 	}
-	return x.appendHops(dst)
+	x.sendHops()
 }
 
-// appendList writes one field with all trusted values of that ID, and one more.
+var (
+	forwardedForName, forwardedProtoName = []byte("X-Forwarded-For"), []byte("X-Forwarded-Proto")
+	forwardedHostName, forwardedName     = []byte("X-Forwarded-Host"), []byte("Forwarded")
+)
+
+// appendTrusted writes all trusted values of that ID, each with a comma after it.
 // Where a trusted proxy has said it in the other field only, X-Forwarded-For or
 // Forwarded, that one's addresses are written, so that both agree.
-func (x *exchange) appendList(dst []byte, name string, id message.ID, last func([]byte) []byte) []byte {
-	dst = append(dst, name...)
-	if x.origin.trusted {
-		begin := len(dst)
-		dst = appendValues(dst, x.Message.Header, id)
-		switch {
-		case id == message.XForwardedFor && x.origin.known:
-			dst = x.appendNodes(dst[:begin])
-		case id == message.Forwarded && len(dst) == begin:
-			dst = x.appendAsElements(dst)
-		}
+func (x *exchange) appendTrusted(dst []byte, id message.ID) []byte {
+	if !x.origin.trusted {
+		return dst
 	}
-	dst = last(dst)
-	return append(dst, '\r', '\n')
+	begin := len(dst)
+	dst = appendValues(dst, x.Message.Header, id)
+	switch {
+	case id == message.XForwardedFor && x.origin.known:
+		dst = x.appendNodes(dst[:begin])
+	case id == message.Forwarded && len(dst) == begin:
+		dst = x.appendAsElements(dst)
+	}
+	return dst
 }
 
-var listComma, crlf = []byte(", "), []byte("\r\n")
+var listComma = []byte(", ")
 
 // appendNodes writes the addresses of Forwarded as X-Forwarded-For has them,
 // each with a comma after it.
@@ -125,26 +127,26 @@ func appendValues(dst []byte, h message.Header, id message.ID) []byte {
 	return dst
 }
 
-// appendFirst writes a trusted value, else what Forwarded says, or ours.
-func (x *exchange) appendFirst(dst []byte, id message.ID, forwarded, ours []byte) []byte {
+// first is a trusted value, else what Forwarded says, or ours.
+func (x *exchange) first(id message.ID, forwarded, ours []byte) []byte {
 	if x.origin.trusted {
 		if value := x.Message.Header.Get(id); len(value) > 0 {
-			return append(dst, value...)
+			return value
 		}
 		if len(forwarded) > 0 {
-			return append(dst, forwarded...)
+			return forwarded
 		}
 	}
-	return append(dst, ours...)
+	return ours
 }
 
-func (x *exchange) appendAll(dst []byte, id message.ID) []byte {
+// sendAll passes the fields of that ID on.
+func (x *exchange) sendAll(id message.ID) {
 	for i := range x.Message.Header {
 		if f := &x.Message.Header[i]; f.ID == id && !f.Dropped {
-			dst = message.AppendField(dst, f.Name, f.Value)
+			x.send(f.Name, f.Value)
 		}
 	}
-	return dst
 }
 
 // appendForwardedElement writes an element of RFC 7239.

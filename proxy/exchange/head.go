@@ -76,6 +76,7 @@ var (
 	encodingName, varyName         = []byte("Content-Encoding"), []byte("Vary")
 	dateName, viaName              = []byte("Date"), []byte("Via")
 	errorName, idName              = []byte("X-Gateway-Error"), []byte("X-Request-Id")
+	lengthName                     = []byte("Content-Length")
 	plainText, gzipName            = []byte("text/plain; charset=utf-8"), []byte("gzip")
 )
 

@@ -20,23 +20,6 @@ func isHopByHop(id message.ID) bool {
 	return false
 }
 
-// appendConnectionOptions ends a request's header with the fields of this hop.
-func (x *exchange) appendConnectionOptions(dst []byte) []byte {
-	upgrading, trailers := x.upgrading(), x.Message.Trailers
-	if trailers {
-		dst = append(dst, "TE: trailers\r\n"...)
-	}
-	switch {
-	case upgrading && trailers:
-		return append(dst, "Connection: Upgrade, TE\r\n"...)
-	case upgrading:
-		return append(dst, "Connection: Upgrade\r\n"...)
-	case trailers:
-		return append(dst, "Connection: TE\r\n"...)
-	}
-	return dst
-}
-
 // upgrading reports whether the request asks for another protocol that it may
 // have (RFC 9110 §7.8).
 func (x *exchange) upgrading() bool {
@@ -74,24 +57,18 @@ func countUpgradable(list []byte) (n int) {
 
 // appendUpgrade writes what a request's Upgrade field offers, without the
 // protocols that are refused.
-func appendUpgrade(dst []byte, f *message.Field) []byte {
-	first := true
-	for protocol, rest := message.NextToken(f.Value); protocol != nil; protocol, rest = message.NextToken(rest) {
+func appendUpgrade(dst, offered []byte) []byte {
+	begin := len(dst)
+	for protocol, rest := message.NextToken(offered); protocol != nil; protocol, rest = message.NextToken(rest) {
 		if !upgradable(protocol) {
 			continue
 		}
-		if first {
-			dst = append(append(dst, f.Name...), ": "...)
-		} else {
+		if len(dst) > begin {
 			dst = append(dst, listComma...)
 		}
 		dst = append(dst, protocol...)
-		first = false
 	}
-	if first {
-		return dst
-	}
-	return append(dst, crlf...)
+	return dst
 }
 
 // checkUpgrade refuses a 101 that nobody asked for, or for a protocol that

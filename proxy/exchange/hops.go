@@ -118,12 +118,12 @@ func (x *exchange) checkLoops() error {
 // Hops is lua/modules.Hopping's, for the requests of this one's scripts.
 func (x *exchange) Hops() string { return x.plane.Hops.next(x.Message.Header) }
 
-// appendHops passes the count on to a target, through which the request may
-// come back; only what a script has caused has one.
-func (x *exchange) appendHops(dst []byte) []byte {
-	if !x.hopped {
-		return dst
+// sendHops passes the count on to a target, through which the request may come
+// back; only what a script has caused has one.
+func (x *exchange) sendHops() {
+	if x.hopped {
+		x.send(hopsName, []byte(x.Hops()))
 	}
-	dst = append(dst, HopsField+": "...)
-	return append(append(dst, x.Hops()...), '\r', '\n')
 }
+
+var hopsName = []byte(HopsField)

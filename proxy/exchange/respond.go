@@ -51,7 +51,7 @@ func (x *exchange) passable() bool {
 			return false
 		}
 	}
-	if x.call.HEAD != (string(x.Message.Method) == "HEAD") {
+	if (string(x.sent.Method) == "HEAD") != (string(x.Message.Method) == "HEAD") {
 		x.response.Body = x.response.Body[:0]
 		return false
 	}

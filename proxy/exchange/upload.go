@@ -27,7 +27,7 @@ type upload struct {
 // errUploadStopped ends an upload that the response has overtaken.
 var errUploadStopped = errors.New("the response was complete before the request")
 
-// Upload starts sending the body; it is upstream.Request's. A client that waits
+// Upload starts sending the body; it is upstream.Caller's. A client that waits
 // for 100 Continue is told now.
 func (x *exchange) Upload(conn *upstream.Conn) {
 	if err := x.beginBody(); err != nil {
@@ -147,7 +147,7 @@ const answerTime = time.Second
 // once the response is there: the target reads it now, or it never will.
 const lastWrite = 5 * time.Millisecond
 
-// StopUpload ends the upload and waits for its end; it is upstream.Request's.
+// StopUpload ends the upload and waits for its end; it is upstream.Caller's.
 func (x *exchange) StopUpload() { x.upload.stop(x) }
 
 // stop ends an upload that still runs, and waits for its end.

@@ -6,6 +6,48 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
+// AppendRequest appends a whole request head: the fields that aren't dropped, and
+// those by which the connection knows where the body ends, and what is asked of
+// it. base stands before the path; authority is that of a request that has none.
+func AppendRequest(dst []byte, r *message.Request, base, authority string) []byte {
+	dst = append(append(dst, r.Method...), ' ')
+	if r.Form != message.AsteriskForm {
+		dst = append(dst, base...)
+	}
+	dst = append(append(dst, r.Resource...), " HTTP/1.1\r\nHost: "...)
+	if len(r.Authority) > 0 {
+		dst = append(dst, r.Authority...)
+	} else {
+		dst = append(dst, authority...)
+	}
+	dst = append(dst, crlf...)
+	for i := range r.Header {
+		if f := &r.Header[i]; !f.Dropped {
+			dst = message.AppendField(dst, f.Name, f.Value)
+		}
+	}
+	if r.Length == message.Unsized {
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	}
+	if r.Continue {
+		dst = append(dst, "Expect: 100-continue\r\n"...)
+	}
+	return append(dst, requestOptions(r)...)
+}
+
+// requestOptions is what ends at this hop, and the empty line.
+func requestOptions(r *message.Request) string {
+	switch {
+	case r.UpgradeAsked && r.Trailers:
+		return "TE: trailers\r\nConnection: Upgrade, TE\r\n\r\n"
+	case r.UpgradeAsked:
+		return "Connection: Upgrade\r\n\r\n"
+	case r.Trailers:
+		return "TE: trailers\r\nConnection: TE\r\n\r\n"
+	}
+	return "\r\n"
+}
+
 // AppendResponse appends a whole response head for a client of HTTP/1.minor: the
 // fields that aren't dropped, and those by which the connection knows where the
 // body ends, and whether another message follows. A nil reason is the usual one.
