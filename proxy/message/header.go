@@ -56,7 +56,7 @@ var names = [idCount]string{
 }
 
 // byShape finds the candidates by a name's length and first letter; no two
-// known names share both, but for those that bySuffix tells apart.
+// known names share both, but for a few.
 var byShape = func() (t [20][26][]ID) {
 	for id, name := range names {
 		if name != "" {
