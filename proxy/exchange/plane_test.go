@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -34,8 +35,19 @@ func newPlane(t *testing.T, observer exchange.Observer, urls ...string) *exchang
 // changedPlane is newPlane with a generation or a tenant that isn't the usual one.
 func changedPlane(t *testing.T, observer exchange.Observer, change func(*exchange.Generation, *exchange.Tenant), urls ...string) *exchange.Plane {
 	t.Helper()
+	return dialledPlane(t, observer, change, nil, urls...)
+}
+
+// dialledPlane is changedPlane with another way to connect to targets.
+func dialledPlane(t *testing.T, observer exchange.Observer, change func(*exchange.Generation, *exchange.Tenant),
+	dial func(ctx context.Context, network, address string) (net.Conn, error), urls ...string,
+) *exchange.Plane {
+	t.Helper()
 	sweeper := socket.NewSweeper()
-	registry := upstream.NewRegistry(upstream.Options{Log: zerolog.Nop(), Sweeper: sweeper})
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	go sweeper.Run(ctx)
+	registry := upstream.NewRegistry(upstream.Options{Log: zerolog.Nop(), Sweeper: sweeper, Dial: dial})
 	t.Cleanup(registry.Close)
 	config := upstream.PoolConfig{Name: "a", Health: upstream.DefaultHealth(), Connections: upstream.DefaultConnections()}
 	for i, url := range urls {

@@ -1,9 +1,14 @@
 package exchange_test
 
 import (
+	"context"
 	"net"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange/exchangetest"
 )
 
@@ -41,6 +46,64 @@ func TestStreamedContentIsSentOnce(t *testing.T) {
 		if ended.attempts != attempts || ended.code != "upstream_closed" || ended.in != length {
 			t.Errorf("%d bytes: %d attempts, %q and %d bytes read; want %d attempts", length, ended.attempts, ended.code, ended.in, attempts)
 		}
+	}
+}
+
+// TestFaultsOfCalls: what a client gets of a target that can't be reached, or that
+// takes too long.
+func TestFaultsOfCalls(t *testing.T) {
+	t.Parallel()
+	type plane struct {
+		dial   func(ctx context.Context) error // nil reaches a target that never answers
+		change func(*exchange.Tenant)
+	}
+	const short = 20 * time.Millisecond
+	refused := func(context.Context) error { return syscall.ECONNREFUSED }
+	hangs := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	for name, c := range map[string]struct {
+		plane  plane
+		status int
+		code   string
+		again  string // Retry-After
+		cause  string
+	}{
+		"refused":         {plane{refused, nil}, 502, "upstream_connect_failed", "", `cannot connect to target "t1" at `},
+		"connects slowly": {plane{hangs, func(t *exchange.Tenant) { t.Timeouts.Connect = short }}, 504, "upstream_connect_timeout", "", "within timeouts.connect (20ms)"},
+		"no descriptor":   {plane{func(context.Context) error { return syscall.EMFILE }, nil}, 503, "upstream_overflow", "1", `cannot connect to target "t1" at `},
+		"answers slowly":  {plane{nil, func(t *exchange.Tenant) { t.Timeouts.ResponseHeader = short }}, 504, "upstream_timeout", "", "no response within timeouts.response_header (20ms)"},
+		"takes too long":  {plane{nil, func(t *exchange.Tenant) { t.Total = short }}, 504, "upstream_timeout", "", "within timeouts.total (20ms)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var ended endings
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = listener.Close() })
+			var dial func(ctx context.Context, network, address string) (net.Conn, error)
+			if c.plane.dial != nil {
+				dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return nil, c.plane.dial(ctx) }
+			}
+			s := &exchangetest.Stream{Head: get()}
+			p := dialledPlane(t, &ended, func(_ *exchange.Generation, tenant *exchange.Tenant) {
+				if c.plane.change != nil {
+					c.plane.change(tenant)
+				}
+			}, dial, "http://"+listener.Addr().String())
+			p.Serve(s)
+			if s.Status != c.status || ended.code != c.code || s.Field("Retry-After") != c.again || !strings.Contains(ended.cause, c.cause) || !s.Finished {
+				t.Errorf("got %d, %q because of %q, Retry-After %q; want %d, %q because of %q", s.Status, ended.code, ended.cause, s.Field("Retry-After"), c.status, c.code, c.cause)
+			}
+			if name != "refused" {
+				return
+			}
+			again := &exchangetest.Stream{Head: get()}
+			p.Serve(again) // the only target is down
+			if again.Status != 503 || ended.code != "no_healthy_target" || again.Field("Retry-After") != "1" {
+				t.Errorf("then got %d, %q, Retry-After %q", again.Status, ended.code, again.Field("Retry-After"))
+			}
+		})
 	}
 }
 
