@@ -193,7 +193,7 @@ func isZeroWeight(weight []byte) bool {
 // encoded is where content is written to: the client, by way of an encoder where
 // it is compressed.
 type encoded struct {
-	to      Answer
+	to      Stream       // not as an Answer: to make one of it is a look-up
 	encoder *gzipEncoder // nil: it isn't
 }
 
