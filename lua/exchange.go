@@ -96,6 +96,8 @@ type Request struct {
 	Tenant    string
 	Header    *message.Header
 	Trusted   bool // whether the peer's forwarded fields are believed
+	// Certificate is the client's; nil is none.
+	Certificate *message.Certificate
 
 	// Body is what a script has set in place of the client's, if Replaced.
 	Body     []byte

@@ -44,7 +44,7 @@ var requestMethods = map[string]glua.LGFunction{
 // requestProperties are the names that call.requestProperty knows.
 var requestProperties = []string{
 	"method", "path", "url", "query", "host", "scheme", "protocol", "remote_addr", "id", "tenant", "route",
-	"headers", "body", "params",
+	"client_certificate", "headers", "body", "params",
 }
 
 // requestProperty is request.name for what is not a method; nil is no such name.
@@ -70,6 +70,8 @@ func (c *call) requestProperty(L *glua.LState, o *objects, name string) glua.LVa
 			return glua.LString("unix")
 		}
 		return glua.LString(r.Remote.String())
+	case "client_certificate":
+		return c.certificateTable(L)
 	case "id":
 		return c.text(L, r.ID)
 	case "tenant":

@@ -8,6 +8,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
@@ -24,6 +25,7 @@ type candidate struct {
 	last     *tenant       // the one in use, if it is good
 	before   *Problem      // of the one in use
 	policies *policy.Chain // for asked; nil without
+	terms    *terms.Terms  // for asked
 	scripts  *lua.Scripts  // for asked; nil without
 
 	faults    settings.Errors // of its section
@@ -193,7 +195,9 @@ func (s *Server) tenantOf(snap *snapshot, i int, c *candidate, generation *upstr
 	}
 	t := s.compileTenant(config, generation)
 	t.Bounds = snap.Bounds.Within(config)
+	t.Terms, t.Certificates = c.terms, certificateFields(&config.ClientTLS)
 	if c.choice == route.Last {
+		t.Terms = c.last.Terms
 		t.problem, t.Policies = s.problemOf(snap, c), c.last.Policies
 		if t.Scripts = c.last.Scripts; !snap.config.LuaRouting.Enabled {
 			t.Scripts = nil

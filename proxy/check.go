@@ -33,6 +33,7 @@ func (c *Config) Check(dir string, r *settings.Document, written func(field any)
 	c.checkCertificates(dir, r)
 	c.RequestLimits.Check(r, nil)
 	c.Compression.Check(r)
+	c.ClientTLS.Check(r, written)
 	c.AccessLog.check(dir, r)
 	c.Log.check(r)
 	if len(c.Tenants) == 0 && c.Compatibility != Keystone1 {
@@ -40,7 +41,8 @@ func (c *Config) Check(dir string, r *settings.Document, written func(field any)
 	}
 	own := func(index int) settings.Reporter { return r.Within(tenantsKey, index) }
 	tenants.CheckAll(c.Tenants, r, own)
-	c.checkTraffic(own)
+	c.checkTraffic(own, written)
+	c.checkClientTLS(dir, r, own)
 	c.checkScripts(dir, r)
 	c.checkLoops(own)
 }

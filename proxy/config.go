@@ -48,6 +48,9 @@ type Config struct {
 	// Certificates of the public listener, besides that of tls.
 	Certificates certificates.Config `yaml:"certificates"`
 
+	// What is asked of clients' TLS, of those of every tenant that says nothing else.
+	ClientTLS tenants.ClientTLSConfig `yaml:"client_tls"`
+
 	// Bounds of what a client may send.
 	RequestLimits tenants.RequestLimitsConfig `yaml:"request_limits"`
 
@@ -327,8 +330,8 @@ func DefaultConfig() Config {
 			MinRate:      64,
 			DrainTimeout: seconds(30),
 		},
-		Admin:         AdminConfig{Enabled: true, Address: "127.0.0.1:9090"},
-		RequestLimits: tenants.DefaultRequestLimits(), Compression: tenants.DefaultCompression(),
+		Admin:     AdminConfig{Enabled: true, Address: "127.0.0.1:9090"},
+		ClientTLS: tenants.DefaultClientTLS(), RequestLimits: tenants.DefaultRequestLimits(), Compression: tenants.DefaultCompression(),
 		LuaRouting: LuaRoutingConfig{ScriptsDir: "scripts"},
 		AccessLog:  AccessLogConfig{Enabled: true, Output: "stdout", Sample: 1},
 		Log:        LogConfig{Level: "info", Format: "auto"},

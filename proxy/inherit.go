@@ -21,6 +21,7 @@ func (c *Config) inherit(d *settings.Document) {
 		section("request_limits", &t.RequestLimits, &c.RequestLimits)
 		t.RequestLimits.Fill(c.RequestLimits)
 		section("compression", &t.Compression, &c.Compression)
+		section("client_tls", &t.ClientTLS, &c.ClientTLS)
 		c.inheritTimeouts(d, &t.ClientTimeouts)
 		for j := range t.Services {
 			d.Inherit(settings.Section{Value: &t.Services[j].TLS, Secrets: &t.Secrets, Path: fmt.Sprintf("services[%d].tls", j)},
@@ -57,6 +58,9 @@ func (c *Config) withoutInherited(index int) tenants.Config {
 	if reflect.DeepEqual(t.Compression, c.Compression) {
 		t.Compression = tenants.CompressionConfig{}
 	}
+	if t.ClientTLS.Equal(&c.ClientTLS) {
+		t.ClientTLS = tenants.ClientTLSConfig{}
+	}
 	if t.ClientTimeouts == c.serverTimeouts() {
 		t.ClientTimeouts = tenants.ClientTimeoutsConfig{}
 	}
@@ -64,7 +68,7 @@ func (c *Config) withoutInherited(index int) tenants.Config {
 }
 
 // checkTraffic checks what tenants say of themselves that the server says too.
-func (c *Config) checkTraffic(own func(index int) settings.Reporter) {
+func (c *Config) checkTraffic(own func(index int) settings.Reporter, written func(field any) bool) {
 	for i := range c.Tenants {
 		t, r := &c.Tenants[i], own(i)
 		if t.RequestLimits != c.RequestLimits {
@@ -75,6 +79,9 @@ func (c *Config) checkTraffic(own func(index int) settings.Reporter) {
 		}
 		if t.ClientTimeouts != c.serverTimeouts() {
 			t.ClientTimeouts.Check(r)
+		}
+		if !t.ClientTLS.Equal(&c.ClientTLS) {
+			t.ClientTLS.Check(r, written)
 		}
 	}
 }

@@ -28,7 +28,7 @@ type listeners struct {
 	wait    *sync.WaitGroup // Run's, for what serve begins
 	ended   bool
 	shared  listener.Tally // of all of them
-	secure  *tls.Config    // of those that speak TLS: the same one, whose session tickets go on
+	secure  *tls.Config    // of those that speak TLS: the same one, which asks for the terms
 }
 
 // entry is one listener, and what is in use of its section.

@@ -22,6 +22,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -53,8 +54,9 @@ type Server struct {
 	health   atomic.Pointer[HealthAnswer]
 
 	certificates  certificates.Store
-	handshakes    lineBudget // with clients, that failed
-	introductions lineBudget // by the PROXY protocol, that failed
+	secured       *tls.Config // what every handshake has, whatever the terms
+	handshakes    lineBudget  // with clients, that failed
+	introductions lineBudget  // by the PROXY protocol, that failed
 
 	hops    *exchange.Hops
 	own     listener.Own // where the process listens
@@ -127,10 +129,7 @@ func New(o Options) (*Server, error) {
 	s.loads = lua.NewLoads(s.loadBudget)
 	most, ofOne := s.connectionLimits(o.Config)
 	s.listeners.shared.Most, s.listeners.shared.OfOne = most, ofOne
-	s.listeners.secure = &tls.Config{
-		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1", "http/1.0"},
-		GetCertificate: s.certificates.Choose,
-	}
+	s.listeners.secure = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.byTerms}
 	s.places = placesBeside(most, descriptors())
 	s.sweeper.SetMostPipes(mostPipes(descriptors()))
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper, Places: s.places})
@@ -173,11 +172,13 @@ func New(o Options) (*Server, error) {
 // newServer has what building candidates needs, of a server that serves and of one
 // that only checks.
 func newServer(o *Options) *Server {
-	return &Server{
+	s := &Server{
 		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config, sockets: o.Sockets,
 		stats: map[string]*exchange.Stats{}, stores: map[string]*store.Memory{},
 		scripts: newScriptsOptions(o), hops: exchange.NewHops(),
 	}
+	s.secured = s.handshake()
+	return s
 }
 
 // connections returns the number of open ones.
@@ -194,6 +195,7 @@ func (s *Server) Run(ctx context.Context) error {
 	wait.Go(func() { s.sweeper.Run(background) })
 	wait.Go(func() { s.pressure.run(background) })
 	wait.Go(func() { s.certificates.Watch(background, s.logCertificates) })
+	wait.Go(func() { terms.Watch(background, func() *terms.Set { return s.current.Load().terms }, s.logTerms) })
 	logged := make(chan struct{})
 	go func() {
 		defer close(logged)

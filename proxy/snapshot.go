@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
+	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -29,6 +31,7 @@ type snapshot struct {
 
 	table        *route.Table[*exchange.Tenant]
 	certificates *certificates.Set // when it was made: the store takes up files that change
+	terms        *terms.Set        // of clients' TLS, by the names that they ask for
 }
 
 // tenant is one tenant of a snapshot.
@@ -44,7 +47,7 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 		made: time.Now(), asked: c, config: c,
 		Generation: exchange.Generation{
 			Bounds:    exchange.NewBounds(&c.RequestLimits, c.serverTimeouts(), &c.Compression),
-			Identity:  exchange.NewFieldSet(c.Server.IdentityFields),
+			Identity:  exchange.NewFieldSet(append(slices.Clone(c.Server.IdentityFields), exchange.CertificateNames...)),
 			Forwarded: c.Server.Forwarded, Via: c.Server.Via, AddDate: c.Server.AddDate, HeaderTimeout: c.Server.Timeouts.Header,
 			Logging: c.AccessLog.Enabled, Sample: c.AccessLog.Sample,
 		},
@@ -58,10 +61,15 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 		}
 	}
 	list := s.candidates(c)
-	late = s.loadScripts(c, list, patience)
-	err = s.compose(snap, list)
+	others, err := s.findTerms(snap, list)
 	if err != nil {
+		return nil, nil, err
+	}
+	late = s.loadScripts(c, list, patience)
+	if err = s.compose(snap, list); err != nil {
 		snap = nil
+	} else {
+		snap.nameTerms(others)
 	}
 	s.closeUnused(list, snap)
 	return snap, late, err
@@ -70,7 +78,7 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generation) *tenant {
 	t := &tenant{Tenant: exchange.Tenant{
 		Name: c.Name, Config: c, Stats: s.statsOf(c.Name), PreserveHost: c.PreserveHost, Spelling: c.NormalizePath.Spelling(), Expects: c.Expect == tenants.ExpectForward, Total: c.Timeouts.Total.Std(),
-		Route: c.PathPrefix, ScriptsTotal: c.Lua.TotalTimeout.Std(),
+		Route: c.PathPrefix, WithoutTLS: c.ClientTLS.AllowWithoutTLS, ScriptsTotal: c.Lua.TotalTimeout.Std(),
 		Timeouts: upstream.Timeouts{
 			Connect: c.Timeouts.Connect.Std(), ResponseHeader: c.Timeouts.ResponseHeader.Std(), Idle: c.Timeouts.Idle.Std(),
 			Total: c.Timeouts.Total.Std(), TotalKey: exchange.TotalKey,

@@ -43,6 +43,7 @@ func (c *Config) noteWarnings(d *settings.Document) {
 		}
 	}
 	c.warnOfProxyProtocol(doubt)
+	c.warnOfClientTLS(doubt)
 	text(&c.Admin.Token, "admin.token", c.Admin.Token)
 	interval(&c.DefaultHealthInterval, "default_health_interval")
 	for i := range c.Tenants {

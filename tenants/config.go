@@ -88,6 +88,10 @@ type Config struct {
 	// server.timeouts and server.min_rate.
 	ClientTimeouts ClientTimeoutsConfig `yaml:"client_timeouts"`
 
+	// What is asked of clients' TLS: its version, and certificates. Keys that are left
+	// out are those of the server's client_tls.
+	ClientTLS ClientTLSConfig `yaml:"client_tls"`
+
 	// Limits on the connections to each target.
 	Connections upstream.ConnectionsConfig `yaml:"connections"`
 
@@ -140,6 +144,7 @@ func (c *Config) SetDefaults() {
 		Compression:   DefaultCompression(),
 		// The server's defaults, as they are documented there.
 		ClientTimeouts: ClientTimeoutsConfig{BodyIdle: settings.Duration(30 * time.Second), WriteIdle: settings.Duration(30 * time.Second), MinRate: 64},
+		ClientTLS:      DefaultClientTLS(),
 		Expect:         ExpectAnswer,
 		NormalizePath:  NormalizeConfig{MergeSlashes: true, DecodeUnreserved: true},
 		PreserveHost:   true,

@@ -27,7 +27,7 @@ func (*Policy) OneKey() {}
 // Sources returns the texts whose comments document the section of a tenant in
 // the JSON Schema and in docs/configuration.md.
 func Sources() settings.Sources {
-	return append(policy.Sources(Policy{}), source, trafficSource, policiesSource)
+	return append(policy.Sources(Policy{}), source, trafficSource, clientTLSSource, policiesSource)
 }
 
 // Refusals lists what policies refuse requests with.

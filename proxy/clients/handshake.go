@@ -42,8 +42,14 @@ func (c *client) Handshake() (err error) {
 	if err = secure.Handshake(); err != nil {
 		c.broken = true
 		c.noTLS(secure, err)
+		return err
 	}
-	return err
+	if c.Accepted.Asks() {
+		state := secure.ConnectionState()
+		c.Accepted.End(&state, socket.Nanotime())
+	}
+	c.who.Accepted = &c.Accepted
+	return nil
 }
 
 // ConnectionState says what the handshake has come to.

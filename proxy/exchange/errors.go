@@ -60,6 +60,8 @@ var (
 	faultRequestTimeout   = &Fault{Status: 504, Code: "request_timeout", Message: "the request as a whole took too long", Close: true}
 	faultBodyTooLarge     = &Fault{Status: 413, Code: "body_too_large", Message: "the request's body is too large", Close: true}
 	faultURLTooLong       = &Fault{Status: 414, Code: "url_too_long", Message: "the request's target is too long", Close: true}
+	faultMisdirected      = &Fault{Status: 421, Code: "misdirected_request", Message: "the connection was not accepted by the terms of this host: connect anew, asking for its name", Close: true}
+	faultWithoutTLS       = &Fault{Status: 421, Code: faultMisdirected.Code, Message: "this host is served over TLS only", Close: true}
 	faultExpectation      = &Fault{Status: 417, Code: "bad_expectation", Message: "the only expectation served is 100-continue", Close: true}
 	faultHeaderTooLarge   = &Fault{Status: 431, Code: "header_too_large", Message: "the request's header section is too large", Close: true}
 	faultClientGone       = &Fault{Status: 499, Code: "client_gone", Message: "the client went away", Close: true}
@@ -90,7 +92,7 @@ var (
 func Faults() []*Fault {
 	list := []*Fault{
 		faultBadRequest, SpokeTLS, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNoTenant, faultNoRoute,
-		faultMethodRefused, SlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultExpectation,
+		faultMethodRefused, SlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultMisdirected, faultExpectation,
 		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
 		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultHops, Drained, ScriptsUnavailable, faultConnectTimeout, faultResponseTimeout,
 		faultMethodNotAllowed, faultScriptError, faultScriptLimit, Misconfigured, faultQuarantine, faultScriptsBusy, OutOfMemory, faultPolicy,

@@ -25,10 +25,11 @@ type exchange struct {
 
 	// The request, as judged. All slices are views into what the stream has
 	// received or the scratch memory below.
-	written []byte // the target that Path was made of; nil where they don't differ
-	query   []byte // with its "?"
-	origin  origin // what is known of the original client
-	hopped  bool   // a script has caused the request
+	written []byte             // the target that Path was made of; nil where they don't differ
+	query   []byte             // with its "?"
+	origin  origin             // what is known of the original client
+	hopped  bool               // a script has caused the request
+	certs   *CertificateFields // of the client, that are the gateway's to write; nil: none
 
 	// The request, as it is sent on.
 	method   []byte // the client's, unless a script has changed it
@@ -95,7 +96,7 @@ func (x *exchange) reset() {
 	x.Record = Record{Scratch: shrunk(x.Scratch)}
 	x.plane, x.bounds, x.stream, x.memory = nil, nil, nil, nil
 	x.query, x.sendPath, x.method, x.written = nil, nil, nil, nil
-	x.origin, x.hopped = origin{}, false
+	x.origin, x.hopped, x.certs = origin{}, false, nil
 	x.content = content{}
 	x.upload = upload{}
 	x.sent.Reset()
@@ -265,6 +266,9 @@ func (x *exchange) route() error {
 		return faultNoTenant
 	}
 	x.Tenant = t
+	if err := x.admitConnection(); err != nil {
+		return err
+	}
 	if err := x.holdToTenant(t); err != nil {
 		return err
 	}

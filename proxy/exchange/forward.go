@@ -147,7 +147,7 @@ func (x *exchange) sendFields() {
 		f := &x.Message.Header[i]
 		switch f.ID {
 		case message.Unknown: // the common case first
-			if f.Dropped {
+			if f.Dropped || x.certs != nil && x.certs.names.has(f.Name) {
 				continue
 			}
 		case message.ContentLength, message.TransferEncoding, message.Host, message.Connection, message.TE, message.KeepAlive,

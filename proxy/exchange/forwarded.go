@@ -36,6 +36,7 @@ func (x *exchange) sendForwarded() {
 	} else {
 		x.sendAll(message.Via)
 	}
+	x.sendCertificate()
 	x.sendHops()
 }
 

@@ -57,8 +57,12 @@ func sameSpelling(name []byte, lower string) bool {
 	return true
 }
 
-// dropIdentity removes what only a trusted proxy may say of the client.
+// dropIdentity removes what only a trusted proxy may say of the client, and what
+// only the gateway may.
 func (x *exchange) dropIdentity(h message.Header) {
+	if x.certs != nil {
+		x.certs.drop(h)
+	}
 	if x.origin.trusted {
 		return
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
@@ -108,5 +109,8 @@ type Tenant struct {
 	Scripts      *lua.Scripts  // nil without
 	ScriptsTotal time.Duration
 	Bounds       Bounds
-	Refuse       *Fault // what all its requests are answered with; nil: they are served
+	Terms        *terms.Terms       // by which its connections are accepted; nil: any
+	WithoutTLS   bool               // they may come without TLS, whatever Terms say
+	Certificates *CertificateFields // of clients, that targets get; nil: none
+	Refuse       *Fault             // what all its requests are answered with; nil: they are served
 }

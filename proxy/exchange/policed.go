@@ -80,7 +80,7 @@ func (x *exchange) showPolicies() *policy.Request {
 	x.policed.begun = true
 	r.ID, r.Tenant, r.Method = x.ID, x.Tenant.Name, x.Message.Method
 	r.Host, r.Path, r.Query = x.Host, x.Path, x.query
-	r.Secure, r.Header, r.Waiter = x.secure(), &x.Message.Header, x
+	r.Secure, r.Certificate, r.Header, r.Waiter = x.secure(), x.certificate(), &x.Message.Header, x
 	if r.Unnamed = x.Client.Unnamed || x.origin.unreadable; !r.Unnamed { // else Origin is a proxy's, and nobody knows who stands behind it
 		r.Client = x.Origin
 	}

@@ -56,7 +56,7 @@ func (x *exchange) showRequest() {
 	x.script.request = lua.Request{
 		Method: x.method, Path: x.Path, Query: x.query, Host: x.Host, Authority: x.Message.Authority,
 		Scheme: "http", Protocol: protocolOf(x.Message.Version), Remote: x.Origin, ID: x.ID, Tenant: t.Name,
-		Header: &x.Message.Header, Trusted: x.origin.trusted,
+		Header: &x.Message.Header, Trusted: x.origin.trusted, Certificate: x.certificate(),
 	}
 	if x.secure() {
 		x.script.request.Scheme = "https"

@@ -7,6 +7,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 )
 
 // Stream is one request's way from its client, and its response's way back, in
@@ -59,6 +60,9 @@ type Client struct {
 	Secure   bool       // over TLS, to here or to who has introduced it
 	Number   uint64     // of its connection, since the start
 	Listener int        // the number of the one that it has come in by
+	// Accepted says what the handshake has found; nil without TLS, or where somebody
+	// else has ended it.
+	Accepted *terms.Accepted
 
 	// Of a client that was introduced by the PROXY protocol:
 	Unnamed      bool   // by somebody who doesn't say who it is

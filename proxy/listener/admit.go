@@ -43,7 +43,7 @@ func (l *Listener) admit(nc net.Conn) (*Conn, error) {
 	}
 	conn := &Conn{Conn: sock, Sock: sock, Peer: peer, due: introduction, address: address, owner: l}
 	if settings.TLS != nil {
-		conn.Conn, conn.Secure = tls.Server(sock, settings.TLS), true
+		conn.Conn, conn.Secure = tls.Server((*beneath)(conn), settings.TLS), true
 	}
 	return conn, nil
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/proxyprotocol"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 )
 
 // Options says what to listen on: what stays as long as the listener does.
@@ -100,8 +101,9 @@ type Conn struct {
 	// Sender is the address that it came from.
 	Introduced *proxyprotocol.Header
 	Sender     netip.Addr
-	// Secure says whether Conn is TLS.
-	Secure bool
+	// Secure says whether Conn is TLS, and Accepted what its handshake has found.
+	Secure   bool
+	Accepted terms.Accepted
 
 	owner   *Listener
 	due     *Introduction // by which a header has yet to be read

@@ -12,6 +12,19 @@
 ---@class keystone.Property: string
 ---@operator call: string
 
+--- The certificate by which a client has proven who it is: its authority has signed it, and the client has its key.
+---@class keystone.Certificate
+---@field subject string its distinguished name, as RFC 4514 writes it
+---@field issuer string that of who has signed it
+---@field serial string hexadecimal, lower case
+---@field fingerprint string SHA-256 of it, hexadecimal, lower case
+---@field not_before integer seconds since 1970
+---@field not_after integer seconds since 1970
+---@field dns_names string[]
+---@field emails string[]
+---@field uris string[]
+---@field ips string[]
+
 --- A request under way. What a script sets is what the rest of the chain and the target see.
 ---@class keystone.Request
 ---@field method keystone.Property
@@ -22,6 +35,7 @@
 ---@field scheme keystone.Property "http" or "https"
 ---@field protocol keystone.Property "HTTP/1.1" or "HTTP/1.0"
 ---@field remote_addr keystone.Property the client's address, past trusted proxies; "unix" on a Unix socket
+---@field client_certificate keystone.Certificate? a copy of what is known of the client's certificate, verified; nil without one
 ---@field id keystone.Property the request's id, as in logs and in X-Request-Id
 ---@field tenant keystone.Property the tenant's name
 ---@field route keystone.Property the pattern of the route that answers; "" before routing and where there is none

@@ -88,6 +88,9 @@ type Request struct {
 	Host, Path, Query []byte
 	// Secure says whether the client has come by TLS, as far as is known.
 	Secure bool
+	// Certificate is what the client has proven who it is by; nil: nothing. It is
+	// valid for ever.
+	Certificate *message.Certificate
 	// Client is the client's address, past trusted proxies; an IPv4 address in IPv6
 	// is the IPv4 address. The zero Addr is one that isn't known: a client on a Unix
 	// socket, or an Unnamed one.

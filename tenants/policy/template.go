@@ -23,6 +23,11 @@ const (
 	host          = "host"
 	requestID     = "request_id"
 	tenant        = "tenant"
+
+	// Of the certificate that the client has shown; empty without one.
+	certificateSubject     = "client_certificate_subject"
+	certificateSerial      = "client_certificate_serial"
+	certificateFingerprint = "client_certificate_fingerprint"
 )
 
 // unnamed stands for the address of a client that is Unnamed, as in RFC 7239 §6.2.
@@ -32,11 +37,17 @@ const unnamed = "unknown"
 const maxTemplate = 8 << 10
 
 // longest is how long a variable's value may be, in bytes: whoever sends requests
-// chooses some of them.
-var longest = map[string]int{clientAddress: 64, host: 255, requestID: 128, tenant: 64}
+// chooses some of them. A certificate's text that is longer is left out: cut off it
+// could be another's.
+var longest = map[string]int{
+	clientAddress: 64, host: 255, requestID: 128, tenant: 64,
+	certificateSubject: 1024, certificateSerial: 64, certificateFingerprint: 64,
+}
 
 // LaterVariables lists the variables.
-func (*Template) LaterVariables() []string { return []string{clientAddress, host, requestID, tenant} }
+func (*Template) LaterVariables() []string {
+	return []string{clientAddress, host, requestID, tenant, certificateSubject, certificateSerial, certificateFingerprint}
+}
 
 // UnmarshalTemplate is settings.Template's.
 func (t *Template) UnmarshalTemplate(parts []settings.Part) error {
@@ -136,6 +147,25 @@ func appendVariable(dst []byte, name string, r *Request) []byte {
 		return append(dst, r.ID...)
 	case tenant:
 		return append(dst, r.Tenant...)
+	case certificateSubject, certificateSerial, certificateFingerprint:
+		return appendCertificate(dst, name, r.Certificate)
 	}
 	panic("BUG: a template has the variable " + name)
+}
+
+func appendCertificate(dst []byte, name string, of *message.Certificate) []byte {
+	if of == nil {
+		return dst
+	}
+	text := of.Subject
+	switch name {
+	case certificateSerial:
+		text = of.Serial
+	case certificateFingerprint:
+		text = of.Fingerprint
+	}
+	if len(text) > longest[name] {
+		return dst
+	}
+	return append(dst, text...)
 }

@@ -38,7 +38,9 @@ type Edits struct {
 	// Fields that are set, by their names, to a value, or to a list of values, a line
 	// each, in the place of all lines that there are. In values, ${client_address} is
 	// the client's address, ${host} the host of the request, ${request_id} its id and
-	// ${tenant} the tenant's name. Default: none.
+	// ${tenant} the tenant's name; ${client_certificate_subject}, …_serial and
+	// …_fingerprint are of the certificate that the client has shown, and empty without
+	// one. Default: none.
 	Set map[string]*Values `yaml:"set" single:"true"`
 
 	// Fields that are added, as set has them, to the lines that there are. Default:

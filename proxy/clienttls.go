@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"fmt"
+	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
+)
+
+// cipherSuites are those of TLS 1.2: with forward secrecy, and authenticated. Go
+// orders them itself, and chooses those of TLS 1.3 and the key exchanges, of which
+// the first is X25519MLKEM768.
+var cipherSuites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
+// handshake is what every handshake with a client has.
+func (s *Server) handshake() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites,
+		NextProtos:     []string{"http/1.1", "http/1.0"},
+		GetCertificate: s.certificates.Choose,
+	}
+}
+
+// byTerms is tls.Config.GetConfigForClient.
+func (s *Server) byTerms(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	chosen := s.current.Load().terms.Choose(hello.ServerName)
+	return chosen.Begin(&listener.Of(hello.Conn).Accepted), nil
+}
+
+// termsOf is what a section asks for.
+func termsOf(c *tenants.ClientTLSConfig, dir string) terms.Ask {
+	ask := terms.Ask{MinVersion: tls.VersionTLS12}
+	if c.MinVersion == "1.3" {
+		ask.MinVersion = tls.VersionTLS13
+	}
+	switch c.ClientAuth {
+	case tenants.ClientAuthNone:
+		return ask
+	case tenants.ClientAuthRequest:
+		ask.Auth = terms.Request
+	default:
+		ask.Auth = terms.Require
+	}
+	for _, path := range c.CAFiles {
+		ask.CAFiles = append(ask.CAFiles, inDir(dir, path))
+	}
+	for _, path := range c.CRLFiles {
+		ask.CRLFiles = append(ask.CRLFiles, inDir(dir, path))
+	}
+	return ask
+}
+
+// certificateFields is nil where clients aren't asked for certificates.
+func certificateFields(c *tenants.ClientTLSConfig) *exchange.CertificateFields {
+	if c.ClientAuth == tenants.ClientAuthNone {
+		return nil
+	}
+	return exchange.NewCertificateFields(c.CertificateField, c.ChainField)
+}
+
+// checkClientTLS reads the files, and reports what is wrong with them and with
+// tenants that share a host.
+func (c *Config) checkClientTLS(dir string, r settings.Reporter, own func(index int) settings.Reporter) {
+	known := terms.NewSet(nil, &tls.Config{MinVersion: tls.VersionTLS12})
+	check := func(section *tenants.ClientTLSConfig, r settings.Reporter) {
+		_, problems := known.Of(termsOf(section, dir))
+		for i := range problems {
+			r.Errorf(fieldOfTerms(section, dir, &problems[i]), "%s", termsProblem(&problems[i]))
+		}
+	}
+	check(&c.ClientTLS, r)
+	for i := range c.Tenants {
+		if t := &c.Tenants[i]; !t.ClientTLS.SameTerms(&c.ClientTLS) {
+			check(&t.ClientTLS, own(i))
+		}
+	}
+	tenants.CheckTerms(c.Tenants, own)
+}
+
+// fieldOfTerms is what names a file.
+func fieldOfTerms(c *tenants.ClientTLSConfig, dir string, p *terms.Problem) any {
+	for _, list := range [][]string{c.CAFiles, c.CRLFiles} {
+		for i := range list {
+			if inDir(dir, list[i]) == p.Path {
+				return &list[i]
+			}
+		}
+	}
+	return c
+}
+
+// termsProblem is a problem in our own words.
+func termsProblem(p *terms.Problem) string {
+	told := *p
+	told.Err = cause.Of(p.Err)
+	return told.Error()
+}
+
+// warnOfClientTLS tells of tenants that nobody can reach.
+func (c *Config) warnOfClientTLS(doubt func(field any, format string, args ...any)) {
+	for i := range c.Tenants {
+		if t := &c.Tenants[i]; t.ClientTLS.ClientAuth == tenants.ClientAuthRequire && !c.speaksTLS() && !t.ClientTLS.AllowWithoutTLS {
+			doubt(&t.ClientTLS, "client_tls of tenant %q requires certificates, and the listener speaks no TLS: its requests get 421; expected a listener with tls, or allow_without_tls where a load balancer sees to it", t.Name)
+		}
+	}
+}
+
+// findTerms is a part of build: what candidates ask of clients' TLS, and what is
+// asked of those of nobody.
+func (s *Server) findTerms(snap *snapshot, list []candidate) (others *terms.Terms, err error) {
+	var last *terms.Set
+	if current := s.current.Load(); current != nil {
+		last = current.terms
+	}
+	snap.terms = terms.NewSet(last, s.secured)
+	others, problems := snap.terms.Of(termsOf(&snap.asked.ClientTLS, s.dir))
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("client_tls can't be used: %s", termsProblem(&problems[0]))
+	}
+	for i := range list {
+		c := &list[i]
+		if !c.good() {
+			continue
+		}
+		if c.terms, problems = snap.terms.Of(termsOf(&c.asked.ClientTLS, s.dir)); len(problems) > 0 {
+			c.terms = nil
+			at := snap.asked.places[&c.asked.Name]
+			c.faults = settings.Errors{{File: snap.asked.file, Line: at.line, Column: at.column, Message: snap.asked.redactor.Redact(termsProblem(&problems[0]))}}
+		}
+	}
+	return others, nil
+}
+
+// nameTerms has clients find the terms of the tenants that are served.
+func (snap *snapshot) nameTerms(others *terms.Terms) {
+	snap.terms.Seal(func(add func(host string, t *terms.Terms)) {
+		for _, t := range snap.tenants {
+			if t.Terms == nil {
+				t.Terms = others // it is refused
+				continue
+			}
+			for _, host := range t.Config.Hosts() {
+				add(host, t.Terms)
+			}
+		}
+	}, others)
+}
+
+// logTerms tells what has become of files.
+func (s *Server) logTerms(change terms.Change) {
+	if len(change.Taken) > 0 {
+		s.log.Info().Str("files", strings.Join(change.Taken, ", ")).Msg("authorities of clients' certificates, or what they have revoked, have been taken up")
+	}
+	for i := range change.Problem {
+		s.log.Error().Str("error", termsProblem(&change.Problem[i])).Bool("old_one_stays", true).Msg("a file of client_tls can't be used")
+	}
+}
