@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange/exchangetest"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 )
 
@@ -194,5 +196,34 @@ func TestDoubtsAreNoChange(t *testing.T) {
 	w.write("c.yaml", "# a comment\n"+config)
 	if result := w.server.Reload(); len(result.Changes) > 0 {
 		t.Errorf("got %q", result.Changes)
+	}
+}
+
+// TestScriptsReadNothingThatIsTooLarge: a client that waits to be told to send its
+// body isn't told where it is larger than the script may read, to the byte.
+func TestScriptsReadNothingThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	const tenant = "domains: [a.example.com], lua_routes: [a.lua], "
+	for limits, most := range map[string]int{"request_limits: {max_body_size: 5B}, lua: {timeout: 1m}": 5, "lua: {max_body: 7B, timeout: 1m}": 7} {
+		w := newWorkshop(t, "scripts/a.lua", "chi_route('POST', '/v', function(request, response) response:write(#request.body) end)",
+			"c.yaml", tenantsOf("a", tenant+limits))
+		if err := w.start(); err != nil {
+			t.Fatal(err)
+		}
+		for length, status := range map[int]int{most: 200, most + 1: 413} {
+			for _, unsized := range []bool{false, true} {
+				s := &exchangetest.Stream{Head: exchangetest.Request("POST", "a.example.com", "/v"), Waits: true}
+				for range length {
+					s.Parts = append(s.Parts, []byte("x"))
+				}
+				if s.Head.Length = int64(length); unsized {
+					s.Head.Length = message.Unsized
+				}
+				w.server.Serve(s)
+				if s.Status != status || s.Told != (status == 200 || unsized) || status == 200 && string(s.Content) != fmt.Sprint(length) {
+					t.Errorf("%s, %d bytes, unsized %v: got %d with %q, told to send: %v; want %d", limits, length, unsized, s.Status, s.Content, s.Told, status)
+				}
+			}
+		}
 	}
 }

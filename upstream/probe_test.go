@@ -353,3 +353,48 @@ func TestLateProbeUndoesNoMark(t *testing.T) {
 		}
 	})
 }
+
+// TestMarksAmongProbes: a mark has a target probed at once, however long its probes
+// are apart; and one that comes when it is down already makes what has succeeded
+// before it count for nothing.
+func TestMarksAmongProbes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		network := newNetwork()
+		code := status(200)
+		network.listen(addr, answer(code))
+		r := upstream.NewRegistry(options(network))
+		defer r.Close()
+		config := probed(interval(time.Hour))
+		config.Health.Path, config.Health.HealthyAfter, config.Health.UnhealthyAfter = "/health", 2, 1
+		target := start(t, r, config).Pools()[0].Targets()[0]
+		time.Sleep(time.Minute) // synctest's
+		target.MarkConnectFailure(syscall.ECONNREFUSED)
+		if target.Healthy() {
+			t.Error("a marked target is healthy")
+		}
+		time.Sleep(time.Second)
+		if !target.Healthy() {
+			t.Error("a target that is back isn't healthy after a second")
+		}
+		code.Store(503)
+		time.Sleep(2 * time.Hour)
+		if target.Healthy() {
+			t.Fatal("a target that answers 503 is healthy")
+		}
+		code.Store(200)
+		for i, healthy := range []bool{false, false, true} {
+			before := network.count(addr)
+			for network.count(addr) == before {
+				time.Sleep(time.Minute)
+			}
+			synctest.Wait()
+			if target.Healthy() != healthy {
+				t.Errorf("after %d probes, healthy is %v", network.count(addr), target.Healthy())
+			}
+			if i == 0 {
+				target.MarkConnectFailure(syscall.ECONNREFUSED) // of a request that began earlier
+			}
+		}
+	})
+}

@@ -34,3 +34,64 @@ func TestStreamForgetsEverything(t *testing.T) {
 		t.Errorf("the pump keeps %d bytes", cap(s.pump.Out))
 	}
 }
+
+// keptOfClient are what a connection keeps from request to request, or writes anew
+// before it is read.
+var keptOfClient = map[string]string{
+	"client.Conn":         "the connection's",
+	"client.server":       "the connection's",
+	"client.reader":       "the connection's; it has what the client has sent already",
+	"client.memory":       "the stream ends the request's charge",
+	"client.base":         "the connection's",
+	"client.who":          "the connection's",
+	"client.headErr":      "await writes it with each head",
+	"client.served":       "counts the requests",
+	"client.given":        "what fasthttp has read, which calls once",
+	"client.headAt":       "await writes it with each head",
+	"client.lingers":      "the connection ends if it is set",
+	"client.broken":       "the connection ends if it is set",
+	"client.sweepFn":      "the connection's",
+	"client.idleSince":    "when the request ended",
+	"client.wrote":        "the sweeper takes it",
+	"client.lastWrite":    "beginWait writes it",
+	"client.writing":      "set only within a write",
+	"client.takesInterim": "the stream writes it with each request",
+}
+
+// TestClientForgetsItsRequest fills every field of a connection's client, and
+// demands that a request which begins, waits for its target, wakes from a sleep and
+// ends leaves nothing of what was there before it.
+func TestClientForgetsItsRequest(t *testing.T) {
+	t.Parallel()
+	c := new(client)
+	if filled := pooled.FillLarge(t, c, 1<<20, errors.New("x"), &net.TCPConn{}, grant{}); filled < 40 {
+		t.Errorf("only %d fields were filled", filled)
+	}
+	c.noteSleep()
+	c.beginWait(grant{}, 7)
+	if !c.silent || c.asked || c.finished.Load() != 0 || c.nextLook.Load() != 0 || c.waiting.Load() != 7 || c.lastWrite.Load() != 7 {
+		t.Error("a request that waits is taken for one that did before")
+	}
+	end := c.beginScriptWait(func() {}, true)
+	if c.cancel == nil {
+		t.Error("what scripts wait for can't be given up")
+	}
+	end()
+	c.endWait()
+	c.markIdle(9)
+	for _, left := range pooled.Left("client", c, keptOfClient) {
+		t.Errorf("after a request, %s", left)
+	}
+	if c.idleSince.Load() != 9 || c.state.Load() != clientIdle {
+		t.Error("the client isn't idle")
+	}
+}
+
+// grant implements the interfaces that a client leads to.
+type grant struct{}
+
+func (grant) Abort(error)        {}
+func (grant) Acquire(int64) bool { return true }
+func (grant) Release(int64)      {}
+
+func (grant) ReadLazily(func() []byte, func([]byte)) ([]byte, int, error) { return nil, 0, nil }
