@@ -86,10 +86,12 @@ func (c *Config) checkTraffic(own func(index int) settings.Reporter, written fun
 	}
 }
 
-// loadTargetTLS reads the certificates of and for targets.
-func (c *Config) loadTargetTLS(d *settings.Document) {
+// loadNamed reads the files that tenants name: certificates of and for targets, and
+// what policies have.
+func (c *Config) loadNamed(d *settings.Document) {
 	for i := range c.Tenants {
 		t, own := &c.Tenants[i], d.Within(tenantsKey, i)
+		t.LoadPolicies(c.inputs.read, own)
 		t.TargetTLS.Load(c.inputs.read, own)
 		for j := range t.Services {
 			service := &t.Services[j]

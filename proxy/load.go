@@ -47,7 +47,7 @@ func parse(file string, src []byte, named *inputs) (*Config, error) {
 	config.inherit(document)
 	config.listListeners(document)
 	config.Check(filepath.Dir(file), document, document.Has)
-	config.loadTargetTLS(document)
+	config.loadNamed(document)
 	own, rest := document.Split(tenantsKey)
 	for i := range own {
 		if config.nameless(i) { // nobody can say which tenant it is that would have to be kept

@@ -2,6 +2,7 @@ package tenants
 
 import (
 	_ "embed" // for PoliciesSource
+	"fmt"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
@@ -42,7 +43,17 @@ func (c *Config) checkPolicies(r settings.Reporter) {
 		r.Errorf(&c.Policies, "%d policies are too many, expected at most %d", len(c.Policies), maxPolicies)
 	}
 	for i := range c.Policies {
-		policy.CheckOne(&c.Policies[i], r)
+		policy.CheckOne(&c.Policies[i], c.policyAt(i), r)
+	}
+}
+
+// policyAt says in messages which policy it is.
+func (c *Config) policyAt(i int) string { return fmt.Sprintf("tenant %q, policies[%d]", c.Name, i) }
+
+// LoadPolicies has the policies read the files that they name; see policy.Loader.
+func (c *Config) LoadPolicies(read policy.ReadFile, r settings.Reporter) {
+	for i := range c.Policies {
+		policy.LoadOne(&c.Policies[i], c.policyAt(i), read, r)
 	}
 }
 

@@ -39,7 +39,7 @@ func checkPolicies(list string, env ...string) (section, error) {
 	return s, doc.Err()
 }
 
-var place = regexp.MustCompile(`^c\.yaml:2:\d+: `)
+var place = regexp.MustCompile(`^c\.yaml:2:\d+: (tenant "x", policies\[\d+\](\.\w+)?: )?`)
 
 func TestPoliciesCheck(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -24,6 +25,10 @@ type (
 	Beginner interface{ Begin(r *Record) }
 	// Stager is told before each stage that is entered.
 	Stager interface{ Stage(r *Record, s Stage) }
+	// Tracer is told of each policy of the tenant that was asked.
+	Tracer interface {
+		Policy(r *Record, s policy.Step)
+	}
 	// Attempter is told after each attempt at a target, with the failure of one that
 	// has none of its response; nil is success.
 	Attempter interface {
@@ -49,6 +54,7 @@ const (
 type Observers struct {
 	begin   []Beginner
 	stage   []Stager
+	policy  []Tracer
 	attempt []Attempter
 	end     []Observer
 }
@@ -62,6 +68,9 @@ func Observe(all ...Observer) Observers {
 		}
 		if s, ok := one.(Stager); ok {
 			o.stage = append(o.stage, s)
+		}
+		if p, ok := one.(Tracer); ok {
+			o.policy = append(o.policy, p)
 		}
 		if a, ok := one.(Attempter); ok {
 			o.attempt = append(o.attempt, a)

@@ -84,8 +84,18 @@ func (x *exchange) showPolicies() *policy.Request {
 	if r.Unnamed = x.Client.Unnamed || x.origin.unreadable; !r.Unnamed { // else Origin is a proxy's, and nobody knows who stands behind it
 		r.Client = x.Origin
 	}
+	if len(x.plane.Observers.policy) > 0 {
+		r.Trace = x.tracePolicy
+	}
 	x.Tenant.Policies.Begin(r)
 	return r
+}
+
+// tracePolicy tells of a policy that was asked.
+func (x *exchange) tracePolicy(s policy.Step) {
+	for _, o := range x.plane.Observers.policy {
+		o.Policy(&x.Record, s)
+	}
 }
 
 // amend has the tenant's policies change the header of a final response. What they

@@ -90,6 +90,9 @@ func (c *Chain) Judge(r *Request) (answer *Answer, by string, err error) {
 		s := &c.steps[i]
 		r.asked, r.Memo = i+1, &r.memos[i]
 		answer, err = s.policy.Judge(r)
+		if r.Trace != nil {
+			r.Trace(s.explain(i, r, answer, err))
+		}
 		switch {
 		case err != nil:
 			s.counter.Failed.Add(1)
@@ -101,6 +104,22 @@ func (c *Chain) Judge(r *Request) (answer *Answer, by string, err error) {
 		s.counter.Passed.Add(1)
 	}
 	return nil, "", nil
+}
+
+// explain says what the policy has made of a request.
+func (s *step) explain(i int, r *Request, answer *Answer, err error) Step {
+	told := Step{Index: i, Name: s.name}
+	switch e, explains := s.policy.(Explainer); {
+	case err != nil:
+		told.Decision, told.Why = Failed, err.Error()
+	case answer != nil:
+		if told.Decision = Answered; answer.Cause != nil {
+			told.Why = answer.Cause.Error()
+		}
+	case explains:
+		told.Why = e.Explain(r)
+	}
+	return told
 }
 
 // Amend has the policies change the head of a response: the first policy is the

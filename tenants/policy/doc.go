@@ -5,8 +5,10 @@
 // Its folder has a section of the configuration ([Section]: type, defaults, check,
 // and the user's documentation in the fields' comments) and a [Policy], which is
 // built of it once and then asked for each request, before any script. What it
-// refuses with ([About]) is in the table of codes by that. Counters, the log's
-// member, the admin view, the reference and the JSON Schema come from here:
+// refuses with ([About]) is in the table of codes by that. A section that names
+// files is a [Loader]: they are bounded, and watched. Counters, the log's member,
+// what a trace tells of each policy ([Step]; in its own words, if it is an
+// [Explainer]), the admin view, the reference and the JSON Schema come from here:
 //
 //	chain, err := policy.Build(entries, policy.Deps{Tenant: "shop"}, counters)
 //	refused, err := chain.Judge(&request)   // nil, nil: it passes

@@ -59,10 +59,23 @@ func keyOf(f reflect.StructField) string {
 	return name
 }
 
+// placed says before each finding which tenant's policy it is about.
+type placed struct {
+	settings.Reporter
+	at string
+}
+
+func (p placed) Errorf(field any, format string, args ...any) {
+	p.Reporter.Errorf(field, "%s: "+format, append([]any{p.at}, args...)...)
+}
+
 // CheckOne reports what is wrong with an element of a list of policies, which r's
-// document must have decoded, and with its sections.
-func CheckOne(element any, r settings.Reporter) {
+// document must have decoded, and with its sections. at says in messages where it
+// stands, such as: tenant "shop", policies[0]
+func CheckOne(element any, at string, r settings.Reporter) {
 	list := Of(element)
+	own := r
+	r = placed{own, at}
 	switch len(list) {
 	case 0:
 		r.Errorf(element, "a policy is missing, expected one of %s with its settings", strings.Join(names(Kinds(element)), ", "))
@@ -71,7 +84,16 @@ func CheckOne(element any, r settings.Reporter) {
 		r.Errorf(element, "%s are in one element of the list, expected each in its own, since they are asked in this order: begin each with \"- \"", strings.Join(names(list), " and "))
 	}
 	for i := range list {
-		list[i].Section.Check(r)
+		list[i].Section.Check(placed{own, at + "." + list[i].Name})
+	}
+}
+
+// LoadOne has the sections of such an element read their files.
+func LoadOne(element any, at string, read ReadFile, r settings.Reporter) {
+	for _, named := range Of(element) {
+		if l, ok := named.Section.(Loader); ok {
+			l.Load(read, placed{r, at + "." + named.Name})
+		}
 	}
 }
 

@@ -32,6 +32,20 @@ type Warner interface {
 	Warn(warn func(field any, format string, args ...any))
 }
 
+// Loader is a Section that names files.
+type Loader interface {
+	// Load reads the files, once for each generation of the configuration, and reports
+	// what is wrong with them; it comes after Check, whatever that has found. What it
+	// keeps stays in the section, for New. The gateway watches what was read: a reload
+	// finds it changed although the configuration's text is the same.
+	Load(read ReadFile, r settings.Reporter)
+}
+
+// ReadFile returns the content of a regular file of at most limit bytes, by its path
+// in the configuration. Nobody may change it, or keep it. Its error says why not,
+// without the path.
+type ReadFile func(path string, limit int64) ([]byte, error)
+
 // About is what there is to know of a policy without a configuration.
 type About struct {
 	// Source is the text of the file that declares the section: its comments are
@@ -71,6 +85,12 @@ type Amender interface {
 	Amend(r *Request, response *Response)
 }
 
+// Explainer is a policy that can say why a request has passed, in a sentence for
+// whoever has a request traced. Answers and errors say it already.
+type Explainer interface {
+	Explain(r *Request) string
+}
+
 // Finisher is a policy that is told the end of each request that its Judge was
 // asked about, whatever came of it. It must not wait.
 type Finisher interface {
@@ -107,11 +127,33 @@ type Request struct {
 	Memo *Memo
 	// Waiter is what lets a policy wait.
 	Waiter Waiter
+	// Trace, if somebody has the request traced, is told of each policy that was asked.
+	Trace func(s Step)
 
 	memos []Memo
 	asked int    // how many policies of the chain Judge was called of
 	text  []byte // of values that Append has made
 }
+
+// Step is what one policy has made of one request.
+type Step struct {
+	Index    int // in the tenant's list
+	Name     string
+	Decision Decision
+	Why      string // "" where the policy doesn't say
+}
+
+// Decision is what a policy decides about a request.
+type Decision uint8
+
+// The decisions.
+const (
+	Passed Decision = iota
+	Answered
+	Failed // there was none
+)
+
+func (d Decision) String() string { return [...]string{"passed", "answered", "failed"}[d] }
 
 // Memo is what one policy keeps of one request, from Judge to Amend and Done. It
 // is zero at first.

@@ -34,7 +34,7 @@ type section struct {
 func decode(text string) (s section, err error) {
 	document := settings.Decode("c.yaml", []byte(text), &s, nil)
 	for i := range s.Policies {
-		policy.CheckOne(&s.Policies[i], document)
+		policy.CheckOne(&s.Policies[i], fmt.Sprintf("tenant \"100%%\", policies[%d]", i), document)
 	}
 	return s, document.Err()
 }
@@ -51,13 +51,13 @@ func TestThirdPolicy(t *testing.T) {
 		t.Errorf("the default is %d, want 100", s.Policies[1].Concurrency.Max)
 	}
 	for text, want := range map[string]string{
-		"policies: [{concurrency: {max: 0}}]":          "c.yaml:1:32: max 0 is out of range, expected 1 to 100000",
+		"policies: [{concurrency: {max: 0}}]":          `c.yaml:1:32: tenant "100%", policies[0].concurrency: max 0 is out of range, expected 1 to 100000`,
 		"policies: [{concurency: {max: 1}}]":           `c.yaml:1:13: unknown key "concurency" in policies[0]; did you mean "concurrency"?`,
 		"policies: [{concurrency: {maxx: 1}}]":         `c.yaml:1:27: unknown key "maxx" in policies[0].concurrency; did you mean "max"?`,
-		"policies: [{concurrency: {max: 1}, ip: {}}]":  "c.yaml:1:12: ip and concurrency are in one element of the list",
-		"policies: [{}]":                               "c.yaml:1:12: a policy is missing, expected one of ip, headers, concurrency with its settings",
+		"policies: [{concurrency: {max: 1}, ip: {}}]":  `c.yaml:1:12: tenant "100%", policies[0]: ip and concurrency are in one element of the list`,
+		"policies: [{}]":                               `c.yaml:1:12: tenant "100%", policies[0]: a policy is missing, expected one of ip, headers, concurrency with its settings`,
 		"policies:\n  - concurrency: {max: ten}\n":     "c.yaml:2:24: policies[0].concurrency.max: expected a whole number from 1 to 100000",
-		"policies:\n  - concurrency:\n      max: 0\n ": "c.yaml:3:12: max 0 is out of range",
+		"policies:\n  - concurrency:\n      max: 0\n ": `c.yaml:3:12: tenant "100%", policies[0].concurrency: max 0 is out of range`,
 	} {
 		if _, err := decode(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", text, err, want)

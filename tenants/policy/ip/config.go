@@ -1,12 +1,13 @@
 // Package ip is the policy that lets clients pass by their address.
 //
 //	policies:
-//	  - ip: { allow: [10.0.0.0/8, unix], deny: 10.6.6.6 }
+//	  - ip: { allow: [10.0.0.0/8, unix], deny: 10.6.6.6, deny_file: abusers.txt }
 package ip
 
 import (
 	_ "embed" // for About
 	"net/netip"
+	"slices"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
@@ -26,6 +27,17 @@ type Config struct {
 
 	// Networks whose clients are refused, whatever allow says. Default: none.
 	Deny []string `yaml:"deny" single:"true"`
+
+	// A file with more networks for allow, each on a line of its own, with comments
+	// after "#", of at most 4 MiB. It is read again at a reload. Default: none.
+	AllowFile string `yaml:"allow_file"`
+
+	// A file with more networks for deny, as allow_file has them; it may be empty.
+	// Default: none.
+	DenyFile string `yaml:"deny_file"`
+
+	allowed, denied []netip.Prefix // by files
+	unix            bool           // allowed by the file
 }
 
 var denied = &policy.Refusal{Status: 403, Code: "ip_denied", Message: "clients with this address are not served"}
@@ -37,8 +49,8 @@ func (c *Config) About() policy.About {
 
 // Check reports what is wrong with the section.
 func (c *Config) Check(r settings.Reporter) {
-	if c.Allow == nil && c.Deny == nil {
-		r.Errorf(c, "ip has neither allow nor deny, expected at least one of them")
+	if c.Allow == nil && c.Deny == nil && c.AllowFile == "" && c.DenyFile == "" {
+		r.Errorf(c, "ip has neither allow nor deny, expected at least one of them, or allow_file or deny_file")
 	}
 	c.checkList(r, "allow", &c.Allow, ", or \"unix\" for clients on a Unix socket")
 	c.checkList(r, "deny", &c.Deny, "")
@@ -81,14 +93,21 @@ func (c *Config) Warn(warn func(field any, format string, args ...any)) {
 
 // New builds the policy.
 func (c *Config) New(policy.Deps) (policy.Policy, error) {
-	p := &addresses{everybody: c.Allow == nil}
-	p.allow, p.unix = network.ParseSet(c.Allow)
-	p.deny, _ = network.ParseSet(c.Deny)
-	for _, s := range c.Deny {
-		prefix, _ := network.Parse(s)
-		p.denied = append(p.denied, prefix)
-	}
+	p := &addresses{everybody: c.Allow == nil && c.AllowFile == "", unix: c.unix || slices.Contains(c.Allow, network.Unix)}
+	p.allowed, p.denied = parseAll(c.Allow), parseAll(c.Deny)
+	p.allow = network.NewSet(append(slices.Clip(p.allowed), c.allowed...))
+	p.deny = network.NewSet(append(slices.Clip(p.denied), c.denied...))
 	return p, nil
+}
+
+// parseAll parses the networks of a list that has been checked.
+func parseAll(list []string) (all []netip.Prefix) {
+	for _, s := range list {
+		if prefix, ok := network.Parse(s); ok {
+			all = append(all, prefix)
+		}
+	}
+	return all
 }
 
 // addresses is the policy.
@@ -96,5 +115,6 @@ type addresses struct {
 	everybody   bool // whoever isn't denied
 	unix        bool // clients on a Unix socket pass
 	allow, deny network.Set
-	denied      []netip.Prefix // as they are written, for the log
+	// As the configuration lists them, for explanations.
+	allowed, denied []netip.Prefix
 }

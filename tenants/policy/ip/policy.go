@@ -3,6 +3,7 @@ package ip
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 )
@@ -30,12 +31,34 @@ func (p *addresses) Judge(r *policy.Request) (*policy.Answer, error) {
 
 // explain names the network that a client was denied for.
 func (p *addresses) explain(r *policy.Request) error {
-	for _, prefix := range p.denied {
-		if prefix.Contains(r.Client.Unmap().WithZone("")) {
-			return fmt.Errorf("client %s is in %s of deny", r.Client, prefix)
+	if prefix, ok := find(p.denied, r.Client); ok {
+		return fmt.Errorf("client %s is in %s of deny", r.Client, prefix)
+	}
+	return fmt.Errorf("client %s is in deny_file", r.Client)
+}
+
+// Explain is policy.Explainer's.
+func (p *addresses) Explain(r *policy.Request) string {
+	prefix, listed := find(p.allowed, r.Client)
+	switch {
+	case !r.Client.IsValid():
+		return "clients on a Unix socket are in allow"
+	case listed:
+		return fmt.Sprintf("client %s is in %s of allow", r.Client, prefix)
+	case p.everybody:
+		return fmt.Sprintf("client %s is not in deny", r.Client)
+	}
+	return fmt.Sprintf("client %s is in allow_file", r.Client)
+}
+
+// find returns the first network of a list that a client is in.
+func find(list []netip.Prefix, client netip.Addr) (netip.Prefix, bool) {
+	for _, prefix := range list {
+		if prefix.Contains(client.Unmap().WithZone("")) {
+			return prefix, true
 		}
 	}
-	return fmt.Errorf("client %s is in deny", r.Client)
+	return netip.Prefix{}, false
 }
 
 func refuse(cause error) *policy.Answer { return &policy.Answer{Refusal: denied, Cause: cause} }
