@@ -2,7 +2,9 @@ package upstream_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -102,5 +105,111 @@ func TestReasonsHaveWords(t *testing.T) {
 			t.Errorf("reason %d is %q", reason, text)
 		}
 		seen[text] = true
+	}
+}
+
+// TestTargetsThatTakeNothing: a request that its target doesn't read is given up
+// when nothing of it has moved for timeouts.idle, not when an answer is overdue.
+func TestTargetsThatTakeNothing(t *testing.T) {
+	t.Parallel()
+	done := make(chan struct{})
+	server := listen(t, "127.0.0.1:0", func(net.Conn) { <-done })
+	defer func() { _ = server.Close() }()
+	defer close(done)
+	r := upstream.NewRegistry(dialTo(t, server))
+	defer r.Close()
+	p := start(t, r, upstream.PoolConfig{Name: "tenant", Services: services("http://10.0.0.1")}).Pools()[0]
+	call := newCall(&plainRequest{method: http.MethodPost, path: "/"})
+	call.Payload, call.Idempotent, call.Timeouts.Idle = make([]byte, 16<<20), false, 100*time.Millisecond
+	err := call.Do(p)
+	failure, _ := errors.AsType[*upstream.Failure](err)
+	if failure == nil || failure.Reason != upstream.ResponseTimeout || !strings.Contains(err.Error(), "it has taken nothing of the request for timeouts.idle (100ms)") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// shown is a request that keeps what comes before the answer.
+type shown struct {
+	plainRequest
+	interims []int
+}
+
+func (r *shown) Interim(response *message.Response) error {
+	r.interims = append(r.interims, response.Status)
+	return nil
+}
+
+// TestInterimsOfCalls: 100 Continue is nobody's but the gateway's, other interim
+// responses are shown, up to 32 of them.
+func TestInterimsOfCalls(t *testing.T) {
+	t.Parallel()
+	const final = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+	for text, want := range map[string]string{
+		"HTTP/1.1 100 x\r\n\r\nHTTP/1.1 103 x\r\n\r\nHTTP/1.1 102 x\r\n\r\n": "[103 102]",
+		strings.Repeat("HTTP/1.1 100 x\r\n\r\n", 32):                         "[]",
+		strings.Repeat("HTTP/1.1 100 x\r\n\r\n", 33):                         "too many",
+	} {
+		server := listen(t, "127.0.0.1:0", func(c net.Conn) {
+			_ = readHead(c)
+			_, _ = io.WriteString(c, text+final)
+			silent(c)
+		})
+		r := upstream.NewRegistry(dialTo(t, server))
+		p := start(t, r, upstream.PoolConfig{Name: "tenant", Services: services("http://10.0.0.1")}).Pools()[0]
+		request := &shown{plainRequest: plainRequest{method: http.MethodGet, path: "/"}}
+		call := newCall(&request.plainRequest)
+		call.Caller = request
+		got := "too many"
+		if err := call.Do(p); err == nil {
+			got = fmt.Sprint(request.interims)
+			call.End(true)
+		} else if !strings.Contains(err.Error(), got) {
+			t.Error(err)
+		}
+		if got != want {
+			t.Errorf("%.100q: got %s, want %s", text, got, want)
+		}
+		r.Close()
+		_ = server.Close()
+	}
+}
+
+// TestSilenceOverTLS: who has spoken TLS isn't guessed to be spoken to in plain text.
+func TestSilenceOverTLS(t *testing.T) {
+	t.Parallel()
+	cert, roots := certificate(t)
+	server := listen(t, "127.0.0.1:0", func(conn net.Conn) {
+		secure := tls.Server(conn, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}})
+		_ = readHead(secure)
+		_ = secure.Close()
+	})
+	defer func() { _ = server.Close() }()
+	o := dialTo(t, server)
+	o.RootCAs = roots
+	r := upstream.NewRegistry(o)
+	defer r.Close()
+	p := start(t, r, upstream.PoolConfig{Name: "tenant", Services: services("https://app.example")}).Pools()[0]
+	_, _, err := do(p, &plainRequest{method: http.MethodGet, path: "/"})
+	failure, _ := errors.AsType[*upstream.Failure](err)
+	if failure == nil || failure.Reason != upstream.NoResponse || strings.Contains(err.Error(), "https://") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestFailureBesideTheWeightless: where the only other target has no weight, the
+// failure of the first is what is said, not that there was nobody else.
+func TestFailureBesideTheWeightless(t *testing.T) {
+	t.Parallel()
+	o := options(newNetwork())
+	o.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
+	r := upstream.NewRegistry(o)
+	defer r.Close()
+	list := services("http://10.0.0.1", "http://10.0.0.2")
+	list[1].Weight = 0
+	p := start(t, r, upstream.PoolConfig{Name: "tenant", Services: list}).Pools()[0]
+	_, _, err := do(p, &plainRequest{method: http.MethodGet, path: "/"})
+	failure, _ := errors.AsType[*upstream.Failure](err)
+	if failure == nil || failure.Reason != upstream.ConnectFailed || failure.Target != p.Targets()[0] {
+		t.Errorf("got %v", err)
 	}
 }
