@@ -20,14 +20,14 @@ const clientsCommand = "clients"
 
 // seen is what clients have seen: what clientsCommand says.
 type seen struct {
-	P50, P99, Max time.Duration
-	Bad, Unsent   int64
-	Reason        string // of the first failure, if there is one
+	P50, P90, P99, Max time.Duration
+	Bad, Unsent        int64
+	Reason             string // of the first failure, if there is one
 }
 
 // String is for progress.
 func (s *seen) String() string {
-	return fmt.Sprintf("p50 %.2f, p99 %.2f, most %.1f ms, %d failed, %d unsent %s", milliseconds(s.P50), milliseconds(s.P99), milliseconds(s.Max), s.Bad, s.Unsent, s.Reason)
+	return fmt.Sprintf("p50 %.2f, p90 %.2f, p99 %.2f, most %.1f ms, %d failed, %d unsent %s", milliseconds(s.P50), milliseconds(s.P90), milliseconds(s.P99), milliseconds(s.Max), s.Bad, s.Unsent, s.Reason)
 }
 
 // runClients is the command.
@@ -44,7 +44,7 @@ func runClients(ctx context.Context, args []string) error {
 		return err
 	}
 	s := seen{
-		P50: result.Latency.Quantile(0.5), P99: result.Latency.Quantile(0.99), Max: result.Latency.Max(),
+		P50: result.Latency.Quantile(0.5), P90: result.Latency.Quantile(0.9), P99: result.Latency.Quantile(0.99), Max: result.Latency.Max(),
 		Bad: result.Bad(), Unsent: result.Unsent,
 	}
 	if err := result.Err(); err != nil {

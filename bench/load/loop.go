@@ -53,10 +53,6 @@ func (l *loop) open() (err error) {
 	if l.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
 		return fmt.Errorf("cannot make a timer: %w", err)
 	}
-	every := unix.NsecToTimespec(l.tick().Nanoseconds())
-	if err = unix.TimerfdSettime(l.timer, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err != nil {
-		return fmt.Errorf("cannot start a timer: %w", err)
-	}
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: timerEvent}
 	if err = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, l.timer, &event); err != nil {
 		return fmt.Errorf("cannot watch a timer: %w", err)
@@ -65,10 +61,12 @@ func (l *loop) open() (err error) {
 }
 
 // tick is how often the loop looks at the clock: for each request that is due,
-// else often enough for a ramp and for the end.
+// else often enough for a ramp and for the end. It is rounded up, and counted
+// from the start: a tick a moment before a request is due would send it with the
+// next one.
 func (l *loop) tick() time.Duration {
 	if l.options.Rate > 0 {
-		return max(time.Duration(float64(time.Second)/l.options.Rate), 50*time.Microsecond)
+		return max(time.Duration(math.Ceil(float64(time.Second)/l.options.Rate)), 50*time.Microsecond)
 	}
 	return 2 * time.Millisecond
 }
@@ -88,6 +86,10 @@ func (l *loop) close() {
 
 func (l *loop) run(ctx context.Context) error {
 	l.start = time.Now()
+	every := unix.NsecToTimespec(l.tick().Nanoseconds())
+	if err := unix.TimerfdSettime(l.timer, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err != nil {
+		return fmt.Errorf("cannot start a timer: %w", err)
+	}
 	begin, end := l.options.Warmup, l.options.Warmup+l.options.Duration
 	for {
 		if err := ctx.Err(); err != nil {
