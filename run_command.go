@@ -52,7 +52,7 @@ func serve(o proxy.Options, show *demo) error {
 	if err != nil {
 		return err
 	}
-	go adaptSlices(ctx, lua.LongRuns())
+	go adaptToLongRuns(ctx, lua.LongRuns())
 	o.Log, o.LogWriter, o.Memory, o.Sockets = log, output, tuneMemory(log), &process.sockets
 	server, api, err := open(o)
 	if err != nil {

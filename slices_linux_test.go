@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestShortSlices demands that all threads have short slices while something
-// runs for long, those that are made later too, and the usual ones before and
-// after.
+// TestShortSlices demands that Go has a processor more and all threads have short
+// slices while something runs for long, those that are made later too, and that
+// all is as usual before and after.
 func TestShortSlices(t *testing.T) { //nolint:paralleltest // all threads of the process
 	usual, err := unix.SchedGetAttr(0, 0)
 	if err != nil || usual.Policy != unix.SCHED_NORMAL || usual.Runtime == 0 {
@@ -23,8 +23,12 @@ func TestShortSlices(t *testing.T) { //nolint:paralleltest // all threads of the
 	defer cancel()
 	busy := make(chan struct{}, 1)
 	busy <- struct{}{}
-	go adaptSlices(ctx, busy)
+	processors := runtime.GOMAXPROCS(0)
+	go adaptToLongRuns(ctx, busy)
 	await(t, threadSlice)
+	if n := runtime.GOMAXPROCS(0); n != processors+1 {
+		t.Errorf("Go has %d processors, expected one more than %d", n, processors)
+	}
 	made := make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // never unlocked: another thread is made
@@ -34,6 +38,9 @@ func TestShortSlices(t *testing.T) { //nolint:paralleltest // all threads of the
 	<-made
 	await(t, threadSlice)
 	await(t, usual.Runtime) // slicesCalm later
+	if n := runtime.GOMAXPROCS(0); n != processors {
+		t.Errorf("Go has %d processors, had %d", n, processors)
+	}
 }
 
 // await waits until all threads have slices of so many nanoseconds.

@@ -7,17 +7,19 @@ import (
 	"sync"
 )
 
-// spare is a processor that Go gets on top while a configuration is read. That
-// is work without a break, a few tenths of a second for thousands of tenants,
-// and a goroutine that is always ready keeps Go's scheduler from looking at the
-// network: on one processor, requests would wait for the end of it. With a
-// thread more, the system shares out the time, in slices of a few milliseconds.
+// spare is a processor that Go gets on top while a configuration is read, or
+// scripts run for long. That is work without a break, a few tenths of a second
+// for thousands of tenants, and a goroutine that is always ready keeps Go's
+// scheduler from looking at the network: on one processor, requests would wait
+// for the end of it. With a thread more, the system shares out the time.
 var spare struct {
 	mu    sync.Mutex
 	users int
 }
 
-func acquireProcessor() {
+// AcquireProcessor gives Go the spare processor, until as many have released it
+// as have acquired it. Both stop the world for some microseconds.
+func AcquireProcessor() {
 	spare.mu.Lock()
 	defer spare.mu.Unlock()
 	if spare.users++; spare.users == 1 {
@@ -25,7 +27,8 @@ func acquireProcessor() {
 	}
 }
 
-func releaseProcessor() {
+// ReleaseProcessor gives it back.
+func ReleaseProcessor() {
 	spare.mu.Lock()
 	defer spare.mu.Unlock()
 	if spare.users--; spare.users > 0 {

@@ -39,8 +39,8 @@ func (s *Server) Reload() ReloadResult {
 	s.reloadMu.Lock()
 	defer s.reloadMu.Unlock()
 	s.counters.reloads.Add(1)
-	acquireProcessor()
-	defer releaseProcessor()
+	AcquireProcessor()
+	defer ReleaseProcessor()
 	result := ReloadResult{At: time.Now()}
 	s.finishReload(s.reload(&result), &result)
 	return result
