@@ -43,6 +43,7 @@ func (c *Config) Check(dir string, r *settings.Document, written func(field any)
 	tenants.CheckAll(c.Tenants, r, own)
 	c.checkTraffic(own, written)
 	c.checkClientTLS(dir, r, own)
+	c.checkTickets(dir, r)
 	c.checkScripts(dir, r)
 	c.checkLoops(own)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
+	"github.com/keystone-gateway/keystone-gateway/proxy/tickets"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
 
@@ -23,12 +24,12 @@ var cipherSuites = []uint16{
 }
 
 // handshake is what every handshake with a client has.
-func (s *Server) handshake() *tls.Config {
-	return &tls.Config{
+func (s *Server) handshake() *terms.Base {
+	return &terms.Base{Tickets: s.tickets, Config: &tls.Config{
 		MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites,
 		NextProtos:     []string{"http/1.1", "http/1.0"},
 		GetCertificate: s.certificates.Choose,
-	}
+	}}
 }
 
 // byTerms is tls.Config.GetConfigForClient.
@@ -71,7 +72,7 @@ func certificateFields(c *tenants.ClientTLSConfig) *exchange.CertificateFields {
 // checkClientTLS reads the files, and reports what is wrong with them and with
 // tenants that share a host.
 func (c *Config) checkClientTLS(dir string, r settings.Reporter, own func(index int) settings.Reporter) {
-	known := terms.NewSet(nil, &tls.Config{MinVersion: tls.VersionTLS12})
+	known := terms.NewSet(nil, &terms.Base{Config: &tls.Config{MinVersion: tls.VersionTLS12}})
 	check := func(section *tenants.ClientTLSConfig, r settings.Reporter) {
 		_, problems := known.Of(termsOf(section, dir))
 		for i := range problems {
@@ -164,4 +165,41 @@ func (s *Server) logTerms(change terms.Change) {
 	for i := range change.Problem {
 		s.log.Error().Str("error", termsProblem(&change.Problem[i])).Bool("old_one_stays", true).Msg("a file of client_tls can't be used")
 	}
+}
+
+// ticketFile is the file with the secret of session tickets; "" is none.
+func (c *Config) ticketFile(dir string) string {
+	if c.TLS.Tickets.SecretFile == "" {
+		return ""
+	}
+	return inDir(dir, c.TLS.Tickets.SecretFile)
+}
+
+// readTickets is a part of build.
+func (s *Server) readTickets(snap *snapshot) (err error) {
+	path := snap.asked.ticketFile(s.dir)
+	if path == "" {
+		return nil
+	}
+	if snap.tickets, err = tickets.Read(path); err != nil {
+		return fmt.Errorf("secret_file %q of tls.tickets can't be used: %s", path, cause.Text(err))
+	}
+	return nil
+}
+
+func (c *Config) checkTickets(dir string, r settings.Reporter) {
+	if path := c.ticketFile(dir); path != "" {
+		if _, err := tickets.Read(path); err != nil {
+			r.Errorf(&c.TLS.Tickets.SecretFile, "secret_file %q can't be used: %s", path, cause.Text(err))
+		}
+	}
+}
+
+// logTickets tells what has become of the secret's file.
+func (s *Server) logTickets(path string, err error) {
+	if err != nil {
+		s.log.Error().Str("file", path).Str("error", cause.Text(err)).Bool("old_one_stays", true).Msg("the secret of session tickets can't be used")
+		return
+	}
+	s.log.Info().Str("file", path).Msg("the secret of session tickets has been taken up; sessions of before begin anew")
 }

@@ -260,6 +260,19 @@ type TLSConfig struct {
 
 	// Private key, PEM, of cert_file. Default: none.
 	KeyFile string `yaml:"key_file"`
+
+	// Tickets by which clients resume sessions.
+	Tickets TicketsConfig `yaml:"tickets"`
+}
+
+// TicketsConfig is the section tls.tickets.
+type TicketsConfig struct {
+	// File with a secret of at least 32 bytes that several gateways have, so that they
+	// resume each other's sessions; keys are made of it anew every 12 hours. It is
+	// taken up when it changes, and sessions of before begin anew. Whoever has the
+	// secret can read them, and make up sessions with clients' certificates. Default:
+	// none, and keys are this process's own.
+	SecretFile string `yaml:"secret_file"`
 }
 
 // LuaRoutingConfig is the section lua_routing.

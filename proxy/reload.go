@@ -174,6 +174,7 @@ func (s *Server) swap(snap *snapshot, opened *opened) {
 	s.clients.Limits.Store(limitsOf(snap.config))
 	s.entrances(snap, opened)
 	s.useCertificates(snap)
+	s.ticketFile.Use(s.tickets, snap.asked.ticketFile(s.dir), snap.tickets)
 	s.current.Store(snap)
 	s.useListeners(opened)
 	for _, scripts := range snap.scripts {

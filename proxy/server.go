@@ -23,6 +23,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
+	"github.com/keystone-gateway/keystone-gateway/proxy/tickets"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -54,9 +55,11 @@ type Server struct {
 	health   atomic.Pointer[HealthAnswer]
 
 	certificates  certificates.Store
-	secured       *tls.Config // what every handshake has, whatever the terms
-	handshakes    lineBudget  // with clients, that failed
-	introductions lineBudget  // by the PROXY protocol, that failed
+	secured       *terms.Base // what every handshake has, whatever the terms
+	tickets       *tickets.Keys
+	ticketFile    tickets.File
+	handshakes    lineBudget // with clients, that failed
+	introductions lineBudget // by the PROXY protocol, that failed
 
 	hops    *exchange.Hops
 	own     listener.Own // where the process listens
@@ -177,6 +180,7 @@ func newServer(o *Options) *Server {
 		stats: map[string]*exchange.Stats{}, stores: map[string]*store.Memory{},
 		scripts: newScriptsOptions(o), hops: exchange.NewHops(),
 	}
+	s.tickets = tickets.New(time.Now)
 	s.secured = s.handshake()
 	return s
 }
@@ -196,6 +200,7 @@ func (s *Server) Run(ctx context.Context) error {
 	wait.Go(func() { s.pressure.run(background) })
 	wait.Go(func() { s.certificates.Watch(background, s.logCertificates) })
 	wait.Go(func() { terms.Watch(background, func() *terms.Set { return s.current.Load().terms }, s.logTerms) })
+	wait.Go(func() { s.ticketFile.Watch(background, s.tickets, s.logTickets) })
 	logged := make(chan struct{})
 	go func() {
 		defer close(logged)

@@ -9,6 +9,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
+	"github.com/keystone-gateway/keystone-gateway/proxy/tickets"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -32,6 +33,7 @@ type snapshot struct {
 	table        *route.Table[*exchange.Tenant]
 	certificates *certificates.Set // when it was made: the store takes up files that change
 	terms        *terms.Set        // of clients' TLS, by the names that they ask for
+	tickets      tickets.Shared    // what keys of sessions are made of; nil: the process's own
 }
 
 // tenant is one tenant of a snapshot.
@@ -63,6 +65,9 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 	list := s.candidates(c)
 	others, err := s.findTerms(snap, list)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err = s.readTickets(snap); err != nil {
 		return nil, nil, err
 	}
 	late = s.loadScripts(c, list, patience)

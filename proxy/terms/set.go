@@ -1,7 +1,5 @@
 package terms
 
-import "crypto/tls"
-
 // Set finds terms by the name that a client asks for. It doesn't change, and may
 // be used at once.
 type Set struct {
@@ -9,12 +7,12 @@ type Set struct {
 	wildcard map[string]*Terms // by what follows the asterisk: ".example.com"
 	rest     *Terms            // for all other names, and for none
 	known    map[string]*Terms // by their Ask
-	base     *tls.Config
+	base     *Base
 }
 
 // NewSet returns one without names; of last, which may be nil, it takes over terms
 // that are asked for again. base is what all handshakes have.
-func NewSet(last *Set, base *tls.Config) *Set {
+func NewSet(last *Set, base *Base) *Set {
 	s := &Set{exact: map[string]*Terms{}, wildcard: map[string]*Terms{}, known: map[string]*Terms{}, base: base}
 	if last != nil && last.base == base {
 		for key, t := range last.known {

@@ -13,6 +13,7 @@
 package terms
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
 	"strings"
@@ -54,7 +55,7 @@ func (a *Ask) key() string {
 // are taken up by a Watch. Methods may be called at once.
 type Terms struct {
 	ask   Ask
-	base  *tls.Config
+	base  *Base
 	trust atomic.Pointer[trust]
 
 	mu     sync.Mutex // guards all below, and changes of trust
@@ -79,9 +80,23 @@ func (p *Problem) Error() string { return fmt.Sprintf("cannot use %q: %v", p.Pat
 
 func (p *Problem) Unwrap() error { return p.Err }
 
-// New reads the files. base is what every handshake has; it is not changed. Where
-// there are problems, all are returned, and there are no terms.
-func New(ask Ask, base *tls.Config) (*Terms, []Problem) {
+// Base is what every handshake has, whatever the terms. It isn't changed.
+type Base struct {
+	Config  *tls.Config
+	Tickets Tickets // nil: sessions are resumed as crypto/tls does it by itself
+}
+
+// Tickets seals sessions that are resumed later, for whoever has the same terms and
+// name.
+type Tickets interface {
+	Seal(terms [sha256.Size]byte, name string, session []byte) (ticket []byte, err error)
+	// Open returns nil where the ticket isn't one, or has ended.
+	Open(terms [sha256.Size]byte, name string, ticket []byte) (session []byte)
+}
+
+// New reads the files. Where there are problems, all are returned, and there are no
+// terms.
+func New(ask Ask, base *Base) (*Terms, []Problem) {
 	t := &Terms{ask: ask, base: base}
 	t.stamps = t.look()
 	fresh, problems := t.read()
@@ -104,7 +119,7 @@ func (t *Terms) read() (*trust, []Problem) {
 			return nil, problems
 		}
 	}
-	config := t.base.Clone()
+	config := t.base.Config.Clone()
 	config.MinVersion = t.ask.MinVersion
 	switch t.ask.Auth {
 	case Request:
@@ -116,8 +131,36 @@ func (t *Terms) read() (*trust, []Problem) {
 		config.ClientCAs = fresh.roots
 		config.VerifyConnection = fresh.verify
 	}
+	if t.base.Tickets != nil {
+		t.seal(config, fresh)
+	}
 	fresh.config = config
 	return fresh, nil
+}
+
+// seal binds sessions to the terms and to the name that was asked for (RFC 6066 §3):
+// a ticket of other terms is none.
+func (t *Terms) seal(config *tls.Config, of *trust) {
+	sum := sha256.Sum256(fmt.Appendf(nil, "keystone terms 1 %d %d %x", t.ask.MinVersion, t.ask.Auth, of.authorities.sum))
+	tickets := t.base.Tickets
+	config.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
+		bytes, err := session.Bytes()
+		if err != nil {
+			return nil, err
+		}
+		return tickets.Seal(sum, strings.ToLower(state.ServerName), bytes)
+	}
+	config.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
+		bytes := tickets.Open(sum, strings.ToLower(state.ServerName), ticket)
+		if bytes == nil {
+			return nil, nil //nolint:nilnil // the handshake goes on without it
+		}
+		session, err := tls.ParseSessionState(bytes)
+		if err != nil { // of another version of the gateway
+			return nil, nil //nolint:nilnil,nilerr // likewise
+		}
+		return session, nil
+	}
 }
 
 // verify is tls.Config.VerifyConnection: it is called for resumed sessions too, and
