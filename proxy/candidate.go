@@ -163,7 +163,7 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 	if err != nil {
 		return err
 	}
-	entries := make([]route.Entry[*exchange.Tenant], 0, len(list))
+	entries := make([]boundEntry, 0, len(list))
 	snap.failed = map[string]*scriptsLoad{}
 	for i := range list {
 		if failed := list[i].failed; failed != nil {
@@ -172,10 +172,11 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 		t, match := s.tenantOf(snap, i, &list[i], generation)
 		snap.tenants = append(snap.tenants, t)
 		if match != nil {
-			entries = append(entries, route.Entry[*exchange.Tenant]{Name: t.Name, Domains: match.Domains, PathPrefix: match.PathPrefix, Value: &t.Tenant})
+			entry := route.Entry[*exchange.Tenant]{Name: t.Name, Domains: match.Domains, PathPrefix: match.PathPrefix, Value: &t.Tenant}
+			entries = append(entries, boundEntry{entry, snap.asked.listenersOf(inUse.Tenants[i].Listeners, list[i].choice == route.Nothing)})
 		}
 	}
-	if snap.table, err = route.Build(entries); err != nil {
+	if snap.tables, err = buildTables(entries); err != nil {
 		s.registry.Discard(generation)
 		return err
 	}

@@ -46,6 +46,7 @@ func (c *Config) Check(dir string, r *settings.Document, written func(field any)
 	c.checkTickets(dir, r)
 	c.checkScripts(dir, r)
 	c.checkLoops(own)
+	c.checkBindings(own)
 }
 
 func validBasePath(p string) bool {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"slices"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
@@ -94,3 +95,15 @@ func (s *Server) BeginLoad(tenant string) (end func()) {
 
 // Serve handles one request of a client that doesn't come over a connection.
 func (s *Server) Serve(stream exchange.Stream) { s.plane.Serve(stream) }
+
+// Handshakes returns how many are in flight at the n-th listener.
+func (s *Server) Handshakes(n int) int { return s.Listeners()[n].Handshakes }
+
+// HandshakeFailures returns how many have failed at the n-th listener, by their kind.
+func (s *Server) HandshakeFailures(n int) map[string]uint64 {
+	counts := map[string]uint64{}
+	for kind, failed := range s.Listeners()[n].Failures {
+		counts[cause.Handshakes[kind]] = failed
+	}
+	return counts
+}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 // listeners are where clients come in. They outlive snapshots: a reload opens what is
@@ -120,6 +122,7 @@ func (s *Server) openListener(c *listener.Config, number int) (*entry, error) {
 func (s *Server) listenerSettings(c *listener.Config) *listener.Settings {
 	settings := &listener.Settings{
 		MaxConnections: c.MaxConnections, MaxPerAddress: c.MaxConnectionsPerAddress, MaxRequests: c.MaxRequestsPerConnection,
+		MaxHandshakes: c.MaxHandshakes, HandshakeTimeout: c.HandshakeTimeout.Std(),
 		Exempt: newEntrance(c).Trusts, Introduction: c.ProxyProtocol.Introduction(),
 	}
 	if c.TLS {
@@ -131,7 +134,41 @@ func (s *Server) listenerSettings(c *listener.Config) *listener.Settings {
 func newEntrance(c *listener.Config) *exchange.Entrance {
 	e := &exchange.Entrance{Name: c.Name}
 	e.Trusted, e.TrustUnix = network.ParseSet(c.TrustedProxies)
+	if !c.RedirectToHTTPS {
+		return e
+	}
+	e.Redirect = &exchange.Redirect{}
+	if c.HTTPSPort > 0 {
+		e.Redirect.Port = ":" + strconv.Itoa(c.HTTPSPort)
+	}
+	entries := make([]route.Entry[struct{}], len(c.RedirectExcept))
+	for i, prefix := range c.RedirectExcept {
+		entries[i] = route.Entry[struct{}]{PathPrefix: prefix}
+	}
+	if len(entries) > 0 {
+		e.Redirect.Except, _ = route.Build(entries) // Check has refused what fails here
+	}
 	return e
+}
+
+// httpsOwn is the port that no URL with https has to say.
+const httpsOwn = 443
+
+// httpsPort is what stands behind the host in URLs of the listeners with TLS: the
+// port of the first, unless another one has HTTPS's own.
+func (o *opened) httpsPort() string {
+	first := httpsOwn
+	for i := len(o.list) - 1; i >= 0; i-- {
+		at, ok := o.list[i].Addr().(*net.TCPAddr)
+		switch {
+		case !ok || !o.from.listeners[i].TLS:
+		case at.Port == httpsOwn:
+			return ":443"
+		default:
+			first = at.Port
+		}
+	}
+	return ":" + strconv.Itoa(first)
 }
 
 // entrances are those of a snapshot, by the numbers of listeners.
@@ -144,7 +181,13 @@ func (s *Server) entrances(snap *snapshot, o *opened) {
 			snap.Entrances = append(snap.Entrances, nil)
 		}
 		entrance := newEntrance(config)
-		entrance.Table = snap.table
+		entrance.Table = snap.tables.of(config.Name)
+		if entrance.Redirect != nil && entrance.Redirect.Port == "" {
+			entrance.Redirect.Port = o.httpsPort()
+		}
+		if r := entrance.Redirect; r != nil && r.Port == ":443" {
+			r.Port = ""
+		}
 		snap.Entrances[e.Number()] = entrance
 	}
 	for _, e := range append(slices.Clone(s.listeners.leaving), s.listeners.open...) { // what is no longer listed may get a last request

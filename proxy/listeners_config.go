@@ -77,6 +77,11 @@ func (c *Config) checkListeners(r settings.Reporter, written func(any) bool) {
 			}
 		}
 	}
+	for i := range c.Listeners {
+		if l := &c.Listeners[i]; l.RedirectToHTTPS && l.HTTPSPort == 0 && !c.speaksTLS() {
+			r.Errorf(&l.RedirectToHTTPS, "redirect_to_https is set, and no listener has tls: true, expected one, or https_port where something in front of the gateway ends TLS")
+		}
+	}
 	for i := range c.listeners {
 		if c.Admin.Enabled && listener.SameAddress(c.Admin.Address, c.listeners[i].Address) {
 			r.Errorf(&c.Admin.Address, "address %q is that of %s listener too, expected another one", c.Admin.Address, article(len(c.Listeners)))

@@ -30,7 +30,7 @@ type snapshot struct {
 	wrong   error                   // why not all is as asked for: settings.Errors, or nil
 	pools   *upstream.Generation
 
-	table        *route.Table[*exchange.Tenant]
+	tables       tables
 	certificates *certificates.Set // when it was made: the store takes up files that change
 	terms        *terms.Set        // of clients' TLS, by the names that they ask for
 	tickets      tickets.Shared    // what keys of sessions are made of; nil: the process's own

@@ -42,6 +42,10 @@ type Config struct {
 	// bytes. Default: none, so that every path matches.
 	PathPrefix string `yaml:"path_prefix"`
 
+	// Names of the listeners at which the tenant is served. On any other, its requests
+	// are as those for a host that nobody has. Default: none, and it is served at all.
+	Listeners []string `yaml:"listeners" single:"true"`
+
 	// Lua scripts that declare the tenant's routes and middleware, by their
 	// names in lua_routing.scripts_dir, with or without ".lua", run in this order;
 	// one may be written without a list. Of a name without a directory that isn't

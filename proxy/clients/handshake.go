@@ -38,8 +38,11 @@ func (c *client) Handshake() (err error) {
 	if !ok {
 		return nil
 	}
-	c.Sock.SetReadExpiry(c.idleSince.Load() + c.server.Limits.Load().Header)
-	if err = secure.Handshake(); err != nil {
+	timeout, _ := c.handshakeTimeout()
+	c.Sock.SetReadExpiry(c.idleSince.Load() + timeout)
+	err = secure.Handshake()
+	c.EndHandshake()
+	if err != nil {
 		c.broken = true
 		c.noTLS(secure, err)
 		return err
@@ -50,6 +53,14 @@ func (c *client) Handshake() (err error) {
 	}
 	c.who.Accepted = &c.Accepted
 	return nil
+}
+
+// handshakeTimeout is in nanoseconds; key is where it is set.
+func (c *client) handshakeTimeout() (timeout int64, key string) {
+	if own := c.Listener().Settings().HandshakeTimeout; own > 0 {
+		return int64(own), "handshake_timeout"
+	}
+	return c.server.Limits.Load().Header, "server.timeouts.header"
 }
 
 // ConnectionState says what the handshake has come to.
@@ -66,10 +77,15 @@ func (c *client) noTLS(secure *tls.Conn, err error) {
 	if errors.Is(err, io.EOF) && state.Version == 0 || errors.Is(err, net.ErrClosed) {
 		return // it only looked whether somebody listens, or we have closed it
 	}
-	reason := cause.Text(err)
-	if errors.Is(err, socket.ErrTimeout) {
-		reason = fmt.Sprintf("the handshake was not complete within server.timeouts.header (%s)", settings.Duration(c.server.Limits.Load().Header))
+	reason, kind := cause.Text(err), cause.HandshakeKind(err)
+	switch {
+	case errors.Is(err, listener.ErrCrowdedOut):
+		reason, kind = listener.ErrCrowdedOut.Error(), cause.HandshakeCrowdedOut
+	case errors.Is(err, socket.ErrTimeout):
+		timeout, key := c.handshakeTimeout()
+		reason, kind = fmt.Sprintf("the handshake was not complete within %s (%s)", key, settings.Duration(timeout)), cause.HandshakeTimeout
 	}
+	c.Listener().CountFailure(kind)
 	c.server.NoHandshake(string(c.who.Address), state.ServerName, reason)
 	if cause.PlainHTTP(err) && c.Sock.TryWrite(expectsTLS) > 0 {
 		c.lingers = true

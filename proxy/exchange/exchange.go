@@ -148,6 +148,12 @@ func (x *exchange) serve() error {
 	if x.answerHealth() {
 		return x.respondLocally(false)
 	}
+	if led, err := x.leadToHTTPS(); led || err != nil {
+		if err == nil {
+			err = x.respondLocally(false)
+		}
+		return err
+	}
 	x.stage(Route)
 	if err := x.route(); err != nil {
 		return err

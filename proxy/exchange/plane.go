@@ -89,6 +89,7 @@ type Entrance struct {
 	Table     *route.Table[*Tenant]
 	Trusted   network.Set // peers whose forwarded fields are believed
 	TrustUnix bool        // and those on Unix sockets
+	Redirect  *Redirect   // nil: requests are served
 }
 
 // Tenant is one tenant, compiled.

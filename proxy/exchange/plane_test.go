@@ -33,13 +33,13 @@ func newPlane(t *testing.T, observer exchange.Observer, urls ...string) *exchang
 }
 
 // changedPlane is newPlane with a generation or a tenant that isn't the usual one.
-func changedPlane(t *testing.T, observer exchange.Observer, change func(*exchange.Generation, *exchange.Tenant), urls ...string) *exchange.Plane {
+func changedPlane(t testing.TB, observer exchange.Observer, change func(*exchange.Generation, *exchange.Tenant), urls ...string) *exchange.Plane {
 	t.Helper()
 	return dialledPlane(t, observer, change, nil, urls...)
 }
 
 // dialledPlane is changedPlane with another way to connect to targets.
-func dialledPlane(t *testing.T, observer exchange.Observer, change func(*exchange.Generation, *exchange.Tenant),
+func dialledPlane(t testing.TB, observer exchange.Observer, change func(*exchange.Generation, *exchange.Tenant),
 	dial func(ctx context.Context, network, address string) (net.Conn, error), urls ...string,
 ) *exchange.Plane {
 	t.Helper()

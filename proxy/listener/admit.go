@@ -44,6 +44,10 @@ func (l *Listener) admit(nc net.Conn) (*Conn, error) {
 	conn := &Conn{Conn: sock, Sock: sock, Peer: peer, due: introduction, address: address, owner: l}
 	if settings.TLS != nil {
 		conn.Conn, conn.Secure = tls.Server((*beneath)(conn), settings.TLS), true
+		if !l.handshakes.begin(conn, settings.MaxHandshakes, l.closed) {
+			_ = conn.Close()
+			return nil, nil
+		}
 	}
 	return conn, nil
 }

@@ -3,11 +3,13 @@ package listener
 import (
 	_ "embed" // for Source
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 //go:embed config.go
@@ -43,6 +45,22 @@ type Config struct {
 	// certificates. Default: false.
 	TLS bool `yaml:"tls"`
 
+	// Whether requests that have come without TLS are answered with 308 and their own
+	// URL with https, and serve nothing else here but ACME challenges, the health
+	// endpoints of admin.on_public and the paths of redirect_except. What a
+	// trusted proxy, or a header of the PROXY protocol, says to have come over TLS is
+	// served. Default: false.
+	RedirectToHTTPS bool `yaml:"redirect_to_https"`
+
+	// Port of the URLs that redirect_to_https leads to, where clients see another one
+	// than the gateway. 0 is that of the first listener with TLS, 443 before others.
+	// Default: 0.
+	HTTPSPort int `yaml:"https_port" min:"0" max:"65535"`
+
+	// Paths, such as "/health", that redirect_to_https leaves to the tenants, and all
+	// that is below them. Default: none.
+	RedirectExcept []string `yaml:"redirect_except"`
+
 	// Load balancers in front that say by a header of the PROXY protocol who their
 	// client is. Keys that are left out are those of server.proxy_protocol.
 	ProxyProtocol ProxyProtocolConfig `yaml:"proxy_protocol"`
@@ -61,13 +79,25 @@ type Config struct {
 	// its own. Default: 0.
 	MaxConnectionsPerAddress int `yaml:"max_connections_per_address" min:"0"`
 
+	// TLS handshakes in flight at most. Beyond, new connections wait in the kernel, and
+	// the handshake that has been in flight for longest is given up once it is a
+	// second old: clients that connect and then say nothing can't keep others out. 0
+	// is no limit. Default: 1000.
+	MaxHandshakes int `yaml:"max_handshakes" min:"0"`
+
+	// From connecting to the end of the TLS handshake. Then the connection is closed.
+	// Default: 0s, server.timeouts.header.
+	HandshakeTimeout settings.Duration `yaml:"handshake_timeout"`
+
 	// Requests on one connection at most; the last one is answered with
 	// "Connection: close". 0 is no limit. Default: 0.
 	MaxRequestsPerConnection int `yaml:"max_requests_per_connection" min:"0"`
 }
 
 // SetDefaults fills a fresh element of the list.
-func (c *Config) SetDefaults() { *c = Config{ProxyProtocol: DefaultProxyProtocol()} }
+func (c *Config) SetDefaults() {
+	*c = Config{ProxyProtocol: DefaultProxyProtocol(), MaxHandshakes: 1000}
+}
 
 // maxName bounds a listener's name: it is a label of metrics.
 const maxName = 64
@@ -92,14 +122,26 @@ func (c *Config) Check(r settings.Reporter, written func(field any) bool) {
 		r.Errorf(&c.Address, "address %q %s, expected \"host:port\", \"[IPv6]:port\" or \"unix:/path\"%s", c.Address, wrong, MeantAddress(c.Address, "8080"))
 	}
 	c.checkFile(r)
+	c.checkRedirect(r)
+	c.checkHandshakes(r)
 	c.ProxyProtocol.Check(r, written)
 	CheckNetworks(r, c.TrustedProxies)
 	for key, value := range map[string]*int{
-		"max_connections": &c.MaxConnections, "max_connections_per_address": &c.MaxConnectionsPerAddress, "max_requests_per_connection": &c.MaxRequestsPerConnection,
+		"max_connections": &c.MaxConnections, "max_connections_per_address": &c.MaxConnectionsPerAddress, "max_requests_per_connection": &c.MaxRequestsPerConnection, "max_handshakes": &c.MaxHandshakes,
 	} {
 		if *value < 0 {
 			r.Errorf(value, "%s %d is negative, expected a number, or 0 for no limit", key, *value)
 		}
+	}
+}
+
+// checkHandshakes checks what only TLS has.
+func (c *Config) checkHandshakes(r settings.Reporter) {
+	if c.HandshakeTimeout != 0 && (c.HandshakeTimeout.Std() < 10*time.Millisecond || c.HandshakeTimeout.Std() > 10*time.Minute) {
+		r.Errorf(&c.HandshakeTimeout, "handshake_timeout %s is out of range, expected 10ms to 10m, or 0 for server.timeouts.header", &c.HandshakeTimeout)
+	}
+	if c.HandshakeTimeout != 0 && !c.TLS {
+		r.Errorf(&c.HandshakeTimeout, "handshake_timeout is set without tls: true, expected both")
 	}
 }
 
@@ -125,6 +167,27 @@ func (c *Config) checkFile(r settings.Reporter) {
 	}
 	if c.Owner != "" {
 		r.Errorf(&c.Owner, "owner is set for the address %q, expected it with a Unix socket alone", c.Address)
+	}
+}
+
+// checkRedirect checks what belongs to redirect_to_https.
+func (c *Config) checkRedirect(r settings.Reporter) {
+	for i := range c.RedirectExcept {
+		if err := route.CheckPrefix(c.RedirectExcept[i]); err != nil || c.RedirectExcept[i] == "" {
+			r.Errorf(&c.RedirectExcept[i], "redirect_except: %q is no path, expected one like /health", c.RedirectExcept[i])
+		}
+		if slices.Contains(c.RedirectExcept[:i], c.RedirectExcept[i]) {
+			r.Errorf(&c.RedirectExcept[i], "redirect_except has %q twice, expected each path once", c.RedirectExcept[i])
+		}
+	}
+	if c.HTTPSPort < 0 || c.HTTPSPort > 0xffff {
+		r.Errorf(&c.HTTPSPort, "https_port %d is not a port, expected 1 to 65535, or 0 for that of the listener with TLS", c.HTTPSPort)
+	}
+	switch {
+	case c.RedirectToHTTPS && c.TLS:
+		r.Errorf(&c.RedirectToHTTPS, "redirect_to_https is set for a listener with tls: true, where there is nothing to redirect, expected one of them")
+	case !c.RedirectToHTTPS && len(c.RedirectExcept) > 0:
+		r.Errorf(&c.RedirectExcept, "redirect_except is set without redirect_to_https: true, expected both")
 	}
 }
 

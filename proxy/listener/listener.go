@@ -74,6 +74,11 @@ type Settings struct {
 	// MaxRequests bounds the requests on one connection; 0 is no bound. It is kept
 	// here for whoever serves them.
 	MaxRequests int
+	// MaxHandshakes bounds those of TLS that are in flight; 0 is no bound.
+	// HandshakeTimeout is for each, from the connection on; 0 leaves it to whoever
+	// serves it.
+	MaxHandshakes    int
+	HandshakeTimeout time.Duration
 }
 
 // Listener accepts connections.
@@ -83,6 +88,9 @@ type Listener struct {
 	inner    net.Listener
 	tally    Tally
 	closing  atomic.Bool
+	closed   chan struct{} // by Close
+
+	handshakes handshakes
 
 	sleepers atomic.Pointer[sleepers] // while WakeSleepers runs
 
@@ -110,6 +118,11 @@ type Conn struct {
 	address netip.Addr    // for which it counts; the zero Addr is for none
 	closed  atomic.Bool
 	slept   atomic.Bool // at least once
+
+	// Of a handshake in flight, guarded by handshakes.mu: when it began
+	// (socket.Nanotime), and its neighbours; zero when there is none.
+	shaking      int64
+	older, newer *Conn
 }
 
 // Listen takes the listening socket that the process was given for the address,
@@ -129,7 +142,8 @@ func Listen(opts Options) (*Listener, error) {
 	if opts.Own != nil && network == "tcp" {
 		opts.Own.Add(inner.Addr().String(), opts.Purpose)
 	}
-	l := &Listener{opts: opts, inner: inner}
+	l := &Listener{opts: opts, inner: inner, closed: make(chan struct{})}
+	l.handshakes.freed = make(chan struct{}, 1)
 	l.settings.Store(&opts.Settings)
 	return l, nil
 }
@@ -221,8 +235,11 @@ func (l *Listener) Accept() (*Conn, error) {
 
 // Close stops accepting. Connections stay open.
 func (l *Listener) Close() error {
-	if l.closing.CompareAndSwap(false, true) && l.opts.Own != nil && !IsUnix(l.opts.Address) {
-		l.opts.Own.Remove(l.inner.Addr().String(), l.opts.Purpose)
+	if l.closing.CompareAndSwap(false, true) {
+		close(l.closed)
+		if l.opts.Own != nil && !IsUnix(l.opts.Address) {
+			l.opts.Own.Remove(l.inner.Addr().String(), l.opts.Purpose)
+		}
 	}
 	return l.opts.Sockets.close(l.inner)
 }
@@ -251,6 +268,9 @@ func (c *Conn) Close() error {
 		c.owner.opts.Shared.leave()
 	}
 	c.owner.leave(c)
+	if c.Secure {
+		c.EndHandshake()
+	}
 	c.wakeNever()
 	return c.Sock.Close()
 }

@@ -1,0 +1,130 @@
+package proxy_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+)
+
+// half begins a handshake and leaves it there, once the gateway has answered.
+func half(t *testing.T, address string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	stuck := &stuckConn{Conn: conn}
+	_ = tls.Client(stuck, &tls.Config{InsecureSkipVerify: true}).Handshake()
+	return conn
+}
+
+// stuckConn sends the first flight of a handshake and nothing after it.
+type stuckConn struct {
+	net.Conn
+	sent bool
+}
+
+func (c *stuckConn) Write(p []byte) (int, error) {
+	if c.sent {
+		return 0, io.ErrClosedPipe
+	}
+	c.sent = true
+	return c.Conn.Write(p)
+}
+
+func secureServer(t *testing.T, options string, log io.Writer) *proxy.Server {
+	t.Helper()
+	cert, key := keyPair(t)
+	return runLogged(t, fmt.Sprintf("tls: {cert_file: %q, key_file: %q}\nlisteners: [{address: \"127.0.0.1:0\", tls: true%s}, {address: \"127.0.0.1:0\"}]\n", cert, key, options)+
+		shop(answering(t, helloResponse)), zerolog.New(log))
+}
+
+// TestHalfOpenHandshakes: with as many handshakes in flight as may be, none of which goes
+// on, others are served, here and at another listener, and the oldest make way.
+func TestHalfOpenHandshakes(t *testing.T) {
+	t.Parallel()
+	const most, halves = 100, 1000
+	server := secureServer(t, fmt.Sprintf(", max_handshakes: %d, handshake_timeout: 10m", most), io.Discard)
+	address := server.Addrs()[0].String()
+	for range most {
+		half(t, address)
+	}
+	eventually(t, "all are in flight", func() bool { return server.Handshakes(0) == most })
+	for n := range halves - most {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if n%300 == 0 {
+			if response := request(t, dialAt(t, server, 1), get); response.StatusCode != 200 {
+				t.Errorf("another listener: %s", response.Status)
+			}
+		}
+	}
+	for range 3 {
+		conn := tls.Client(dialAt(t, server, 0), &tls.Config{InsecureSkipVerify: true})
+		if response := request(t, conn, get); response.StatusCode != 200 {
+			t.Errorf("one more: %s", response.Status)
+		}
+		_ = conn.Close()
+	}
+	if n := server.Handshakes(0); n > most {
+		t.Errorf("%d handshakes are in flight, want %d at most", n, most)
+	}
+	if n := server.HandshakeFailures(0)["crowded_out"]; n < 3 {
+		t.Errorf("%d have made way, want at least 3", n)
+	}
+}
+
+// TestHandshakeKinds: failures are counted by what they are.
+func TestHandshakeKinds(t *testing.T) {
+	t.Parallel()
+	server := secureServer(t, ", handshake_timeout: 1s", io.Discard)
+	address := server.Addrs()[0].String()
+	shake := func(config *tls.Config) {
+		config.InsecureSkipVerify = config.RootCAs == nil && config.VerifyConnection == nil && config.ServerName == ""
+		conn, err := tls.Dial("tcp", address, config)
+		if err == nil {
+			_ = conn.Close()
+		}
+	}
+	say := func(text string) string {
+		conn := dialAt(t, server, 0)
+		send(t, conn, text)
+		answer, _ := io.ReadAll(conn)
+		return string(answer)
+	}
+	for kind, fail := range map[string]func(){
+		"plain_http": func() {
+			if got := say(get); !strings.HasPrefix(got, "HTTP/1.1 400 ") || !strings.Contains(got, "this port speaks HTTPS") {
+				t.Errorf("HTTP got %q", got)
+			}
+		},
+		"not_tls": func() { say("\x00\x01\x02\x03\x04\x05\x06\x07") },
+		"version": func() { shake(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) },
+		"cipher": func() {
+			shake(&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_RC4_128_SHA}})
+		},
+		"protocol": func() { shake(&tls.Config{NextProtos: []string{"spdy/1"}}) },
+		"rejected": func() { shake(&tls.Config{ServerName: "not-there.example", MaxVersion: tls.VersionTLS12}) },
+		"timeout":  func() { half(t, address) },
+		"gone":     func() { _ = half(t, address).Close() },
+	} {
+		before := server.HandshakeFailures(0)[kind]
+		fail()
+		eventually(t, kind+" is counted", func() bool { return server.HandshakeFailures(0)[kind] > before })
+	}
+	if n := server.HandshakeFailures(0)["other"]; n != 0 {
+		t.Errorf("%d failures are of no kind of %q", n, cause.Handshakes)
+	}
+}

@@ -1,0 +1,40 @@
+package proxy
+
+import (
+	"net"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+)
+
+// ListenerView is one listener, as it is now.
+type ListenerView struct {
+	Config     listener.Config // in use
+	Addr       net.Addr
+	Leaving    bool // it is no longer listed, and accepts no more
+	Open       int64
+	Accepted   uint64
+	Refused    uint64
+	Handshakes int                           // of TLS, in flight
+	Failures   [len(cause.Handshakes)]uint64 // of handshakes, by cause.Handshakes
+}
+
+// Listeners returns the listeners, in the order of the configuration, and then those
+// that are leaving.
+func (s *Server) Listeners() []ListenerView {
+	l := &s.listeners
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := make([]ListenerView, 0, len(l.open)+len(l.leaving))
+	for i, all := range [][]*entry{l.open, l.leaving} {
+		for _, e := range all {
+			v := ListenerView{Config: e.config, Addr: e.Addr(), Leaving: i > 0, Handshakes: e.Handshakes()}
+			v.Open, v.Accepted, v.Refused = e.Stats()
+			for kind := range v.Failures {
+				v.Failures[kind] = e.Failures(kind)
+			}
+			list = append(list, v)
+		}
+	}
+	return list
+}
