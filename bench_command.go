@@ -43,7 +43,7 @@ func runBench(args []string) error {
 	if err := f.complete(); err != nil {
 		return err
 	}
-	ctx, _, _ := signals()
+	ctx := untilSignal()
 	console := &generator.Console{Out: os.Stderr, Terminal: isatty.IsTerminal(os.Stderr.Fd())}
 	f.options.Progress = console.Show
 	result, err := generator.Run(ctx, f.options)

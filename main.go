@@ -2,15 +2,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
@@ -109,34 +106,5 @@ func usage(w io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  %-9s %s\n", c.name, c.summary)
 	}
-	fmt.Fprintln(w, "\nflags of run:\n  -config FILE   configuration (default config.yaml)\n  -strict        refuse to start, and each reload, if any tenant is broken; else it alone is refused, or left as it was\n  -demo          start two small upstreams in the process, which config.yaml points to, reload when scripts change, and end with the process that has started this one")
-}
-
-// signals returns a context that ends with the first SIGTERM or SIGINT, and
-// channels of SIGHUPs, which reload, and of SIGUSR1s, which only open the access
-// log again. A second SIGTERM or SIGINT ends the process at once.
-func signals() (ctx context.Context, reload, reopen <-chan os.Signal) {
-	ended, cancel := context.WithCancel(context.Background())
-	stop := make(chan os.Signal, 2)
-	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
-	hangups, users := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	signal.Notify(users, syscall.SIGUSR1)
-	signal.Ignore(syscall.SIGPIPE) // whoever read our log has gone: that ends no gateway
-	go func() {
-		<-stop
-		cancel()
-		<-stop
-		said := make(chan struct{})
-		go func() {
-			defer close(said)
-			_, _ = fmt.Fprintln(os.Stderr, "keystone-gateway: a second signal: ended at once")
-		}()
-		select {
-		case <-said:
-		case <-time.After(100 * time.Millisecond): // standard error is a pipe that nobody reads
-		}
-		os.Exit(1)
-	}()
-	return ended, hangups, users
+	fmt.Fprintln(w, "\nflags of run:\n  -config FILE   configuration (default config.yaml)\n  -pid-file FILE keep the number of the process there, also after an upgrade (SIGUSR2)\n  -strict        refuse to start, and each reload, if any tenant is broken; else it alone is refused, or left as it was\n  -demo          start two small upstreams in the process, which config.yaml points to, reload when scripts change, and end with the process that has started this one")
 }

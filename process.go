@@ -15,24 +15,49 @@ import (
 )
 
 // process is what the gateway is to whoever has started it: the sockets that it
-// was given, and what it tells the service manager.
+// was given, what it tells the service manager, the process before it and the one
+// after it.
 type process struct {
-	log     zerolog.Logger
-	manager *notify.Socket // nil where there is none
-	sockets listener.Sockets
+	log         zerolog.Logger
+	asked       *requests
+	manager     *notify.Socket       // nil where there is none
+	predecessor *upgrade.Predecessor // nil where there is none
+	sockets     listener.Sockets
+	program     upgrade.Program
+	programErr  error
+	pidFile     string // "": none
+	succession  succession
 }
 
-// newProcess takes what the process was started with.
-func newProcess(log zerolog.Logger) (*process, error) {
-	p := &process{log: log}
+// newProcess takes what the process was started with. Its log is set later.
+func newProcess(pidFile string) (p *process, err error) {
+	p = &process{asked: hear(), pidFile: pidFile, log: zerolog.Nop()}
+	p.program, p.programErr = upgrade.Self()
+	p.predecessor, err = upgrade.Inherit(&p.sockets)
+	return p, err
+}
+
+// stderr is where the log goes.
+func (p *process) stderr() *os.File {
+	if p.predecessor != nil {
+		return p.predecessor.Stderr()
+	}
+	return os.Stderr
+}
+
+// meetManager takes what the service manager has for the process.
+func (p *process) meetManager() error {
 	var err error
 	p.manager, err = notify.Manager(os.Getenv)
 	p.warn(err)
+	if p.predecessor != nil {
+		return nil // which was given the sockets
+	}
 	unusable, err := upgrade.Activation(&p.sockets)
 	for _, what := range unusable {
-		log.Warn().Str("socket", what).Msg("the service manager has passed what can't be used: closed")
+		p.log.Warn().Str("socket", what).Msg("the service manager has passed what can't be used: closed")
 	}
-	return p, err
+	return err
 }
 
 // warn logs what went wrong beside the gateway's work.
@@ -69,6 +94,9 @@ func serving(server *proxy.Server) string {
 
 // reload reads the configuration again; the server logs the result.
 func (p *process) reload(server *proxy.Server) {
+	if p.succession.reload() {
+		return // it is the next process's
+	}
 	p.warn(p.manager.Reloading())
 	server.Reload()
 	p.ready(server)
@@ -79,6 +107,9 @@ const stopMargin = 10 * time.Second
 
 // stopping says that the gateway ends, and when at the latest.
 func (p *process) stopping(server *proxy.Server) {
+	if p.succession.done() {
+		return // it doesn't
+	}
 	c := &server.Config().Server
 	p.warn(p.manager.Stopping(c.DrainNotice.Std()+c.DrainTimeout.Std()+stopMargin, "draining"))
 }

@@ -20,9 +20,14 @@ import (
 func runGateway(args []string) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	file := flags.String("config", "config.yaml", "configuration `file`")
+	pidFile := flags.String("pid-file", "", "`file` that has the number of the process, also after an upgrade; removed at the end")
 	strict := flags.Bool("strict", false, "refuse to start, and each reload, if any tenant is broken; else it alone is refused, or left as it was")
 	withDemo := flags.Bool("demo", false, "start two small upstreams in the process, which config.yaml points to, reload when scripts change, and end with the process that has started this one")
 	if err := parse(flags, args); err != nil {
+		return err
+	}
+	p, err := newProcess(*pidFile)
+	if err != nil {
 		return err
 	}
 	config, err := proxy.Load(*file)
@@ -35,54 +40,77 @@ func runGateway(args []string) error {
 			return err
 		}
 		defer show.stop()
+		p.programErr = errors.New("a demo has upstreams whose ports are taken")
 	}
-	return serve(proxy.Options{File: *file, Config: config, Strict: *strict}, show)
+	return serve(proxy.Options{File: *file, Config: config, Strict: *strict}, p, show)
 }
 
-// serve runs the gateway until a signal ends it. With a demo it greets, watches
-// the scripts, and ends with whoever has started it.
-func serve(o proxy.Options, show *demo) error {
-	signalled, hangups, reopens := signals() // before anything listens, so that none is missed
-	ctx, stop := context.WithCancel(signalled)
+// serve builds the gateway, and runs it.
+func serve(o proxy.Options, p *process, show *demo) error {
+	ctx, stop := context.WithCancel(untilSignal()) // before anything listens, so that none is missed
 	defer stop()
-	output := proxy.NewLogWriter(&o.Config.Log, os.Stderr)
+	output := proxy.NewLogWriter(&o.Config.Log, p.stderr())
 	defer output.Close()
-	log := proxy.NewLog(&o.Config.Log, output)
-	process, err := newProcess(log)
-	if err != nil {
+	p.log = proxy.NewLog(&o.Config.Log, output)
+	if err := p.meetManager(); err != nil {
 		return err
 	}
 	go adaptToLongRuns(ctx, lua.LongRuns())
-	o.Log, o.LogWriter, o.Memory, o.Sockets = log, output, tuneMemory(log), &process.sockets
+	o.Log, o.LogWriter, o.Memory = p.log, output, tuneMemory(p.log)
+	o.Sockets, o.Replaces = &p.sockets, p.predecessor != nil
 	server, api, err := open(o)
 	if err != nil {
 		return err
 	}
-	process.closeRest()
+	removePID := func() {}
+	if err = p.takeOver(ctx, server); err == nil {
+		removePID, err = p.writePID()
+	}
+	if err != nil {
+		server.Close()
+		api.Close()
+		return err
+	}
+	defer removePID()
+	p.closeRest()
 	go debug.FreeOSMemory() // what loading has left behind
-	endAdmin := runAdmin(api, log)
-	go onEach(hangups, func() { process.reload(server) })
-	go onEach(reopens, server.ReopenLog)
-	var watching sync.WaitGroup
-	watching.Go(func() { server.Watch(ctx, show != nil) })
-	well, endWell := context.WithCancel(context.Background())
-	defer endWell()
-	go process.manager.KeepCalm(well, server.Alive)
-	sayListening(log, server, api, len(o.Config.Tenants))
+	sayListening(p.log, server, api, len(o.Config.Tenants))
 	if show != nil {
 		output.Flush() // so that nothing stands between what there is to try
 		show.greet(os.Stdout, server, api.Addr())
 		go watchParent(ctx, show.parent, stop)
 	}
-	context.AfterFunc(ctx, func() { process.stopping(server) })
-	process.ready(server)
-	err = server.Run(ctx)
+	return p.run(ctx, stop, server, api, show != nil)
+}
+
+// run runs the gateway until a signal ends it, or it has been replaced. stop ends ctx.
+func (p *process) run(ctx context.Context, stop func(), server *proxy.Server, api *admin.API, watch bool) error {
+	endAdmin := runAdmin(api, p.log)
+	go onEach(p.asked.reload, func() { p.reload(server) })
+	go onEach(p.asked.reopen, server.ReopenLog)
+	serving, endServing := context.WithCancel(ctx) // what the next process does after this one
+	defer endServing()
+	var beside sync.WaitGroup
+	beside.Go(func() { server.Watch(serving, watch) })
+	beside.Go(func() {
+		p.upgrades(ctx, server, func() {
+			server.HandOver()
+			endServing()
+			go func() { _ = endAdmin() }() // its requests are the next process's from now on
+		})
+	})
+	well, endWell := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWell()
+	go p.manager.KeepCalm(well, func() bool { return server.Alive() && !p.succession.done() })
+	context.AfterFunc(ctx, func() { p.stopping(server) })
+	p.ready(server)
+	err := server.Run(ctx)
 	stop() // where Run has failed
-	watching.Wait()
+	beside.Wait()
 	err = errors.Join(err, endAdmin()) // last, so that a drain can be watched
-	event := log.Info()
+	event := p.log.Info()
 	if err != nil {
-		event = log.Error().Str("error", cause.Text(err))
+		event = p.log.Error().Str("error", cause.Text(err))
 	}
 	event.Msg("stopped")
 	return err
@@ -101,13 +129,6 @@ func open(o proxy.Options) (*proxy.Server, *admin.API, error) {
 	return server, api, err
 }
 
-// onEach calls f for each signal.
-func onEach(signals <-chan os.Signal, f func()) {
-	for range signals {
-		f()
-	}
-}
-
 func sayListening(log zerolog.Logger, server *proxy.Server, api *admin.API, tenants int) {
 	log.Info().Str("address", server.Addr().String()).Str("admin", api.Addr()).Str("version", versionText()).
 		Int("tenants", tenants).Msg("listening")
@@ -116,7 +137,8 @@ func sayListening(log zerolog.Logger, server *proxy.Server, api *admin.API, tena
 	}
 }
 
-// runAdmin serves the admin API until end is called, which returns its error.
+// runAdmin serves the admin API until end is called, which returns its error,
+// as often as it is called.
 func runAdmin(api *admin.API, log zerolog.Logger) (end func() error) {
 	done := make(chan error, 1)
 	ctx, stop := context.WithCancel(context.Background())
@@ -127,8 +149,8 @@ func runAdmin(api *admin.API, log zerolog.Logger) (end func() error) {
 		}
 		done <- err
 	}()
-	return func() error {
+	return sync.OnceValue(func() error {
 		stop()
 		return <-done
-	}
+	})
 }

@@ -88,7 +88,7 @@ func (f *testFlags) test(args []string) (*luatest.Report, error) {
 	terminal := isatty.IsTerminal(os.Stdout.Fd())
 	console := &luatest.Console{Out: os.Stdout, Terminal: terminal, Plain: os.Getenv("NO_COLOR") != "", Verbose: f.verbose}
 	options.Progress = console.Progress
-	ctx, _, _ := signals()
+	ctx := untilSignal()
 	report, err := luatest.Run(ctx, options)
 	if err == nil {
 		console.Summary(report)

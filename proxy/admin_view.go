@@ -128,8 +128,11 @@ func (s *Server) Counters() Counters {
 // Gateway.
 func (s *Server) Compatible() bool { return s.current.Load().asked.Compatibility == Keystone1 }
 
-// Draining reports whether the server is about to stop.
-func (s *Server) Draining() bool { return s.leaving.Load() || s.draining.Load() }
+// Draining reports whether the gateway is about to stop; it isn't if another process
+// goes on in its place.
+func (s *Server) Draining() bool {
+	return s.leaving.Load() || s.draining.Load() && !s.handedOver()
+}
 
 // lately is how long ago what happens ten times a second has happened at most.
 const lately = 5 * time.Second

@@ -75,6 +75,12 @@ func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
 	if c.DrainNotice < 0 || c.DrainNotice.Std() > time.Hour {
 		r.Errorf(&c.DrainNotice, "drain_notice %s is out of range, expected 0 to 1h", &c.DrainNotice)
 	}
+	if u := &c.Upgrade; u.ReadyTimeout <= 0 || u.ReadyTimeout.Std() > time.Hour {
+		r.Errorf(&u.ReadyTimeout, "ready_timeout %s is out of range, expected more than 0, 1h at most", &u.ReadyTimeout)
+	}
+	if u := &c.Upgrade; u.DrainTimeout < 0 || u.DrainTimeout.Std() > 7*24*time.Hour {
+		r.Errorf(&u.DrainTimeout, "drain_timeout %s is out of range, expected 0 to 168h", &u.DrainTimeout)
+	}
 	nonNegative(r, &c.MaxConnections, "max_connections")
 	nonNegative(r, &c.MaxConnectionsPerAddress, "max_connections_per_address")
 	t := &c.Timeouts

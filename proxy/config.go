@@ -190,6 +190,22 @@ type ServerConfig struct {
 	// How long requests and tunnels in progress may take to finish after
 	// SIGTERM or SIGINT, and drain_notice. Default: 30s.
 	DrainTimeout settings.Duration `yaml:"drain_timeout"`
+
+	// How a new process takes the place of this one, on SIGUSR2.
+	Upgrade UpgradeConfig `yaml:"upgrade"`
+}
+
+// UpgradeConfig is the section server.upgrade.
+type UpgradeConfig struct {
+	// How long the new process may take until it can serve, with all scripts
+	// loaded. Then it is ended, and the old one goes on. At most 1h. Default: 1m.
+	ReadyTimeout settings.Duration `yaml:"ready_timeout"`
+
+	// How long the old process then goes on with the requests, the tunnels and the
+	// idle connections that it has; each connection ends with its next response.
+	// Then they are cut. Several old processes may be at that at once. SIGTERM has
+	// drain_timeout count instead. At most 168h. Default: 1h.
+	DrainTimeout settings.Duration `yaml:"drain_timeout"`
 }
 
 // ServerTimeoutsConfig is the section server.timeouts. All are enforced to
@@ -342,6 +358,7 @@ func DefaultConfig() Config {
 			MaxConnections: 65536, MaxConnectionsPerAddress: shareOfOne(65536),
 			MinRate:      64,
 			DrainTimeout: seconds(30),
+			Upgrade:      UpgradeConfig{ReadyTimeout: seconds(60), DrainTimeout: seconds(3600)},
 		},
 		Admin:     AdminConfig{Enabled: true, Address: "127.0.0.1:9090"},
 		ClientTLS: tenants.DefaultClientTLS(), RequestLimits: tenants.DefaultRequestLimits(), Compression: tenants.DefaultCompression(),

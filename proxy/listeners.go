@@ -301,6 +301,17 @@ func (s *Server) endListeners() {
 	}
 }
 
+// awaitEnd returns when nobody accepts any more. serveListeners and endListeners have
+// been called.
+func (l *listeners) awaitEnd() {
+	l.mu.Lock()
+	open := slices.Clone(l.open)
+	l.mu.Unlock()
+	for _, e := range open {
+		<-e.served
+	}
+}
+
 // Addr returns the address of the first listener.
 func (s *Server) Addr() net.Addr { return s.Addrs()[0] }
 

@@ -44,9 +44,10 @@ type Server struct {
 	current  atomic.Pointer[snapshot]
 	clients  clients.Server
 	plane    exchange.Plane
-	leaving  atomic.Bool  // the process is about to stop, and says so
-	draining atomic.Bool  // nothing new is accepted
-	warned   atomic.Int64 // when refused connections were logged last
+	leaving  atomic.Bool   // the process is about to stop, and says so
+	draining atomic.Bool   // nothing new is accepted
+	handed   chan struct{} // closed when another process accepts
+	warned   atomic.Int64  // when refused connections were logged last
 	counters serverCounters
 	unrouted exchange.Stats
 	memory   memory.Process // what all requests and connections hold
@@ -92,6 +93,9 @@ type Options struct {
 	// good generation, or refused; and a start waits for no tenant's scripts for
 	// long while there are others to serve.
 	Strict bool
+	// Replaces says that another process serves until this one does: there is
+	// somebody to wait for all scripts.
+	Replaces bool
 	// Log receives the gateway's own events.
 	Log zerolog.Logger
 	// Memory is how many bytes the process may use, of which server.max_memory is
@@ -137,7 +141,7 @@ func New(o Options) (*Server, error) {
 	s.sweeper.SetMostPipes(mostPipes(descriptors()))
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper, Places: s.places})
 	patience := startPatience
-	if s.strict {
+	if s.strict || o.Replaces {
 		patience = 0
 	}
 	snap, late, err := s.build(o.Config, patience)
@@ -178,7 +182,7 @@ func newServer(o *Options) *Server {
 	s := &Server{
 		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config, sockets: o.Sockets,
 		stats: map[string]*exchange.Stats{}, stores: map[string]*store.Memory{},
-		scripts: newScriptsOptions(o), hops: exchange.NewHops(),
+		scripts: newScriptsOptions(o), hops: exchange.NewHops(), handed: make(chan struct{}),
 	}
 	s.tickets = tickets.New(time.Now)
 	s.secured = s.handshake()
@@ -191,8 +195,9 @@ func (s *Server) connections() int64 {
 	return open
 }
 
-// Run serves until ctx is done and what is in progress has finished, or the
-// drain time-out has passed. It ends every goroutine it has started. Its error is nil.
+// Run serves until ctx is done, or HandOver was called, and what is in progress has
+// finished, or the drain time-out has passed. It ends every goroutine it has started.
+// Its error is nil.
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
@@ -207,9 +212,12 @@ func (s *Server) Run(ctx context.Context) error {
 		s.access.own.run(background)
 	}()
 	s.serveListeners(background, &wait)
-	<-ctx.Done()
-	s.announce()
-	s.drain()
+	select {
+	case <-ctx.Done():
+		s.announce()
+	case <-s.handed:
+	}
+	s.drain(ctx)
 	s.registry.Close()
 	stop()
 	wait.Wait()
@@ -230,69 +238,6 @@ func (s *Server) Close() {
 
 // logPatience bounds the wait for the last lines of the access log.
 const logPatience = time.Second
-
-const (
-	// drainPoll is how often a drain looks whether it is done.
-	drainPoll = 20 * time.Millisecond
-	// drainGrace is how long idle connections are kept when a drain begins:
-	// a request may be on its way, and is answered with Connection: close.
-	drainGrace = 500 * time.Millisecond
-)
-
-// announce says that the process is about to stop, and goes on for
-// server.drain_notice.
-func (s *Server) announce() {
-	notice := s.current.Load().config.Server.DrainNotice.Std()
-	s.leaving.Store(true)
-	if notice <= 0 {
-		return
-	}
-	s.log.Info().Stringer("drain_notice", notice).Msg("about to stop: the health endpoints say draining, requests are still served")
-	time.Sleep(notice)
-}
-
-// drain stops accepting, lets requests and tunnels finish within the drain
-// time-out, and cuts the rest.
-func (s *Server) drain() {
-	s.draining.Store(true)
-	s.endListeners()
-	s.log.Info().Int64("requests", s.plane.InFlight()).Int64("tunnels", s.plane.Tunnels()).Msg("draining")
-	s.drainClients(nil, func() bool { return true })
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_ = s.fast.ShutdownWithContext(ctx) // its error is that something was still open
-}
-
-// drainClients closes the connections of a listener, nil for all, as they become idle
-// and, when the drain time-out has passed, the rest, until there are none and
-// ended says so too.
-func (s *Server) drainClients(of *listener.Listener, ended func() bool) {
-	began := socket.Nanotime()
-	ticker := time.NewTicker(drainPoll)
-	defer ticker.Stop()
-	for {
-		now := socket.Nanotime()
-		idleBefore := now - int64(drainGrace)
-		if now-began > int64(drainGrace) {
-			idleBefore = now
-		}
-		left := s.clients.CloseIdle(idleBefore, of)
-		if left == 0 && ended() {
-			return
-		}
-		if now-began >= int64(s.current.Load().config.Server.DrainTimeout) {
-			if left > 0 {
-				s.log.Warn().Int("connections", left).Int64("requests", s.plane.InFlight()).Int64("tunnels", s.plane.Tunnels()).
-					Msg("the drain time-out has passed, cutting what is left")
-			}
-			s.clients.CloseAll(exchange.Drained, of)
-			if of == nil {
-				return
-			}
-		}
-		<-ticker.C
-	}
-}
 
 // statsOf returns the counters of a tenant, which survive reloads, but not their
 // tenant: see retireScripts.

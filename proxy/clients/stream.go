@@ -205,7 +205,7 @@ func (s *http1Stream) Finish(now int64, last bool) {
 	switch {
 	case s.tunnelled:
 		s.goesOn, c.lingers = false, true // or what the client still sends would destroy what it has not read
-	case last || !s.goesOn || c.ending():
+	case last || !s.goesOn: // a drain that has begun since its head was sent waits for the next one
 		s.goesOn = false
 		c.endWriting()
 		c.lingers = last || c.headErr != nil || !s.body.Done() || c.reader.Buffered() > 0

@@ -72,10 +72,21 @@ func (s *Sockets) Give(socket Socket) error {
 			_ = defers("tcp", "", raw) // only a saving
 		}
 	}
+	setUnlink(inner, false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.given = append(s.given, &openSocket{Socket: socket, inner: inner})
 	return nil
+}
+
+// Claim has the files of Unix sockets that were given, and are the gateway's, go
+// with their listeners from now on: no other process listens there any more.
+func (s *Sockets) Claim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.open {
+		setUnlink(o.inner, o.Owned)
+	}
 }
 
 // CloseRest closes what was given and nobody listens on, and returns what it was.
@@ -149,7 +160,6 @@ func (s *Sockets) take(network, address string, opts *Options) (net.Listener, er
 		}
 	}
 	s.given = slices.Delete(s.given, at, at+1)
-	setUnlink(socket.inner, socket.Owned)
 	socket.Address = opts.Address
 	s.open = append(s.open, socket)
 	return socket.inner, nil

@@ -208,6 +208,7 @@ func TestHandOn(t *testing.T) {
 		t.Errorf("a socket whose port the system has chosen is at %s, want %s", tcp2.Addr(), tcp.Addr())
 	}
 	first.Leave()
+	second.Claim()
 	_, _ = tcp.Close(), local.Close()
 	talk(t, tcp2, "tcp", tcp.Addr().String())
 	talk(t, local2, "unix", path)

@@ -1,0 +1,20 @@
+//go:build !linux
+
+package upgrade
+
+import "syscall"
+
+// child is a process that was started.
+type child struct{ pid int }
+
+func spawn(program Program, environment []string, files []uintptr) (child, error) {
+	pid, _, err := syscall.StartProcess(program.Path, program.Args, &syscall.ProcAttr{Env: environment, Files: files})
+	if err == nil {
+		go func() { _, _ = syscall.Wait4(pid, nil, 0, nil) }() // ends with either process
+	}
+	return child{pid}, err
+}
+
+func (c child) signal(signal syscall.Signal) error { return syscall.Kill(c.pid, signal) }
+
+func (child) release() {}
