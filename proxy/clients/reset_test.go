@@ -22,16 +22,18 @@ var keptFields = map[string]string{
 // TestStreamForgetsEverything is the same for HTTP/1's streams.
 func TestStreamForgetsEverything(t *testing.T) {
 	t.Parallel()
-	s := new(http1Stream)
-	if filled := pooled.FillLarge(t, s, 1<<20, errors.New("x"), &net.TCPConn{}, &client{}, new(http1.Reader)); filled < 40 {
-		t.Errorf("only %d fields were filled", filled)
-	}
-	s.reset()
-	for _, left := range pooled.Left("stream", s, keptFields) {
-		t.Errorf("after reset, %s", left)
-	}
-	if cap(s.pump.Out) > 64<<10 {
-		t.Errorf("the pump keeps %d bytes", cap(s.pump.Out))
+	for _, size := range []int{1, keepOut, keepOut + 1, 1 << 20} {
+		s := new(http1Stream)
+		if filled := pooled.FillLarge(t, s, size, errors.New("x"), &net.TCPConn{}, &client{}, new(http1.Reader)); filled < 40 {
+			t.Errorf("only %d fields were filled", filled)
+		}
+		s.reset()
+		for _, left := range pooled.Left("stream", s, keptFields) {
+			t.Errorf("after reset, %s", left)
+		}
+		if kept := cap(s.pump.Out); kept > 0 != (size <= keepOut) {
+			t.Errorf("of %d bytes the pump keeps %d", size, kept)
+		}
 	}
 }
 
@@ -72,8 +74,9 @@ func TestClientForgetsItsRequest(t *testing.T) {
 	if !c.silent || c.asked || c.finished.Load() != 0 || c.nextLook.Load() != 0 || c.waiting.Load() != 7 || c.lastWrite.Load() != 7 {
 		t.Error("a request that waits is taken for one that did before")
 	}
-	end := c.beginScriptWait(func() {}, true)
-	if c.cancel == nil {
+	called := false
+	end := c.beginScriptWait(func() { called = true }, true)
+	if c.abort(errors.New("gone")); !called {
 		t.Error("what scripts wait for can't be given up")
 	}
 	end()
