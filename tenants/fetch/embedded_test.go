@@ -98,6 +98,7 @@ func TestOwnAddresses(t *testing.T) {
 		"public, another port":    {allow("192.0.2.1/32", 81), OwnPublic, true},
 		"public, another address": {allow("192.0.2.2/32", 80), OwnPublic, true},
 		"public, a network":       {allow("192.0.2.0/31", 80), OwnPublic, true},
+		"public, its network":     {allow("192.0.2.1/24", 80), OwnPublic, true},
 		"public, its own name":    {[]Permission{{Name: "own.example", Port: 80}}, OwnPublic, true},
 		"operator's":              {nil, OwnAdmin, true},
 		"operator's, allowed":     {allow("192.0.2.1/32", 80), OwnAdmin, true},

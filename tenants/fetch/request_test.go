@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
+	"crypto/x509"
 	"errors"
 	"io"
 	"maps"
@@ -217,5 +218,28 @@ func TestRequestsAsSent(t *testing.T) {
 		if host := cmp.Or(c.host, strings.TrimPrefix(server.URL, "http://")); got.Host != host || got.RequestURI != want || (got.Method == "PURGE") != (name == "a method") {
 			t.Errorf("%s: the server gets %s %s for %s, want %s for %s", name, got.Method, got.RequestURI, got.Host, want, host)
 		}
+	}
+}
+
+// TestMemoryOfHTTP2: what HTTP/2 may hold of a response is granted too.
+func TestMemoryOfHTTP2(t *testing.T) {
+	t.Parallel()
+	for _, two := range []bool{false, true} {
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
+		server.EnableHTTP2 = two
+		server.StartTLS()
+		roots := x509.NewCertPool()
+		roots.AddCert(server.Certificate())
+		client := newClient(t, fetch.Config{Allow: permit("127.0.0.0/8"), RootCAs: roots})
+		r := client.NewRequest()
+		if err := r.SetURL(server.URL, ""); err != nil {
+			t.Fatal(err)
+		}
+		g := &granter{most: 1 << 30}
+		answer, err := client.Do(t.Context(), r, g)
+		if err != nil || (answer.Body == "HTTP/2.0") != two || (g.asked > 64<<10) != two {
+			t.Errorf("HTTP/2 %v: %+v, %v, %d bytes were asked for", two, answer, err, g.asked)
+		}
+		server.Close()
 	}
 }
