@@ -241,3 +241,28 @@ func TestClientsThatLeave(t *testing.T) {
 		})
 	}
 }
+
+// TestHeadOfFaults: a HEAD gets of a fault what a GET would, without the content.
+func TestHeadOfFaults(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"GET", "HEAD"} {
+		var ended endings
+		s := &exchangetest.Stream{Head: plain(exchangetest.Request(method, "b.example.com", "/"))}
+		newPlane(t, &ended).Serve(s)
+		if s.Status != 404 || s.Length < 100 || !s.Completed || !s.Finished || (len(s.Content) > 0) != (method == "GET") || ended.out != int64(len(s.Content)) {
+			t.Errorf("%s: got %d, %d bytes of %d, completed: %v, counted: %d", method, s.Status, len(s.Content), s.Length, s.Completed, ended.out)
+		}
+	}
+}
+
+// TestNoWeight: a tenant whose targets all have no weight says so, and when to come
+// again.
+func TestNoWeight(t *testing.T) {
+	t.Parallel()
+	var ended endings
+	s := &exchangetest.Stream{Head: get()}
+	weightlessPlane(t, &ended, record(t, okay).url).Serve(s)
+	if s.Status != 503 || ended.code != "no_healthy_target" || s.Field("Retry-After") != "1" || !strings.Contains(string(s.Content), "every target of the tenant has weight 0") {
+		t.Errorf("got %d, %q, %q, Retry-After %q", s.Status, ended.code, s.Content, s.Field("Retry-After"))
+	}
+}

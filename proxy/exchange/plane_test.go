@@ -38,10 +38,23 @@ func changedPlane(t testing.TB, observer exchange.Observer, change func(*exchang
 	return dialledPlane(t, observer, change, nil, urls...)
 }
 
+// weightlessPlane is newPlane with targets of weight 0.
+func weightlessPlane(t testing.TB, observer exchange.Observer, urls ...string) *exchange.Plane {
+	t.Helper()
+	return builtPlane(t, observer, nil, nil, 0, urls...)
+}
+
 // dialledPlane is changedPlane with another way to connect to targets.
 func dialledPlane(t testing.TB, observer exchange.Observer, change func(*exchange.Generation, *exchange.Tenant),
-	dial func(ctx context.Context, network, address string) (net.Conn, error), urls ...string,
+	dial dialler, urls ...string,
 ) *exchange.Plane {
+	t.Helper()
+	return builtPlane(t, observer, change, dial, 1, urls...)
+}
+
+type dialler = func(ctx context.Context, network, address string) (net.Conn, error)
+
+func builtPlane(t testing.TB, observer exchange.Observer, change func(*exchange.Generation, *exchange.Tenant), dial dialler, weight int, urls ...string) *exchange.Plane {
 	t.Helper()
 	sweeper := socket.NewSweeper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -51,7 +64,7 @@ func dialledPlane(t testing.TB, observer exchange.Observer, change func(*exchang
 	t.Cleanup(registry.Close)
 	config := upstream.PoolConfig{Name: "a", Health: upstream.DefaultHealth(), Connections: upstream.DefaultConnections()}
 	for i, url := range urls {
-		config.Services = append(config.Services, upstream.ServiceConfig{Name: fmt.Sprint("t", i+1), URL: url, Weight: 1})
+		config.Services = append(config.Services, upstream.ServiceConfig{Name: fmt.Sprint("t", i+1), URL: url, Weight: weight})
 	}
 	pools, err := registry.Build([]upstream.PoolConfig{config})
 	if err != nil {
