@@ -268,3 +268,23 @@ func TestProxyProtocolPerAddress(t *testing.T) {
 		return got == "192.0.2.1 http"
 	})
 }
+
+// TestProxyProtocolIsntExpected: a header that nobody is to send is told from other
+// garbage, in the answer and in the log, which names the setting.
+func TestProxyProtocolIsntExpected(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "access.log")
+	server := serve(t, fmt.Sprintf("access_log: {output: %q}\ntenants: [{name: a, path_prefix: /, services: [{url: \"http://127.0.0.1:1\"}]}]\n", log))
+	for n, header := range []string{"PROXY TCP4 192.0.2.7 198.51.100.1 40000 443\r\n", "PROXY UNKNOWN\r\n", headerV2, headerLocal} {
+		conn := dial(t, server)
+		send(t, conn, header+tell)
+		answer, _ := io.ReadAll(conn)
+		if text := string(answer); !strings.HasPrefix(text, "HTTP/1.1 400 ") || !strings.Contains(text, "was spoken to in the PROXY protocol") {
+			t.Errorf("%q: the answer is %q", header, text)
+		}
+		eventually(t, "the log says it", func() bool {
+			text, _ := os.ReadFile(log)
+			return strings.Count(string(text), `"error":"bad_request","cause":"a header of the PROXY protocol came where a request was expected: proxy_protocol.from of the listener names who may`) == n+1
+		})
+	}
+}

@@ -17,7 +17,6 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
-	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 const (
@@ -181,9 +180,8 @@ func (c *client) await() bool {
 		return false
 	case errors.Is(c.headErr, socket.ErrTimeout):
 		c.headErr = exchange.SlowHead
-	case !c.Secure && errors.Is(c.headErr, message.BadRequestLine) && upstream.SpeaksTLS(c.reader.Peek()):
-		c.headErr = exchange.SpokeTLS
 	case errors.As(c.headErr, new(message.Violation)) || errors.Is(c.headErr, memory.ErrNoMemory):
+		c.headErr = c.spoke(c.headErr, c.reader.Peek())
 	default: // the client is gone, and nobody is there to answer
 		return false
 	}

@@ -1,9 +1,27 @@
 package clients
 
 import (
+	"errors"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/proxyprotocol"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
+
+// spoke says what the client speaks, where that is why what it begins with is no
+// request; else it returns err.
+func (c *client) spoke(err error, begin []byte) error {
+	switch {
+	case !errors.As(err, new(message.Violation)):
+	case proxyprotocol.Begins(begin):
+		return exchange.SpokePROXY
+	case !c.Secure && errors.Is(err, message.BadRequestLine) && upstream.SpeaksTLS(begin):
+		return exchange.SpokeTLS
+	}
+	return err
+}
 
 // codeExpectsTLS is the error's code of the answer to HTTP on a TLS listener.
 const codeExpectsTLS = "tls_expected"

@@ -69,7 +69,7 @@ func (s *http1Stream) Request(maxTarget int) (*message.Request, error) {
 	}
 	first := s.req.Method == nil
 	if err := s.req.Parse(s.c.head, maxTarget); err != nil {
-		return &s.req.Request, err
+		return &s.req.Request, s.c.spoke(err, s.c.head)
 	}
 	if first {
 		s.body.Reset(&s.c.reader, s.req.Framing, s.req.Length)

@@ -48,6 +48,7 @@ func (c *caused) Unwrap() error { return c.fault }
 var (
 	faultBadRequest       = &Fault{Status: 400, Code: "bad_request", Message: "the request is malformed", Close: true}
 	SpokeTLS              = &Fault{Status: 400, Code: "bad_request", Message: "this port speaks HTTP, and was spoken to in TLS", Close: true}
+	SpokePROXY            = &Fault{Status: 400, Code: "bad_request", Message: "this port speaks HTTP, and was spoken to in the PROXY protocol", Close: true}
 	faultBadHost          = &Fault{Status: 400, Code: "bad_host", Message: "the Host is missing, repeated or invalid", Close: true}
 	faultBadPath          = &Fault{Status: 400, Code: "bad_path", Message: "the path has no canonical form", Close: true}
 	faultBadFraming       = &Fault{Status: 400, Code: "bad_framing", Message: "the length of the body is ambiguous", Close: true}
@@ -91,7 +92,7 @@ var (
 // Faults lists every fault there is, for the documentation's test.
 func Faults() []*Fault {
 	list := []*Fault{
-		faultBadRequest, SpokeTLS, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNoTenant, faultNoRoute,
+		faultBadRequest, SpokeTLS, SpokePROXY, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNoTenant, faultNoRoute,
 		faultMethodRefused, SlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultMisdirected, faultExpectation,
 		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
 		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultHops, Drained, ScriptsUnavailable, faultConnectTimeout, faultResponseTimeout,

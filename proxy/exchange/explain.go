@@ -37,6 +37,8 @@ func (x *exchange) explain(fault *Fault, err error) error {
 	switch fault {
 	case SlowHead:
 		return setting("the header section was not complete within server.timeouts.header (%s)", x.Generation.HeaderTimeout)
+	case SpokePROXY:
+		return errors.New("a header of the PROXY protocol came where a request was expected: proxy_protocol.from of the listener names who may begin with one, and this client isn't in it, or has sent two")
 	case faultSlowBody:
 		return fmt.Errorf("nothing of the body came for %s (%s), or less than %s (%s) asks for",
 			x.bounds.key("body_idle"), timeouts.BodyIdle, x.bounds.key("min_rate"), timeouts.MinRate)

@@ -68,6 +68,13 @@ func Parse(data []byte) (h Header, size int, err error) {
 	return Header{}, 0, errNone
 }
 
+// Begins reports whether data, which was to be a request, begins with a header; an
+// empty line may have been taken off it.
+func Begins(data []byte) bool {
+	return bytes.HasPrefix(data, []byte(prefixV1+"TCP")) || bytes.HasPrefix(data, []byte(prefixV1+"UNKNOWN")) ||
+		bytes.HasPrefix(data, []byte(signature)) || bytes.HasPrefix(data, []byte(signature[2:]))
+}
+
 // hasPrefix reports whether data begins with prefix, or may once there is more
 // of it.
 func hasPrefix(data []byte, prefix string) bool {
