@@ -32,10 +32,11 @@ type certificateProblem struct {
 type certificatesView struct {
 	Certificates []certificateView    `json:"certificates"` // by what is left of them
 	Problems     []certificateProblem `json:"problems"`
+	Ordered      []orderedView        `json:"acme"`
 }
 
 func (a *API) getCertificates(ctx *fasthttp.RequestCtx) {
-	view := certificatesView{[]certificateView{}, []certificateProblem{}}
+	view := certificatesView{[]certificateView{}, []certificateProblem{}, describeOrdered(a.server.ACME().Status(), time.Now())}
 	if set := a.server.Certificates(); set != nil {
 		view.describe(set, time.Now())
 	}
@@ -47,7 +48,7 @@ func (v *certificatesView) describe(set *certificates.Set, now time.Time) {
 	for i, c := range all {
 		v.Certificates = append(v.Certificates, certificateView{
 			Cert: c.Pair.Cert, Key: c.Pair.Key, Names: c.Names, Kind: c.Kind.String(),
-			NotAfter: c.NotAfter.UTC(), Days: daysLeft(c, now), Default: i == 0,
+			NotAfter: c.NotAfter.UTC(), Days: daysLeft(c.NotAfter, now), Default: i == 0,
 		})
 	}
 	slices.SortStableFunc(v.Certificates, func(a, b certificateView) int { return a.NotAfter.Compare(b.NotAfter) })
@@ -58,9 +59,9 @@ func (v *certificatesView) describe(set *certificates.Set, now time.Time) {
 }
 
 // daysLeft has two decimals.
-func daysLeft(c *certificates.Certificate, now time.Time) float64 {
+func daysLeft(end, now time.Time) float64 {
 	const hundredth = 24 * time.Hour / 100
-	return float64(c.NotAfter.Sub(now)/hundredth) / 100
+	return float64(end.Sub(now)/hundredth) / 100
 }
 
 // maxCertificateSeries bounds the certificates that have a series of their own:
@@ -80,6 +81,6 @@ func (m *scrape) certificates(set *certificates.Set) {
 	m.family("keystone_certificate_days_left", gauge, "Days until a certificate ends, of the 100 that end first.")
 	now := time.Now()
 	for _, c := range all[:min(len(all), maxCertificateSeries)] {
-		m.float(daysLeft(c, now), label("cert", c.Pair.Cert))
+		m.float(daysLeft(c.NotAfter, now), label("cert", c.Pair.Cert))
 	}
 }

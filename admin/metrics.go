@@ -64,6 +64,7 @@ func (a *API) getMetrics(ctx *fasthttp.RequestCtx) {
 	m.lua()
 	m.server(&counters)
 	m.certificates(a.server.Certificates())
+	m.ordered(a.server.ACME())
 	m.reloads(&view, &counters, a.server.LastReload())
 	m.process(a.started)
 	m.runtime()

@@ -220,6 +220,7 @@ func refusedConfig(asked *tenants.Config) *tenants.Config {
 	var config tenants.Config
 	config.SetDefaults()
 	config.Name, config.Domains, config.PathPrefix, config.LuaRoutes = asked.Name, asked.Domains, asked.PathPrefix, asked.LuaRoutes
+	config.TLS = asked.TLS // so that the refusal can be read
 	return &config
 }
 

@@ -35,7 +35,9 @@ func (c *Config) checkCertificates(dir string, r *settings.Document) {
 		r.Errorf(c.tlsKey(), "tls is enabled with cert_file %q and key_file %q, expected both", c.TLS.CertFile, c.TLS.KeyFile)
 		return
 	case len(source.Files)+len(source.Directories) == 0:
-		r.Errorf(c.tlsKey(), "tls is enabled without a certificate, expected both cert_file and key_file, or certificates")
+		if !c.orders() {
+			r.Errorf(c.tlsKey(), "tls is enabled without a certificate, expected both cert_file and key_file, or certificates, or tenants with tls: auto")
+		}
 		return
 	}
 	incomplete := false
@@ -57,7 +59,7 @@ func (c *Config) checkCertificates(dir string, r *settings.Document) {
 			r.Errorf(field, "%s", problemText(&set.Problems[i]))
 		}
 	}
-	if len(set.All()) == 0 && !wrong {
+	if len(set.All()) == 0 && !wrong && !c.orders() {
 		r.Errorf(&c.Certificates.Directories, "certificates.directories have no certificate that can be used, and there is none besides, expected one")
 	}
 }

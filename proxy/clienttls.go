@@ -34,6 +34,9 @@ func (s *Server) handshake() *terms.Base {
 
 // byTerms is tls.Config.GetConfigForClient.
 func (s *Server) byTerms(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if proof := s.acme.Prove(hello); proof != nil { // an authority shows no certificate, and gets no further
+		return proof, nil
+	}
 	chosen := s.current.Load().terms.Choose(hello.ServerName)
 	return chosen.Begin(&listener.Of(hello.Conn).Accepted), nil
 }

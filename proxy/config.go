@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/acme"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
@@ -46,7 +47,7 @@ type Config struct {
 	TLS TLSConfig `yaml:"tls"`
 
 	// Certificates of the public listener, besides that of tls.
-	Certificates certificates.Config `yaml:"certificates"`
+	Certificates CertificatesConfig `yaml:"certificates"`
 
 	// What is asked of clients' TLS, of those of every tenant that says nothing else.
 	ClientTLS tenants.ClientTLSConfig `yaml:"client_tls"`
@@ -289,6 +290,15 @@ type TicketsConfig struct {
 	// secret can read them, and make up sessions with clients' certificates. Default:
 	// none, and keys are this process's own.
 	SecretFile string `yaml:"secret_file"`
+}
+
+// CertificatesConfig is the section certificates.
+type CertificatesConfig struct {
+	certificates.Config `yaml:",inline"`
+
+	// Certificates that are ordered by ACME, for the tenants with tls: auto. Default:
+	// none are.
+	ACME *acme.Config `yaml:"acme"`
 }
 
 // LuaRoutingConfig is the section lua_routing.

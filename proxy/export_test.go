@@ -107,3 +107,6 @@ func (s *Server) HandshakeFailures(n int) map[string]uint64 {
 	}
 	return counts
 }
+
+// File returns the path of the configuration file.
+func (s *Server) File() string { return s.file }

@@ -31,6 +31,8 @@ var hints = []hint{
 		"tls of a service says how TLS is spoken with it, where its url begins with https://: tls: {ca_file: ca.pem, server_name: app.internal}"},
 	{[]string{"tenants[]"}, []string{"insecure", "insecure_skip_verify", "skip_verify", "tls_skip_verify", "verify", "ssl_verify", "ca", "ca_file", "ca_cert", "ca_certs", "root_ca", "client_cert", "client_certificate", "mtls", "upstream_tls", "backend_tls", "backend_protocol", "transport_socket", "proxy_ssl_verify", "proxy_ssl_name", "proxy_ssl_trusted_certificate", "proxy_ssl_certificate", "proxy_ssl_server_name"},
 		"target_tls says how TLS is spoken with the tenant's targets, and tls of a service with that one: target_tls: {ca_file: ca.pem}"},
+	{[]string{"tenants[]"}, []string{"tls"},
+		"tls: auto orders certificates for the tenant's domains, and target_tls says how TLS is spoken with its targets: target_tls: {ca_file: ca.pem}"},
 
 	{[]string{"tenants[].services[].tls", "tenants[].target_tls"}, []string{"ca", "cas", "ca_cert", "ca_certs", "ca_certificate", "ca_bundle", "root_ca", "root_cas", "cacert", "trusted_ca", "trusted_certificate"},
 		"ca_file names the authorities' certificates: ca_file: ca.pem"},

@@ -175,6 +175,7 @@ func (s *Server) swap(snap *snapshot, opened *opened) {
 	s.entrances(snap, opened)
 	s.useCertificates(snap)
 	s.ticketFile.Use(s.tickets, snap.asked.ticketFile(s.dir), snap.tickets)
+	s.acme.Use(snap.acme)
 	s.current.Store(snap)
 	s.useListeners(opened)
 	for _, scripts := range snap.scripts {

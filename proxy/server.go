@@ -19,6 +19,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/acme"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
@@ -61,6 +62,7 @@ type Server struct {
 	ticketFile    tickets.File
 	handshakes    lineBudget // with clients, that failed
 	introductions lineBudget // by the PROXY protocol, that failed
+	acme          *acme.Manager
 
 	hops    *exchange.Hops
 	own     listener.Own // where the process listens
@@ -126,6 +128,9 @@ func New(o Options) (*Server, error) {
 		Observers: exchange.Observe(counting{s}, s.access),
 		Draining:  s.draining.Load, Hops: s.hops, Log: o.Log, Memory: &s.memory,
 	}
+	s.acme = acme.New(acme.Options{Log: o.Log, Covered: func(name string) bool { return s.certificates.Current().Has(name) }})
+	s.certificates.Issued = s.acme.Find
+	s.plane.Challenge = s.acme.Answer
 	s.reserve(o.Config)
 	s.clients.Plane, s.clients.Memory, s.clients.Open = &s.plane, &s.unrouted.Memory, s.connections
 	s.clients.NoHandshake, s.clients.NoHeader, s.clients.Introduction = s.noHandshake, s.noHeader, introductionOf
@@ -204,6 +209,7 @@ func (s *Server) Run(ctx context.Context) error {
 	wait.Go(func() { s.sweeper.Run(background) })
 	wait.Go(func() { s.pressure.run(background) })
 	wait.Go(func() { s.certificates.Watch(background, s.logCertificates) })
+	wait.Go(func() { s.acme.Run(background) })
 	wait.Go(func() { terms.Watch(background, func() *terms.Set { return s.current.Load().terms }, s.logTerms) })
 	wait.Go(func() { s.ticketFile.Watch(background, s.tickets, s.logTickets) })
 	logged := make(chan struct{})

@@ -7,6 +7,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/acme"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/proxy/tickets"
@@ -34,6 +35,7 @@ type snapshot struct {
 	certificates *certificates.Set // when it was made: the store takes up files that change
 	terms        *terms.Set        // of clients' TLS, by the names that they ask for
 	tickets      tickets.Shared    // what keys of sessions are made of; nil: the process's own
+	acme         *acme.Plan        // what is to be ordered; nil is nothing
 }
 
 // tenant is one tenant of a snapshot.
@@ -62,6 +64,12 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 			return nil, nil, err
 		}
 	}
+	var roots []byte
+	if c.orders() {
+		if roots, err = c.authorityRoots(s.dir); err != nil {
+			return nil, nil, err
+		}
+	}
 	list := s.candidates(c)
 	others, err := s.findTerms(snap, list)
 	if err != nil {
@@ -75,6 +83,9 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 		snap = nil
 	} else {
 		snap.nameTerms(others)
+		if c.orders() {
+			snap.acme = acme.NewPlan(c.Certificates.ACME, s.dir, roots, snap.names())
+		}
 	}
 	s.closeUnused(list, snap)
 	return snap, late, err

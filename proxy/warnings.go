@@ -32,6 +32,7 @@ func (c *Config) noteWarnings(d *settings.Document) {
 		doubt(&c.TLS, "tls has cert_file and key_file, and isn't enabled: the listener speaks HTTP without TLS; expected enabled: true, or false to say that this is meant")
 	}
 	c.noteCertificateDoubts(doubt)
+	c.noteACMEDoubts(doubt)
 	text := func(field any, key, value string) {
 		if foreignVariable.MatchString(value) {
 			doubt(field, "%s is taken as it stands, and no variable: expected ${NAME} for one of the environment, ${file:PATH} for what a file holds", key)

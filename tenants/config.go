@@ -36,6 +36,11 @@ type Config struct {
 	// tenant of all requests that no other has.
 	Domains []string `yaml:"domains"`
 
+	// Where the certificate for the tenant's domains comes from: "auto" orders one for
+	// each, as certificates.acme says. Default: none is ordered, and certificates has
+	// to have it where clients use TLS.
+	TLS string `yaml:"tls" enum:"auto"`
+
 	// Start of the paths that belong to the tenant, such as "/api". It matches
 	// whole segments: /api and /api/users, not /apix. With domains, both must
 	// match. A longer prefix beats a shorter one on the same host. At most 255
@@ -154,6 +159,9 @@ func (c *Config) SetDefaults() {
 		PreserveHost:   true,
 	}
 }
+
+// TLSAuto is the value of Config.TLS.
+const TLSAuto = "auto"
 
 // The values of Config.Expect.
 const (

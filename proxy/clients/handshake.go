@@ -47,6 +47,10 @@ func (c *client) Handshake() (err error) {
 		c.noTLS(secure, err)
 		return err
 	}
+	if secure.ConnectionState().NegotiatedProtocol == proofProtocol {
+		c.broken = true
+		return errProof
+	}
 	if c.Accepted.Asks() {
 		state := secure.ConnectionState()
 		c.Accepted.End(&state, socket.Nanotime())
@@ -62,6 +66,13 @@ func (c *client) handshakeTimeout() (timeout int64, key string) {
 	}
 	return c.server.Limits.Load().Header, "server.timeouts.header"
 }
+
+// proofProtocol is what an authority speaks that has a name proved by TLS-ALPN-01.
+const proofProtocol = "acme-tls/1"
+
+// errProof ends a connection by which an authority had a name proved: its handshake
+// was all of it (RFC 8737 §3).
+var errProof = errors.New("the handshake has proved a name, nothing follows it")
 
 // ConnectionState says what the handshake has come to.
 func (c *client) ConnectionState() (state tls.ConnectionState) {

@@ -145,7 +145,7 @@ func (x *exchange) serve() error {
 	if err := x.accept(); err != nil {
 		return err
 	}
-	if x.answerHealth() {
+	if x.answerHealth() || x.answerChallenge() {
 		return x.respondLocally(false)
 	}
 	if led, err := x.leadToHTTPS(); led || err != nil {
@@ -187,6 +187,24 @@ func (x *exchange) answerHealth() bool {
 	if status == 405 {
 		x.response.Local.Set(allowName, []byte("GET, HEAD"))
 	}
+	return true
+}
+
+// ChallengePath is where authorities have names proved by HTTP (RFC 8555 §8.3).
+const ChallengePath = "/.well-known/acme-challenge/"
+
+// answerChallenge answers an authority that has a name proved: only what it asks
+// for exactly. All else there is the tenant's.
+func (x *exchange) answerChallenge() bool {
+	if x.plane.Challenge == nil || len(x.Path) <= len(ChallengePath) || string(x.Path[:len(ChallengePath)]) != ChallengePath ||
+		x.written != nil || len(x.query) > 0 || string(x.Message.Method) != "GET" {
+		return false
+	}
+	body := x.plane.Challenge(x.Host, x.Path)
+	if body == nil {
+		return false
+	}
+	x.local(200, "application/octet-stream", body)
 	return true
 }
 

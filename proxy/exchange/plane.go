@@ -39,8 +39,11 @@ type Plane struct {
 	// Draining says that nothing new is accepted.
 	Draining func() bool
 	Hops     *Hops
-	Log      zerolog.Logger
-	Memory   *memory.Process // for its ceiling
+	// Challenge answers requests by which an authority has a host's name proved, at
+	// paths below ChallengePath; nil is any other. What it is given is only read.
+	Challenge func(host, path []byte) []byte
+	Log       zerolog.Logger
+	Memory    *memory.Process // for its ceiling
 
 	_                 [64]byte // what every request changes has no line of the cache with what it reads
 	inFlight, tunnels atomic.Int64

@@ -151,6 +151,12 @@ func (d *decoder) insteadOfShape(n ast.Node, t reflect.Type, p *place) string {
 		return "; write [" + plainly(text) + "]"
 	case t.Kind() == reflect.String && isMapping(n) && p.isElement():
 		return "; quote a text that has a colon"
+	case t.Kind() == reflect.String && isMapping(n) && p.parent != nil:
+		if hinter, ok := d.doc.root.(Hinter); ok { // what is a section elsewhere
+			if words := hinter.Hint(p.key, p.parent.pattern()); words != "" {
+				return "; " + words
+			}
+		}
 	case t.Kind() == reflect.Slice && isMapping(n):
 		return `; begin each element with "- "`
 	case t.Kind() == reflect.Struct && isScalar && p.parent == nil && strings.Contains(text, "{"):

@@ -39,10 +39,11 @@ type Pair struct{ Cert, Key string }
 // Certificate is what a Pair's files held when they were read. Only whether its
 // key is ready changes.
 type Certificate struct {
-	Pair     Pair
-	Names    []string // lower case; wildcards begin with "*."
-	Kind     Kind
-	NotAfter time.Time
+	Pair      Pair     // zero where it is from no file
+	Names     []string // lower case; wildcards begin with "*."
+	Kind      Kind
+	NotBefore time.Time
+	NotAfter  time.Time
 
 	chain [][]byte // DER, the certificate itself first
 	key   []byte   // DER
@@ -66,6 +67,9 @@ var kindNames = [...]string{"ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "ed25519",
 
 func (k Kind) String() string { return kindNames[k] }
 
+// Leaf parses the certificate itself.
+func (c *Certificate) Leaf() (*x509.Certificate, error) { return x509.ParseCertificate(c.chain[0]) }
+
 // maxFile bounds a file, in bytes.
 const maxFile = 1 << 20
 
@@ -83,7 +87,22 @@ func read(pair Pair, shared *intern) (*Certificate, error) {
 			return nil, fmt.Errorf("the key can't be read: %w", err)
 		}
 	}
-	c := &Certificate{Pair: pair}
+	c, err := parse(chain, private, shared)
+	if err != nil {
+		return nil, err
+	}
+	c.Pair = pair
+	return c, nil
+}
+
+// Parse makes a certificate of its chain and its key, PEM both, which may be one
+// text.
+func Parse(chain, private []byte) (*Certificate, error) {
+	return parse(chain, private, &intern{known: map[string][]byte{}})
+}
+
+func parse(chain, private []byte, shared *intern) (*Certificate, error) {
+	c := &Certificate{}
 	for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "CERTIFICATE" {
 			c.chain = append(c.chain, block.Bytes)
@@ -105,7 +124,7 @@ func read(pair Pair, shared *intern) (*Certificate, error) {
 	if c.Kind, err = kindOf(leaf); err != nil {
 		return nil, err
 	}
-	c.Names, c.NotAfter = namesOf(leaf), leaf.NotAfter
+	c.Names, c.NotBefore, c.NotAfter = namesOf(leaf), leaf.NotBefore, leaf.NotAfter
 	if known, fits := fits(c.key, leaf); known && !fits {
 		return nil, errForeignKey
 	} else if !known {

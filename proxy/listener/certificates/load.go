@@ -83,7 +83,7 @@ type wanted struct {
 // whoever writes two files writes one after the other.
 func Load(source Source, last *Set, settled bool) *Set {
 	if last == nil {
-		last = newSet(nil, &bound{most: maxReady})
+		last = newSet(nil, &bound{})
 	}
 	list, problems := source.pairs(last)
 	shared := &intern{known: map[string][]byte{}}

@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"maps"
@@ -36,14 +37,12 @@ func (s *Set) Choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if c == nil {
 		return nil, errNone
 	}
-	if ready := c.ready.Load(); ready != nil {
-		if !c.used.Load() {
-			c.used.Store(true)
-		}
-		return ready, nil
-	}
-	return s.bound.prepare(c)
+	return s.bound.use(c)
 }
+
+// Has reports whether there is a certificate for a name besides the default; a set
+// that is nil has none.
+func (s *Set) Has(name string) bool { return s != nil && s.named(name) != nil }
 
 // find chooses among the certificates; nil is none.
 func (s *Set) find(hello *tls.ClientHelloInfo) *Certificate {
@@ -179,11 +178,22 @@ const maxReady = 4096
 
 // bound keeps those that are ready within their number.
 type bound struct {
-	most int
+	most int // 0 is maxReady
 
 	mu    sync.Mutex     // guards all below
 	ready []*Certificate // a ring
 	hand  int            // where the next look begins
+}
+
+// use returns a certificate with its key ready.
+func (b *bound) use(c *Certificate) (*tls.Certificate, error) {
+	if ready := c.ready.Load(); ready != nil {
+		if !c.used.Load() {
+			c.used.Store(true)
+		}
+		return ready, nil
+	}
+	return b.prepare(c)
 }
 
 // prepare makes a certificate ready; another one that hasn't been used for long
@@ -200,7 +210,7 @@ func (b *bound) prepare(c *Certificate) (*tls.Certificate, error) {
 	}
 	c.ready.Store(ready)
 	c.used.Store(true)
-	if len(b.ready) < b.most {
+	if len(b.ready) < cmp.Or(b.most, maxReady) {
 		b.ready = append(b.ready, c)
 		return ready, nil
 	}

@@ -10,7 +10,13 @@ import (
 
 // Store has the set that is in use. The zero value has none.
 type Store struct {
+	// Issued, if not nil, returns the certificate for a client that asks for a name
+	// which no file is for; nil is none, and then the default is used. It is set
+	// before the first client comes, and may wait.
+	Issued func(hello *tls.ClientHelloInfo) *Certificate
+
 	current atomic.Pointer[Set]
+	issued  bound // of those from Issued
 
 	mu     sync.Mutex // guards all below, and changes of current
 	source Source
@@ -20,9 +26,15 @@ type Store struct {
 // Current returns the set that is in use; nil is none.
 func (s *Store) Current() *Set { return s.current.Load() }
 
-// Choose is Set.Choose of the set that is in use.
+// Choose is Set.Choose of the set that is in use, and of what is issued besides.
 func (s *Store) Choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if set := s.current.Load(); set != nil {
+	set := s.current.Load()
+	if s.Issued != nil && !set.Has(hello.ServerName) {
+		if c := s.Issued(hello); c != nil {
+			return s.issued.use(c)
+		}
+	}
+	if set != nil {
 		return set.Choose(hello)
 	}
 	return nil, errNone

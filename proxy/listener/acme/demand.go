@@ -1,0 +1,269 @@
+package acme
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
+)
+
+// counters are of what has happened since the start.
+type counters struct {
+	orders, obtained, failed, limited, overBudget atomic.Uint64
+	allowed, refused, unanswered, turnedAway      atomic.Uint64
+}
+
+// Counters are figures since the start.
+type Counters struct {
+	Orders     uint64 // placed, one for each challenge that was tried
+	Obtained   uint64 // certificates
+	Failed     uint64 // tries
+	Limited    uint64 // of these, because the authority wants to be asked less
+	OverBudget uint64 // tries that were put off
+	Allowed    uint64 // asks that were answered with yes
+	Refused    uint64 // with no
+	Unanswered uint64 // not at all
+	TurnedAway uint64 // names on demand for which nobody was asked: there were too many
+}
+
+// Counters returns the figures.
+func (m *Manager) Counters() Counters {
+	c := &m.counters
+	return Counters{
+		c.orders.Load(), c.obtained.Load(), c.failed.Load(), c.limited.Load(), c.overBudget.Load(),
+		c.allowed.Load(), c.refused.Load(), c.unanswered.Load(), c.turnedAway.Load(),
+	}
+}
+
+const (
+	// maxFlights bounds the names on demand that are on their way, and half of it
+	// those of one tenant.
+	maxFlights = 64
+	// maxRefusals bounds the names that are remembered to be refused.
+	maxRefusals = 10_000
+	// unansweredPause is how long a name is refused whose ask was not answered.
+	unansweredPause = 10 * time.Second
+)
+
+// flight is a name on demand on its way from an ask to its certificate.
+type flight struct {
+	tenant string
+	done   chan struct{}
+	cert   *certificates.Certificate // once done is closed; nil is none
+}
+
+// Find returns the certificate for the name that a client asks for; nil is none.
+// A name on demand that has none yet is waited for, for on_demand.wait at most.
+// Otherwise it allocates nothing for names in lower case.
+func (m *Manager) Find(hello *tls.ClientHelloInfo) *certificates.Certificate {
+	if !m.active.Load() {
+		return nil
+	}
+	name := strings.ToLower(hello.ServerName)
+	if !Certifiable(name) || name[0] == '*' {
+		return nil
+	}
+	m.mu.RLock()
+	p, e := m.plan, m.entries[name]
+	if e == nil || e.cert == nil {
+		if wild := m.entries[name[strings.IndexByte(name, '.'):]]; wild != nil && wild.cert != nil {
+			e = wild
+		}
+	}
+	var found *certificates.Certificate
+	if e != nil && e.cert != nil {
+		if found = e.cert; !e.used.Load() {
+			e.used.Store(true)
+		}
+	}
+	m.mu.RUnlock()
+	if found != nil || p == nil || p.config.OnDemand.Ask == "" {
+		return found
+	}
+	of, spelt := p.names.find(name)
+	if spelt || !of.auto {
+		return nil
+	}
+	return m.demand(hello.Context(), p, name, of.tenant)
+}
+
+// demand waits for the certificate of a name, if it may have one.
+func (m *Manager) demand(ctx context.Context, p *Plan, name, tenant string) *certificates.Certificate {
+	f := m.join(p, name, tenant)
+	if f == nil {
+		return nil
+	}
+	timer := time.NewTimer(p.config.OnDemand.Wait.Std())
+	defer timer.Stop()
+	select {
+	case <-f.done:
+		return f.cert
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// join returns the flight of a name, or begins one; nil is none.
+func (m *Manager) join(p *Plan, name, tenant string) *flight {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f := m.flights[name]; f != nil {
+		return f
+	}
+	now := m.wall()
+	if until, ok := m.refusals[name]; ok {
+		if left := until.Sub(now); left > 0 && left <= p.config.OnDemand.Remember.Std() {
+			return nil
+		}
+		delete(m.refusals, name)
+	}
+	if m.running == nil || m.plan != p || m.entries[name] != nil { // the entry's failure has been told, and it is tried again
+		return nil
+	}
+	own := 0
+	for _, f := range m.flights {
+		if f.tenant == tenant {
+			own++
+		}
+	}
+	if len(m.flights) >= maxFlights || own >= maxFlights/2 {
+		m.counters.turnedAway.Add(1)
+		return nil
+	}
+	f := &flight{tenant: tenant, done: make(chan struct{})}
+	m.flights[name] = f
+	running := m.running
+	m.work.Go(func() {
+		cert, refuse := m.fly(running, p, name, tenant)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.flights, name)
+		if refuse > 0 && m.plan == p {
+			m.refuse(name, m.wall().Add(refuse))
+		}
+		f.cert = cert
+		close(f.done)
+	})
+	return f
+}
+
+// refuse remembers that a name is refused; it needs m.mu.
+func (m *Manager) refuse(name string, until time.Time) {
+	if len(m.refusals) >= maxRefusals {
+		for other := range m.refusals { // any: whoever floods us gains one more question
+			delete(m.refusals, other)
+			break
+		}
+	}
+	m.refusals[name] = until
+}
+
+// fly takes a name from its first handshake to its certificate, or says for how
+// long it is refused.
+func (m *Manager) fly(ctx context.Context, p *Plan, name, tenant string) (cert *certificates.Certificate, refuse time.Duration) {
+	known, err := p.stored(name) // from before a restart, or another gateway's
+	if err != nil || !m.wall().Before(known.NotAfter) {
+		known = nil
+		if p.asks.take(tenant, m.wall()) > 0 {
+			m.counters.turnedAway.Add(1)
+			return nil, 0
+		}
+		switch yes, err := m.asked(ctx, p, name, tenant); {
+		case err != nil:
+			return nil, min(unansweredPause, p.config.OnDemand.Remember.Std())
+		case !yes:
+			return nil, p.config.OnDemand.Remember.Std()
+		}
+	}
+	e := m.admit(p, name, tenant, known)
+	if e == nil {
+		m.counters.turnedAway.Add(1)
+		return nil, unansweredPause
+	}
+	m.look()
+	select {
+	case <-e.concluded:
+	case <-ctx.Done():
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if e.cert != nil {
+		e.used.Store(true)
+	}
+	return e.cert, 0
+}
+
+// admit makes an entry of a name on demand, unless there are too many.
+func (m *Manager) admit(p *Plan, name, tenant string, known *certificates.Certificate) *entry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.plan != p {
+		return nil
+	}
+	if e := m.entries[name]; e != nil {
+		return e
+	}
+	all, own := 0, 0
+	for _, e := range m.entries {
+		if e.demanded {
+			if all++; e.tenant == tenant {
+				own++
+			}
+		}
+	}
+	if most := p.config.OnDemand.MaxNames; all >= most || own >= most/2 {
+		m.log.Warn().Str("name", name).Str("tenant", tenant).Int("max_names", most).Int("names_of_tenant", own).
+			Msg("a name gets no certificate on demand: there are as many as acme.on_demand.max_names allows")
+		return nil
+	}
+	e := newEntry(name, tenant, m.wall())
+	e.demanded = true
+	if known != nil {
+		e.install(known, m.wall())
+	}
+	m.entries[name] = e
+	return e
+}
+
+// asked asks whether a name may have a certificate. It follows no redirect.
+func (m *Manager) asked(ctx context.Context, p *Plan, name, tenant string) (yes bool, err error) {
+	c := &p.config.OnDemand
+	u, err := url.Parse(c.Ask)
+	if err != nil {
+		return false, err
+	}
+	query := u.Query()
+	query.Set("domain", name)
+	u.RawQuery = query.Encode()
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout.Std())
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return false, err
+	}
+	request.Header.Set("User-Agent", "keystone-gateway")
+	response, err := p.asker.Do(request)
+	if err != nil {
+		m.counters.unanswered.Add(1)
+		err = fmt.Errorf("on_demand.ask was not answered: %w", err)
+		m.log.Warn().Str("name", name).Str("tenant", tenant).Str("error", cause.Text(err)).Msg("a name gets no certificate on demand")
+		return false, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 4096)) // so that the connection is used again
+	if response.StatusCode != http.StatusOK {
+		m.counters.refused.Add(1)
+		return false, nil
+	}
+	m.counters.allowed.Add(1)
+	return true, nil
+}
