@@ -6,7 +6,13 @@ BENCH    ?= .
 PKG      ?= ./proxy/http1
 SAMPLE   ?= 0
 
-.PHONY: check format vet lint test race build bench bench-smoke microbench fuzz mutate schema clean
+# Where install puts things: below DESTDIR, for packagers.
+DESTDIR  ?=
+PREFIX   ?= /usr/local
+SYSCONFDIR ?= /etc
+IMAGE    ?= dist/image
+
+.PHONY: check format vet lint test race build bench bench-smoke microbench fuzz mutate schema install image-root clean
 
 # check is what a commit must pass.
 check: format vet lint test race
@@ -54,6 +60,23 @@ mutate:
 # schema writes config.schema.json and docs/configuration.md anew.
 schema:
 	go test ./proxy -run='^TestDocuments$$' -update
+
+# install installs the binary, the units and a first configuration.
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(SYSCONFDIR)/keystone-gateway/scripts
+	install -m 755 keystone-gateway $(DESTDIR)$(PREFIX)/bin/.keystone-gateway.new
+	mv $(DESTDIR)$(PREFIX)/bin/.keystone-gateway.new $(DESTDIR)$(PREFIX)/bin/keystone-gateway # one that runs can't be written to
+	sed 's,@BIN@,$(PREFIX)/bin/keystone-gateway,' packaging/keystone-gateway.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/keystone-gateway.service
+	install -m 644 packaging/keystone-gateway.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/keystone-gateway.socket
+	install -m 644 packaging/keystone-gateway.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/keystone-gateway.conf
+	[ -e $(DESTDIR)$(SYSCONFDIR)/keystone-gateway/config.yaml ] || install -m 644 packaging/config.yaml $(DESTDIR)$(SYSCONFDIR)/keystone-gateway/config.yaml
+
+# image-root makes the root file system of the image in IMAGE, for the Dockerfile.
+image-root: build
+	install -d $(IMAGE)/usr/bin $(IMAGE)/etc/keystone-gateway/scripts $(IMAGE)/etc/ssl/certs
+	install -m 755 keystone-gateway $(IMAGE)/usr/bin/keystone-gateway
+	install -m 644 /etc/ssl/certs/ca-certificates.crt $(IMAGE)/etc/ssl/certs/ca-certificates.crt
+	install -m 644 packaging/config.yaml $(IMAGE)/etc/keystone-gateway/config.yaml
 
 clean:
 	rm -rf keystone-gateway dist coverage.out

@@ -20,7 +20,8 @@ type Program struct {
 func Self() (Program, error) {
 	self := Program{Args: os.Args}
 	running, err := os.Executable()
-	if path, ok := named(os.Args[0]); ok && same(path, running) {
+	path, ok := named(os.Args[0])
+	if ok && (same(path, running) || err != nil) { // without /proc there is only the name
 		running, err = path, nil
 	}
 	self.Path = running
