@@ -112,7 +112,7 @@ func TestConnectionsGoOn(t *testing.T) {
 			if got := response.Header.Get("Connection"); response.StatusCode != c.status || got != c.connection && response.Close != (c.connection == "close") || c.body != "*" && string(body) != c.body || err != nil {
 				t.Errorf("got %s, Connection %q, %q, %v", response.Status, got, body, err)
 			}
-			if name == "TLS" && !strings.Contains(string(body), "was spoken to in TLS") {
+			if (name == "TLS") != strings.Contains(string(body), "was spoken to in TLS") {
 				t.Errorf("got %q", body)
 			}
 			if !c.goesOn {
