@@ -130,7 +130,11 @@ func open(o proxy.Options) (*proxy.Server, *admin.API, error) {
 }
 
 func sayListening(log zerolog.Logger, server *proxy.Server, api *admin.API, tenants int) {
-	log.Info().Str("address", server.Addr().String()).Str("admin", api.Addr()).Str("version", versionText()).
+	addresses := make([]string, 0, 1)
+	for _, address := range server.Addrs() {
+		addresses = append(addresses, address.String())
+	}
+	log.Info().Str("address", addresses[0]).Strs("addresses", addresses).Str("admin", api.Addr()).Str("version", versionText()).
 		Int("tenants", tenants).Msg("listening")
 	for _, warning := range server.Warnings() {
 		log.Warn().Msg(warning)

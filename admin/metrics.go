@@ -63,6 +63,7 @@ func (a *API) getMetrics(ctx *fasthttp.RequestCtx) {
 	m.health()
 	m.lua()
 	m.server(&counters)
+	m.listeners(a.server.Listeners())
 	m.certificates(a.server.Certificates())
 	m.ordered(a.server.ACME())
 	m.reloads(&view, &counters, a.server.LastReload())

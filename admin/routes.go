@@ -42,6 +42,7 @@ func (a *API) routes() (handler fasthttp.RequestHandler, err error) {
 	read(a.base+"/config", a.getConfig)
 	read(a.base+"/snapshot", a.getSnapshot)
 	read(a.base+"/certificates", a.getCertificates)
+	read(a.base+"/listeners", a.getListeners)
 	r.POST(a.base+"/reload", a.postReload)
 	read(a.base+"/metrics", a.getMetrics)
 	read("/metrics", a.getMetrics)

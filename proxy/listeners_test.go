@@ -126,6 +126,19 @@ func TestListenersOwnOptions(t *testing.T) {
 	}
 }
 
+// TestListenersWarnings: a certificate that a listener speaks TLS with isn't there in
+// vain.
+func TestListenersWarnings(t *testing.T) {
+	t.Parallel()
+	cert, key := keyPair(t)
+	for section, want := range map[string]int{"[{address: \":80\", tls: true}]": 0, "[{address: \":80\"}]": 1} {
+		config, err := proxy.Parse("config.yaml", fmt.Appendf(nil, "tls: {cert_file: %q, key_file: %q}\nlisteners: %s\n%s", cert, key, section, shop("127.0.0.1:1")))
+		if err != nil || len(config.Warnings()) != want {
+			t.Errorf("%s: warnings %q (%v), want %d", section, config.Warnings(), err, want)
+		}
+	}
+}
+
 // TestListenersChecked: what a file can't ask for, and what is said.
 func TestListenersChecked(t *testing.T) {
 	t.Parallel()

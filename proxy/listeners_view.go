@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net"
+	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
@@ -17,6 +18,14 @@ type ListenerView struct {
 	Refused    uint64
 	Handshakes int                           // of TLS, in flight
 	Failures   [len(cause.Handshakes)]uint64 // of handshakes, by cause.Handshakes
+}
+
+// Called is the listener's name, or its address where it has none.
+func (v *ListenerView) Called() string {
+	if called := v.Config.Called(); !strings.HasSuffix(called, ":0") {
+		return called
+	}
+	return v.Addr.String() // there may be several on port 0
 }
 
 // Listeners returns the listeners, in the order of the configuration, and then those

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
@@ -28,7 +29,7 @@ func (c *Config) noteWarnings(d *settings.Document) {
 		line, column := d.Position(field)
 		c.warnings = append(c.warnings, fmt.Sprintf("%s:%d:%d: ", c.file, line, column)+fmt.Sprintf(format, args...))
 	}
-	if c.TLS.CertFile != "" && c.TLS.KeyFile != "" && !c.TLS.Enabled && !d.Has(&c.TLS.Enabled) {
+	if c.TLS.CertFile != "" && c.TLS.KeyFile != "" && !c.speaksTLS() && !d.Has(&c.TLS.Enabled) {
 		doubt(&c.TLS, "tls has cert_file and key_file, and isn't enabled: the listener speaks HTTP without TLS; expected enabled: true, or false to say that this is meant")
 	}
 	c.noteCertificateDoubts(doubt)
@@ -70,16 +71,21 @@ func (c *Config) noteWarnings(d *settings.Document) {
 	}
 }
 
-// warnOfProxyProtocol tells of a list of peers that the listener can't have.
+// warnOfProxyProtocol tells of lists of peers that a listener can't have.
 func (c *Config) warnOfProxyProtocol(doubt func(field any, format string, args ...any)) {
-	from := &c.Server.ProxyProtocol.From
-	networks, unix := network.ParseSet(*from)
-	switch onUnix := strings.HasPrefix(c.listenAddress(), "unix:"); {
-	case len(*from) == 0:
-	case onUnix && !unix:
-		doubt(from, "proxy_protocol.from has networks alone, and the listener is a Unix socket, whose peers have no address; expected unix in it")
-	case !onUnix && networks.Empty():
-		doubt(from, "proxy_protocol.from is for peers on a Unix socket, and the listener is none; expected the networks of the load balancers")
+	for i := range c.listeners {
+		from := &c.listeners[i].ProxyProtocol.From
+		if len(c.Listeners) == 0 {
+			from = &c.Server.ProxyProtocol.From
+		}
+		networks, unix := network.ParseSet(*from)
+		switch onUnix := listener.IsUnix(c.listeners[i].Address); {
+		case len(*from) == 0:
+		case onUnix && !unix:
+			doubt(from, "proxy_protocol.from has networks alone, and the listener is a Unix socket, whose peers have no address; expected unix in it")
+		case !onUnix && networks.Empty():
+			doubt(from, "proxy_protocol.from is for peers on a Unix socket, and the listener is none; expected the networks of the load balancers")
+		}
 	}
 }
 

@@ -7,6 +7,7 @@
 package listener
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -168,6 +169,11 @@ func open(network, address string, opts *Options) (net.Listener, error) {
 		listen = masked(first, listen)
 	}
 	inner, err := listen()
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if who := holder(network, address); who != "" {
+			return nil, fmt.Errorf("cannot listen on %q: the address is in use by %s", opts.Address, who)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", opts.Address, err)
 	}
@@ -200,7 +206,7 @@ func removeStale(path string) error {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = conn.Close()
-		return fmt.Errorf("cannot listen on \"unix:%s\": another process listens there", path)
+		return fmt.Errorf("cannot listen on \"unix:%s\": the address is in use by %s", path, cmp.Or(holder("unix", path), "another process"))
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return os.Remove(path)

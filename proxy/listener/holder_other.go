@@ -1,0 +1,6 @@
+//go:build !linux
+
+package listener
+
+// holder says nothing here.
+func holder(string, string) string { return "" }
