@@ -133,6 +133,11 @@ func TestWhatIsNeverSampledOut(t *testing.T) {
 			text = string(bytes)
 			return strings.Contains(text, "/last")
 		})
+		_, stamp, _ := strings.Cut(text, `"time":"`)
+		stamp, _, _ = strings.Cut(stamp, `"`)
+		if at, err := time.Parse(time.RFC3339Nano, stamp); err != nil || time.Since(at).Abs() > time.Hour {
+			t.Errorf("the time is %q, %v", stamp, err)
+		}
 		if got := strings.Count(text, "\n") > 1; got != c.logged {
 			t.Errorf("sample %s, %s of %s%s: logged %v, want %v:\n%s", c.sample, c.answer, c.host, c.path, got, c.logged, text)
 		}
