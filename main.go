@@ -1,4 +1,8 @@
 // Keystone Gateway is a multi-tenant, programmable edge proxy.
+//
+//	keystone-gateway -config config.yaml        serves until SIGTERM; SIGHUP reloads
+//	keystone-gateway check -config config.yaml  says all that is wrong with the file
+//	keystone-gateway help                       lists the other commands
 package main
 
 import (

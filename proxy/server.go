@@ -1,6 +1,11 @@
 // Package proxy is composition and control plane: the server, its configuration
 // and the snapshots that are made of it, reload, watch and drain, the logs. Requests
 // are proxy/exchange's, which is given a generation of all that.
+//
+//	config, err := proxy.Load("config.yaml")
+//	server, err := proxy.New(proxy.Options{File: "config.yaml", Config: config, Log: log})
+//	err = server.Run(ctx)    // until ctx is done, then it drains
+//	result := server.Reload() // meanwhile, from any goroutine
 package proxy
 
 import (

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/test/until"
 )
 
 // patience bounds the wait for what must happen.
@@ -100,14 +101,7 @@ func answering(t testing.TB, answer string) (address string) {
 	})
 }
 
-func eventually(t *testing.T, awaited string, what func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !what(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not true: %s", awaited)
-		}
-	}
-}
+var eventually = until.True
 
 func send(t *testing.T, conn net.Conn, part string) {
 	t.Helper()

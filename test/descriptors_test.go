@@ -4,21 +4,17 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/keystone-gateway/keystone-gateway/test/port"
 )
 
 // TestFewDescriptors: whoever opens all connections that one address may have
 // leaves some to others, and descriptors to targets, the admin API and files.
 func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
-	g := startWithFew(t, simpleConfig(serveFunc(t, echoFields)))
+	g := (&gateway{files: 128}).start(t, simpleConfig(serveFunc(t, echoFields)))
 	if !strings.Contains(g.output.String(), `"descriptors":128`) {
 		t.Errorf("the log says nothing of max_connections: %s", g.output.String())
 	}
@@ -41,7 +37,7 @@ func TestSlowTargetHasFewDescriptors(t *testing.T) {
 		waiting.Add(1)
 		<-release
 	})
-	g := startWithFew(t, simpleConfig(serveFunc(t, echoFields))+`  - name: slow
+	g := (&gateway{files: 128}).start(t, simpleConfig(serveFunc(t, echoFields))+`  - name: slow
     domains: [slow.example]
     services: [{ url: "http://`+slow+`" }]
 `)
@@ -60,26 +56,6 @@ func TestSlowTargetHasFewDescriptors(t *testing.T) {
 		t.Errorf("%d requests wait, %d were refused", n, refused)
 	}
 	checkOthers(t, g)
-}
-
-// startWithFew starts a gateway that may have 128 files open.
-func startWithFew(t *testing.T, config string) *gateway {
-	t.Helper()
-	g := &gateway{address: port.Reserve(t), admin: port.Reserve(t), exited: make(chan struct{}), output: &tail{}}
-	g.config = filepath.Join(t.TempDir(), "config.yaml")
-	g.write(t, config)
-	g.command = exec.Command("sh", "-c", `ulimit -n 128 && exec "$0" "$@"`, gatewayBinary(t), "-config", g.config) // #nosec G204 -- the binary that this test built
-	g.command.Stdout, g.command.Stderr = g.output, g.output
-	if err := g.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = g.command.Wait()
-		close(g.exited)
-	}()
-	t.Cleanup(func() { g.stop(t) })
-	g.awaitReady(t)
-	return g
 }
 
 // checkOthers demands that another address and the admin API are answered.

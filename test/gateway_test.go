@@ -3,6 +3,9 @@
 //
 // It sees the gateway only through its command line, its sockets and its exit
 // code. What one package does by itself is tested beside that package.
+//
+//	g := startGateway(t, simpleConfig(serveFunc(t, handler))) // until the test ends
+//	answer := dial(t, g.address).exchange(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 package test
 
 import (
@@ -22,10 +25,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/test/port"
+	"github.com/keystone-gateway/keystone-gateway/test/until"
 	// The binary is built from these, so a cached result is stale when they change.
 	_ "github.com/keystone-gateway/keystone-gateway/admin"
 	_ "github.com/keystone-gateway/keystone-gateway/proxy"
-	"github.com/keystone-gateway/keystone-gateway/test/port"
 )
 
 const (
@@ -80,6 +84,10 @@ type gateway struct {
 	env []string
 	// dir is where it is started; empty is the test's directory.
 	dir string
+	// files is how many it may have open; 0 is as many as the test.
+	files int
+	// ends is the exit status that it is to end with.
+	ends int
 
 	command *exec.Cmd
 	output  *tail
@@ -94,7 +102,13 @@ type gateway struct {
 // race or a panic. env is added to its environment.
 func startGateway(t *testing.T, config string, env ...string) *gateway {
 	t.Helper()
-	g := &gateway{address: port.Reserve(t), admin: port.Reserve(t), env: env}
+	return (&gateway{env: env}).start(t, config)
+}
+
+// start is startGateway of a gateway that is something special.
+func (g *gateway) start(t *testing.T, config string) *gateway {
+	t.Helper()
+	g.address, g.admin = port.Reserve(t), port.Reserve(t)
 	g.config = filepath.Join(t.TempDir(), "config.yaml")
 	g.write(t, config)
 	g.launch(t)
@@ -114,6 +128,9 @@ func (g *gateway) launchInto(t *testing.T, output io.Writer) {
 	t.Helper()
 	g.exited = make(chan struct{})
 	g.command = exec.Command(gatewayBinary(t), "-config", g.config) // #nosec G204 -- the binary that this test built
+	if g.files > 0 {
+		g.command = exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" -config "$1"`, g.files), gatewayBinary(t), g.config) // #nosec G204 -- as above
+	}
 	g.command.Env, g.command.Dir = append(os.Environ(), g.env...), g.dir
 	g.command.Stdout, g.command.Stderr = output, output
 	if err := g.command.Start(); err != nil {
@@ -167,8 +184,8 @@ func (g *gateway) stop(t *testing.T) {
 		<-g.exited
 	}
 	output := g.output.String()
-	if code := g.command.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("the gateway ended with %v, want exit status 0", g.command.ProcessState)
+	if code := g.command.ProcessState.ExitCode(); code != g.ends {
+		t.Errorf("the gateway ended with %v, want exit status %d", g.command.ProcessState, g.ends)
 	}
 	for _, sign := range []string{"DATA RACE", "panic", "goroutine 1 ["} {
 		if strings.Contains(output, sign) {
@@ -242,19 +259,9 @@ func every(t *testing.T, interval time.Duration, f func()) {
 	}()
 }
 
-// eventually polls what until it is true, and fails the test, naming what was
-// awaited, when that takes longer than limit.
-func eventually(t *testing.T, limit time.Duration, awaited string, what func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(limit); ; time.Sleep(pollPause) {
-		if what() {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("after %v still not true: %s", limit, awaited)
-		}
-	}
-}
+// eventually waits until something is true, and fails the test when that takes
+// longer than a limit.
+var eventually = until.Within
 
 // lastLines returns the last count lines of text that aren't of the access log.
 func lastLines(text string, count int) string {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/test/until"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -179,19 +180,7 @@ func start(t *testing.T, r *upstream.Registry, list ...upstream.PoolConfig) *ups
 }
 
 // eventually waits for a condition on real time.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within %v: %s", patience, what)
-		case <-tick.C:
-		}
-	}
-}
+var eventually = until.True
 
 // noLeak fails the test if it leaves goroutines behind.
 func noLeak(t *testing.T) {

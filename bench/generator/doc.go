@@ -8,6 +8,9 @@
 // and writes and reads on them itself: requests are never retried, redirects
 // never followed, bodies of responses dropped as they arrive.
 //
+//	result, err := generator.Run(ctx, generator.Options{Targets: targets, Connections: 50, Duration: time.Minute})
+//	err = result.Report("1.2.3").WriteText(os.Stdout)
+//
 // What a server sends is hostile: heads, lines, interim responses and the time
 // of a request are bounded, and the reports escape or quote all of it.
 package generator

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/test/measure"
+	"github.com/keystone-gateway/keystone-gateway/test/until"
 )
 
 const patience = time.Minute
@@ -332,11 +333,4 @@ func TestReadWriteAllocate0(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, awaited string, what func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !what(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not true: %s", awaited)
-		}
-	}
-}
+var eventually = until.True
