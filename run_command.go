@@ -14,6 +14,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/logs"
 )
 
 // runGateway is the command "run".
@@ -49,9 +50,9 @@ func runGateway(args []string) error {
 func serve(o proxy.Options, p *process, show *demo) error {
 	ctx, stop := context.WithCancel(untilSignal()) // before anything listens, so that none is missed
 	defer stop()
-	output := proxy.NewLogWriter(&o.Config.Log, p.stderr())
+	output := logs.NewWriter(&o.Config.Log, p.stderr())
 	defer output.Close()
-	p.log = proxy.NewLog(&o.Config.Log, output)
+	p.log = logs.New(&o.Config.Log, output)
 	if err := p.meetManager(); err != nil {
 		return err
 	}

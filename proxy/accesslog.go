@@ -14,6 +14,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/files"
+	"github.com/keystone-gateway/keystone-gateway/proxy/logs"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -24,15 +25,15 @@ type accessLog struct {
 	wall  atomic.Int64
 	today atomic.Pointer[date]
 
-	own *logQueue
-	to  atomic.Pointer[logQueue] // own, or that of the gateway's log where both have one output
+	own *logs.Queue
+	to  atomic.Pointer[logs.Queue] // own, or that of the gateway's log where both have one output
 }
 
 func newAccessLog(log zerolog.Logger) *accessLog {
-	l := &accessLog{own: newLogQueue(io.Discard)}
-	l.own.flushing = l.lookAtClock
-	l.own.tell = func(lines uint64, err error) {
-		reasoned(log.Warn(), err).Uint64("lines", lines).Msg("lines of the access log were lost: its output took them too slowly, or not at all")
+	l := &accessLog{own: logs.NewQueue(io.Discard)}
+	l.own.Flushing = l.lookAtClock
+	l.own.Tell = func(lines uint64, err error) {
+		logs.Reasoned(log.Warn(), err).Uint64("lines", lines).Msg("lines of the access log were lost: its output took them too slowly, or not at all")
 	}
 	l.to.Store(l.own)
 	l.lookAtClock()
@@ -49,11 +50,11 @@ func (l *accessLog) lookAtClock() {
 }
 
 // add queues a line. It never blocks and never fails.
-func (l *accessLog) add(p []byte) { l.to.Load().add(p, false) }
+func (l *accessLog) add(p []byte) { l.to.Load().Add(p, false) }
 
 // setOutput changes where lines go.
 func (l *accessLog) setOutput(o accessOutput) {
-	l.own.setOutput(o.sink)
+	l.own.SetOutput(o.sink)
 	if o.queue == nil {
 		o.queue = l.own
 	}
@@ -62,31 +63,31 @@ func (l *accessLog) setOutput(o accessOutput) {
 
 // accessOutput is what access_log.output names: a queue, or a sink.
 type accessOutput struct {
-	queue *logQueue
-	sink  logSink
+	queue *logs.Queue
+	sink  logs.Sink
 }
 
 // openAccessLog opens what access_log.output names.
 func (s *Server) openAccessLog(c *Config) (accessOutput, error) {
-	discarded := accessOutput{sink: logSink{w: io.Discard}}
+	discarded := accessOutput{sink: logs.Sink{Writer: io.Discard}}
 	if !c.AccessLog.Enabled {
 		return discarded, nil
 	}
 	switch c.AccessLog.Output {
 	case "stdout":
-		return accessOutput{sink: logSink{w: formatted(c.Log.Format, os.Stdout)}}, nil
+		return accessOutput{sink: logs.Sink{Writer: logs.Formatted(c.Log.Format, os.Stdout)}}, nil
 	case "stderr":
 		if s.logWriter != nil { // in order with the gateway's own lines
-			discarded.queue = s.logWriter.queue
+			discarded.queue = s.logWriter.Queue()
 			return discarded, nil
 		}
-		return accessOutput{sink: logSink{w: formatted(c.Log.Format, os.Stderr)}}, nil
+		return accessOutput{sink: logs.Sink{Writer: logs.Formatted(c.Log.Format, os.Stderr)}}, nil
 	}
 	file, err := files.OpenLog(filepath.Clean(inDir(s.dir, c.AccessLog.Output)), true)
 	if err != nil {
 		return accessOutput{}, fmt.Errorf("cannot open access_log.output: %w", err)
 	}
-	return accessOutput{sink: logSink{w: file, close: file}}, nil
+	return accessOutput{sink: logs.Sink{Writer: file, Close: file}}, nil
 }
 
 // ReopenLog opens the access log's file anew, as after it has been renamed, and
@@ -112,7 +113,7 @@ func (s *Server) reopenLog() bool {
 
 // End logs a request; it is exchange.Observer's.
 func (l *accessLog) End(r *exchange.Record) {
-	if !logs(r) {
+	if !isLogged(r) {
 		return
 	}
 	line := logLine{buf: r.Scratch[:0]}
@@ -205,8 +206,8 @@ func (l *logLine) tenant(r *exchange.Record) {
 	}
 }
 
-// logs decides about sampling. Failures are always logged.
-func logs(r *exchange.Record) bool {
+// isLogged decides about sampling. Failures are always logged.
+func isLogged(r *exchange.Record) bool {
 	g := r.Generation
 	return g.Logging && (g.Sample >= 1 || r.Status >= 500 || r.Code != "" || r.Skipped != nil || rand.Float64() < g.Sample) //nolint:gosec // G404: sampling is no secret
 }

@@ -120,7 +120,7 @@ func (s *Server) Counters() Counters {
 		Accepted: accepted, Refused: refused, Panics: s.plane.Panics(), Handshakes: s.counters.handshakes.Load(),
 		NoHeaders: s.counters.noHeaders.Load(),
 		Reloads:   s.counters.reloads.Load(), ReloadsFailed: s.counters.failed.Load(), ReloadsPartial: s.counters.partial.Load(),
-		LogsDropped: s.access.own.dropped.Load(), LogDropped: s.logWriter.Dropped(), Unrouted: &s.unrouted,
+		LogsDropped: s.access.own.Dropped(), LogDropped: s.logWriter.Dropped(), Unrouted: &s.unrouted,
 	}
 }
 

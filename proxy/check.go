@@ -35,7 +35,7 @@ func (c *Config) Check(dir string, r *settings.Document, written func(field any)
 	c.Compression.Check(r)
 	c.ClientTLS.Check(r, written)
 	c.AccessLog.check(dir, r)
-	c.Log.check(r)
+	c.Log.Check(r)
 	if len(c.Tenants) == 0 && c.Compatibility != Keystone1 {
 		r.Errorf(&c.Tenants, "no tenants, expected at least one under \"tenants:\"")
 	}
@@ -167,19 +167,6 @@ func checkWritable(path string) error {
 		return err
 	}
 	return file.Close()
-}
-
-func (c *LogConfig) check(r settings.Reporter) {
-	switch c.Level {
-	case "debug", "info", "warn", "error":
-	default:
-		r.Errorf(&c.Level, "level %q is unknown, expected debug, info, warn or error", c.Level)
-	}
-	switch c.Format {
-	case "auto", "json", "console":
-	default:
-		r.Errorf(&c.Format, "format %q is unknown, expected auto, json or console", c.Format)
-	}
 }
 
 // inDir makes a path of the configuration file absolute or relative to it.

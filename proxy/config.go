@@ -9,6 +9,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/acme"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
+	"github.com/keystone-gateway/keystone-gateway/proxy/logs"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
@@ -69,7 +70,7 @@ type Config struct {
 	AccessLog AccessLogConfig `yaml:"access_log"`
 
 	// The gateway's own log, on standard error.
-	Log LogConfig `yaml:"log"`
+	Log logs.Config `yaml:"log"`
 
 	// The applications behind the gateway; at least one.
 	Tenants []tenants.Config `yaml:"tenants" required:"true"`
@@ -343,16 +344,6 @@ type AccessLogConfig struct {
 	Sample float64 `yaml:"sample" min:"0" max:"1"`
 }
 
-// LogConfig is the section log.
-type LogConfig struct {
-	// Lowest level that is logged. Default: info.
-	Level string `yaml:"level" enum:"debug,info,warn,error"`
-
-	// "json", "console", or "auto": console on a terminal, else json.
-	// Default: auto.
-	Format string `yaml:"format" enum:"auto,json,console"`
-}
-
 // DefaultConfig returns the configuration that a file is laid over.
 func DefaultConfig() Config {
 	return Config{
@@ -374,7 +365,7 @@ func DefaultConfig() Config {
 		ClientTLS: tenants.DefaultClientTLS(), RequestLimits: tenants.DefaultRequestLimits(), Compression: tenants.DefaultCompression(),
 		LuaRouting: LuaRoutingConfig{ScriptsDir: "scripts"},
 		AccessLog:  AccessLogConfig{Enabled: true, Output: "stdout", Sample: 1},
-		Log:        LogConfig{Level: "info", Format: "auto"},
+		Log:        logs.Default(),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/acme"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
+	"github.com/keystone-gateway/keystone-gateway/proxy/logs"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -12,7 +13,7 @@ import (
 
 // Sources returns the source texts whose comments document the configuration.
 func Sources() settings.Sources {
-	return append(tenants.Sources(), configSource, listener.Source(), certificates.ConfigSource(), acme.ConfigSource(), upstream.Source(), lua.Source())
+	return append(tenants.Sources(), configSource, logs.Source(), listener.Source(), certificates.ConfigSource(), acme.ConfigSource(), upstream.Source(), lua.Source())
 }
 
 // Schema returns the JSON Schema of the configuration file.

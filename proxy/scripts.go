@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -270,4 +271,13 @@ func ScriptFiles(file string, config *Config) map[string][]string {
 		}
 	}
 	return all
+}
+
+// scriptLog is what is logged for tenants goes to; nil is an output that is not
+// known.
+func (s *Server) scriptLog() io.Writer {
+	if s.logWriter == nil {
+		return nil // and not a nil pointer
+	}
+	return s.logWriter
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/acme"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
+	"github.com/keystone-gateway/keystone-gateway/proxy/logs"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
@@ -44,7 +45,7 @@ type Server struct {
 	listeners listeners
 	fast      *fasthttp.Server
 	access    *accessLog
-	logWriter *LogWriter // nil: Log has another output
+	logWriter *logs.Writer // nil: Log has another output
 
 	started  *Config // what the process began with
 	current  atomic.Pointer[snapshot]
@@ -111,7 +112,7 @@ type Options struct {
 	// LogWriter is Log's output, so that what is logged for a tenant can be
 	// bounded, and an access log on standard error stays in order with Log. nil
 	// is an output that nobody else knows.
-	LogWriter *LogWriter
+	LogWriter *logs.Writer
 	// Sockets are those of the process's listeners; nil takes none over, and none
 	// can be handed on.
 	Sockets *listener.Sockets
@@ -220,7 +221,7 @@ func (s *Server) Run(ctx context.Context) error {
 	logged := make(chan struct{})
 	go func() {
 		defer close(logged)
-		s.access.own.run(background)
+		s.access.own.Run(background)
 	}()
 	s.serveListeners(background, &wait)
 	select {

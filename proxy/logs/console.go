@@ -1,4 +1,4 @@
-package proxy
+package logs
 
 import (
 	"encoding/json"

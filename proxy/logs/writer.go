@@ -1,4 +1,4 @@
-package proxy
+package logs
 
 import (
 	"context"
@@ -16,115 +16,112 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 )
 
-// LogWriter is the output of the gateway's own log. Nothing that is logged ever
+// patience bounds the wait for an output to take what is left.
+const patience = time.Second
+
+// Writer is the output of the gateway's own log. Nothing that is logged ever
 // waits for it: what it doesn't take is dropped, and counted.
-type LogWriter struct {
-	queue *logQueue
+type Writer struct {
+	queue *Queue
 	file  *os.File
 	least atomic.Int32 // level that is logged
 	stop  context.CancelFunc
 	done  chan struct{}
 }
 
-// NewLogWriter writes to a file, in the format that c asks for. Close ends its
+// NewWriter writes to a file, in the format that c asks for. Close ends its
 // goroutine.
-func NewLogWriter(c *LogConfig, file *os.File) *LogWriter {
+func NewWriter(c *Config, file *os.File) *Writer {
 	ctx, stop := context.WithCancel(context.Background())
-	w := &LogWriter{queue: newLogQueue(formatted(c.Format, file)), file: file, stop: stop, done: make(chan struct{})}
+	w := &Writer{queue: NewQueue(Formatted(c.Format, file)), file: file, stop: stop, done: make(chan struct{})}
 	w.least.Store(int32(levelOf(c)))
-	log := NewLog(c, w)
-	w.queue.tell = func(lines uint64, err error) {
-		reasoned(log.Warn(), err).Uint64("lines", lines).Msg("lines of the log were dropped: its output took them too slowly, or not at all")
+	log := New(c, w)
+	w.queue.Tell = func(lines uint64, err error) {
+		Reasoned(log.Warn(), err).Uint64("lines", lines).Msg("lines of the log were dropped: its output took them too slowly, or not at all")
 	}
 	go func() {
 		defer close(w.done)
-		w.queue.run(ctx)
+		w.queue.Run(ctx)
 	}()
 	return w
 }
 
 // Configure changes level and format, from the next line and the next write on.
-func (w *LogWriter) Configure(c *LogConfig) {
+func (w *Writer) Configure(c *Config) {
 	if w == nil {
 		return
 	}
 	w.least.Store(int32(levelOf(c)))
-	w.queue.setOutput(logSink{w: formatted(c.Format, w.file)})
+	w.queue.SetOutput(Sink{Writer: Formatted(c.Format, w.file)})
 }
 
 // Enabled reports whether lines of a level are logged now.
-func (w *LogWriter) Enabled(level zerolog.Level) bool {
+func (w *Writer) Enabled(level zerolog.Level) bool {
 	return level >= zerolog.Level(w.least.Load()) //nolint:gosec // G115: a level is small
 }
 
 // Run discards a line whose level isn't logged now; it is zerolog.Hook's.
-func (w *LogWriter) Run(e *zerolog.Event, level zerolog.Level, _ string) {
+func (w *Writer) Run(e *zerolog.Event, level zerolog.Level, _ string) {
 	if !w.Enabled(level) {
 		e.Discard()
 	}
 }
 
 // Write queues lines. It never waits and never fails.
-func (w *LogWriter) Write(lines []byte) (int, error) {
-	w.queue.add(lines, true)
+func (w *Writer) Write(lines []byte) (int, error) {
+	w.queue.Add(lines, true)
 	return len(lines), nil
 }
 
-// scriptLog is what is logged for tenants goes to; nil is an output that is not
-// known.
-func (s *Server) scriptLog() io.Writer {
-	if s.logWriter == nil {
-		return nil // and not a nil pointer
-	}
-	return s.logWriter
-}
+// Queue is where lines are added in order with the log's own.
+func (w *Writer) Queue() *Queue { return w.queue }
 
 // Dropped returns how many lines were dropped.
-func (w *LogWriter) Dropped() uint64 {
+func (w *Writer) Dropped() uint64 {
 	if w == nil {
 		return 0
 	}
-	return w.queue.dropped.Load()
+	return w.queue.Dropped()
 }
 
 // Flush returns when what was written before has reached the output, or the
 // output hasn't taken it within a second.
-func (w *LogWriter) Flush() {
-	patience := time.NewTimer(logPatience)
-	defer patience.Stop()
+func (w *Writer) Flush() {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
 	done := make(chan struct{})
 	select {
 	case w.queue.sync <- done:
 	case <-w.done:
 		return
-	case <-patience.C:
+	case <-timer.C:
 		return
 	}
 	select {
 	case <-done:
-	case <-patience.C:
+	case <-timer.C:
 	}
 }
 
 // Close writes what is left, if the output takes it within a second.
-func (w *LogWriter) Close() {
+func (w *Writer) Close() {
 	w.stop()
 	select {
 	case <-w.done:
-	case <-time.After(logPatience): // a reader that has stopped must not keep the process
+	case <-time.After(patience): // a reader that has stopped must not keep the process
 	}
 }
 
-// NewLog returns the gateway's own log. Where it writes to a LogWriter, that
+// New returns the gateway's own log. Where it writes to a Writer, that
 // decides about the level.
-func NewLog(c *LogConfig, w io.Writer) zerolog.Logger {
-	if writer, ok := w.(*LogWriter); ok {
+func New(c *Config, w io.Writer) zerolog.Logger {
+	if writer, ok := w.(*Writer); ok {
 		return zerolog.New(w).Level(zerolog.DebugLevel).Hook(writer).With().Timestamp().Logger()
 	}
 	return zerolog.New(w).Level(levelOf(c)).With().Timestamp().Logger()
 }
 
-func levelOf(c *LogConfig) zerolog.Level {
+func levelOf(c *Config) zerolog.Level {
 	level, err := zerolog.ParseLevel(c.Level)
 	if err != nil {
 		return zerolog.InfoLevel // Check has refused anything else
@@ -132,17 +129,17 @@ func levelOf(c *LogConfig) zerolog.Level {
 	return level
 }
 
-// reasoned adds an error, if there is one.
-func reasoned(event *zerolog.Event, err error) *zerolog.Event {
+// Reasoned adds an error, if there is one.
+func Reasoned(event *zerolog.Event, err error) *zerolog.Event {
 	if err != nil {
 		event.Str("error", cause.Text(err))
 	}
 	return event
 }
 
-// formatted returns what writes lines of JSON to a file as they are, or in the
+// Formatted returns what writes lines of JSON to a file as they are, or in the
 // form for people.
-func formatted(format string, file *os.File) io.Writer {
+func Formatted(format string, file *os.File) io.Writer {
 	if !isConsole(format, file) {
 		return file
 	}

@@ -1,4 +1,4 @@
-package proxy_test
+package logs_test
 
 import (
 	"bufio"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/proxy/logs"
 )
 
 // TestConsole: what clients and scripts choose of a line looks like no line of
@@ -20,9 +20,9 @@ func TestConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = reader.Close() }()
-	c := &proxy.LogConfig{Level: "info", Format: "console"}
-	output := proxy.NewLogWriter(c, writer)
-	log := proxy.NewLog(c, output)
+	c := &logs.Config{Level: "info", Format: "console"}
+	output := logs.NewWriter(c, writer)
+	log := logs.New(c, output)
 	const evil = "a\n12:00:00 ERR fake\x1b[2J\r\u009b2J\u202eb\u2028\x7f"
 	log.Info().Str("value", evil).Str(evil, "name").Err(os.ErrNotExist).Msg(evil)
 	log.Info().Msg("plain\ttext, schön")
@@ -60,7 +60,7 @@ func TestLogWriterNeverWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = reader.Close() }()
-	output := proxy.NewLogWriter(&proxy.LogConfig{Level: "info", Format: "json"}, writer)
+	output := logs.NewWriter(&logs.Config{Level: "info", Format: "json"}, writer)
 	line := append(bytes.Repeat([]byte("x"), 9_999), '\n')
 	for n := 0; output.Dropped() == 0; n++ {
 		if n > 10_000 {
