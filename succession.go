@@ -170,7 +170,11 @@ func (p *process) writePID() (remove func(), err error) {
 	if err = os.WriteFile(fresh, []byte(pid+"\n"), 0o644); err == nil { //nolint:gosec // G306: others are to read it
 		err = os.Rename(fresh, p.pidFile)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case p.predecessor != nil: // which serves no longer
+		p.warn(fmt.Errorf("cannot write -pid-file: %w", err))
+	default:
 		return nil, fmt.Errorf("cannot write -pid-file: %w", err)
 	}
 	return func() {

@@ -135,7 +135,6 @@ func (s *Sockets) Leave() {
 }
 
 // take returns the socket that was given for an address; nil if there is none.
-// mode is the one that a Unix socket must not go beyond; 0 is any.
 func (s *Sockets) take(network, address string, opts *Options) (net.Listener, error) {
 	if s == nil {
 		return nil, nil
@@ -150,12 +149,8 @@ func (s *Sockets) take(network, address string, opts *Options) (net.Listener, er
 		return nil, nil
 	}
 	socket := s.given[at]
-	if network == "unix" && opts.Mode != 0 {
-		info, err := os.Stat(address)
-		if err == nil && info.Mode().Perm()&^opts.Mode.Perm() != 0 {
-			err = fmt.Errorf("its mode is %#o, expected %#o (SocketMode= of the socket's unit)", info.Mode().Perm(), opts.Mode.Perm())
-		}
-		if err != nil {
+	if network == "unix" {
+		if err := socket.admit(address, opts); err != nil {
 			return nil, fmt.Errorf("cannot listen on %q with the socket that was passed: %w", opts.Address, err)
 		}
 	}
@@ -163,6 +158,22 @@ func (s *Sockets) take(network, address string, opts *Options) (net.Listener, er
 	socket.Address = opts.Address
 	s.open = append(s.open, socket)
 	return socket.inner, nil
+}
+
+// admit gives the file of a Unix socket its mode and owner, if it is the gateway's;
+// a service manager's must not be open to more.
+func (o *openSocket) admit(path string, opts *Options) error {
+	if o.Owned {
+		return guard(path, opts.Mode, opts.Owner)
+	}
+	if opts.Mode == 0 {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().Perm()&^opts.Mode.Perm() != 0 {
+		err = fmt.Errorf("its mode is %#o, expected %#o (SocketMode= of the socket's unit)", info.Mode().Perm(), opts.Mode.Perm())
+	}
+	return err
 }
 
 // add notes a socket that the process has opened itself.

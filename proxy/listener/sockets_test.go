@@ -176,6 +176,19 @@ func TestGivenMode(t *testing.T) {
 	if _, err := os.Stat(path); err != nil {
 		t.Errorf("the service manager's file is gone: %v", err)
 	}
+
+	owned, _ := opened(t, "unix", path+"2")
+	owned.Owned, options.Address = true, "unix:"+path+"2"
+	if err := sockets.Give(owned); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = listener.Listen(options); err != nil {
+		t.Fatalf("the gateway's own socket: %v", err)
+	}
+	defer func() { _ = l.Close() }()
+	if info, err := os.Stat(path + "2"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the gateway's own socket: %v, %v, want the mode 0600", info, err)
+	}
 }
 
 // TestHandOn hands sockets to a second set of them, as if that were another
