@@ -21,6 +21,9 @@ func TestScriptsWaitWithinCalls(t *testing.T) {
 		if c.waiting.Load() == 0 || c.lastWrite.Load() != c.waiting.Load() || c.silent != silent || c.asked || c.finished.Load() != 0 || c.nextLook.Load() != 0 {
 			t.Errorf("silent %v: a script's wait doesn't begin anew", silent)
 		}
+		if c.pauseAnswer(); !c.silent {
+			t.Error("after an interim answer a client that a script waits for can't be asked")
+		}
 		end()
 		if c.waiting.Load() != 0 || c.silent || c.cancel != nil {
 			t.Errorf("silent %v: it doesn't end", silent)

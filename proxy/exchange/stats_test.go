@@ -58,7 +58,7 @@ func TestStatsCount(t *testing.T) {
 			buckets, _ := h.Read()
 			sum := 0
 			for _, n := range buckets {
-				sum += int(n) //nolint:gosec // G115: few
+				sum += int(n)
 			}
 			if sum != want {
 				t.Errorf("%s: %d %s, want %d", name, sum, what, want)
