@@ -14,7 +14,7 @@ const maxFile = 4 << 20
 
 // Load is policy.Loader's.
 func (c *Config) Load(read policy.ReadFile, r settings.Reporter) {
-	ok := true
+	var ok bool
 	if c.allowed, c.unix, ok = load(read, r, "allow_file", &c.AllowFile); ok && c.AllowFile != "" && c.allowed == nil && !c.unix {
 		r.Errorf(&c.AllowFile, "allow_file %q has no network, expected at least one, a line each", c.AllowFile)
 	}
