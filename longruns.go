@@ -24,8 +24,9 @@ const slicesCalm = time.Second
 // of threads are short, and Go has a processor more than there are, so that a
 // request whose thread is not let run, or finds all of Go's processors taken,
 // doesn't wait for Go's own scheduler. Always so it would cost each request some
-// per cent, of being interrupted by those it works with.
-func adaptToLongRuns(ctx context.Context, busy <-chan struct{}) {
+// per cent, of being interrupted by those it works with. Garbage is collected more
+// rarely meanwhile: a collection takes all processors that are free.
+func adaptToLongRuns(ctx context.Context, busy <-chan struct{}, garbage *collections) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -34,9 +35,11 @@ func adaptToLongRuns(ctx context.Context, busy <-chan struct{}) {
 		}
 		proxy.AcquireProcessor()
 		setSlices(threadSlice)
+		garbage.setBusy(true)
 		awaitCalm(ctx, busy)
 		proxy.ReleaseProcessor()
 		setSlices(usualSlice)
+		garbage.setBusy(false)
 	}
 }
 

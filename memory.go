@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/rs/zerolog"
@@ -17,7 +18,7 @@ import (
 // environment says in GOMEMLIMIT and GOGC stands. It returns how many bytes the
 // process may use: GOMEMLIMIT, or what the control group or the machine allows;
 // 0 is not known.
-func tuneMemory(log zerolog.Logger) int64 {
+func (c *collections) tuneMemory(log zerolog.Logger) int64 {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		limit, err := memlimit.Set(memlimit.WithRatio(memoryShare))
 		switch {
@@ -27,16 +28,17 @@ func tuneMemory(log zerolog.Logger) int64 {
 			log.Info().Int64("bytes", limit).Msg("memory is limited by the control group")
 		}
 	}
+	limit := debug.SetMemoryLimit(-1)
+	if limit == math.MaxInt64 {
+		limit = 0
+		if system, err := memlimit.FromSystem(); err == nil && system < 1<<62 {
+			limit = int64(memoryShare * float64(system))
+		}
+	}
 	if os.Getenv("GOGC") == "" {
-		keepHeadroom(&headroom{percent: usualPercent})
+		c.begin(busyHeadroom(limit))
 	}
-	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
-		return limit
-	}
-	if system, err := memlimit.FromSystem(); err == nil && system < 1<<62 {
-		return int64(memoryShare * float64(system))
-	}
-	return 0
+	return limit
 }
 
 const (
@@ -50,39 +52,77 @@ const (
 	// megabytes once a script makes garbage, each time with some milliseconds
 	// of both processors.
 	leastHeadroom = 32 << 20
+	// mostHeadroom is as much where scripts run for long, which mostly is to make
+	// garbage, and memory allows it.
+	mostHeadroom = 256 << 20
 )
 
-// headroom is called after each collection, as the finalizer of itself: the
-// only notice that Go gives.
-type headroom struct {
-	percent int // as set last
+// busyHeadroom is what can be allocated between two collections while scripts run
+// for long: a quarter of the memory that there is.
+func busyHeadroom(limit int64) uint64 {
+	return uint64(min(max(limit/4, leastHeadroom), mostHeadroom)) //nolint:gosec // G115: it is positive
+}
 
+// collections is how often the heap is collected. The zero value leaves it to Go.
+type collections struct {
+	mu      sync.Mutex
+	percent int    // guarded by mu: as set last; 0 where it is left to Go
+	usual   bool   // guarded by mu: nothing runs for long
+	busy    uint64 // headroom while something does
+}
+
+// begin keeps the headroom from now on.
+func (c *collections) begin(busy uint64) {
+	c.percent, c.usual, c.busy = usualPercent, true, busy
+	follow(&notice{of: c})
+}
+
+// notice is told of each collection, as the finalizer of itself: the only notice
+// that Go gives.
+type notice struct {
+	of *collections
 	// Go puts smaller things without pointers into one block with others, and
 	// then never finalizes those whose neighbour lives on.
 	_ [64]byte
 }
 
-func keepHeadroom(h *headroom) {
-	h.adjust(liveHeap())
-	runtime.SetFinalizer(h, keepHeadroom)
+func follow(n *notice) {
+	n.of.adjust()
+	runtime.SetFinalizer(n, follow)
 }
 
-// adjust sets GOGC for a heap of live bytes. Setting it stops the world for
-// some microseconds, so small changes are left.
-func (h *headroom) adjust(live uint64) {
-	percent := percentFor(live)
-	if percent*4 >= h.percent*3 && percent*3 <= h.percent*4 {
+// setBusy says whether scripts run for long.
+func (c *collections) setBusy(busy bool) {
+	c.mu.Lock()
+	c.usual = !busy
+	c.mu.Unlock()
+	c.adjust()
+}
+
+// adjust sets GOGC for what is alive. Setting it stops the world for some
+// microseconds, so small changes are left.
+func (c *collections) adjust() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.percent == 0 {
 		return
 	}
-	h.percent = percent
+	least := c.busy
+	if c.usual {
+		least = leastHeadroom
+	}
+	percent := percentFor(liveHeap(), least)
+	if percent*4 >= c.percent*3 && percent*3 <= c.percent*4 {
+		return
+	}
+	c.percent = percent
 	debug.SetGCPercent(percent)
 }
 
-// percentFor is the GOGC that leaves leastHeadroom, or as much as is alive. Go
-// collects no heap below 4 MB × GOGC / 100, which bounds it.
-func percentFor(live uint64) int {
-	live = max(live, leastHeap)
-	return max(usualPercent, int(leastHeadroom*100/live)) //nolint:gosec // G115: at most 800
+// percentFor is the GOGC that leaves least, or as much as is alive. Go collects no
+// heap below 4 MB × GOGC / 100, which bounds it.
+func percentFor(live, least uint64) int {
+	return max(usualPercent, int(least*100/max(live, leastHeap))) //nolint:gosec // G115: at most 6400
 }
 
 // leastHeap is what Go takes a heap for at least.

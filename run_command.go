@@ -56,8 +56,9 @@ func serve(o proxy.Options, p *process, show *demo) error {
 	if err := p.meetManager(); err != nil {
 		return err
 	}
-	go adaptToLongRuns(ctx, lua.LongRuns())
-	o.Log, o.LogWriter, o.Memory = p.log, output, tuneMemory(p.log)
+	garbage := &collections{}
+	o.Log, o.LogWriter, o.Memory = p.log, output, garbage.tuneMemory(p.log)
+	go adaptToLongRuns(ctx, lua.LongRuns(), garbage)
 	o.Sockets, o.Replaces = &p.sockets, p.predecessor != nil
 	server, api, err := open(o)
 	if err != nil {

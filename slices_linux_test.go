@@ -24,7 +24,7 @@ func TestShortSlices(t *testing.T) { //nolint:paralleltest // all threads of the
 	busy := make(chan struct{}, 1)
 	busy <- struct{}{}
 	processors := runtime.GOMAXPROCS(0)
-	go adaptToLongRuns(ctx, busy)
+	go adaptToLongRuns(ctx, busy, &collections{})
 	await(t, threadSlice)
 	if n := runtime.GOMAXPROCS(0); n != processors+1 {
 		t.Errorf("Go has %d processors, expected one more than %d", n, processors)
