@@ -129,8 +129,8 @@ func TestReloadListeners(t *testing.T) {
 	eventually(t, "the others are under way", func() bool { return server.InFlight() == 3 })
 
 	result := server.reload(t, fmt.Sprintf("- {address: %q}\n- {address: %q, name: first, max_requests_per_connection: 3, max_connections: 3}\n", third, first))
-	if !result.OK {
-		t.Fatal(result.Errors)
+	if want := fmt.Sprintf("[listener %q added listener \"first\" changed listener %q removed]", third, second); !result.OK || fmt.Sprint(result.Changes) != want {
+		t.Fatalf("%v, changes %v, want %s", result.Errors, result.Changes, want)
 	}
 	if response := request(t, dialTo(third), get); response.StatusCode != 200 {
 		t.Errorf("the new listener: %s", response.Status)

@@ -1,7 +1,10 @@
 package proxy
 
 import (
+	"fmt"
 	"net"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
@@ -43,6 +46,27 @@ func (s *Server) Listeners() []ListenerView {
 				v.Failures[kind] = e.Failures(kind)
 			}
 			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// listenerChanges says what a reload has done to listeners, a line each.
+func listenerChanges(before, after []listener.Config) (list []string) {
+	at := func(all []listener.Config, address string) int {
+		return slices.IndexFunc(all, func(c listener.Config) bool { return listener.Canonical(c.Address) == listener.Canonical(address) })
+	}
+	for i := range after {
+		switch old := at(before, after[i].Address); {
+		case old < 0:
+			list = append(list, fmt.Sprintf("listener %q added", after[i].Called()))
+		case !reflect.DeepEqual(before[old], after[i]):
+			list = append(list, fmt.Sprintf("listener %q changed", after[i].Called()))
+		}
+	}
+	for i := range before {
+		if at(after, before[i].Address) < 0 {
+			list = append(list, fmt.Sprintf("listener %q removed", before[i].Called()))
 		}
 	}
 	return list
