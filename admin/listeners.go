@@ -51,7 +51,7 @@ func (m *scrape) listeners(list []proxy.ListenerView) {
 		name, kind, help string
 		value            func(*proxy.ListenerView) uint64
 	}{
-		{"keystone_listener_connections", gauge, "Open connections of a listener.", func(l *proxy.ListenerView) uint64 { return uint64(max(l.Open, 0)) }}, //nolint:gosec // G115: it isn't negative
+		{"keystone_listener_connections", gauge, "Open connections of a listener.", func(l *proxy.ListenerView) uint64 { return uint64(max(l.Open, 0)) }},
 		{"keystone_listener_connections_accepted_total", counter, "Connections that a listener has accepted.", func(l *proxy.ListenerView) uint64 { return l.Accepted }},
 		{"keystone_listener_connections_refused_total", counter, "Connections that a listener has refused because of a limit, or for want of a header of the PROXY protocol.", func(l *proxy.ListenerView) uint64 { return l.Refused }},
 		{"keystone_listener_handshakes", gauge, "TLS handshakes of a listener that are in flight.", func(l *proxy.ListenerView) uint64 { return uint64(l.Handshakes) }}, //nolint:gosec // G115: as above

@@ -33,7 +33,7 @@ func holder(network, address string) string {
 			continue
 		}
 		pid := strings.Split(link, "/")[2]
-		name, _ := os.ReadFile("/proc/" + pid + "/comm")
+		name, _ := os.ReadFile("/proc/" + pid + "/comm") //nolint:gosec // G304: one of /proc
 		if pid == strconv.Itoa(os.Getpid()) {
 			return fmt.Sprintf("this process (pid %s) itself", pid)
 		}
