@@ -55,7 +55,12 @@ func (c *closedLoop) run(ctx context.Context, l *lab) (sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, peak := memoryOf(tree(c.pid))
+	return m.sample(c.pid), nil
+}
+
+// sample is what a loop has seen of a process.
+func (m *measuring) sample(pid int) sample {
+	_, peak := memoryOf(tree(pid))
 	return sample{
 		metricCPU:    microseconds(m.used.total()) / m.answered,
 		metricUser:   microseconds(m.used.user) / m.answered,
@@ -64,7 +69,7 @@ func (c *closedLoop) run(ctx context.Context, l *lab) (sample, error) {
 		metricP50:    milliseconds(m.p50),
 		metricP99:    milliseconds(m.p99),
 		metricRSS:    peak / 1e6,
-	}, nil
+	}
 }
 
 // warmup isn't counted.

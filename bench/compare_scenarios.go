@@ -17,6 +17,7 @@ type comparison struct {
 
 	script script
 	apart  bool               // work.apart
+	secure bool               // TLS is spoken besides: work.secure
 	takes  func(p *peer) bool // who takes part
 	run    func(ctx context.Context, l *lab, r *running) (sample, error)
 	goals  []promise
@@ -34,7 +35,7 @@ type running struct {
 // number of cores. The last are about tenants' scripts, which nobody else keeps
 // apart.
 func comparisons(o *options, present []*peer) (all []*scenario) {
-	list := slices.Concat(closedComparisons(), bodyComparisons(), connectionComparisons(), reloadComparisons())
+	list := slices.Concat(closedComparisons(), bodyComparisons(), tlsComparisons(), connectionComparisons(), reloadComparisons())
 	for i := range list {
 		c := &list[i]
 		if o.smoke && c.long {
@@ -75,6 +76,11 @@ func (c *comparison) measure(ctx context.Context, l *lab, p *peer, w *work) (sam
 	var err error
 	if w.upstream, err = l.startUpstreamOn(ctx, others); err != nil {
 		return nil, err
+	}
+	if c.secure {
+		if w.secure, err = l.secureFiles(); err != nil {
+			return nil, err
+		}
 	}
 	t, err := p.start(ctx, l, w)
 	if err != nil {

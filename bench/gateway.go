@@ -39,6 +39,7 @@ type gatewayConfig struct {
 	cpus    []int             // to which it is bound; none are all
 	cores   int               // how many threads run Go at once; 0 is 2
 	env     []string          // besides GOMAXPROCS
+	secure  *secured          // where TLS is spoken besides; nil is nowhere
 }
 
 // startGateway runs the gateway with everything at its default but for
@@ -64,13 +65,17 @@ func (l *lab) startGateway(ctx context.Context, c gatewayConfig) (*gateway, erro
 			return nil, err
 		}
 	}
+	listens := fmt.Sprintf("server: {address: %q}", g.address)
+	if s := c.secure; s != nil {
+		listens = fmt.Sprintf("listeners: [{address: %q}, {address: %q, tls: true}]\ntls: {cert_file: %q, key_file: %q}", g.address, s.address, s.cert, s.key)
+	}
 	g.config, err = l.write("config.yaml", fmt.Sprintf(`
-server: {address: "%s"}
+%s
 admin: {address: "%s", token: %s}
 access_log: {output: %s}
 lua_routing: {enabled: true, scripts_dir: scripts}
 tenants:
-%s`, g.address, g.admin, adminToken, accessLogFile, c.tenants))
+%s`, listens, g.admin, adminToken, accessLogFile, c.tenants))
 	if err != nil {
 		return nil, err
 	}

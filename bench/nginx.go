@@ -52,8 +52,10 @@ http {
     proxy_request_buffering off; proxy_buffers 8 8k; proxy_max_temp_file_size 0;
     add_header X-Request-Id $request_id;
     {lua}
+    {tls}
     server {
         listen {address} default_server backlog=4096{reuseport};
+        {secure}
         return 404;
     }
     {hosts}
@@ -68,6 +70,8 @@ type nginxConfig struct {
 	hosts string // its pools and servers; see nginxPool and nginxServer
 	ready string // the host that answers when it runs
 	path  string // the path for that
+
+	secure *secured // where TLS is spoken besides; nil is nowhere
 }
 
 // nginxPool is a pool of both targets that keeps connections.
@@ -77,8 +81,16 @@ func nginxPool(name string, u *upstream, keep int) string {
 }
 
 // nginxServer does what location says for all names.
-func nginxServer(address netip.AddrPort, names, location string) string {
-	return fmt.Sprintf("server { listen %s; server_name %s; location / { %s } }\n", address, names, location)
+func nginxServer(listens, names, location string) string {
+	return fmt.Sprintf("server { %s server_name %s; location / { %s } }\n", listens, names, location)
+}
+
+// nginxListens is where all servers are.
+func nginxListens(address netip.AddrPort, s *secured) string {
+	if s == nil {
+		return fmt.Sprintf("listen %s;", address)
+	}
+	return fmt.Sprintf("listen %s; listen %s ssl;", address, s.address)
 }
 
 // runNginx runs it at an address that hosts has in it already.
@@ -95,9 +107,14 @@ func (l *lab) runNginx(ctx context.Context, address netip.AddrPort, binary strin
 	if c.cores > 1 {
 		reuse = " reuseport" // else most connections can end up at one worker
 	}
+	secure, certificate := "", ""
+	if s := c.secure; s != nil {
+		secure = fmt.Sprintf("listen %s ssl default_server backlog=4096%s;", s.address, reuse)
+		certificate = fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s; ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:10m;", s.cert, s.key)
+	}
 	file, err := l.write("nginx/nginx.conf", strings.NewReplacer(
 		"{modules}", modules, "{user}", user, "{workers}", fmt.Sprint(c.cores), "{dir}", l.directory+"/nginx", "{log}", accessLogFile,
-		"{connections}", fmt.Sprint(min(l.files, 20_000)), "{lua}", lua, "{address}", address.String(), "{reuseport}", reuse, "{hosts}", c.hosts,
+		"{connections}", fmt.Sprint(min(l.files, 20_000)), "{lua}", lua, "{address}", address.String(), "{reuseport}", reuse, "{hosts}", c.hosts, "{secure}", secure, "{tls}", certificate,
 	).Replace(nginxTemplate))
 	if err != nil {
 		return nil, err

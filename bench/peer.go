@@ -43,6 +43,9 @@ type work struct {
 	// tenant's do. Peers for which that is nothing to configure ignore it.
 	apart bool
 
+	// secure is where TLS is spoken besides; nil is nowhere.
+	secure *secured
+
 	// script is what a script does besides.
 	script script
 

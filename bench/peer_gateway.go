@@ -23,7 +23,7 @@ func startGatewayPeer(ctx context.Context, l *lab, w *work) (*target, error) {
 	cpus, _ := l.cpusFor(w.cores)
 	c := gatewayConfig{
 		tenants: gatewayTenants(w), host: hostName(w.hosts - 1), path: w.script.path(),
-		cpus: cpus, cores: w.cores,
+		cpus: cpus, cores: w.cores, secure: w.secure,
 	}
 	if ok {
 		c.scripts = map[string]string{"work.lua": script}

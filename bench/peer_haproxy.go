@@ -48,6 +48,7 @@ defaults
 
 frontend public
     bind {address} backlog 4096
+    {secure}
     unique-id-format %[uuid()]
     unique-id-header X-Request-Id
     http-request set-var(txn.host) req.hdr(host),host_only,lower
@@ -210,11 +211,15 @@ func (l *lab) writeHAProxy(t *target, w *work) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	secure := ""
+	if s := w.secure; s != nil {
+		secure = fmt.Sprintf("bind %s ssl crt %s alpn http/1.1 backlog 4096", s.address, s.cert)
+	}
 	// It needs two descriptors for a connection, and refuses to start with
 	// fewer than maxconn takes.
 	connections := min(20_000, int64(l.files)/2-200) //nolint:gosec // G115: a limit of files
 	return l.write("haproxy/haproxy.cfg", strings.NewReplacer(
 		"{cores}", fmt.Sprint(w.cores), "{connections}", fmt.Sprint(max(connections, 100)),
-		"{address}", t.address.String(), "{map}", table, "{backends}", backends.String(),
+		"{address}", t.address.String(), "{map}", table, "{backends}", backends.String(), "{secure}", secure,
 	).Replace(haproxyTemplate))
 }

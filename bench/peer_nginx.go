@@ -66,7 +66,7 @@ func (l *lab) nginxFor(ctx context.Context, w *work, lua bool) (*target, error) 
 	cpus, _ := l.cpusFor(w.cores)
 	n, err := l.runNginx(ctx, address, binary, nginxConfig{
 		lua: lua, cores: w.cores, cpus: cpus, hosts: nginxHosts(w, address),
-		ready: hostName(w.hosts - 1), path: w.script.path(),
+		ready: hostName(w.hosts - 1), path: w.script.path(), secure: w.secure,
 	})
 	if err != nil {
 		return nil, err
@@ -87,12 +87,12 @@ func nginxHosts(w *work, address netip.AddrPort) string {
 			names[i] = hostName(i)
 		}
 		text.WriteString(nginxPool("pool", w.upstream, waitingRequests))
-		text.WriteString(nginxServer(address, strings.Join(names, "\n"), strings.ReplaceAll(location, "{pool}", "pool")))
+		text.WriteString(nginxServer(nginxListens(address, w.secure), strings.Join(names, "\n"), strings.ReplaceAll(location, "{pool}", "pool")))
 		return text.String()
 	}
 	for i := range w.hosts {
 		text.WriteString(nginxPool(poolName(i), w.upstream, 64)) // memory for so many is taken at the start
-		text.WriteString(nginxServer(address, hostName(i), strings.ReplaceAll(location, "{pool}", poolName(i))))
+		text.WriteString(nginxServer(nginxListens(address, w.secure), hostName(i), strings.ReplaceAll(location, "{pool}", poolName(i))))
 	}
 	return text.String()
 }
