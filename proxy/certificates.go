@@ -155,3 +155,9 @@ func (s *Server) logCertificates(change certificates.Change) {
 			Msg("certificates have changed, the first of each are logged")
 	}
 }
+
+// logStaple tells why clients get no response of OCSP with a certificate, or soon
+// won't.
+func (s *Server) logStaple(c *certificates.Certificate, err error) {
+	s.log.Error().Str("cert", c.Pair.Cert).Strs("names", c.Names[:min(len(c.Names), loggedCertificates)]).Str("error", cause.Text(err)).Msg("the certificate's OCSP responder can't be used, its last answer is sent until it ends")
+}

@@ -216,6 +216,7 @@ func (s *Server) Run(ctx context.Context) error {
 	wait.Go(func() { s.pressure.run(background) })
 	wait.Go(func() { s.certificates.Watch(background, s.logCertificates) })
 	wait.Go(func() { s.acme.Run(background) })
+	wait.Go(func() { s.certificates.Staple(background, s.logStaple) })
 	wait.Go(func() { terms.Watch(background, func() *terms.Set { return s.current.Load().terms }, s.logTerms) })
 	wait.Go(func() { s.ticketFile.Watch(background, s.tickets, s.logTickets) })
 	logged := make(chan struct{})

@@ -45,10 +45,12 @@ type Certificate struct {
 	NotBefore time.Time
 	NotAfter  time.Time
 
-	chain [][]byte // DER, the certificate itself first
-	key   []byte   // DER
-	ready atomic.Pointer[tls.Certificate]
-	used  atomic.Bool // since the last look of who bounds those that are ready
+	chain     [][]byte // DER, the certificate itself first
+	key       []byte   // DER
+	responder string   // of OCSP; "" is none
+	staple    atomic.Pointer[staple]
+	ready     atomic.Pointer[tls.Certificate]
+	used      atomic.Bool // since the last look of who bounds those that are ready
 }
 
 // Kind is what a certificate's key is, on which depends which clients take it.
@@ -125,6 +127,9 @@ func parse(chain, private []byte, shared *intern) (*Certificate, error) {
 		return nil, err
 	}
 	c.Names, c.NotBefore, c.NotAfter = namesOf(leaf), leaf.NotBefore, leaf.NotAfter
+	if len(leaf.OCSPServer) > 0 {
+		c.responder = leaf.OCSPServer[0]
+	}
 	if known, fits := fits(c.key, leaf); known && !fits {
 		return nil, errForeignKey
 	} else if !known {
@@ -244,7 +249,7 @@ func (c *Certificate) prepare() (*tls.Certificate, error) {
 	if !ok || !public.Equal(leaf.PublicKey) {
 		return nil, errForeignKey
 	}
-	return &tls.Certificate{Certificate: c.chain, PrivateKey: private}, nil
+	return &tls.Certificate{Certificate: c.chain, PrivateKey: private, OCSPStaple: c.stapled()}, nil
 }
 
 func parseKey(der []byte) (crypto.Signer, error) {
