@@ -59,7 +59,10 @@ func serve(o proxy.Options, p *process, show *demo) error {
 	garbage := &collections{}
 	o.Log, o.LogWriter, o.Memory = p.log, output, garbage.tuneMemory(p.log)
 	go adaptToLongRuns(ctx, lua.LongRuns(), garbage)
-	o.Sockets, o.Replaces = &p.sockets, p.predecessor != nil
+	o.Sockets = &p.sockets
+	if p.predecessor != nil {
+		o.Replaces, o.Tickets = true, p.predecessor.Tickets
+	}
 	server, api, err := open(o)
 	if err != nil {
 		return err

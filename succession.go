@@ -99,7 +99,7 @@ func (p *process) upgrade(ctx context.Context, server *proxy.Server) error {
 		return errors.New("this is the first process of a container, which ends with it: start another container instead")
 	}
 	p.succession.begin()
-	options := upgrade.Options{Program: p.program, Sockets: &p.sockets, Stderr: os.Stderr}
+	options := upgrade.Options{Program: p.program, Sockets: &p.sockets, Stderr: os.Stderr, Tickets: server.Tickets()}
 	for t := range server.Tenants() {
 		if t.Refused() {
 			options.Refused = append(options.Refused, t.Name)

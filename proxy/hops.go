@@ -42,3 +42,7 @@ func (s *Server) Own() *listener.Own { return &s.own }
 
 // Sockets are those of all listeners; nil where none can be handed on.
 func (s *Server) Sockets() *listener.Sockets { return s.sockets }
+
+// Tickets are the secrets by which clients' TLS sessions go on; nil where a file has
+// them.
+func (s *Server) Tickets() map[int64][]byte { return s.tickets.Own() }

@@ -113,6 +113,8 @@ type Options struct {
 	// bounded, and an access log on standard error stays in order with Log. nil
 	// is an output that nobody else knows.
 	LogWriter *logs.Writer
+	// Tickets are what another server's Tickets returned, whose TLS sessions go on.
+	Tickets map[int64][]byte
 	// Sockets are those of the process's listeners; nil takes none over, and none
 	// can be handed on.
 	Sockets *listener.Sockets
@@ -196,6 +198,7 @@ func newServer(o *Options) *Server {
 		scripts: newScriptsOptions(o), hops: exchange.NewHops(), handed: make(chan struct{}),
 	}
 	s.tickets = tickets.New(time.Now)
+	s.tickets.Use(tickets.Inherited(o.Tickets))
 	s.secured = s.handshake()
 	return s
 }

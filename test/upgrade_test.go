@@ -1,6 +1,7 @@
 package test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -279,4 +280,27 @@ func readUntil(c *client, end string) (text string, err error) {
 		text += string(b)
 	}
 	return text, nil
+}
+
+// TestUpgradeSessions: who has a TLS session with the old process resumes it with the
+// new one.
+func TestUpgradeSessions(t *testing.T) {
+	t.Parallel()
+	config, lines := certified(t, t.TempDir())
+	l := startLineage(t, lines+"listeners: [{address: PLAIN, tls: true}]\n"+simpleConfig(echoUpstream(t)))
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	for i := range 3 {
+		conn, err := tls.Dial("tcp", l.address, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := askOn(clientOn(conn), "Connection: close\r\n"); err != nil { // which reads the ticket too
+			t.Fatal(err)
+		}
+		if resumed := conn.ConnectionState().DidResume; resumed != (i > 0) {
+			t.Errorf("connection %d: resumed: %t", i, resumed)
+		}
+		_ = conn.Close()
+		l.upgrade(t)
+	}
 }

@@ -49,7 +49,7 @@ func (s *Sockets) Give(socket Socket) error {
 	// It must not be made blocking even for a moment, in which another process that
 	// accepts on it would block: a file that is non-blocking stays so.
 	err := unix.SetNonblock(socket.FD, true)
-	file := os.NewFile(uintptr(socket.FD), socket.Name) //nolint:gosec // G115: no descriptor is negative
+	file := os.NewFile(uintptr(socket.FD), socket.Name)
 	if file == nil {
 		return fmt.Errorf("%d is no descriptor", socket.FD)
 	}

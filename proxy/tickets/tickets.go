@@ -17,6 +17,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -144,6 +145,21 @@ func (o *own) Secret(period, now int64) ([]byte, bool) {
 	o.secrets = kept
 	return kept[now], true
 }
+
+// Own returns the secrets that only this process knows, by their periods, for one
+// that goes on in its place; nil where they are shared.
+func (k *Keys) Own() map[int64][]byte {
+	o, ok := (*k.source.Load()).(*own)
+	if !ok {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.secrets)
+}
+
+// Inherited goes on with secrets that Own has returned.
+func Inherited(secrets map[int64][]byte) Source { return &own{secrets: secrets} }
 
 // Shared is a secret that several gateways have; what has it can read what it has
 // sealed, and make sessions up.

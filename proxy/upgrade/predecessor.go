@@ -65,7 +65,7 @@ func (p *Predecessor) TakeOver() (order Order, err error) {
 	if err == nil {
 		err = p.decoder.Decode(&order)
 	}
-	if redirect := unix.Dup2(int(p.stderr.Fd()), 2); redirect != nil { //nolint:gosec // G115: descriptors are small
+	if redirect := unix.Dup2(int(p.stderr.Fd()), 2); redirect != nil {
 		return order, fmt.Errorf("cannot take over standard error: %w", os.NewSyscallError("dup2", redirect))
 	}
 	if err != nil && !gone(err) {

@@ -18,7 +18,7 @@ func spawn(program Program, environment []string, files []uintptr) (child, error
 		Sys: &syscall.SysProcAttr{Cloneflags: syscall.CLONE_PARENT, PidFD: &c.pidfd},
 	}
 	var err error
-	c.pid, _, err = syscall.StartProcess(program.Path, program.Args, attributes)
+	c.pid, _, err = syscall.StartProcess(program.Path, program.Args, attributes) //nolint:gosec // G204: it is this program
 	return c, err
 }
 

@@ -57,6 +57,8 @@ type State struct {
 	// Refused are the tenants whose requests the predecessor refuses, because they
 	// are broken. That is no reason against an upgrade.
 	Refused []string `json:"refused"`
+	// Tickets are the secrets by which TLS sessions go on.
+	Tickets map[int64][]byte `json:"tickets"`
 }
 
 // ready is what the successor says.
@@ -75,8 +77,9 @@ type Options struct {
 	Program Program
 	// Sockets are handed on, all that are open.
 	Sockets *listener.Sockets
-	// Refused is State's.
+	// Refused and Tickets are State's.
 	Refused []string
+	Tickets map[int64][]byte
 	// Stderr takes what the successor writes to standard error until it takes over.
 	Stderr io.Writer
 }
@@ -110,9 +113,9 @@ func Start(o Options) (*Successor, error) {
 		return nil, fmt.Errorf("cannot make the standard error of a new process: %w", err)
 	}
 	defer func() { _ = their.Close() }()
-	files := []uintptr{0, 1, their.Fd(), uintptr(theirs), 2} //nolint:gosec // G115: no descriptor is negative
+	files := []uintptr{0, 1, their.Fd(), uintptr(theirs), 2}
 	for _, s := range sockets {
-		files = append(files, uintptr(s.FD)) //nolint:gosec // G115: as above
+		files = append(files, uintptr(s.FD))
 	}
 	process, err := spawn(o.Program, append(environment(), variable+"=1"), files)
 	if err != nil {
@@ -120,7 +123,7 @@ func Start(o Options) (*Successor, error) {
 		return nil, fmt.Errorf("cannot start %s: %w", o.Program.Path, err)
 	}
 	s := &Successor{process: process, control: control, said: newRelay(stderr, o.Stderr)}
-	err = s.tell(State{PID: os.Getpid(), Sockets: sockets, Refused: o.Refused})
+	err = s.tell(State{PID: os.Getpid(), Sockets: sockets, Refused: o.Refused, Tickets: o.Tickets})
 	if err != nil && !gone(err) { // which Await tells
 		return nil, s.giveUp(fmt.Errorf("cannot tell the new process what there is to take over: %w", err))
 	}
@@ -218,7 +221,7 @@ func controlPair() (net.Conn, int, error) {
 
 // connOf takes over a descriptor.
 func connOf(fd int) (net.Conn, error) {
-	file := os.NewFile(uintptr(fd), "control") //nolint:gosec // G115: no descriptor is negative
+	file := os.NewFile(uintptr(fd), "control")
 	defer func() { _ = file.Close() }()
 	return net.FileConn(file)
 }
