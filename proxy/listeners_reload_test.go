@@ -88,6 +88,28 @@ func swallowing(t *testing.T, let <-chan struct{}) (address string) {
 	})
 }
 
+func dialTCP(t *testing.T, address string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// readAll reads a response.
+func readAll(t *testing.T, in *bufio.Reader) (status int, body string, closes bool) {
+	t.Helper()
+	response, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, _ := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	return response.StatusCode, string(content), response.Close
+}
+
 // TestReloadListeners adds, changes and removes listeners, and has connections of the
 // one that stays carry on: a kept one, a tunnel, half a body.
 func TestReloadListeners(t *testing.T) {
@@ -95,23 +117,8 @@ func TestReloadListeners(t *testing.T) {
 	let := make(chan struct{})
 	first, second, third := port.Reserve(t), port.Reserve(t), port.Reserve(t)
 	server := serveChanging(t, fmt.Sprintf("- {address: %q}\n- {address: %q}\n", first, second), shop(swallowing(t, let)))
-	dialTo := func(address string) net.Conn {
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		return conn
-	}
-	read := func(in *bufio.Reader) (status int, body string, closes bool) {
-		response, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, _ := io.ReadAll(response.Body)
-		_ = response.Body.Close()
-		return response.StatusCode, string(content), response.Close
-	}
+	dialTo := func(address string) net.Conn { return dialTCP(t, address) }
+	read := func(in *bufio.Reader) (status int, body string, closes bool) { return readAll(t, in) }
 	kept, tunnel, upload := dialTo(first), dialTo(first), dialTo(first)
 	gone, busy := dialTo(second), dialTo(second)
 	inKept, inTunnel, inUpload, inBusy := bufio.NewReader(kept), bufio.NewReader(tunnel), bufio.NewReader(upload), bufio.NewReader(busy)
@@ -141,6 +148,22 @@ func TestReloadListeners(t *testing.T) {
 	if _, err := net.Dial("tcp", second); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("the listener that was removed: %v", err)
 	}
+	carryOn(t, kept, tunnel, upload, inKept, inTunnel, inUpload, half)
+	_ = gone.SetReadDeadline(time.Now().Add(patience))
+	if n, err := gone.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("an idle connection of the removed listener: %d, %v", n, err)
+	}
+	let <- struct{}{}
+	if status, _, closes := read(inBusy); status != 200 || !closes {
+		t.Errorf("a request under way of the removed listener: %d, closes %t", status, closes)
+	}
+	eventually(t, "the removed listener is forgotten", func() bool { return len(server.Listeners()) == 2 })
+}
+
+// carryOn has connections of the listener that stays do what they were about to.
+func carryOn(t *testing.T, kept, tunnel, upload net.Conn, inKept, inTunnel, inUpload *bufio.Reader, half string) {
+	t.Helper()
+	read := func(in *bufio.Reader) (status int, body string, closes bool) { return readAll(t, in) }
 	send(t, kept, get)
 	if status, _, closes := read(inKept); status != 200 || closes {
 		t.Errorf("the kept connection: %d, closes %t", status, closes)
@@ -159,15 +182,6 @@ func TestReloadListeners(t *testing.T) {
 	if status, body, _ := read(inUpload); status != 200 || body != "200000" {
 		t.Errorf("the upload: %d, %q", status, body)
 	}
-	_ = gone.SetReadDeadline(time.Now().Add(patience))
-	if n, err := gone.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
-		t.Errorf("an idle connection of the removed listener: %d, %v", n, err)
-	}
-	let <- struct{}{}
-	if status, _, closes := read(inBusy); status != 200 || !closes {
-		t.Errorf("a request under way of the removed listener: %d, closes %t", status, closes)
-	}
-	eventually(t, "the removed listener is forgotten", func() bool { return len(server.Listeners()) == 2 })
 }
 
 // TestReloadToTakenAddress: an address that somebody has leaves all as it was, and
