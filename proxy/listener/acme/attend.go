@@ -14,6 +14,7 @@ import (
 
 // task is what is known of an entry when it begins to be looked after.
 type task struct {
+	entry        *entry // for its lock's owner
 	name, tenant string
 	demanded     bool
 	cert         *certificates.Certificate
@@ -24,7 +25,7 @@ type task struct {
 
 // task needs the manager's lock.
 func (e *entry) task() *task {
-	return &task{e.name, e.tenant, e.demanded, e.cert, e.used.Load(), e.renewal, e.ask, e.failures}
+	return &task{e, e.name, e.tenant, e.demanded, e.cert, e.used.Load(), e.renewal, e.ask, e.failures}
 }
 
 // outcome is what has come of it. At most one of fresh, pause and err is set, or
@@ -56,7 +57,7 @@ func (m *Manager) attend(ctx context.Context, p *Plan, e *entry, t *task) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.busy--
-	e.busy = false
+	e.busy, e.ordering = false, false
 	if m.entries[keyFor(e.name)] != e || ctx.Err() != nil { // it was given up meanwhile
 		return
 	}
@@ -223,6 +224,9 @@ func (m *Manager) orderOnce(ctx context.Context, p *Plan, t *task) outcome {
 			return outcome{pause: wait, why: "as many certificates as orders_per_hour or orders_per_hour_and_tenant allow were ordered"}
 		}
 	}
+	m.mu.Lock()
+	t.entry.ordering = true
+	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, p.timeout())
 	defer cancel()
 	var out outcome

@@ -42,7 +42,8 @@ type entry struct {
 	tenant   string
 	demanded bool // nobody's domain spells it out
 	state    State
-	busy     bool
+	busy     bool // it is being looked after
+	ordering bool // and ordered
 
 	cert    *certificates.Certificate // nil: none yet
 	used    atomic.Bool               // since it was installed
@@ -132,10 +133,10 @@ func (e *entry) status() Status {
 	if e.cert != nil {
 		s.NotAfter, s.Renewal = e.cert.NotAfter, e.renewal
 	}
-	if e.busy && e.cert == nil {
-		s.State = Ordering
-	} else if e.busy && e.state != Covered && !s.Renewal.After(e.next) {
-		s.State = Renewing
+	if e.ordering {
+		if s.State = Renewing; e.cert == nil {
+			s.State = Ordering
+		}
 	}
 	return s
 }
