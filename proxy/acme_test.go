@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -55,22 +54,16 @@ func TestACME(t *testing.T) {
 	for _, kind := range []string{"tls-alpn-01", "http-01"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			address := port.Reserve(t)
-			// The authority follows redirects, as they all do.
-			redirects := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				host, _, _ := net.SplitHostPort(r.Host)
-				http.Redirect(w, r, "https://"+net.JoinHostPort(host, strconv.Itoa(portOf(t, address)))+r.URL.Path, http.StatusMovedPermanently)
-			}))
-			t.Cleanup(redirects.Close)
-			ca := certifier.Start(t, certifier.Options{HTTPPort: portOf(t, redirects.Listener.Addr().String()), TLSPort: portOf(t, address)})
+			address, plain := port.Reserve(t), port.Reserve(t)
+			ca := certifier.Start(t, certifier.Options{HTTPPort: portOf(t, plain), TLSPort: portOf(t, address)})
 			dir := t.TempDir()
 			certify(t, dir, "other.example.com")
 			log := &lockedBuffer{}
 			text := func(tenants string) string {
-				return fmt.Sprintf("server: {address: %q}\ntls: {enabled: true, cert_file: %q, key_file: %q}\naccess_log: {enabled: false}\n"+
+				return fmt.Sprintf("listeners: [{address: %q, tls: true}, {address: %q, redirect_to_https: true}]\ntls: {cert_file: %q, key_file: %q}\naccess_log: {enabled: false}\n"+
 					"certificates: {acme: {ca: %q, ca_roots_file: %q, challenges: [%s]}}\ntenants:\n"+
 					"- {name: other, domains: [other.example.com], services: [{url: \"http://%s\"}]}\n%s",
-					address, filepath.Join(dir, "other.example.com.crt"), filepath.Join(dir, "other.example.com.key"), ca.URL, ca.RootsFile, kind,
+					address, plain, filepath.Join(dir, "other.example.com.crt"), filepath.Join(dir, "other.example.com.key"), ca.URL, ca.RootsFile, kind,
 					answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine"), tenants)
 			}
 			shop := "- {name: %[1]s, domains: [%[1]s.example.com, other.example.com], path_prefix: /%[1]s, tls: auto, services: [{url: \"http://127.0.0.1:1\"}]}\n"
