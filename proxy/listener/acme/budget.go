@@ -53,10 +53,13 @@ func (b *budget) fill(name string, size float64, now time.Time) *bucket {
 		one = &bucket{left: size, at: now}
 		b.buckets[name] = one
 	}
-	if passed := now.Sub(one.at); passed > 0 {
+	switch passed := now.Sub(one.at); {
+	case passed > 0:
 		one.left = min(size, one.left+size*float64(passed)/float64(b.period))
+		one.at = now
+	case passed < -b.period: // the clock has been put back; by less, somebody has only looked at it a little earlier
+		one.at = now
 	}
-	one.at = now
 	return one
 }
 
