@@ -45,12 +45,12 @@ type Authority struct {
 	RootsFile string // what has signed its own server's certificate
 	Names     *Names // the records that it sees
 
-	issuers *x509.CertPool
-	orders  atomic.Int64
-	down    atomic.Bool
-	handler http.Handler
-	manage  http.Handler
-	server  *httptest.Server
+	issuers          *x509.CertPool
+	orders, accounts atomic.Int64
+	down             atomic.Bool
+	handler          http.Handler
+	manage           http.Handler
+	server           *httptest.Server
 }
 
 // quickly has the authorities of the process neither sleep nor refuse at random.
@@ -89,6 +89,8 @@ func Start(t testing.TB, o Options) *Authority {
 			return
 		case r.URL.Path == "/order-plz":
 			w = &counted{w, &a.orders}
+		case r.URL.Path == "/sign-me-up":
+			w = &counted{w, &a.accounts}
 		}
 		a.handler.ServeHTTP(w, r)
 	}))
@@ -103,15 +105,18 @@ func Start(t testing.TB, o Options) *Authority {
 	return a
 }
 
-// counted counts orders that are accepted: one with a bad nonce comes again.
+// Accounts returns how many have been made.
+func (a *Authority) Accounts() int { return int(a.accounts.Load()) }
+
+// counted counts what is made: what comes with a bad nonce comes again.
 type counted struct {
 	http.ResponseWriter
-	orders *atomic.Int64
+	made *atomic.Int64
 }
 
 func (c *counted) WriteHeader(status int) {
 	if status == http.StatusCreated {
-		c.orders.Add(1)
+		c.made.Add(1)
 	}
 	c.ResponseWriter.WriteHeader(status)
 }

@@ -124,6 +124,7 @@ func (m *Manager) Use(p *Plan) {
 		e := m.entries[keyFor(name)]
 		if e == nil {
 			e = newEntry(name, tenant, m.wall())
+			e.busy = true // until it is loaded
 			m.entries[keyFor(name)] = e
 			fresh = append(fresh, e)
 		}
@@ -156,11 +157,13 @@ func (m *Manager) loadAll(p *Plan, list []*entry) {
 	for range min(runtime.GOMAXPROCS(0), len(list)) {
 		wait.Go(func() {
 			for i := at.Add(1) - 1; i < int64(len(list)); i = at.Add(1) - 1 {
-				if c, err := p.stored(list[i].name); err == nil {
-					m.mu.Lock()
+				c, err := p.stored(list[i].name)
+				m.mu.Lock()
+				list[i].busy = false
+				if err == nil {
 					list[i].install(c, m.wall())
-					m.mu.Unlock()
 				}
+				m.mu.Unlock()
 			}
 		})
 	}
