@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"slices"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
@@ -51,7 +50,7 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 		made: time.Now(), asked: c, config: c,
 		Generation: exchange.Generation{
 			Bounds:    exchange.NewBounds(&c.RequestLimits, c.serverTimeouts(), &c.Compression),
-			Identity:  exchange.NewFieldSet(append(slices.Clone(c.Server.IdentityFields), exchange.CertificateNames...)),
+			Identity:  exchange.NewFieldSet(c.Server.IdentityFields),
 			Forwarded: c.Server.Forwarded, Via: c.Server.Via, AddDate: c.Server.AddDate, HeaderTimeout: c.Server.Timeouts.Header,
 			Logging: c.AccessLog.Enabled, Sample: c.AccessLog.Sample,
 		},

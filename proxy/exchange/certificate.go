@@ -4,9 +4,8 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
-// CertificateNames are the fields of RFC 9440. Nobody but a trusted proxy may send
-// them, whatever other fields of identity there are.
-var CertificateNames = []string{"Client-Cert", "Client-Cert-Chain"}
+// certificateNames are the fields of RFC 9440.
+var certificateNames = []string{"Client-Cert", "Client-Cert-Chain"}
 
 // CertificateFields say by which fields a tenant's targets get the certificates of
 // clients.
@@ -17,7 +16,7 @@ type CertificateFields struct {
 
 // NewCertificateFields returns fields of these names; "" is none.
 func NewCertificateFields(own, chain string) *CertificateFields {
-	return &CertificateFields{NewFieldSet(append([]string{own, chain}, CertificateNames...)), []byte(own), []byte(chain)}
+	return &CertificateFields{NewFieldSet(append([]string{own, chain}, certificateNames...)), []byte(own), []byte(chain)}
 }
 
 // drop removes what isn't the gateway's.
