@@ -54,7 +54,7 @@ const (
 	leastHeadroom = 32 << 20
 	// mostHeadroom is as much where scripts run for long, which mostly is to make
 	// garbage, and memory allows it.
-	mostHeadroom = 256 << 20
+	mostHeadroom = 128 << 20
 )
 
 // busyHeadroom is what can be allocated between two collections while scripts run
@@ -122,7 +122,7 @@ func (c *collections) adjust() {
 // percentFor is the GOGC that leaves least, or as much as is alive. Go collects no
 // heap below 4 MB × GOGC / 100, which bounds it.
 func percentFor(live, least uint64) int {
-	return max(usualPercent, int(least*100/max(live, leastHeap))) //nolint:gosec // G115: at most 6400
+	return max(usualPercent, int(least*100/max(live, leastHeap))) //nolint:gosec // G115: at most 3200
 }
 
 // leastHeap is what Go takes a heap for at least.

@@ -19,7 +19,7 @@ func TestPercentFor(t *testing.T) {
 	}{
 		{0, leastHeadroom, 800}, {4 << 20, leastHeadroom, 800}, {8 << 20, leastHeadroom, 400}, {16 << 20, leastHeadroom, 200},
 		{32 << 20, leastHeadroom, 100}, {64 << 20, leastHeadroom, 100}, {1 << 40, leastHeadroom, 100},
-		{0, mostHeadroom, 6400}, {64 << 20, mostHeadroom, 400}, {512 << 20, mostHeadroom, 100},
+		{0, mostHeadroom, 3200}, {64 << 20, mostHeadroom, 200}, {512 << 20, mostHeadroom, 100},
 	} {
 		if got := percentFor(test.live, test.least); got != test.want {
 			t.Errorf("percentFor(%d, %d) = %d, want %d", test.live, test.least, got, test.want)
@@ -31,7 +31,7 @@ func TestPercentFor(t *testing.T) {
 // knows how much there is.
 func TestBusyHeadroom(t *testing.T) {
 	t.Parallel()
-	for limit, want := range map[int64]uint64{0: 32 << 20, 64 << 20: 32 << 20, 512 << 20: 128 << 20, 1 << 40: 256 << 20} {
+	for limit, want := range map[int64]uint64{0: 32 << 20, 64 << 20: 32 << 20, 256 << 20: 64 << 20, 1 << 40: 128 << 20} {
 		if got := busyHeadroom(limit); got != want {
 			t.Errorf("busyHeadroom(%d) = %d, want %d", limit, got, want)
 		}
@@ -66,13 +66,13 @@ func TestHeadroom(t *testing.T) {
 	if !collect(func(p uint64) bool { return p > usualPercent }) {
 		t.Errorf("GOGC is %d with a small heap, want more than %d", percent(), usualPercent)
 	}
-	large := make([]byte, 128<<20)
+	large := make([]byte, 64<<20)
 	if !collect(func(p uint64) bool { return p == usualPercent }) {
-		t.Errorf("GOGC is %d with 128 MiB alive, want %d", percent(), usualPercent)
+		t.Errorf("GOGC is %d with 64 MiB alive, want %d", percent(), usualPercent)
 	}
 	garbage.setBusy(true)
 	if p := percent(); p <= usualPercent || p > 200 {
-		t.Errorf("GOGC is %d with 128 MiB alive and scripts that run for long, want at most 200, and more than %d", p, usualPercent)
+		t.Errorf("GOGC is %d with 64 MiB alive and scripts that run for long, want at most 200, and more than %d", p, usualPercent)
 	}
 	garbage.setBusy(false)
 	if p := percent(); p != usualPercent {
