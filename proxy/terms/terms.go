@@ -141,7 +141,7 @@ func (t *Terms) read() (*trust, []Problem) {
 // seal binds sessions to the terms and to the name that was asked for (RFC 6066 §3):
 // a ticket of other terms is none.
 func (t *Terms) seal(config *tls.Config, of *trust) {
-	sum := sha256.Sum256(fmt.Appendf(nil, "keystone terms 1 %d %d %x", t.ask.MinVersion, t.ask.Auth, of.authorities.sum))
+	sum := sha256.Sum256(fmt.Appendf(nil, "keystone terms 1 %d %d %x", t.ask.MinVersion, t.ask.Auth, of.sum))
 	tickets := t.base.Tickets
 	config.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
 		bytes, err := session.Bytes()

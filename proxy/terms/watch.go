@@ -87,7 +87,7 @@ func (t *Terms) take(stamps []files.Stamp) (taken bool, problems []Problem) {
 // same reports whether nothing but the files' times has changed.
 func (t *Terms) same(fresh *trust) bool {
 	before := t.trust.Load()
-	if before.authorities.sum != fresh.authorities.sum || len(before.lists) != len(fresh.lists) {
+	if before.sum != fresh.sum || len(before.lists) != len(fresh.lists) {
 		return false
 	}
 	for owner, list := range fresh.lists {
