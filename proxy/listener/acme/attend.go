@@ -312,25 +312,33 @@ const (
 func (m *Manager) accountOf(ctx context.Context, p *Plan, anew bool) (account acme.Account, err error) {
 	m.account.Lock()
 	defer m.account.Unlock()
+	release, err := lockAccount(ctx, p)
+	if err != nil {
+		return account, err
+	}
+	defer release()
+	if anew {
+		return p.authority.register(ctx, p.storage)
+	}
+	return p.authority.account(ctx, p.storage)
+}
+
+// lockAccount waits for the account's lock.
+func lockAccount(ctx context.Context, p *Plan) (release func(), err error) {
 	for {
 		release, ok, err := p.storage.Lock("locks/" + p.authority.key + "/_account")
 		if err != nil {
-			return account, fmt.Errorf("cannot lock the storage: %w", err)
+			return nil, fmt.Errorf("cannot lock the storage: %w", err)
 		}
 		if ok {
-			defer release()
-			break
+			return release, nil
 		}
 		timer := time.NewTimer(accountPause)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return account, fmt.Errorf("another gateway holds the account: %w", ctx.Err())
+			return nil, fmt.Errorf("another gateway holds the account: %w", ctx.Err())
 		}
 	}
-	if anew {
-		return p.authority.register(ctx, p.storage)
-	}
-	return p.authority.account(ctx, p.storage)
 }

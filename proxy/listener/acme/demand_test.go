@@ -144,7 +144,7 @@ func TestBounds(t *testing.T) {
 	hang := make(chan struct{})
 	var hangs atomic.Bool
 	hangs.Store(true)
-	ca := authority.Start(t, authority.Options{HTTPPort: at.http.Port, TLSPort: at.tls.Port, Before: func(_ http.ResponseWriter, r *http.Request) bool {
+	ca := authority.Start(t, authority.Options{HTTPPort: at.http.Port, TLSPort: at.tls.Port, Before: func(http.ResponseWriter, *http.Request) bool {
 		if hangs.Load() {
 			<-hang
 		}

@@ -39,14 +39,14 @@ func recorder(t *testing.T, ca *authority.Authority) []string {
 exec 3<>/dev/tcp/127.0.0.1/%d
 printf 'GET /?action=%%s&domain=%%s&name=%%s&value=%%s HTTP/1.0\r\n\r\n' "$@" >&3
 read -r status <&3
-[[ "$status" == *200* ]]`, listener.Addr().(*net.TCPAddr).Port)), "--zone", "x"} //nolint:forcetypeassert // it is TCP's
+[[ "$status" == *200* ]]`, listener.Addr().(*net.TCPAddr).Port)), "--zone", "x"}
 }
 
 // script writes a script of bash.
 func script(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "dns.sh")
-	if err := os.WriteFile(path, []byte("#!/bin/bash\n"+text+"\n"), 0o700); err != nil { //nolint:gosec // G306: it is a program
+	if err := os.WriteFile(path, []byte("#!/bin/bash\n"+text+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return path
