@@ -60,7 +60,7 @@ const (
 // busyHeadroom is what can be allocated between two collections while scripts run
 // for long: a quarter of the memory that there is.
 func busyHeadroom(limit int64) uint64 {
-	return uint64(min(max(limit/4, leastHeadroom), mostHeadroom)) //nolint:gosec // G115: it is positive
+	return uint64(min(max(limit/4, leastHeadroom), mostHeadroom))
 }
 
 // collections is how often the heap is collected. The zero value leaves it to Go.

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -100,7 +101,7 @@ func proofStays(t *testing.T, server *proxy.Server) {
 		t.Errorf("a handshake proves the name by %v, although nobody has asked for that", chain[0].Subject)
 	}
 	client := &http.Client{Transport: &http.Transport{
-		DialTLS: func(string, string) (net.Conn, error) {
+		DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
 			return tls.Client(dial(t, server), &tls.Config{ServerName: "other.example.com", InsecureSkipVerify: true}), nil
 		},
 	}}

@@ -146,9 +146,9 @@ func (s *Server) findTerms(snap *snapshot, list []candidate) (others *terms.Term
 }
 
 // nameTerms has clients find the terms of the tenants that are served.
-func (snap *snapshot) nameTerms(others *terms.Terms) {
-	snap.terms.Seal(func(add func(host string, t *terms.Terms)) {
-		for _, t := range snap.tenants {
+func (s *snapshot) nameTerms(others *terms.Terms) {
+	s.terms.Seal(func(add func(host string, t *terms.Terms)) {
+		for _, t := range s.tenants {
 			if t.Terms == nil {
 				t.Terms = others // it is refused
 				continue

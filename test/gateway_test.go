@@ -27,6 +27,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/test/port"
 	"github.com/keystone-gateway/keystone-gateway/test/until"
+
 	// The binary is built from these, so a cached result is stale when they change.
 	_ "github.com/keystone-gateway/keystone-gateway/admin"
 	_ "github.com/keystone-gateway/keystone-gateway/proxy"
