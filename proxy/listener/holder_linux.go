@@ -14,8 +14,8 @@ import (
 )
 
 // holder says who listens at an address already, as far as /proc shows it: "nginx (pid
-// 1234)"; "" is nobody that can be seen.
-func holder(network, address string) string {
+// 1234)"; "" is nobody that can be seen. own says that it is this process.
+func holder(network, address string) (who string, own bool) {
 	var inodes []string
 	if network == "unix" {
 		inodes = unixInodes(address)
@@ -23,7 +23,7 @@ func holder(network, address string) string {
 		inodes = append(tcpInodes("/proc/net/tcp", wanted), tcpInodes("/proc/net/tcp6", wanted)...)
 	}
 	if len(inodes) == 0 {
-		return ""
+		return "", false
 	}
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // whose descriptors can't be read are left out
 	for _, link := range links {
@@ -35,11 +35,11 @@ func holder(network, address string) string {
 		pid := strings.Split(link, "/")[2]
 		name, _ := os.ReadFile("/proc/" + pid + "/comm") //nolint:gosec // G304: one of /proc
 		if pid == strconv.Itoa(os.Getpid()) {
-			return fmt.Sprintf("this process (pid %s) itself", pid)
+			return fmt.Sprintf("this process (pid %s) itself", pid), true
 		}
-		return fmt.Sprintf("%q (pid %s)", strings.TrimSpace(string(name)), pid)
+		return fmt.Sprintf("%q (pid %s)", strings.TrimSpace(string(name)), pid), false
 	}
-	return ""
+	return "", false
 }
 
 // unixInodes are those of the listening sockets at a path.

@@ -7,7 +7,6 @@
 package listener
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -170,8 +169,11 @@ func open(network, address string, opts *Options) (net.Listener, error) {
 	}
 	inner, err := listen()
 	if errors.Is(err, syscall.EADDRINUSE) {
-		if who := holder(network, address); who != "" {
+		switch who, own := holder(network, address); {
+		case own:
 			return nil, fmt.Errorf("cannot listen on %q: the address is in use by %s", opts.Address, who)
+		case who != "":
+			return nil, fmt.Errorf("cannot listen on %q: %w, %s", opts.Address, err, who)
 		}
 	}
 	if err != nil {
@@ -206,7 +208,14 @@ func removeStale(path string) error {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = conn.Close()
-		return fmt.Errorf("cannot listen on \"unix:%s\": the address is in use by %s", path, cmp.Or(holder("unix", path), "another process"))
+		who, own := holder("unix", path)
+		switch {
+		case own:
+			return fmt.Errorf("cannot listen on \"unix:%s\": the address is in use by %s", path, who)
+		case who != "":
+			who = ", " + who
+		}
+		return fmt.Errorf("cannot listen on \"unix:%s\": another process listens there%s", path, who)
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return os.Remove(path)
