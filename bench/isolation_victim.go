@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -87,7 +88,7 @@ func (l *lab) result(ctx context.Context, p *process, to any) error {
 	l.forget(p)
 	text, err := os.ReadFile(p.output)
 	if err == nil && p.command.ProcessState.Success() {
-		err = json.Unmarshal(text, to)
+		err = json.NewDecoder(bytes.NewReader(text)).Decode(to) // what may follow is standard error
 	} else if err == nil {
 		err = errors.New("it has failed")
 	}
