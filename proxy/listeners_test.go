@@ -151,6 +151,7 @@ func TestListenersChecked(t *testing.T) {
 		"listeners: [{address: \":80\", name: \"a b\"}]":                        "is not one",
 		"listeners: [{address: \":80\", mode: 0600}]":                           "with a Unix socket alone",
 		"listeners: [{address: \"unix:/a\", mode: 0800}]":                       "expected one like 0660",
+		"listeners: [{address: \"unix:/a\", mode: 432}]":                        "with the zero",
 		"listeners: [{address: \"unix:/a\", owner: nobody-of-this-name}]":       "who isn't known here",
 		"listeners: [{address: \":80\", tls: true}]":                            "tls is enabled without a certificate",
 		"listeners: [{address: \":80\", tsl: true}]":                            "did you mean \"tls\"",

@@ -48,7 +48,7 @@ type Config struct {
 	PathPrefix string `yaml:"path_prefix"`
 
 	// Names of the listeners at which the tenant is served. On any other, its requests
-	// are as those for a host that nobody has. Default: none, and it is served at all.
+	// are as those for a host that nobody has. Default: all of them.
 	Listeners []string `yaml:"listeners" single:"true"`
 
 	// Lua scripts that declare the tenant's routes and middleware, by their

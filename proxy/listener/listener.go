@@ -179,7 +179,7 @@ func open(network, address string, opts *Options) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", opts.Address, err)
 	}
-	if network == "unix" && opts.Owner != nil {
+	if network == "unix" && (opts.Mode != 0 || opts.Owner != nil) { // the umask has a part in what bind made
 		if err := guard(address, opts.Mode, opts.Owner); err != nil {
 			_ = inner.Close()
 			return nil, err
@@ -202,8 +202,11 @@ func (l *Listener) Number() int { return l.opts.Number }
 // nothing else.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&os.ModeSocket == 0 {
+	if err != nil {
 		return nil //nolint:nilerr // listening tells what is wrong
+	}
+	if info.Mode()&os.ModeSocket == 0 {
+		return fmt.Errorf("cannot listen on \"unix:%s\": there is a file that is no socket", path)
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {

@@ -5,6 +5,7 @@ package listener_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -12,6 +13,40 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
+
+// TestModeBesideUmask: the umask takes nothing from a mode that was asked for. It is
+// the process's: this test runs alone.
+func TestModeBesideUmask(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077))
+	for _, mode := range []os.FileMode{0o600, 0o660, 0o666} {
+		path := filepath.Join(t.TempDir(), "a.sock")
+		l, err := listener.Listen(listener.Options{Address: "unix:" + path, Mode: mode, Sweeper: socket.NewSweeper()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("the mode is %v (%v), want %v", info.Mode(), err, mode)
+		}
+		_ = l.Close()
+	}
+}
+
+// TestListenOnFile: a file that is no socket is neither removed nor taken for
+// somebody who listens.
+func TestListenOnFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.txt")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := listener.Listen(listener.Options{Address: "unix:" + path, Sweeper: socket.NewSweeper()})
+	if err == nil || !strings.Contains(err.Error(), "a file that is no socket") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
 
 // A Unix socket has its mode from the moment at which it is there, whatever the
 // umask is. The umask is the process's: this test runs alone.

@@ -61,11 +61,12 @@ func groupID(name string) (int, error) {
 	return strconv.Atoi(found.Gid)
 }
 
-// ParseMode reads the mode of a Unix socket, such as 0660.
+// ParseMode reads the mode of a Unix socket, such as 0660. Without the zero it could
+// be a decimal number, which 432 is where a program has written 0660.
 func ParseMode(text string) (os.FileMode, error) {
 	n, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 32)
-	if err != nil || n == 0 || n > 0o777 {
-		return 0, errors.New("is not one of a file, expected one like 0660")
+	if err != nil || n == 0 || n > 0o777 || text[0] != '0' {
+		return 0, errors.New("is not one of a file, expected one like 0660, with the zero")
 	}
 	return os.FileMode(n), nil
 }
@@ -80,12 +81,16 @@ func guard(path string, mode os.FileMode, owner *Owner) error {
 	if path == "" {
 		return nil
 	}
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&os.ModeSocket == 0 {
+		return fmt.Errorf("cannot give the socket %q its mode and owner: there is none any more", path)
+	}
 	if owner != nil {
 		if err := os.Lchown(path, owner.UID, owner.GID); err != nil {
 			return fmt.Errorf("cannot give the socket %q its owner: %w", path, err)
 		}
 	}
-	if mode != 0 {
+	if mode != 0 && info.Mode().Perm() != mode {
 		if err := os.Chmod(path, mode); err != nil {
 			return fmt.Errorf("cannot give the socket %q its mode: %w", path, err)
 		}
