@@ -178,6 +178,9 @@ func (p *process) writePID() (remove func(), err error) {
 		return nil, fmt.Errorf("cannot write -pid-file: %w", err)
 	}
 	return func() {
+		if p.succession.done() {
+			return // the file is the successor's to write, and needed until then
+		}
 		if text, err := os.ReadFile(p.pidFile); err == nil && strings.TrimSpace(string(text)) == pid {
 			_ = os.Remove(p.pidFile)
 		}

@@ -67,7 +67,7 @@ func tcpInodes(table string, wanted *net.TCPAddr) (inodes []string) {
 			return
 		}
 		own, _ := netip.AddrFromSlice(wanted.IP)
-		if at.IsUnspecified() || !own.IsValid() || own.IsUnspecified() || own.Unmap() == at.Unmap() {
+		if own = own.Unmap(); at.Unmap().IsUnspecified() || !own.IsValid() || own.IsUnspecified() || own == at.Unmap() {
 			inodes = append(inodes, fields[9])
 		}
 	})

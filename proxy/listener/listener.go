@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -86,6 +87,7 @@ type Listener struct {
 	opts     Options
 	settings atomic.Pointer[Settings]
 	inner    net.Listener
+	file     FileID // of a Unix socket
 	tally    Tally
 	closing  atomic.Bool
 	closed   chan struct{} // by Close
@@ -143,6 +145,9 @@ func Listen(opts Options) (*Listener, error) {
 		opts.Own.Add(inner.Addr().String(), opts.Purpose)
 	}
 	l := &Listener{opts: opts, inner: inner, closed: make(chan struct{})}
+	if network == "unix" {
+		l.file, _ = socketAt(address) // who takes a service manager's may not be allowed to look
+	}
 	l.handshakes.freed = make(chan struct{}, 1)
 	l.settings.Store(&opts.Settings)
 	return l, nil
@@ -179,13 +184,17 @@ func open(network, address string, opts *Options) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", opts.Address, err)
 	}
-	if network == "unix" && (opts.Mode != 0 || opts.Owner != nil) { // the umask has a part in what bind made
-		if err := guard(address, opts.Mode, opts.Owner); err != nil {
+	var file FileID
+	if network == "unix" && !strings.HasPrefix(address, "@") { // which has no file
+		if file, err = socketAt(address); err == nil { // the umask has a part in what bind made
+			err = guard(address, file, opts.Mode, opts.Owner)
+		}
+		if err != nil {
 			_ = inner.Close()
-			return nil, err
+			return nil, fmt.Errorf("cannot listen on %q: %w", opts.Address, err)
 		}
 	}
-	opts.Sockets.add(inner, opts.Address)
+	opts.Sockets.add(inner, opts.Address, file)
 	return inner, nil
 }
 

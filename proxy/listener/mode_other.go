@@ -21,3 +21,12 @@ func masked(mode os.FileMode, listen func() (net.Listener, error)) func() (net.L
 		return listen()
 	}
 }
+
+// pinned looks whether the socket at a path is the expected one; see mode_linux.go.
+func pinned(path string, expected FileID) (name string, release func(), err error) {
+	file, err := socketAt(path)
+	if err == nil && expected != (FileID{}) && expected != file {
+		err = errReplaced
+	}
+	return path, func() {}, err
+}

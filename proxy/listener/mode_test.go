@@ -31,6 +31,53 @@ func TestModeBesideUmask(t *testing.T) {
 	}
 }
 
+// TestFileOfAnother: what has taken the place of a socket's file is neither given its
+// mode, by way of a link say, nor removed at the end.
+func TestFileOfAnother(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, victim := filepath.Join(dir, "a.sock"), filepath.Join(dir, "victim")
+	l, err := listener.Listen(listener.Options{Address: "unix:" + path, Mode: 0o600, Sweeper: socket.NewSweeper(), Sockets: &listener.Sockets{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Guard(0o660, nil); err != nil {
+		t.Error(err)
+	}
+	if err := os.Rename(path, path+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(victim, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other, err := listener.Listen(listener.Options{Address: "unix:" + path, Mode: 0o600, Sweeper: socket.NewSweeper()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	if err := l.Guard(0o666, nil); err == nil {
+		t.Error("another's socket has been given a mode")
+	}
+	if err := os.Rename(path, path+".other"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, path); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Guard(0o666, nil); err == nil {
+		t.Error("a link's file has been given a mode")
+	}
+	for file, want := range map[string]os.FileMode{victim: 0o600, path + ".other": 0o600} {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", file, info, err)
+		}
+	}
+	_ = l.Close()
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("what stood in the place of the socket was removed: %v", err)
+	}
+}
+
 // TestListenOnFile: a file that is no socket is neither removed nor taken for
 // somebody who listens.
 func TestListenOnFile(t *testing.T) {

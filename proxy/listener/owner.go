@@ -74,29 +74,33 @@ func ParseMode(text string) (os.FileMode, error) {
 // Guard gives the file of a Unix socket its mode and owner; 0 and nil leave them as
 // they are.
 func (l *Listener) Guard(mode os.FileMode, owner *Owner) error {
-	return guard(pathOf(l.opts.Address), mode, owner)
+	return guard(pathOf(l.opts.Address), l.file, mode, owner)
 }
 
-func guard(path string, mode os.FileMode, owner *Owner) error {
-	if path == "" {
+func guard(path string, file FileID, mode os.FileMode, owner *Owner) error {
+	if path == "" || mode == 0 && owner == nil {
 		return nil
 	}
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("cannot give the socket %q its mode and owner: there is none any more", path)
+	name, release, err := pinned(path, file)
+	if err != nil {
+		return fmt.Errorf("cannot give the socket %q its mode and owner: %w", path, err)
 	}
+	defer release()
 	if owner != nil {
-		if err := os.Lchown(path, owner.UID, owner.GID); err != nil {
+		if err := os.Chown(name, owner.UID, owner.GID); err != nil {
 			return fmt.Errorf("cannot give the socket %q its owner: %w", path, err)
 		}
 	}
-	if mode != 0 && info.Mode().Perm() != mode {
-		if err := os.Chmod(path, mode); err != nil {
+	if mode != 0 {
+		if err := os.Chmod(name, mode); err != nil {
 			return fmt.Errorf("cannot give the socket %q its mode: %w", path, err)
 		}
 	}
 	return nil
 }
+
+// errReplaced is that a Unix socket's file isn't at its path any more.
+var errReplaced = errors.New("another file has taken its place")
 
 // pathOf is the path of a Unix socket's address, or nothing.
 func pathOf(address string) string {

@@ -33,13 +33,16 @@ type Socket struct {
 	Name string `json:"name,omitempty"`
 	// Owned says that a Unix socket's file is the gateway's, to remove at the end.
 	Owned bool `json:"owned"`
+	// File is a Unix socket's.
+	File FileID `json:"file"`
 	// FD is the descriptor, in the process that has the value.
 	FD int `json:"-"`
 }
 
 type openSocket struct {
 	Socket
-	inner net.Listener
+	inner  net.Listener
+	unlink bool // its file is removed at its end
 }
 
 // Give has the process listen with a socket that it has inherited. The
@@ -85,7 +88,7 @@ func (s *Sockets) Claim() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.open {
-		setUnlink(o.inner, o.Owned)
+		o.unlink = o.Owned
 	}
 }
 
@@ -99,8 +102,8 @@ func (s *Sockets) CloseRest() (closed []string) {
 			text += " (" + g.Name + ")"
 		}
 		closed = append(closed, text)
-		setUnlink(g.inner, g.Owned)
-		_ = g.inner.Close()
+		g.unlink = g.Owned
+		_ = g.end()
 	}
 	s.given = nil
 	return closed
@@ -130,7 +133,7 @@ func (s *Sockets) Leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.open {
-		setUnlink(o.inner, false)
+		o.unlink = false
 	}
 }
 
@@ -164,7 +167,7 @@ func (s *Sockets) take(network, address string, opts *Options) (net.Listener, er
 // a service manager's must not be open to more.
 func (o *openSocket) admit(path string, opts *Options) error {
 	if o.Owned {
-		return guard(path, opts.Mode, opts.Owner)
+		return guard(path, o.File, opts.Mode, opts.Owner)
 	}
 	if opts.Mode == 0 {
 		return nil
@@ -177,23 +180,30 @@ func (o *openSocket) admit(path string, opts *Options) error {
 }
 
 // add notes a socket that the process has opened itself.
-func (s *Sockets) add(inner net.Listener, address string) {
+func (s *Sockets) add(inner net.Listener, address string, file FileID) {
 	if s == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open = append(s.open, &openSocket{Socket{Address: address, Owned: true}, inner})
+	setUnlink(inner, false)
+	s.open = append(s.open, &openSocket{Socket{Address: address, Owned: true, File: file}, inner, true})
 }
 
 // close closes a socket, which can't be handed on any more.
 func (s *Sockets) close(inner net.Listener) error {
-	if s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.open = slices.DeleteFunc(s.open, func(o *openSocket) bool { return o.inner == inner })
+	if s == nil {
+		return inner.Close()
 	}
-	return inner.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := slices.IndexFunc(s.open, func(o *openSocket) bool { return o.inner == inner })
+	if at < 0 {
+		return inner.Close()
+	}
+	o := s.open[at]
+	s.open = slices.Delete(s.open, at, at+1)
+	return o.end()
 }
 
 // isAt reports whether a socket is where somebody is to listen.

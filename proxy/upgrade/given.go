@@ -1,10 +1,13 @@
 package upgrade
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 )
@@ -36,9 +39,22 @@ func Activation(sockets *listener.Sockets) (unusable []string, err error) {
 		if i < len(called) && called[i] != "" {
 			name = called[i]
 		}
-		if err := sockets.Give(listener.Socket{Name: name, FD: firstGiven + i}); err != nil {
+		err := errNotPassed
+		if passed(firstGiven + i) {
+			err = sockets.Give(listener.Socket{Name: name, FD: firstGiven + i})
+		}
+		if err != nil {
 			unusable = append(unusable, fmt.Sprintf("descriptor %d (%s): %v", firstGiven+i, name, err))
 		}
 	}
 	return unusable, nil
+}
+
+var errNotPassed = errors.New("it was not passed")
+
+// passed reports whether a descriptor was there when the process began: what it has
+// opened since, for Go's own use too, is closed on exec.
+func passed(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
 }
