@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -104,6 +105,56 @@ func TestHalfOpenHandshakes(t *testing.T) {
 		t.Errorf("%d handshakes are in flight, want %d at most", n, most)
 	}
 	eventually(t, "as many have made way as there was no room for", func() bool { return server.HandshakeFailures(0)["crowded_out"] >= halves-most })
+}
+
+// TestHandshakesOfOthers: who opens more handshakes than there may be pushes out
+// its own, and not one that is on its way from elsewhere, however slow that is.
+func TestHandshakesOfOthers(t *testing.T) {
+	t.Parallel()
+	const most = 8
+	server := secureServer(t, fmt.Sprintf(", max_handshakes: %d, handshake_timeout: 10m", most), io.Discard)
+	address := server.Addrs()[0].String()
+	slow := &slowToBegin{Conn: dialAt(t, server, 0), rest: make(chan struct{})}
+	done := make(chan error, 1)
+	go func() {
+		conn := tls.Client(slow, &tls.Config{InsecureSkipVerify: true})
+		done <- conn.Handshake()
+	}()
+	eventually(t, "the first is in flight", func() bool { return server.Handshakes(0) == 1 })
+	crowd := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	for range 3 * most {
+		conn, err := crowd.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		send(t, conn, "\x16")
+	}
+	eventually(t, "the crowd has made way for its own", func() bool { return server.HandshakeFailures(0)["crowded_out"] >= 2*most+1 })
+	close(slow.rest)
+	if err := <-done; err != nil {
+		t.Errorf("the first handshake: %v", err)
+	}
+}
+
+// slowToBegin sends one byte, and the rest when it is told to.
+type slowToBegin struct {
+	net.Conn
+	rest chan struct{}
+	once sync.Once
+}
+
+func (s *slowToBegin) Write(b []byte) (n int, err error) {
+	s.once.Do(func() {
+		n, err = s.Conn.Write(b[:1])
+		b = b[1:]
+		<-s.rest
+	})
+	if err != nil {
+		return n, err
+	}
+	more, err := s.Conn.Write(b)
+	return n + more, err
 }
 
 // TestHandshakeKinds: failures are counted by what they are.

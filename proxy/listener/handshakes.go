@@ -2,6 +2,7 @@ package listener
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,13 +14,16 @@ import (
 // of whom nothing is known, and may never go on: so where there is no room for
 // another one, the oldest is given up once it has had its time. Until then the next
 // one waits, in the kernel: nobody who is quick is refused, and who connects
-// fast can't push out those that are on their way.
+// fast can't push out those of others that are on their way. Nor can they make
+// others wait: of an address that has more than a quarter of the places, the oldest
+// is given up at once.
 type handshakes struct {
 	mu    sync.Mutex
 	first *Conn // the oldest; guarded by mu, as the chain from there
 	last  *Conn
 	n     int
-	freed chan struct{} // there may be room again
+	of    map[netip.Addr]int // how many an address has; guarded by mu
+	freed chan struct{}      // there may be room again
 
 	failed [maxKinds]atomic.Uint64
 }
@@ -31,7 +35,7 @@ const maxKinds = 16
 const handshakeTime = int64(time.Second)
 
 // ErrCrowdedOut says that a handshake was given up for another one.
-var ErrCrowdedOut = errors.New("the handshake was given up for a newer one, after a second and with as many in flight as there may be")
+var ErrCrowdedOut = errors.New("the handshake was given up for a newer one, with as many in flight as there may be")
 
 // begin waits for room for the handshake of a connection; most is how many there
 // may be, 0 no bound. It is false if the listener has been closed.
@@ -60,14 +64,21 @@ func (h *handshakes) enter(c *Conn, most int) (wait int64) {
 	defer h.mu.Unlock()
 	now := socket.Nanotime()
 	for most > 0 && h.n >= most {
-		oldest := h.first
-		if left := oldest.shaking + handshakeTime - now; left > 0 {
-			return left
+		oldest := h.ofCrowd(most)
+		if oldest == nil {
+			oldest = h.first
+			if left := oldest.shaking + handshakeTime - now; left > 0 {
+				return left
+			}
 		}
 		h.remove(oldest)
 		oldest.Sock.Abort(ErrCrowdedOut)
 	}
 	c.shaking, c.older = now, h.last
+	if c.due == nil { // else its address is that of many
+		c.shaker = customer(c.Peer)
+	}
+	h.of[c.shaker]++
 	if h.last == nil {
 		h.first = c
 	} else {
@@ -76,6 +87,31 @@ func (h *handshakes) enter(c *Conn, most int) (wait int64) {
 	h.last = c
 	h.n++
 	return -1
+}
+
+// ofCrowd returns the oldest of an address that has more than a quarter of the
+// places; nil if there is none. It needs h.mu.
+func (h *handshakes) ofCrowd(most int) *Conn {
+	for address, n := range h.of {
+		if n <= max(most/4, 1) || !address.IsValid() {
+			continue
+		}
+		for c := h.first; c != nil; c = c.newer {
+			if c.shaker == address {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// customer is an address, of IPv6 the network of one customer.
+func customer(address netip.Addr) netip.Addr {
+	if !address.Is6() {
+		return address
+	}
+	prefix, _ := address.Prefix(64)
+	return prefix.Addr()
 }
 
 // end takes a handshake out, if it is still in.
@@ -103,6 +139,9 @@ func (h *handshakes) remove(c *Conn) {
 		h.last = c.older
 	} else {
 		c.newer.older = c.older
+	}
+	if h.of[c.shaker]--; h.of[c.shaker] == 0 {
+		delete(h.of, c.shaker)
 	}
 	c.older, c.newer, c.shaking = nil, nil, 0
 	h.n--

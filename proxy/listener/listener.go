@@ -122,8 +122,9 @@ type Conn struct {
 	slept   atomic.Bool // at least once
 
 	// Of a handshake in flight, guarded by handshakes.mu: when it began
-	// (socket.Nanotime), and its neighbours; zero when there is none.
+	// (socket.Nanotime), whose it is, and its neighbours; zero when there is none.
 	shaking      int64
+	shaker       netip.Addr // for which it counts; the zero Addr is nobody's
 	older, newer *Conn
 }
 
@@ -148,7 +149,7 @@ func Listen(opts Options) (*Listener, error) {
 	if network == "unix" {
 		l.file, _ = socketAt(address) // who takes a service manager's may not be allowed to look
 	}
-	l.handshakes.freed = make(chan struct{}, 1)
+	l.handshakes.freed, l.handshakes.of = make(chan struct{}, 1), map[netip.Addr]int{}
 	l.settings.Store(&opts.Settings)
 	return l, nil
 }

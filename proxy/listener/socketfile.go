@@ -26,7 +26,7 @@ func socketAt(path string) (FileID, error) {
 	if !ok || info.Mode()&os.ModeSocket == 0 {
 		return FileID{}, errNoSocket
 	}
-	return FileID{uint64(stat.Dev), stat.Ino}, nil //nolint:unconvert,gosec // the type is another one elsewhere
+	return FileID{uint64(stat.Dev), stat.Ino}, nil //nolint:unconvert // the type is another one elsewhere
 }
 
 // end closes the socket, and removes its file if that is still its own.
