@@ -169,6 +169,17 @@ func (d *duel) awaitFine(t *testing.T, i int) {
 	})
 }
 
+// awaitGoroutines demands that the gateway has about as many goroutines again. What
+// the client's connections are is known late: one is idle, and can be closed, only
+// some time after its response.
+func (d *duel) awaitGoroutines(t *testing.T, before int) {
+	t.Helper()
+	eventually(t, patience, fmt.Sprintf("about %d goroutines, as before", before), func() bool {
+		d.client.CloseIdleConnections()
+		return goroutines(t, d.gateway) <= before+5
+	})
+}
+
 // TestLuaSafety lets one tenant's script attack in all the ways, one after the
 // other, on one gateway, and watches another tenant. It times nothing; the
 // promise in full is TestLuaSafetyPromise.
@@ -206,8 +217,7 @@ func TestLuaSafety(t *testing.T) {
 				}
 				d.awaitFine(t, i)
 			}
-			d.client.CloseIdleConnections()
-			eventually(t, patience, fmt.Sprintf("about %d goroutines, as before", before), func() bool { return goroutines(t, d.gateway) <= before+5 })
+			d.awaitGoroutines(t, before)
 		})
 	}
 }
@@ -248,8 +258,7 @@ func TestLuaSafetyPromise(t *testing.T) {
 				if p99 := under.quantile(0.99); p99 > 2*quiet.quantile(0.99) {
 					t.Errorf("p99 of the victim is %v, expected at most twice the quiet %v", p99, quiet.quantile(0.99))
 				}
-				d.client.CloseIdleConnections()
-				eventually(t, patience, fmt.Sprintf("about %d goroutines, as before", before), func() bool { return goroutines(t, d.gateway) <= before+5 })
+				d.awaitGoroutines(t, before)
 			})
 		}
 	}
