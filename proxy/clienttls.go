@@ -34,11 +34,13 @@ func (s *Server) handshake() *terms.Base {
 
 // byTerms is tls.Config.GetConfigForClient.
 func (s *Server) byTerms(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	conn := listener.Of(hello.Conn)
+	conn.HelloArrived()
 	if proof := s.acme.Prove(hello); proof != nil { // an authority shows no certificate, and gets no further
 		return proof, nil
 	}
 	chosen := s.current.Load().terms.Choose(hello.ServerName)
-	return chosen.Begin(&listener.Of(hello.Conn).Accepted), nil
+	return chosen.Begin(&conn.Accepted), nil
 }
 
 // termsOf is what a section asks for.

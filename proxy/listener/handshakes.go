@@ -14,9 +14,9 @@ import (
 // of whom nothing is known, and may never go on: so where there is no room for
 // another one, the oldest is given up once it has had its time. Until then the next
 // one waits, in the kernel: nobody who is quick is refused, and who connects
-// fast can't push out those of others that are on their way. Nor can they make
-// others wait: of an address that has more than a quarter of the places, the oldest
-// is given up at once.
+// fast can't push out those that are on their way. Nor does who only connects make
+// others wait for that: of an address that has more than a quarter of the places, the
+// oldest that has sent no ClientHello is given up at once.
 type handshakes struct {
 	mu    sync.Mutex
 	first *Conn // the oldest; guarded by mu, as the chain from there
@@ -31,8 +31,19 @@ type handshakes struct {
 // maxKinds bounds the kinds of failures that are told apart.
 const maxKinds = 16
 
-// handshakeTime is what a handshake has at least, where others wait for its place.
-const handshakeTime = int64(time.Second)
+// handshakeTime is what a handshake has at least, where others wait for its place, and
+// helloTime what it has from the first read to the end of its ClientHello, where its
+// address has more than a quarter of all places.
+const (
+	handshakeTime = int64(time.Second)
+	helloTime     = int64(50 * time.Millisecond)
+)
+
+// What Conn.hello says, but for since when (socket.Nanotime) a ClientHello is read.
+const (
+	helloNone = 0  // it has arrived, or is not to come
+	helloDue  = -1 // it isn't read yet
+)
 
 // ErrCrowdedOut says that a handshake was given up for another one.
 var ErrCrowdedOut = errors.New("the handshake was given up for a newer one, with as many in flight as there may be")
@@ -64,20 +75,16 @@ func (h *handshakes) enter(c *Conn, most int) (wait int64) {
 	defer h.mu.Unlock()
 	now := socket.Nanotime()
 	for most > 0 && h.n >= most {
-		oldest := h.ofCrowd(most)
-		if oldest == nil {
-			oldest = h.first
-			if left := oldest.shaking + handshakeTime - now; left > 0 {
-				return left
-			}
+		victim, wait := h.victim(most, now)
+		if wait > 0 {
+			return wait
 		}
-		h.remove(oldest)
-		oldest.Sock.Abort(ErrCrowdedOut)
+		h.remove(victim)
+		victim.Sock.Abort(ErrCrowdedOut)
 	}
 	c.shaking, c.older = now, h.last
-	if c.due == nil { // else its address is that of many
-		c.shaker = customer(c.Peer)
-	}
+	c.shaker = c.address
+	c.hello.Store(helloDue)
 	h.of[c.shaker]++
 	if h.last == nil {
 		h.first = c
@@ -89,29 +96,31 @@ func (h *handshakes) enter(c *Conn, most int) (wait int64) {
 	return -1
 }
 
-// ofCrowd returns the oldest of an address that has more than a quarter of the
-// places; nil if there is none. It needs h.mu.
-func (h *handshakes) ofCrowd(most int) *Conn {
+// victim returns who is to make way, now or after a while: the oldest, but if an address
+// has more than a quarter of the places, one of its own. It needs h.mu.
+func (h *handshakes) victim(most int, now int64) (oldest *Conn, wait int64) {
+	patience := handshakeTime
 	for address, n := range h.of {
 		if n <= max(most/4, 1) || !address.IsValid() {
 			continue
 		}
+		patience = helloTime // one that is silent may have had its time by then
 		for c := h.first; c != nil; c = c.newer {
-			if c.shaker == address {
-				return c
+			if c.shaker != address {
+				continue
+			}
+			if since := c.hello.Load(); since > 0 && now-since >= helloTime {
+				return c, 0
+			}
+			if oldest == nil || c.shaking < oldest.shaking {
+				oldest = c
 			}
 		}
 	}
-	return nil
-}
-
-// customer is an address, of IPv6 the network of one customer.
-func customer(address netip.Addr) netip.Addr {
-	if !address.Is6() {
-		return address
+	if oldest == nil {
+		oldest = h.first
 	}
-	prefix, _ := address.Prefix(64)
-	return prefix.Addr()
+	return oldest, min(oldest.shaking+handshakeTime-now, patience)
 }
 
 // end takes a handshake out, if it is still in.
@@ -155,7 +164,13 @@ func (h *handshakes) count() int {
 
 // EndHandshake is called when the connection's handshake is over, however it has
 // ended.
-func (c *Conn) EndHandshake() { c.owner.handshakes.end(c) }
+func (c *Conn) EndHandshake() {
+	c.HelloArrived()
+	c.owner.handshakes.end(c)
+}
+
+// HelloArrived is called when the ClientHello has been read.
+func (c *Conn) HelloArrived() { c.hello.Store(helloNone) }
 
 // CountFailure counts a handshake that has failed; kind is the caller's, from 0 on.
 func (l *Listener) CountFailure(kind int) { l.handshakes.failed[min(kind, maxKinds-1)].Add(1) }

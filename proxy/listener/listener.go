@@ -120,6 +120,7 @@ type Conn struct {
 	address netip.Addr    // for which it counts; the zero Addr is for none
 	closed  atomic.Bool
 	slept   atomic.Bool // at least once
+	hello   atomic.Int64
 
 	// Of a handshake in flight, guarded by handshakes.mu: when it began
 	// (socket.Nanotime), whose it is, and its neighbours; zero when there is none.

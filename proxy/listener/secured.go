@@ -3,6 +3,8 @@ package listener
 import (
 	"net"
 	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
 // beneath is a connection as what TLS is spoken over: its socket, from which the
@@ -19,7 +21,12 @@ func Of(conn net.Conn) *Conn {
 }
 
 // Read reads from the socket.
-func (b *beneath) Read(p []byte) (int, error) { return b.Sock.Read(p) }
+func (b *beneath) Read(p []byte) (int, error) {
+	if b.hello.Load() == helloDue {
+		b.hello.Store(socket.Nanotime())
+	}
+	return b.Sock.Read(p)
+}
 
 // Write writes to the socket.
 func (b *beneath) Write(p []byte) (int, error) { return b.Sock.Write(p) }
