@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/test/port"
+	"github.com/keystone-gateway/keystone-gateway/test/program"
 )
 
 // lineage is a gateway whose process is replaced by others: all of them write to
@@ -87,9 +88,7 @@ func (l *lineage) install(t *testing.T, from string) {
 func (l *lineage) installText(t *testing.T, content []byte) {
 	t.Helper()
 	fresh := l.binary + ".new"
-	if err := os.WriteFile(fresh, content, 0o700); err != nil { // #nosec G306 -- it is a program
-		t.Fatal(err)
-	}
+	program.Write(t, fresh, content)
 	if err := os.Rename(fresh, l.binary); err != nil {
 		t.Fatal(err)
 	}

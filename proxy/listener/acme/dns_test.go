@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/test/authority"
+	"github.com/keystone-gateway/keystone-gateway/test/program"
 )
 
 // recorder is a dns.command which has the authority's names set records: a script
@@ -46,8 +46,6 @@ read -r status <&3
 func script(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "dns.sh")
-	if err := os.WriteFile(path, []byte("#!/bin/bash\n"+text+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	program.Write(t, path, []byte("#!/bin/bash\n"+text+"\n"))
 	return path
 }
