@@ -127,11 +127,14 @@ func TestNothingTakesLong(t *testing.T) {
 		names = append(names, "operator."+operator)
 	}
 	const values = 23
-	compare := time.Hour
-	for range 5 {
-		compare = min(compare, processorTime(func() { _ = scripts.Serve(call("operator.lt", 1, 2), 0) }))
+	longest := func() time.Duration { // as fast as the machine is now
+		compare := time.Hour
+		for range 5 {
+			compare = min(compare, processorTime(func() { _ = scripts.Serve(call("operator.lt", 1, 2), 0) }))
+		}
+		return time.Millisecond + max(20*time.Millisecond, 3*compare)
 	}
-	most := time.Millisecond + max(20*time.Millisecond, 3*compare)
+	most := longest()
 	for _, name := range names {
 		if strings.HasPrefix(name, "chi") || name == "V" {
 			continue
@@ -145,7 +148,7 @@ func TestNothingTakesLong(t *testing.T) {
 				for try := 0; try < 5 && best > most; try++ {
 					best = min(best, processorTime(func() { _ = scripts.Serve(call(name, i, j), 0) }))
 				}
-				if best > most {
+				if best > most && best > longest() {
 					t.Errorf("%s(V[%d], V[%d]) takes %v at a limit of 1 ms", name, i, j, best)
 				}
 			}

@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"hash"
 	"io"
-	"strings"
 
 	glua "github.com/yuin/gopher-lua"
 
@@ -92,9 +91,14 @@ func cryptoHMAC(L *glua.LState) int {
 	}
 	key, s, form := vm.CheckString(L, 2), vm.CheckString(L, 3), cryptoForm(L, 4)
 	run := vm.RunOf(L)
-	run.Charge(L, 1024+len(key))
-	run.Spend(L, 50+len(key)/8)
-	h := hmac.New(create, []byte(key))
+	run.Charge(L, 1024)
+	run.Spend(L, 50)
+	secret := []byte(key[:min(len(key), sha512.BlockSize)])
+	if h := create(); len(key) > h.BlockSize() { // as RFC 2104 section 2 has it, but a part at a time
+		cryptoWrite(L, h, key)
+		secret = h.Sum(nil)
+	}
+	h := hmac.New(create, secret)
 	cryptoWrite(L, h, s)
 	return cryptoPush(L, h.Sum(nil), form)
 }
@@ -141,69 +145,6 @@ func cryptoPush(L *glua.LState, b []byte, form string) int {
 	return 1
 }
 
-// cryptoConvert charges for a conversion of s into a string of size bytes.
-func cryptoConvert(L *glua.LState, s string, size int) {
-	run := vm.RunOf(L)
-	run.CheckString(L, size)
-	run.Charge(L, len(s)+2*size)
-	run.Spend(L, 2+len(s)/8)
-}
-
-func cryptoEncode(encoding *base64.Encoding) glua.LGFunction {
-	return func(L *glua.LState) int {
-		s := vm.CheckString(L, 1)
-		cryptoConvert(L, s, encoding.EncodedLen(len(s)))
-		L.Push(glua.LString(encoding.EncodeToString([]byte(s))))
-		return 1
-	}
-}
-
-// cryptoDecode accepts any padding that is complete, and no line breaks.
-func cryptoDecode(raw *base64.Encoding) glua.LGFunction {
-	return func(L *glua.LState) int {
-		s := vm.CheckString(L, 1)
-		cryptoConvert(L, s, len(s))
-		run := vm.RunOf(L)
-		if unpadded := strings.TrimRight(s, "="); unpadded != s {
-			if len(s)%4 != 0 || len(s)-len(unpadded) > 2 {
-				return cryptoFail(L, "invalid base64: wrong padding")
-			}
-			s = unpadded
-		}
-		if strings.Contains(s, "\r") || strings.Contains(s, "\n") { // faster than ContainsAny
-			return cryptoFail(L, "invalid base64: a line break")
-		}
-		run.Spend(L, 1+len(s)/64)
-		b, err := raw.DecodeString(s)
-		if err != nil {
-			return cryptoFail(L, "invalid base64: "+strings.TrimPrefix(err.Error(), "illegal base64 data "))
-		}
-		L.Push(glua.LString(b))
-		return 1
-	}
-}
-
-// crypto.hex_encode(s) -> string: two lower-case digits for each byte.
-func cryptoHexEncode(L *glua.LState) int {
-	s := vm.CheckString(L, 1)
-	cryptoConvert(L, s, 2*len(s))
-	L.Push(glua.LString(hex.EncodeToString([]byte(s))))
-	return 1
-}
-
-// crypto.hex_decode(s) -> string | nil, message: the bytes of hexadecimal
-// digits in either case.
-func cryptoHexDecode(L *glua.LState) int {
-	s := vm.CheckString(L, 1)
-	cryptoConvert(L, s, len(s)/2)
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		return cryptoFail(L, "invalid hexadecimal: "+cause.Text(err))
-	}
-	L.Push(glua.LString(b))
-	return 1
-}
-
 func cryptoFail(L *glua.LState, message string) int {
 	L.Push(glua.LNil)
 	L.Push(glua.LString(message))
@@ -215,9 +156,16 @@ func cryptoFail(L *glua.LState, message string) int {
 func cryptoEqual(L *glua.LState) int {
 	a, b := vm.CheckString(L, 1), vm.CheckString(L, 2)
 	run := vm.RunOf(L)
-	run.Charge(L, len(a)+len(b))
-	run.Spend(L, 2+(len(a)+len(b))/16)
-	L.Push(glua.LBool(subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1))
+	run.Charge(L, 2*conversionPart)
+	run.Spend(L, 2)
+	equal := subtle.ConstantTimeEq(int32(len(a)), int32(len(b))) //nolint:gosec // strings have 4 MiB at most
+	for a != "" && len(a) == len(b) {
+		n := min(len(a), conversionPart)
+		equal &= subtle.ConstantTimeCompare([]byte(a[:n]), []byte(b[:n]))
+		a, b = a[n:], b[n:]
+		run.Spend(L, n/8)
+	}
+	L.Push(glua.LBool(equal == 1))
 	return 1
 }
 
