@@ -119,32 +119,20 @@ const (
 
 // framing fields are the gateway's: what a script says of them is ignored, so
 // that it can copy whole headers.
-func framing(id message.ID) bool {
-	switch id {
-	case message.ContentLength, message.TransferEncoding, message.Connection, message.KeepAlive, message.TE,
-		message.Trailer, message.Upgrade, message.ProxyAny, message.HTTP2Settings, message.Expect, message.XGatewayError, message.XGatewayHops:
-		return true
-	}
-	return false
-}
+var framing = message.SetOf(message.ContentLength, message.TransferEncoding, message.Connection, message.KeepAlive, message.TE,
+	message.Trailer, message.Upgrade, message.ProxyAny, message.HTTP2Settings, message.Expect, message.XGatewayError, message.XGatewayHops)
 
-// owned reports request fields that the gateway itself writes.
-func owned(id message.ID) bool {
-	switch id {
-	case message.XForwardedFor, message.XForwardedProto, message.XForwardedHost, message.XForwardedAny, message.Forwarded, message.Via, message.XRequestID:
-		return true
-	}
-	return false
-}
+// owned are request fields that the gateway itself writes.
+var owned = message.SetOf(message.XForwardedFor, message.XForwardedProto, message.XForwardedHost, message.XForwardedAny, message.Forwarded,
+	message.Via, message.XRequestID)
 
 // changing checks a field of the request that is about to change; false
 // ignores it.
-func (c *call) changing(L *glua.LState, name string) bool {
-	id := message.Identify(view(name))
-	if owned(id) {
+func changing(L *glua.LState, id message.ID, name string) bool {
+	if owned.Has(id) {
 		L.RaiseError("%s is the gateway's own field: targets get what the gateway knows", name)
 	}
-	return !framing(id)
+	return !framing.Has(id)
 }
 
 func requestSetHeader(L *glua.LState) int {
@@ -157,11 +145,12 @@ func requestSetHeader(L *glua.LState) int {
 }
 
 func (c *call) setHeader(L *glua.LState, name, value string) {
-	if message.Identify(view(name)) == message.Host {
+	id := message.Identify(view(name))
+	if id == message.Host {
 		c.check(L, c.exchange.SetHost(value))
 		return
 	}
-	if c.changing(L, name) {
+	if changing(L, id, name) {
 		c.room(L, *c.req.Header, name, value)
 		c.req.Header.Set(view(name), view(value))
 	}
@@ -179,9 +168,9 @@ func (c *call) room(L *glua.LState, h message.Header, name, value string) {
 func requestAddHeader(L *glua.LState) int {
 	c, n := self(L)
 	name, value := fieldName(L, n), fieldValue(L, n+1)
-	if message.Identify(view(name)) == message.Host {
+	if id := message.Identify(view(name)); id == message.Host {
 		c.setHeader(L, name, value)
-	} else if c.changing(L, name) {
+	} else if changing(L, id, name) {
 		c.room(L, *c.req.Header, name, value)
 		c.req.Header.Add(view(name), view(value))
 	}
@@ -191,10 +180,11 @@ func requestAddHeader(L *glua.LState) int {
 func requestRemoveHeader(L *glua.LState) int {
 	c, n := self(L)
 	name := fieldName(L, n)
-	if message.Identify(view(name)) == message.Host {
+	id := message.Identify(view(name))
+	if id == message.Host {
 		L.RaiseError("Host can't be removed: a request must have one")
 	}
-	if c.changing(L, name) {
+	if changing(L, id, name) {
 		c.req.Header.Remove(view(name))
 	}
 	return 0

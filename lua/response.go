@@ -131,7 +131,7 @@ func (c *call) setResponseHeader(L *glua.LState, name, value string) {
 // ignored reports fields that scripts may name but not change.
 func (c *call) ignored(name string) bool {
 	id := message.Identify(view(name))
-	return c.resp.Begun || framing(id) && id != message.Upgrade || id == message.XRequestID // Upgrade is sent with a 426
+	return c.resp.Begun || framing.Has(id) && id != message.Upgrade || id == message.XRequestID // Upgrade is sent with a 426
 }
 
 func responseHeadersAll(L *glua.LState) int {

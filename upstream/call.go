@@ -48,7 +48,7 @@ type Call struct {
 	// Request is sent with the target's address before its path, and as its
 	// authority where it has none of its own. With Continue, the body is withheld
 	// until the target has said 100 Continue.
-	Request    *message.Request
+	Request    *message.Sent
 	Payload    []byte // all of a body that is not streamed
 	Timeouts   Timeouts
 	Start      int64           // when the call begins (socket.Nanotime); 0 is at Do

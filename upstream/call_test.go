@@ -42,7 +42,7 @@ func (*plainRequest) Attempted(*upstream.Target, error) {}
 func newCall(r *plainRequest) *upstream.Call {
 	return &upstream.Call{
 		Caller: r, Idempotent: true, Streaming: r.panics,
-		Request:  &message.Request{Method: []byte(r.method), Resource: []byte(r.path), Authority: []byte("app.example")},
+		Request:  &message.Sent{Method: []byte(r.method), Path: []byte(r.path), Authority: []byte("app.example")},
 		Timeouts: upstream.Timeouts{Connect: patience, ResponseHeader: patience, Idle: patience},
 	}
 }

@@ -46,7 +46,7 @@ func TestPayloads(t *testing.T) {
 			for _, length := range []int{0, 1, 2 << 10, 2<<10 + 1, 300_000, 5} {
 				want := strings.Repeat("0123456789", length/10+1)[:length]
 				c := newCall(&plainRequest{method: http.MethodPost, path: "/"})
-				c.Request.Header.Add([]byte("Content-Length"), fmt.Append(nil, length))
+				c.Request.Own.Add([]byte("Content-Length"), fmt.Append(nil, length))
 				c.Payload = []byte(want)
 				if err := c.Do(p); err != nil {
 					t.Fatalf("%d bytes: %v", length, err)

@@ -126,9 +126,15 @@ func (x *exchange) awaitBody(read func() error) error {
 	arrived := x.content.Read() - x.content.judged
 	x.content.judged += arrived
 	slow := x.content.pace.Add(socket.Nanotime()-before, arrived, int64(x.bounds.bodyIdle), x.bounds.minRate)
-	switch {
-	case err == nil && slow && !x.upload.answered.Load():
+	if err == nil && slow && !x.upload.answered.Load() {
 		return faultSlowBody
+	}
+	return x.bodyFault(err)
+}
+
+// bodyFault says what an error of reading the client's body means.
+func (x *exchange) bodyFault(err error) error {
+	switch {
 	case err == nil || err == io.EOF:
 		return err
 	case errors.Is(err, socket.ErrTimeout) && x.call.Expiry != 0 && socket.Nanotime() >= x.call.Expiry:

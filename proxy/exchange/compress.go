@@ -93,18 +93,21 @@ func hasStrongOnly(h message.Header, tag []byte) bool {
 
 var weakMark = []byte("W/")
 
-// recode changes a field of a response whose content is compressed on the way,
+// recode changes the fields of a response whose content is compressed on the way,
 // or would be.
-func (x *exchange) recode(f *message.Field) {
-	switch {
-	case f.ID == message.ETag && len(f.Value) > 0 && f.Value[0] == '"':
-		// The bytes differ, so the tag is no longer a strong one (RFC 9110 §8.8.1).
-		f.Value = x.keepValue(append(append(x.values, weakMark...), f.Value...))
-	case f.ID == message.Unknown && isOfPlainBytes(f.Name):
-		f.Dropped = true
-	case f.ID == message.Trailer:
-		f.Value = x.keepValue(appendTrailerNames(x.values, f.Value))
-		f.Dropped = len(f.Value) == 0
+func (x *exchange) recode(h message.Header) {
+	for i := range h {
+		switch f := &h[i]; {
+		case f.Dropped:
+		case f.ID == message.ETag && len(f.Value) > 0 && f.Value[0] == '"':
+			// The bytes differ, so the tag is no longer a strong one (RFC 9110 §8.8.1).
+			f.Value = x.keepValue(append(append(x.values, weakMark...), f.Value...))
+		case f.ID == message.Unknown && isOfPlainBytes(f.Name):
+			f.Dropped = true
+		case f.ID == message.Trailer:
+			f.Value = x.keepValue(appendTrailerNames(x.values, f.Value))
+			f.Dropped = len(f.Value) == 0
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ type exchange struct {
 	policed  policed
 	content  content
 	upload   upload
-	sent     message.Request
+	sent     message.Sent
 	call     upstream.Call // open from forward to endCall
 	script   scripted
 

@@ -66,11 +66,9 @@ func isIdempotent(method []byte) bool {
 // each target's: what stands before its paths, and its own name.
 func (x *exchange) compose() {
 	r := &x.sent
-	r.Header = r.Header[:0] // of a call before it: scripts may have failed after one
+	r.Own = r.Own[:0] // of a call before it: scripts may have failed after one
 	r.Method, r.Form, r.Authority = x.method, x.Message.Form, x.sentAuthority()
-	if r.Resource = x.sendPath; len(x.query) > 0 {
-		r.Resource = x.keepValue(append(append(x.values, x.sendPath...), x.query...))
-	}
+	r.Path, r.Query = x.sendPath, x.query
 	r.UpgradeAsked, r.Trailers, r.Continue = x.upgrading(), x.Message.Trailers, x.call.Streaming && x.stream.Expects()
 	x.sendFields()
 	x.sendLength()
@@ -79,7 +77,7 @@ func (x *exchange) compose() {
 }
 
 // send adds a field to the request that is sent on, which keeps the value.
-func (x *exchange) send(name, value []byte) { add(&x.sent.Header, name, value) }
+func (x *exchange) send(name, value []byte) { add(&x.sent.Own, name, value) }
 
 // sendLength says what is known of the body, whatever fields the client had for
 // it. The length of an empty one is told where the client has told it.
@@ -139,48 +137,40 @@ func (x *exchange) sentAuthority() []byte {
 	return nil
 }
 
-// sendFields copies what is not the gateway's own business: byte for byte and in
-// order.
+// notPassed are the fields of requests that are each hop's, or the gateway's own
+// business.
+var notPassed = hopByHop | message.SetOf(message.ContentLength, message.Host, message.Expect, message.XRequestID, message.XForwardedFor,
+	message.XForwardedProto, message.XForwardedHost, message.Forwarded, message.Via, message.XGatewayHops)
+
+// sendFields passes the others on: byte for byte and in order.
 func (x *exchange) sendFields() {
-	h := x.sent.Header
+	if x.certs != nil {
+		x.certs.drop(x.Message.Header) // also what scripts have set
+	}
+	without := notPassed
+	if x.Message.Length != message.Unsized || x.script.resized {
+		without |= message.SetOf(message.Trailer)
+	}
+	if string(x.method) == "OPTIONS" && x.Message.Header.Has(message.MaxForwards) {
+		without |= message.SetOf(message.MaxForwards)
+		x.sendEach(message.MaxForwards, appendOneLess)
+	}
+	if x.sent.UpgradeAsked {
+		x.sendEach(message.Upgrade, appendUpgrade)
+	}
+	x.sent.Header, x.sent.Without = x.Message.Header, without
+}
+
+// sendEach adds the fields of that ID, with what change appends of their values; none
+// where that is nothing.
+func (x *exchange) sendEach(id message.ID, change func(dst, value []byte) []byte) {
 	for i := range x.Message.Header {
-		f := &x.Message.Header[i]
-		switch f.ID {
-		case message.Unknown: // the common case first
-			if f.Dropped || x.certs != nil && x.certs.names.has(f.Name) {
-				continue
-			}
-		case message.ContentLength, message.TransferEncoding, message.Host, message.Connection, message.TE, message.KeepAlive,
-			message.ProxyAny, message.HTTP2Settings, message.Expect, message.XRequestID, message.XForwardedFor, message.XForwardedProto,
-			message.XForwardedHost, message.Forwarded, message.Via, message.XGatewayHops:
-			continue
-		case message.MaxForwards:
-			if f.Dropped {
-				continue
-			}
-			if string(x.method) == "OPTIONS" {
-				add(&h, f.Name, x.oneLess(f.Value))
-				continue
-			}
-		case message.Upgrade:
-			if x.sent.UpgradeAsked {
-				if offered := x.keepValue(appendUpgrade(x.values, f.Value)); len(offered) > 0 {
-					h = append(h, message.Field{Name: f.Name, Value: offered, ID: f.ID})
-				}
-			}
-			continue
-		case message.Trailer:
-			if x.Message.Length != message.Unsized || f.Dropped || x.script.resized {
-				continue
-			}
-		default:
-			if f.Dropped {
-				continue
+		if f := &x.Message.Header[i]; f.ID == id && !f.Dropped {
+			if value := x.keepValue(change(x.values, f.Value)); len(value) > 0 {
+				x.send(f.Name, value)
 			}
 		}
-		h = append(h, *f)
 	}
-	x.sent.Header = h
 }
 
 // endsHere answers an OPTIONS request that may not be forwarded any more
@@ -194,22 +184,19 @@ func (x *exchange) endsHere() bool {
 	return true
 }
 
-// oneLess is Max-Forwards for the next hop; what is no number passes.
-func (x *exchange) oneLess(value []byte) []byte {
+// appendOneLess writes Max-Forwards for the next hop; what is no number passes.
+func appendOneLess(dst, value []byte) []byte {
 	n, err := strconv.ParseUint(string(value), 10, 32)
 	if err != nil || n == 0 {
-		return value
+		return append(dst, value...)
 	}
-	return x.keepValue(strconv.AppendUint(x.values, n-1, 10))
+	return strconv.AppendUint(dst, n-1, 10)
 }
 
 // Interim relays an informational response such as 103 Early Hints; it is
 // upstream.Caller's.
 func (x *exchange) Interim(r *message.Response) error {
-	for i := range r.Header {
-		f := &r.Header[i]
-		f.Dropped = f.Dropped || isHopByHop(f.ID) || f.ID == message.ContentLength || f.ID == message.XRequestID || f.ID == message.XGatewayError
-	}
+	r.Without = notPassedBack | message.SetOf(message.ContentLength)
 	if err := x.stream.Interim(r); err != nil {
 		return ErrClientGone
 	}

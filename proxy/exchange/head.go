@@ -27,30 +27,21 @@ func (x *exchange) begin(length int64, bodiless, codable bool) {
 	x.stream.Begin(&x.head, x.last)
 }
 
+// notPassedBack are the fields of responses that are each hop's, or the gateway's to
+// write.
+var notPassedBack = hopByHop | message.SetOf(message.XRequestID, message.XGatewayError)
+
 // completeHeader makes the header of the response the one that this client gets:
 // without what ends at this hop, what isn't true any more, and what only the
 // gateway may say, and with what it has to say.
 func (x *exchange) completeHeader() {
-	h := x.response.Header
-	for i := range *h {
-		f := &(*h)[i]
-		switch {
-		case f.ID == message.ContentLength:
-			f.Dropped = x.coding.recoded || x.Status == 204 || x.Status == 101 || !x.response.Target
-		case f.ID == message.Upgrade:
-			f.Dropped = !upgrades(x.Status)
-		case f.Dropped:
-		case isHopByHop(f.ID), f.ID == message.XRequestID, f.ID == message.XGatewayError,
-			f.ID == message.Via && x.Generation.Via != "", f.ID == message.Vary && x.coding.varies,
-			f.ID == message.Trailer && !x.response.Target: // the gateway's own have none
-			f.Dropped = true
-		case x.coding.recoded:
-			x.recode(f)
+	h, own := x.response.Header, !x.response.Target
+	x.head.Without = x.withheld(own)
+	if x.coding.recoded {
+		x.recode(*h)
+		if x.Status != 304 {
+			add(h, encodingName, gzipName)
 		}
-	}
-	own := !x.response.Target
-	if x.coding.recoded && x.Status != 304 {
-		add(h, encodingName, gzipName)
 	}
 	if x.coding.varies {
 		x.addValue(varyName, appendVary(x.values, *h))
@@ -68,6 +59,27 @@ func (x *exchange) completeHeader() {
 	if x.Generation.Via != "" && !own {
 		x.addValue(viaName, appendVia(x.values, *h, x.call.Response.Version, x.Generation.Via))
 	}
+}
+
+// withheld are the fields that aren't passed on; own is a response of the gateway's.
+func (x *exchange) withheld(own bool) message.IDs {
+	w := notPassedBack
+	if upgrades(x.Status) {
+		w &^= message.SetOf(message.Upgrade)
+	}
+	if own || x.coding.recoded || x.Status == 204 || x.Status == 101 {
+		w |= message.SetOf(message.ContentLength)
+	}
+	if own { // which has no trailers
+		w |= message.SetOf(message.Trailer)
+	}
+	if x.Generation.Via != "" {
+		w |= message.SetOf(message.Via)
+	}
+	if x.coding.varies {
+		w |= message.SetOf(message.Vary)
+	}
+	return w
 }
 
 // The names of fields that the gateway adds, and values that are always the same.

@@ -10,15 +10,10 @@ import (
 // the gateway can honour on its other side too are made anew: Upgrade, the
 // word that the client reads trailers, and what a 426 asks for.
 
-// isHopByHop lists the fields that end at each hop; how a message is framed is
-// decided apart from them.
-func isHopByHop(id message.ID) bool {
-	switch id {
-	case message.Connection, message.KeepAlive, message.ProxyAny, message.TE, message.TransferEncoding, message.Upgrade, message.HTTP2Settings:
-		return true
-	}
-	return false
-}
+// hopByHop are the fields that end at each hop; how a message is framed is decided
+// apart from them.
+var hopByHop = message.SetOf(message.Connection, message.KeepAlive, message.ProxyAny, message.TE, message.TransferEncoding,
+	message.Upgrade, message.HTTP2Settings)
 
 // upgrading reports whether the request asks for another protocol that it may
 // have (RFC 9110 §7.8).

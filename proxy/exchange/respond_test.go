@@ -210,7 +210,7 @@ type interims struct {
 func (s *interims) Interim(r *message.Response) error {
 	line := fmt.Sprint(r.Status)
 	for _, f := range r.Header {
-		if !f.Dropped {
+		if !f.Dropped && !r.Without.Has(f.ID) {
 			line += " " + string(f.Name) + ": " + string(f.Value)
 		}
 	}

@@ -50,17 +50,16 @@ func (x *exchange) runScripts() error {
 	return nil
 }
 
-// showRequest fills in what scripts see.
+// showRequest fills in what scripts see: field by field, since a value of this size
+// would be made elsewhere and copied.
 func (x *exchange) showRequest() {
-	t := x.Tenant
-	x.script.request = lua.Request{
-		Method: x.method, Path: x.Path, Query: x.query, Host: x.Host, Authority: x.Message.Authority,
-		Scheme: "http", Protocol: protocolOf(x.Message.Version), Remote: x.Origin, ID: x.ID, Tenant: t.Name,
-		Header: &x.Message.Header, Trusted: x.origin.trusted, Certificate: x.certificate(),
-	}
+	t, r := x.Tenant, &x.script.request
+	r.Method, r.Host, r.Authority = x.method, x.Host, x.Message.Authority
+	r.Scheme, r.Protocol, r.Remote = "http", protocolOf(x.Message.Version), x.Origin
 	if x.secure() {
-		x.script.request.Scheme = "https"
+		r.Scheme = "https"
 	}
+	r.ID, r.Tenant, r.Header, r.Trusted, r.Certificate = x.ID, t.Name, &x.Message.Header, x.origin.trusted, x.certificate()
 	x.response.Reset()
 	x.locateForScripts()
 	if total := int64(t.ScriptsTotal); total > 0 && (x.call.Expiry == 0 || x.Start+total < x.call.Expiry) {
@@ -269,9 +268,8 @@ func (x *exchange) Restore(because error) error {
 		return err
 	}
 	x.method, x.call.Only, x.script.host = x.Message.Method, nil, ""
-	body, read := x.script.body, x.script.read
+	x.script.request = lua.Request{}
 	x.showRequest()
-	x.script.body, x.script.read = body, read
 	x.Unbound()
 	return nil
 }

@@ -23,7 +23,7 @@ type tunneler struct {
 func (s *tunneler) Tunnel(r *message.Response, _ time.Duration) (exchange.TunnelEnd, error) {
 	s.Status, s.head = r.Status, *r
 	for _, f := range r.Header {
-		if !f.Dropped {
+		if !f.Dropped && !r.Without.Has(f.ID) {
 			s.Header = append(s.Header, message.Field{Name: f.Name, Value: f.Value, ID: message.Identify(f.Name)})
 		}
 	}

@@ -6,15 +6,15 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
-// AppendRequest appends a whole request head: the fields that aren't dropped, and
-// those by which the connection knows where the body ends, and what is asked of
-// it. base stands before the path; authority is that of a request that has none.
-func AppendRequest(dst []byte, r *message.Request, base, authority string) []byte {
+// AppendRequest appends a whole request head: its fields, and those by which the
+// connection knows where the body ends, and what is asked of it. base stands before
+// the path; authority is that of a request that has none.
+func AppendRequest(dst []byte, r *message.Sent, base, authority string) []byte {
 	dst = append(append(dst, r.Method...), ' ')
 	if r.Form != message.AsteriskForm {
 		dst = append(dst, base...)
 	}
-	dst = append(append(dst, r.Resource...), " HTTP/1.1\r\nHost: "...)
+	dst = append(append(append(dst, r.Path...), r.Query...), " HTTP/1.1\r\nHost: "...)
 	if len(r.Authority) > 0 {
 		dst = append(dst, r.Authority...)
 	} else {
@@ -22,9 +22,12 @@ func AppendRequest(dst []byte, r *message.Request, base, authority string) []byt
 	}
 	dst = append(dst, crlf...)
 	for i := range r.Header {
-		if f := &r.Header[i]; !f.Dropped {
+		if f := &r.Header[i]; !f.Dropped && !r.Without.Has(f.ID) {
 			dst = message.AppendField(dst, f.Name, f.Value)
 		}
+	}
+	for i := range r.Own {
+		dst = message.AppendField(dst, r.Own[i].Name, r.Own[i].Value)
 	}
 	if r.Length == message.Unsized {
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
@@ -36,7 +39,7 @@ func AppendRequest(dst []byte, r *message.Request, base, authority string) []byt
 }
 
 // requestOptions is what ends at this hop, and the empty line.
-func requestOptions(r *message.Request) string {
+func requestOptions(r *message.Sent) string {
 	switch {
 	case r.UpgradeAsked && r.Trailers:
 		return "TE: trailers\r\nConnection: Upgrade, TE\r\n\r\n"
@@ -48,9 +51,9 @@ func requestOptions(r *message.Request) string {
 	return "\r\n"
 }
 
-// AppendResponse appends a whole response head for a client of HTTP/1.minor: the
-// fields that aren't dropped, and those by which the connection knows where the
-// body ends, and whether another message follows. A nil reason is the usual one.
+// AppendResponse appends a whole response head for a client of HTTP/1.minor: its
+// fields, and those by which the connection knows where the body ends, and whether
+// another message follows. A nil reason is the usual one.
 func AppendResponse(dst []byte, r *message.Response, minor uint8, chunked, closing bool) []byte {
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = append(strconv.AppendInt(dst, int64(r.Status), 10), ' ')
@@ -60,27 +63,24 @@ func AppendResponse(dst []byte, r *message.Response, minor uint8, chunked, closi
 		dst = append(dst, r.Reason...)
 	}
 	dst = append(dst, crlf...)
-	sized, upgrade := false, false
+	without, sent := r.Without, message.IDs(0)
+	if !chunked {
+		without |= message.SetOf(message.Trailer)
+	}
 	for i := range r.Header {
-		f := &r.Header[i]
-		switch {
-		case f.Dropped, f.ID == message.Trailer && !chunked:
-			continue
-		case f.ID == message.ContentLength:
-			sized = true
-		case f.ID == message.Upgrade:
-			upgrade = true
+		if f := &r.Header[i]; !f.Dropped && !without.Has(f.ID) {
+			sent |= message.SetOf(f.ID)
+			dst = message.AppendField(dst, f.Name, f.Value)
 		}
-		dst = message.AppendField(dst, f.Name, f.Value)
 	}
 	switch {
 	case chunked:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
-	case !sized && r.Length >= 0:
+	case !sent.Has(message.ContentLength) && r.Length >= 0:
 		dst = strconv.AppendInt(append(dst, "Content-Length: "...), r.Length, 10)
 		dst = append(dst, crlf...)
 	}
-	return append(dst, connectionLine(minor, closing, upgrade)...)
+	return append(dst, connectionLine(minor, closing, sent.Has(message.Upgrade))...)
 }
 
 // connectionLine is the Connection field, if there is one, and the empty line.

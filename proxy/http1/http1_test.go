@@ -367,16 +367,17 @@ func TestAppendRequest(t *testing.T) {
 	}
 	dropped := field("X-Dropped", "1")
 	dropped.Dropped = true
-	get := message.Request{Method: []byte("GET"), Resource: []byte("/a?b")}
-	full := message.Request{Method: []byte("POST"), Resource: []byte("/"), Authority: []byte("h:1"), Continue: true, Trailers: true}
-	full.Header, full.Length, full.UpgradeAsked = message.Header{field("X-A", "1"), dropped, field("Upgrade", "x")}, message.Unsized, true
-	sized := message.Request{Method: []byte("POST"), Resource: []byte("/"), Trailers: true}
+	get := message.Sent{Method: []byte("GET"), Path: []byte("/a"), Query: []byte("?b")}
+	full := message.Sent{Method: []byte("POST"), Path: []byte("/"), Authority: []byte("h:1"), Continue: true, Trailers: true}
+	full.Header, full.Without = message.Header{field("X-A", "1"), dropped, field("Via", "1.1 a"), field("Expect", "x"), field("Vary", "b")}, message.SetOf(message.Via, message.Expect)
+	full.Own, full.Length, full.UpgradeAsked = message.Header{field("Upgrade", "x"), field("Via", "1.1 g")}, message.Unsized, true
+	sized := message.Sent{Method: []byte("POST"), Path: []byte("/"), Trailers: true}
 	sized.Header, sized.Length = message.Header{field("Content-Length", "3")}, 3
-	for want, r := range map[string]*message.Request{
+	for want, r := range map[string]*message.Sent{
 		"GET /base/a?b HTTP/1.1\r\nHost: t\r\n\r\n":                                                      &get,
-		"OPTIONS * HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\n\r\n":                                   {Method: []byte("OPTIONS"), Resource: []byte("*"), Form: message.AsteriskForm, Message: message.Message{UpgradeAsked: true}},
+		"OPTIONS * HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\n\r\n":                                   {Method: []byte("OPTIONS"), Path: []byte("*"), Form: message.AsteriskForm, UpgradeAsked: true},
 		"POST /base/ HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nTE: trailers\r\nConnection: TE\r\n\r\n": &sized,
-		"POST /base/ HTTP/1.1\r\nHost: h:1\r\nX-A: 1\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\nTE: trailers\r\nConnection: Upgrade, TE\r\n\r\n": &full,
+		"POST /base/ HTTP/1.1\r\nHost: h:1\r\nX-A: 1\r\nVary: b\r\nUpgrade: x\r\nVia: 1.1 g\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\nTE: trailers\r\nConnection: Upgrade, TE\r\n\r\n": &full,
 	} {
 		if got := string(http1.AppendRequest(nil, r, "/base", "t")); got != want {
 			t.Errorf("%q, want %q", got, want)

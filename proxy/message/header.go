@@ -41,6 +41,22 @@ const (
 	idCount
 )
 
+// IDs is a set of them.
+type IDs uint64
+
+var _ [64 - idCount]struct{} // they fit
+
+// SetOf returns the set of these.
+func SetOf(ids ...ID) (s IDs) {
+	for _, id := range ids {
+		s |= 1 << (id & 63)
+	}
+	return s
+}
+
+// Has reports whether an ID is in the set.
+func (s IDs) Has(id ID) bool { return s&(1<<(id&63)) != 0 }
+
 // names holds the lower-case names of those that are one name.
 var names = [idCount]string{
 	Host: "host", Connection: "connection", ContentLength: "content-length",
@@ -55,17 +71,49 @@ var names = [idCount]string{
 	IfNoneMatch: "if-none-match",
 }
 
-// byShape finds the candidates by a name's length and first letter; no two
-// known names share both, but for a few.
-var byShape = func() (t [20][26][]ID) {
+// folded is a known name, for comparisons of eight bytes at a time: in lower case,
+// with zeros behind it. Together they take little of the processor's cache.
+type folded struct {
+	words  [3]uint64
+	length int
+}
+
+var foldedNames = func() (list [idCount]folded) {
 	for id, name := range names {
-		if name != "" {
-			at := &t[len(name)][name[0]-'a']
-			*at = append(*at, ID(id))
+		for i := range len(name) {
+			list[id].words[i/8] |= uint64(name[i]) << (i % 8 * 8)
+		}
+		list[id].length = len(name)
+	}
+	return list
+}()
+
+// byShape has the known names of each shape, of which few have one together.
+var byShape = func() (t [shapes][2]ID) {
+	for id, name := range names {
+		if name == "" {
+			continue
+		}
+		at := &t[shape([]byte(name))]
+		switch {
+		case at[0] == Unknown:
+			at[0] = ID(id)
+		case at[1] == Unknown:
+			at[1] = ID(id)
+		default:
+			panic("BUG: three known names of fields have one shape: " + name)
 		}
 	}
 	return t
 }()
+
+// shape mixes a name's length with two of its letters, whatever their case.
+func shape(name []byte) uint {
+	n := uint(len(name))
+	return (6*n + uint(name[0]&0x1f) + uint(name[n/2]&0x1f)) % shapes
+}
+
+const shapes = 128
 
 // Field is one header line. Name and Value are often views into what was
 // received.
@@ -104,15 +152,12 @@ func (h Header) Has(id ID) bool {
 
 // Identify returns the ID of a name, which is not empty.
 func Identify(name []byte) ID {
-	first := name[0] | 0x20
-	if len(name) < len(byShape) && first >= 'a' && first <= 'z' {
-		for _, id := range byShape[len(name)][first-'a'] {
-			if equalKnown(name, names[id]) {
-				return id
-			}
+	for _, id := range byShape[shape(name)] {
+		if id != Unknown && foldedNames[id].is(name) {
+			return id
 		}
 	}
-	switch {
+	switch first := name[0] | 0x20; {
 	case first == 'x' && isForwarded(name):
 		return XForwardedAny
 	case first == 'p' && (len(name) >= 6 && EqualFold(name[:6], "proxy-") || EqualFold(name, "proxy")):
@@ -121,19 +166,30 @@ func Identify(name []byte) ID {
 	return Unknown
 }
 
-// equalKnown is EqualFold for two of the same length, eight bytes at a time.
-func equalKnown(name []byte, lower string) bool {
-	for len(name) >= 8 && len(lower) >= 8 {
-		word := binary.LittleEndian.Uint64(name)
-		low := word &^ highs
-		upper := (low + (0x80-'A')*ones) &^ (low + (0x7f-'Z')*ones) &^ word & highs // the letters of upper case
-		if word|upper>>2 != uint64(lower[0])|uint64(lower[1])<<8|uint64(lower[2])<<16|uint64(lower[3])<<24|
-			uint64(lower[4])<<32|uint64(lower[5])<<40|uint64(lower[6])<<48|uint64(lower[7])<<56 {
+// is reports whether a name is this one, whatever the case of its letters.
+func (f *folded) is(name []byte) bool {
+	if len(name) != f.length {
+		return false
+	}
+	i := 0
+	for ; len(name) >= 8; i++ {
+		if lower(binary.LittleEndian.Uint64(name)) != f.words[i] {
 			return false
 		}
-		name, lower = name[8:], lower[8:]
+		name = name[8:]
 	}
-	return EqualFold(name, lower)
+	var last uint64
+	for j, c := range name {
+		last |= uint64(c) << (8 * j)
+	}
+	return len(name) == 0 || lower(last) == f.words[i]
+}
+
+// lower makes the ASCII letters of a word lower case.
+func lower(word uint64) uint64 {
+	low := word &^ highs
+	upper := (low + (0x80-'A')*ones) &^ (low + (0x7f-'Z')*ones) &^ word & highs
+	return word | upper>>2
 }
 
 // isForwarded finds X-Forwarded itself, and any name that starts with

@@ -29,19 +29,17 @@ type Message struct {
 	// UpgradeAsked says that another protocol is asked for, or agreed to.
 	UpgradeAsked bool
 
-	came uint64 // the IDs of its fields, a bit each
+	came IDs // of its fields
 }
-
-var _ [64 - idCount]struct{} // they fit
 
 // Came reports whether a field with that ID was in the header when it was
 // received, without looking through it.
-func (m *Message) Came(id ID) bool { return m.came&(1<<id) != 0 }
+func (m *Message) Came(id ID) bool { return m.came.Has(id) }
 
 // Receive appends a field that has come.
 func (m *Message) Receive(f Field) {
 	m.Header = append(m.Header, f)
-	m.came |= 1 << f.ID
+	m.came |= SetOf(f.ID)
 }
 
 // reset forgets the message but keeps its memory.
@@ -88,12 +86,41 @@ func (r *Request) Reset() {
 	*r = Request{Message: r.Message}
 }
 
+// Sent is a request as it is sent on: what has come, but for some fields, and what
+// whoever sends it has to say.
+type Sent struct {
+	Method []byte
+	Form   Form // OriginForm or AsteriskForm
+	// Authority is the host that is asked for; empty is the receiver's own.
+	Authority []byte
+	// Path and Query, with its "?", are what is asked for.
+	Path, Query []byte
+	// Header is what has come. Of it those fields are sent that aren't dropped, and
+	// whose ID isn't in Without; then those of Own.
+	Header  Header
+	Without IDs
+	Own     Header
+	// Length is that of the content, in bytes; 0 where there is none, Unsized where
+	// it isn't known.
+	Length int64
+	// UpgradeAsked, Continue and Trailers ask for what a Request asks for by them.
+	UpgradeAsked, Continue, Trailers bool
+}
+
+// Reset makes s ready for another message and keeps its own memory.
+func (s *Sent) Reset() {
+	clear(s.Own)
+	*s = Sent{Own: s.Own[:0]}
+}
+
 // Response is a response without its body. That of a final one is Length bytes
-// long, unless it is Bodiless.
+// long, unless it is Bodiless. Of its fields those are sent on that aren't dropped,
+// and whose ID isn't in Without.
 type Response struct {
 	Message
-	Status int
-	Reason []byte // where the protocol has one
+	Without IDs
+	Status  int
+	Reason  []byte // where the protocol has one
 	// Bodiless says that no content follows, whatever the length: that of HEAD
 	// and 304 is the one that a GET would get.
 	Bodiless bool

@@ -199,13 +199,29 @@ func TestHeader(t *testing.T) {
 	}
 }
 
+// TestIDs: a set has what was put into it, and nothing else.
+func TestIDs(t *testing.T) {
+	t.Parallel()
+	for last := range idCount {
+		set := SetOf(Host, last)
+		for id := range idCount {
+			if want := id == Host || id == last; set.Has(id) != want {
+				t.Errorf("the set of %d and %d has %d: %v", Host, last, id, set.Has(id))
+			}
+		}
+	}
+	if SetOf() != 0 || IDs(0).Has(Unknown) {
+		t.Error("the empty set has something")
+	}
+}
+
 // TestReset: a message that is used again has nothing of the one before, and
 // its memory leads to nothing of it either.
 func TestReset(t *testing.T) {
 	t.Parallel()
 	field := Field{Name: []byte("ETag"), Value: []byte("x"), ID: ETag}
 	request := &Request{Method: []byte("GET"), Target: []byte("/"), Form: AsteriskForm, Authority: []byte("h"), Resource: []byte("/"), Continue: true, Trailers: true, Unsized: true}
-	response := &Response{Status: 200, Reason: []byte("OK"), Bodiless: true}
+	response := &Response{Status: 200, Reason: []byte("OK"), Bodiless: true, Without: SetOf(ETag)}
 	for _, m := range []*Message{&request.Message, &response.Message} {
 		m.Version, m.Length, m.UpgradeAsked = "1.1", 1, true
 		m.Receive(field)
@@ -220,6 +236,13 @@ func TestReset(t *testing.T) {
 			t.Errorf("after reset: room for %d fields, %d fields, came %v", cap(m.Header), len(m.Header), m.Came(ETag))
 		}
 		m.Header = nil
+	}
+	sent := &Sent{Method: []byte("GET"), Header: Header{field}, Without: SetOf(ETag), Own: Header{field}, Length: 1, Trailers: true}
+	if sent.Reset(); cap(sent.Own) == 0 || len(sent.Own) > 0 || sent.Own[:1][0].Name != nil {
+		t.Errorf("after reset, %d fields of a sent request, and room for %d", len(sent.Own), cap(sent.Own))
+	}
+	if sent.Own = nil; !reflect.DeepEqual(sent, &Sent{}) {
+		t.Errorf("after reset, a sent request is %+v", sent)
 	}
 	if !reflect.DeepEqual(request, &Request{}) || !reflect.DeepEqual(response, &Response{}) {
 		t.Errorf("after reset: %+v, %+v", request, response)

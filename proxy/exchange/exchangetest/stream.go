@@ -150,13 +150,13 @@ func (s *Stream) Interim(r *message.Response) error {
 // Begin keeps the head.
 func (s *Stream) Begin(r *message.Response, last bool) {
 	s.Status, s.Length, s.Last = r.Status, r.Length, last
-	s.Header = appendFields(s.Header, r.Header)
+	s.Header = appendFields(s.Header, r.Header, r.Without)
 }
 
 // appendFields appends copies of what is sent, by which it is found again.
-func appendFields(to, h message.Header) message.Header {
+func appendFields(to, h message.Header, without message.IDs) message.Header {
 	for _, f := range h {
-		if !f.Dropped {
+		if !f.Dropped && !without.Has(f.ID) {
 			to = append(to, message.Field{Name: slices.Clone(f.Name), Value: slices.Clone(f.Value), ID: message.Identify(f.Name)})
 		}
 	}
@@ -178,7 +178,7 @@ func (s *Stream) Flush() error {
 // End completes the content.
 func (s *Stream) End(trailer message.Header) error {
 	s.Completed = true
-	s.Trailer = appendFields(s.Trailer, trailer)
+	s.Trailer = appendFields(s.Trailer, trailer, 0)
 	return nil
 }
 
