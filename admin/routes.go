@@ -75,7 +75,7 @@ func (a *API) recovered(ctx *fasthttp.RequestCtx) {
 	if cause == nil {
 		return
 	}
-	a.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("path", ctx.Path()).Bytes("stack", debug.Stack()).Msg("a request to the admin API failed")
+	a.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("path", ctx.Path()).Bytes("stack", debug.Stack()).Msg("BUG: a request to the admin API was answered 500, it has panicked")
 	ctx.Response.Reset()
 	refuse(ctx, &refusal{fasthttp.StatusInternalServerError, "internal_error", "the gateway failed to answer, its log says why"})
 	seal(ctx)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -92,7 +93,7 @@ type tenant struct {
 	PathPrefix string            `json:"path_prefix"`
 	Policies   []decisions       `json:"policies"`
 	LuaRoutes  []string          `json:"lua_routes"`
-	Lua        *scripts          `json:"lua"` // null: none are loaded
+	Lua        *lua.View         `json:"lua"` // null: none are loaded
 	Problem    *problem          `json:"problem"`
 	Services   []target          `json:"services"`
 	Requests   uint64            `json:"requests"`
@@ -132,7 +133,7 @@ func (a *API) getTenants(ctx *fasthttp.RequestCtx) {
 // list of all tenants would be long with all of them.
 func describe(t *proxy.TenantView, errors int) tenant {
 	d := tenant{
-		Name: t.Name, Routing: t.Routing, Domains: orEmpty(t.Domains), PathPrefix: t.Prefix, Policies: decisionsOf(t.Policies), LuaRoutes: orEmpty(t.Scripts), Lua: describeScripts(t, errors),
+		Name: t.Name, Routing: t.Routing, Domains: orEmpty(t.Domains), PathPrefix: t.Prefix, Policies: decisionsOf(t.Policies), LuaRoutes: orEmpty(t.Scripts), Lua: viewScripts(t, errors),
 		Services: targets(t.Pool), Responses: make(map[string]uint64, len(t.Stats.Classes)),
 		BytesIn: t.Stats.BytesIn.Load(), BytesOut: t.Stats.BytesOut.Load(), Retries: t.Stats.Retries.Load(),
 	}

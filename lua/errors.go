@@ -26,7 +26,7 @@ type Error struct {
 	Script  string    `json:"script"`
 	Kind    string    `json:"kind"`
 	Message string    `json:"message"` // with file and line, where known
-	Stack   string    `json:"stack,omitempty"`
+	Stack   string    `json:"stack"`
 }
 
 func (e *Error) Error() string { return e.Message }

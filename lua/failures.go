@@ -42,7 +42,7 @@ func (l *errorLog) add(e *Error) {
 func (l *errorLog) newest() []*Error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	list := slices.Clone(l.list)
+	list := slices.AppendSeq([]*Error{}, slices.Values(l.list))
 	slices.Reverse(list)
 	return list
 }
@@ -74,7 +74,7 @@ func (s *Scripts) failed(x Exchange, o outcome) error {
 	if above, ok := strings.CutSuffix(failed.Stack, bottom); ok {
 		failed.Stack = above + ": in the request's outermost function"
 	}
-	failed.ID, failed.At = string(x.Request().ID), s.options.Clock.Now()
+	failed.ID = string(x.Request().ID)
 	if o.blamed != nil {
 		failed.Script = o.blamed.script.name
 	}
@@ -121,6 +121,7 @@ func (s *Scripts) boundLog() zerolog.Logger {
 
 // record logs a failure and keeps it for the admin API.
 func (s *Scripts) record(e *Error) {
+	e.At = s.options.Clock.Now().UTC()
 	s.errors.add(e)
 	if s.budget.Refuses() {
 		return
@@ -145,10 +146,10 @@ func (s *Scripts) quarantine(blamed *step, client netip.Addr) {
 	}
 	event := s.options.Log.Warn().Str("script", blamed.script.name).Str("for", length.String())
 	if whole {
-		event.Msg("the script uses up its limits, whoever asks: it is in quarantine")
+		event.Msg("the script isn't run for a while: it uses up its limits, whoever asks (quarantine)")
 		return
 	}
-	event.Str("client", client.String()).Msg("the script uses up its limits for most requests of a client: it is in quarantine for that client")
+	event.Str("client", client.String()).Msg("the script isn't run for this client for a while: it uses up its limits for most of its requests (quarantine)")
 }
 
 // now is the monotonic clock of quarantines, in nanoseconds.
@@ -164,24 +165,25 @@ func (s *Scripts) InQuarantine() (n int) {
 	return n
 }
 
-// View is what the admin API shows of a tenant's scripts.
+// View is what the admin API shows of a tenant's scripts. All keys are always
+// present.
 type View struct {
-	Scripts     []ScriptView `json:"scripts"`
+	Scripts     []ScriptView `json:"scripts"` // in the order of loading
 	VMs         int          `json:"vms"`
 	Runs        uint64       `json:"runs"`
 	Failures    uint64       `json:"failures"`
 	Exhausted   uint64       `json:"exhausted"`   // failures for want of instructions, time or memory
 	Quarantined uint64       `json:"quarantined"` // requests refused
 	Recycled    uint64       `json:"recycled"`    // VMs replaced
-	LogDropped  uint64       `json:"log_dropped"` // lines that were not logged
+	LogDropped  uint64       `json:"log_dropped"` // lines that were not logged for want of lua.log_rate
 	LastErrors  []*Error     `json:"last_errors"` // the newest first
 }
 
 // ScriptView is one script.
 type ScriptView struct {
 	Name string `json:"name"`
-	// QuarantinedUntil is the end of its quarantine, if it is in one.
-	QuarantinedUntil *time.Time `json:"quarantined_until,omitempty"`
+	// QuarantinedUntil is the end of its quarantine; nil: it is in none.
+	QuarantinedUntil *time.Time `json:"quarantined_until"`
 	// QuarantinedForAll says that it isn't run for anybody; else it isn't for so
 	// many clients.
 	QuarantinedForAll  bool `json:"quarantined_for_all"`
@@ -204,10 +206,10 @@ func (s *Scripts) VMs() (n int) {
 // View returns the state of the scripts.
 func (s *Scripts) View() View {
 	v := View{
+		Scripts: make([]ScriptView, 0, len(s.names)), VMs: s.VMs(),
 		Runs: s.stats.Runs.Load(), Failures: s.stats.Failures.Load(), Exhausted: s.stats.Exhausted.Load(),
 		Quarantined: s.stats.Quarantined.Load(), Recycled: s.stats.Recycled.Load(), LogDropped: s.stats.LogDropped.Load(), LastErrors: s.errors.newest(),
 	}
-	v.VMs = s.VMs()
 	for _, name := range s.names {
 		view := ScriptView{Name: name}
 		until, whole, clients := s.scripts[name].state(s.now())

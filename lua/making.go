@@ -161,7 +161,7 @@ func (s *Scripts) made(m *making) {
 	}
 	if unavailable, ok := errors.AsType[*UnavailableError](m.err); ok {
 		s.stats.LoadFailures.Add(1)
-		s.record(&Error{At: s.options.Clock.Now(), Kind: KindLoad, Message: unavailable.Error()})
+		s.record(&Error{Kind: KindLoad, Message: unavailable.Error()})
 	}
 }
 

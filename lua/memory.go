@@ -137,7 +137,7 @@ const (
 func (s *Scripts) recycle(sh *shard, words string) bool {
 	done := s.replace(sh)
 	if done {
-		s.record(&Error{At: s.options.Clock.Now(), Kind: string(vm.OutOfVMMemory), Message: words})
+		s.record(&Error{Kind: string(vm.OutOfVMMemory), Message: words})
 	}
 	return done
 }

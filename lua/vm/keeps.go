@@ -172,10 +172,9 @@ func (f *follower) execute(pc int, r *registers) (next, other int) {
 		f.keeps = f.keeps || f.followed(r, b) || f.followed(r, c)
 	case glua.OP_JMP:
 		next += i.jump()
-	case glua.OP_EQ, glua.OP_TEST: // no metamethod of a script's is called
-		other = pc + 2
-	case glua.OP_LT, glua.OP_LE:
-		f.keeps = f.keeps || f.followed(r, b) || f.followed(r, c)
+	case glua.OP_EQ, glua.OP_TEST, glua.OP_LT, glua.OP_LE:
+		ordered := i.op() == glua.OP_LT || i.op() == glua.OP_LE // else no metamethod of a script's is called
+		f.keeps = f.keeps || ordered && (f.followed(r, b) || f.followed(r, c))
 		other = pc + 2
 	case glua.OP_TESTSET:
 		f.goTo(pc+2, r)
