@@ -55,7 +55,7 @@ func (p *process) meetManager() error {
 	}
 	unusable, err := upgrade.Activation(&p.sockets)
 	for _, what := range unusable {
-		p.log.Warn().Str("socket", what).Msg("the service manager has passed what can't be used: closed")
+		p.log.Warn().Str("socket", what).Msg("a socket from the service manager was closed: it can't be used")
 	}
 	return err
 }
@@ -70,7 +70,7 @@ func (p *process) warn(err error) {
 // closeRest closes the sockets that no listener has taken.
 func (p *process) closeRest() {
 	for _, socket := range p.sockets.CloseRest() {
-		p.log.Warn().Str("socket", socket).Msg("a socket was passed that is at no address of the configuration: closed")
+		p.log.Warn().Str("socket", socket).Msg("a socket that was passed was closed: it is at no address of the configuration")
 	}
 }
 

@@ -154,7 +154,7 @@ func runAdmin(api *admin.API, log zerolog.Logger) (end func() error) {
 	go func() {
 		err := api.Run(ctx)
 		if err != nil {
-			log.Error().Str("error", cause.Text(err)).Msg("the admin API has failed")
+			log.Error().Str("error", cause.Text(err)).Msg("the admin API and the metrics answer nobody any more: they have failed")
 		}
 		done <- err
 	}()

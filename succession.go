@@ -84,7 +84,7 @@ func (p *process) upgrades(ctx context.Context, server *proxy.Server, handOver f
 		}
 		select {
 		case <-p.asked.upgrade:
-			p.log.Warn().Msg("a second SIGUSR2 has come within an upgrade: ignored")
+			p.log.Warn().Msg("one upgrade, not two: a second SIGUSR2 has come within the first")
 		default:
 		}
 	}

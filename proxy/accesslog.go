@@ -104,7 +104,7 @@ func (s *Server) ReopenLog() {
 func (s *Server) reopenLog() bool {
 	out, err := s.openAccessLog(s.current.Load().config)
 	if err != nil {
-		s.log.Error().Str("error", cause.Text(err)).Msg("the access log can't be opened again, its lines go on to the file that is open")
+		s.log.Error().Str("error", cause.Text(err)).Msg("lines of the access log go on to the file that is open: it can't be opened again")
 		return false
 	}
 	s.access.setOutput(out)

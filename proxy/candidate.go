@@ -285,6 +285,17 @@ type Problem struct {
 	late   bool      // its scripts are still being loaded
 }
 
+// consequence is what the problem means for the tenant's requests.
+func (p *Problem) consequence() string {
+	switch p.State {
+	case Outdated:
+		return "the tenant is served as before: what the configuration asks for can't be used"
+	case Loading:
+		return "requests of the tenant are answered 503: its scripts are still being loaded"
+	}
+	return "requests of the tenant are answered 503: what the configuration asks for can't be used, and nothing that was served before"
+}
+
 // The states of a tenant that has a problem.
 const (
 	Outdated      = "outdated"      // its last good generation is served

@@ -148,7 +148,11 @@ func (s *Server) logCertificates(change certificates.Change) {
 	}
 	for i := range change.Broken[:min(len(change.Broken), loggedCertificates)] {
 		p := &change.Broken[i]
-		s.log.Error().Str("error", problemText(p)).Bool("old_one_stays", p.Kept).Msg("a certificate can't be used")
+		words := "clients get no certificate of a pair of files: it can't be used"
+		if p.Kept {
+			words = "clients get a certificate as it was: what is in its files now can't be used"
+		}
+		s.log.Error().Str("error", problemText(p)).Bool("old_one_stays", p.Kept).Msg(words)
 	}
 	if n := max(len(change.Taken), len(change.Gone), len(change.Broken)); n > loggedCertificates {
 		s.log.Warn().Str("changes", fmt.Sprintf("%d taken up, %d gone, %d broken", len(change.Taken), len(change.Gone), len(change.Broken))).
@@ -159,5 +163,6 @@ func (s *Server) logCertificates(change certificates.Change) {
 // logStaple tells why clients get no response of OCSP with a certificate, or soon
 // won't.
 func (s *Server) logStaple(c *certificates.Certificate, err error) {
-	s.log.Error().Str("cert", c.Pair.Cert).Strs("names", c.Names[:min(len(c.Names), loggedCertificates)]).Str("error", cause.Text(err)).Msg("the certificate's OCSP responder can't be used, its last answer is sent until it ends")
+	s.log.Error().Str("cert", c.Pair.Cert).Strs("names", c.Names[:min(len(c.Names), loggedCertificates)]).Str("error", cause.Text(err)).
+		Msg("clients get the certificate's last OCSP answer until that ends, and then none: its responder can't be used")
 }

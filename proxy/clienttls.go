@@ -168,7 +168,7 @@ func (s *Server) logTerms(change terms.Change) {
 		s.log.Info().Str("files", strings.Join(change.Taken, ", ")).Msg("authorities of clients' certificates, or what they have revoked, have been taken up")
 	}
 	for i := range change.Problem {
-		s.log.Error().Str("error", termsProblem(&change.Problem[i])).Bool("old_one_stays", true).Msg("a file of client_tls can't be used")
+		s.log.Error().Str("error", termsProblem(&change.Problem[i])).Bool("old_one_stays", true).Msg("clients' certificates are judged as before: a file of client_tls can't be used")
 	}
 }
 
@@ -203,7 +203,7 @@ func (c *Config) checkTickets(dir string, r settings.Reporter) {
 // logTickets tells what has become of the secret's file.
 func (s *Server) logTickets(path string, err error) {
 	if err != nil {
-		s.log.Error().Str("file", path).Str("error", cause.Text(err)).Bool("old_one_stays", true).Msg("the secret of session tickets can't be used")
+		s.log.Error().Str("file", path).Str("error", cause.Text(err)).Bool("old_one_stays", true).Msg("sessions go on by the secret of before: the file of session tickets can't be used")
 		return
 	}
 	s.log.Info().Str("file", path).Msg("the secret of session tickets has been taken up; sessions of before begin anew")

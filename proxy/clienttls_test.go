@@ -96,7 +96,7 @@ func TestClientTLS(t *testing.T) {
 		send(t, dial(), "GET / HTTP/1.1\r\n\r\n")
 	}
 	eventually(t, "all are counted", func() bool { return server.Counters().Handshakes == before+30 })
-	if lines := strings.Count(log.String(), "a TLS handshake with a client failed"); lines > 20 {
+	if lines := strings.Count(log.String(), "its TLS handshake has failed"); lines > 20 {
 		t.Errorf("%d lines are logged, expected few", lines)
 	}
 	_ = dial().Close() // looks whether somebody listens

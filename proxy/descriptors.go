@@ -91,7 +91,7 @@ func (s *Server) connectionLimits(c *Config) (most, ofOne int) {
 	most, ofOne = clampConnections(c.Server.MaxConnections, c.Server.MaxConnectionsPerAddress, limit)
 	if most != c.Server.MaxConnections {
 		s.log.Warn().Int("max_connections", c.Server.MaxConnections).Int("used", most).Int("per_address", ofOne).Uint64("descriptors", limit).
-			Msg("the process may have too few open files (ulimit -n) for server.max_connections, which is lowered")
+			Msg("fewer connections are accepted than server.max_connections says: the process may have too few open files (ulimit -n)")
 	}
 	return most, ofOne
 }

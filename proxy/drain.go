@@ -92,7 +92,7 @@ func (s *Server) drainClients(of *listener.Listener, ended func() bool) {
 func (s *Server) cut(left int, of *listener.Listener) {
 	if left > 0 {
 		s.log.Warn().Int("connections", left).Int64("requests", s.plane.InFlight()).Int64("tunnels", s.plane.Tunnels()).
-			Msg("the drain time-out has passed, cutting what is left")
+			Msg("what is left is cut: the drain time-out has passed")
 	}
 	s.clients.CloseAll(exchange.Drained, of)
 }

@@ -85,13 +85,13 @@ func TestPanicsEndTheirRequestOnly(t *testing.T) {
 		})
 		eventually(t, stage+": each panic is counted and logged", func() bool {
 			text := log.String()
-			return server.Counters().Panics == uint64(strings.Count(text, "a request panicked")+strings.Count(text, "a goroutine panicked"))
+			return server.Counters().Panics == uint64(strings.Count(text, "a request was answered 500, or cut")+strings.Count(text, "a goroutine has panicked"))
 		})
-		if text := log.String(); strings.Count(text, "a request panicked") != i+1 || !strings.Contains(text, `"tenant":"`+stage+`"`) {
+		if text := log.String(); strings.Count(text, "a request was answered 500, or cut") != i+1 || !strings.Contains(text, `"tenant":"`+stage+`"`) {
 			t.Errorf("%s: the log is %.2000s", stage, text)
 		}
 	}
-	if text := log.String(); !strings.Contains(text, "a goroutine panicked") || !strings.Contains(text, "exchange.go") {
+	if text := log.String(); !strings.Contains(text, "a goroutine has panicked") || !strings.Contains(text, "exchange.go") {
 		t.Errorf("the log says nothing of the ending that failed, or has no stack: %.2000s", text)
 	}
 	response, err := http.DefaultClient.Do(&http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: server.Addr().String(), Path: "/"}, Host: "fine.example.com"})

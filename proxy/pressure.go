@@ -111,9 +111,12 @@ func (p *pressure) look(now int64) {
 		return
 	case shedWork, shedConnections:
 	}
+	words := "requests of the tenant with a body or a script are answered 503: memory is short, and it holds most"
+	if do == shedConnections {
+		words = "connections of the tenant are cut: memory is short, and it holds most"
+	}
 	p.server.log.Error().Str("tenant", who.name).Int64("requests_hold", who.clients).Int64("scripts_hold", who.vms).
-		Int64("all_hold", held).Int64("max_memory", ceiling).Bool("connections", do == shedConnections).
-		Msg("memory is short, the tenant that holds most is relieved of it")
+		Int64("all_hold", held).Int64("max_memory", ceiling).Bool("connections", do == shedConnections).Msg(words)
 	p.begin(who, do == shedConnections, fmt.Sprintf("the gateway holds %d bytes of server.max_memory %d, and this tenant most of it: its requests %d, its scripts %d",
 		held, ceiling, who.clients, who.vms))
 	if do == shedConnections {
@@ -232,7 +235,7 @@ func (p *pressure) warn(now int64) {
 		}
 		p.warned[h.account] = refusals{count, now}
 		p.server.log.Warn().Str("tenant", h.name).Int64("held", h.clients).Int64("max_client_memory", h.account.Limit()).
-			Uint64("refused", count-last.count).Msg("requests are refused memory, or have to do with less")
+			Uint64("refused", count-last.count).Msg("requests of the tenant are answered 503, or have to do with less memory: they hold as much as they may")
 	}
 }
 

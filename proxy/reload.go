@@ -93,7 +93,7 @@ func (s *Server) logProblems(result *ReloadResult, what string) {
 	for i, p := range result.Failed {
 		if counts[p.State]++; i < loggedProblems {
 			s.log.Error().Str("tenant", p.Tenant).Str("state", p.State).Time("since", p.Since).Strs("errors", p.Errors).
-				Msg("the tenant is not served as the configuration asks for")
+				Msg(p.consequence())
 		}
 	}
 	s.log.Error().Uint64("generation", result.Generation).Int(Outdated, counts[Outdated]).Int(Misconfigured, counts[Misconfigured]).

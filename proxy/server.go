@@ -240,7 +240,7 @@ func (s *Server) Run(ctx context.Context) error {
 	select {
 	case <-logged:
 	case <-time.After(logPatience): // a reader that has stopped must not keep the process
-		s.log.Warn().Msg("the access log's output takes nothing, its last lines are lost")
+		s.log.Warn().Msg("the last lines of the access log are lost: its output takes nothing")
 	}
 	return nil
 }

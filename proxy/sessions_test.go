@@ -103,7 +103,7 @@ func TestSessions(t *testing.T) {
 		return resumed
 	})
 	write("")
-	eventually(t, "a bad one is logged", func() bool { return strings.Contains(log.String(), "the secret of session tickets can't be used") })
+	eventually(t, "a bad one is logged", func() bool { return strings.Contains(log.String(), "the file of session tickets can't be used") })
 	if resumed, _ := before.resumes(t); !resumed {
 		t.Error("with a bad secret nothing is resumed, want the old one to stay")
 	}

@@ -53,5 +53,5 @@ func (s *Server) noHandshake(peer, name, reason string) {
 	if silent > 0 {
 		event = event.Uint64("not_logged_before", silent)
 	}
-	event.Msg("a TLS handshake with a client failed")
+	event.Msg("a client's connection was closed: its TLS handshake has failed")
 }

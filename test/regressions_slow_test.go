@@ -134,7 +134,7 @@ func TestClippedConnect(t *testing.T) {
 	if err != nil || answer.status != 504 {
 		t.Errorf("%v, %v; want 504", answer, err)
 	}
-	if strings.Contains(g.output.String(), "target is unhealthy") {
+	if strings.Contains(g.output.String(), "it is unhealthy") {
 		t.Error("the target was marked")
 	}
 }

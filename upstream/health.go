@@ -170,11 +170,11 @@ func (t *Target) changeLocked(up bool) {
 	h.stale.Store(true)
 	t.Transitions.Add(1)
 	log := t.registry.options.Log
-	event := log.Info()
+	event, words := log.Info(), "the target gets requests: it is healthy"
 	if !up {
-		event = log.Warn().Str("reason", h.lastError).Int("failures", h.failures)
+		event, words = log.Warn().Str("reason", h.lastError).Int("failures", h.failures), "the target gets no requests: it is unhealthy"
 	}
-	event.Str("tenant", t.tenant).Str("target", t.Name()).Str("status", status(up)).Msg("target is " + status(up))
+	event.Str("tenant", t.tenant).Str("target", t.Name()).Str("status", status(up)).Msg(words)
 }
 
 // publish has the pools reckon with a change. Not for the request path.

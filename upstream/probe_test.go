@@ -280,7 +280,7 @@ func TestPanicsAreContained(t *testing.T) {
 		if !strings.Contains(log.String(), "probe_test.go") {
 			t.Errorf("the log has no stack: %s", log.String())
 		}
-		if n := strings.Count(log.String(), "target is unhealthy"); n != 1 {
+		if n := strings.Count(log.String(), "it is unhealthy"); n != 1 {
 			t.Errorf("the transition was logged %d times, expected once: %s", n, log.String())
 		}
 	})

@@ -267,5 +267,5 @@ func (r *Registry) recoverInto(err *error, what string) {
 }
 
 func (r *Registry) logPanic(cause any) {
-	r.options.Log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("BUG: a goroutine of upstream panicked")
+	r.options.Log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("BUG: a probe, a lookup or the connecting to a target has panicked, the others go on")
 }

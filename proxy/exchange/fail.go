@@ -110,6 +110,6 @@ func (x *exchange) recovered(cause any) {
 		tenant = x.Tenant.Name
 	}
 	x.plane.Log.Error().Str("request_id", string(x.ID)).Str("tenant", tenant).Str("panic", fmt.Sprint(cause)).
-		Bytes("stack", debug.Stack()).Msg("a request panicked")
+		Bytes("stack", debug.Stack()).Msg("BUG: a request was answered 500, or cut: it has panicked")
 	x.fail(faultInternal)
 }

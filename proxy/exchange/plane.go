@@ -64,7 +64,7 @@ func (p *Plane) Panics() uint64 { return p.panics.Load() }
 // LogPanic counts and logs what a goroutine has recovered from.
 func (p *Plane) LogPanic(cause any) {
 	p.panics.Add(1)
-	p.Log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("a goroutine panicked")
+	p.Log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("BUG: a goroutine has panicked, the process goes on")
 }
 
 // Generation is what one configuration says to requests. It never changes.

@@ -136,10 +136,10 @@ func (n *Names) report(h *hostname, err error) {
 	}
 	h.failing = failing
 	if failing {
-		n.options.Log.Warn().Str("host", h.host).Str("error", cause.Text(err)).Msg("name lookup failed, keeping the last good answer")
+		n.options.Log.Warn().Str("host", h.host).Str("error", cause.Text(err)).Msg("requests go on to the last known addresses of a host: its name can't be looked up")
 		return
 	}
-	n.options.Log.Info().Str("host", h.host).Msg("name lookup works again")
+	n.options.Log.Info().Str("host", h.host).Msg("the host's name can be looked up again")
 }
 
 func (n *Names) lookup(ctx context.Context, host string) (answer []netip.Addr, err error) {

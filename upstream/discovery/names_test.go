@@ -64,7 +64,7 @@ func TestFailuresAreLoggedOnce(t *testing.T) {
 		if early > 0 {
 			t.Errorf("what comes before the first answer is logged here, not only by targets: %.100s", log.String())
 		}
-		if want := []string{"name lookup failed, keeping the last good answer", "name lookup works again"}; !slices.Equal(words, want) {
+		if want := []string{"requests go on to the last known addresses of a host: its name can't be looked up", "the host's name can be looked up again"}; !slices.Equal(words, want) {
 			t.Errorf("got %q, want %q", words, want)
 		}
 	})

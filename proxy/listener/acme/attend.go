@@ -102,15 +102,14 @@ func (m *Manager) installed(e *entry, out *outcome, now time.Time) {
 	}
 	m.counters.obtained.Add(1)
 	m.worked = out.worked
-	event := m.log.Info()
+	event, words := m.log.Info(), "a certificate was obtained"
 	if out.kept != nil {
 		e.err, e.errAt = "the certificate can't be kept: "+cause.Text(out.kept), now
-		event = m.log.Error().Str("error", e.err)
+		event, words = m.log.Error().Str("error", e.err), "a certificate was obtained, and has to be ordered again after a restart: it can't be kept"
 	}
-	event.Str("name", e.name).Str("tenant", e.tenant).Str("challenge", out.worked).Time("not_after", out.fresh.NotAfter).Bool("renewed", !first).
-		Msg("a certificate was obtained")
+	event.Str("name", e.name).Str("tenant", e.tenant).Str("challenge", out.worked).Time("not_after", out.fresh.NotAfter).Bool("renewed", !first).Msg(words)
 	if out.fresh.NotAfter.Before(now) {
-		m.log.Warn().Str("name", e.name).Time("not_after", out.fresh.NotAfter).Msg("a new certificate has ended already: is the clock right?")
+		m.log.Warn().Str("name", e.name).Time("not_after", out.fresh.NotAfter).Msg("clients get a certificate that has ended already, although it is new: is the clock right?")
 	}
 }
 
@@ -130,8 +129,12 @@ func (m *Manager) failed(e *entry, out *outcome, now time.Time) {
 	}
 	e.state, e.err, e.errAt, e.next = Failing, cause.Text(out.err), now, now.Add(min(pause, longestPause))
 	e.conclude()
+	words := "clients that ask for the name get no certificate for it: none can be obtained"
+	if e.cert != nil {
+		words = "clients get the certificate that there is: no new one can be obtained"
+	}
 	m.log.Warn().Str("name", e.name).Str("tenant", e.tenant).Str("error", e.err).Int("failures", e.failures).Time("next_try", e.next).
-		Bool("old_one_stays", e.cert != nil).Msg("a certificate can't be obtained")
+		Bool("old_one_stays", e.cert != nil).Msg(words)
 }
 
 // mostTries is how often a name on demand is tried before it makes room for others.
