@@ -147,7 +147,11 @@ func (l *logLine) request(r *exchange.Record) {
 		l.bytes(`,"client":"`, r.Origin.AppendTo(client[:0]))
 	}
 	l.buf = append(l.buf, r.Client.Introduction...)
-	l.number(`,"http_minor":`, minorOf(r.Message.Version))
+	if major, minor := versionOf(r.Message.Version); major == 1 {
+		l.number(`,"http_minor":`, minor)
+	} else {
+		l.number(`,"http_major":`, major)
+	}
 	switch {
 	case r.Code != "":
 		l.text(`,"error":"`, r.Code)
@@ -160,12 +164,13 @@ func (l *logLine) request(r *exchange.Record) {
 	}
 }
 
-// minorOf is the part of a version after the dot; 0 where there is none.
-func minorOf(version string) int64 {
+// versionOf are the parts of a version before and after the dot; where there is none,
+// it is 1.0.
+func versionOf(version string) (major, minor int64) {
 	if len(version) < len("1.1") {
-		return 0
+		return 1, 0
 	}
-	return int64(version[len(version)-1] - '0')
+	return int64(version[0] - '0'), int64(version[len(version)-1] - '0')
 }
 
 // maxCause bounds what lies beneath a fault: scripts choose what they raise.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
+	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -27,10 +28,18 @@ var cipherSuites = []uint16{
 func (s *Server) handshake() *terms.Base {
 	return &terms.Base{Tickets: s.tickets, Config: &tls.Config{
 		MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites,
-		NextProtos:     []string{"http/1.1", "http/1.0"},
 		GetCertificate: s.certificates.Choose,
-	}}
+	}, Protocols: offered}
 }
+
+// offered are what listeners offer by ALPN, by what they speak.
+var offered = func() [][]string {
+	lists := make([][]string, (listener.HTTP1|listener.HTTP2)+1)
+	lists[listener.HTTP1] = []string{"http/1.1", "http/1.0"}
+	lists[listener.HTTP2] = []string{clients.ProtocolMany}
+	lists[listener.HTTP1|listener.HTTP2] = []string{clients.ProtocolMany, "http/1.1", "http/1.0"}
+	return lists
+}()
 
 // byTerms is tls.Config.GetConfigForClient.
 func (s *Server) byTerms(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -40,7 +49,7 @@ func (s *Server) byTerms(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		return proof, nil
 	}
 	chosen := s.current.Load().terms.Choose(hello.ServerName)
-	return chosen.Begin(&conn.Accepted), nil
+	return chosen.Begin(&conn.Accepted, int(conn.Protocols)), nil
 }
 
 // termsOf is what a section asks for.

@@ -123,7 +123,7 @@ func (s *Server) listenerSettings(c *listener.Config) *listener.Settings {
 	settings := &listener.Settings{
 		MaxConnections: c.MaxConnections, MaxPerAddress: c.MaxConnectionsPerAddress, MaxRequests: c.MaxRequestsPerConnection,
 		MaxHandshakes: c.MaxHandshakes, HandshakeTimeout: c.HandshakeTimeout.Std(),
-		Exempt: newEntrance(c).Trusts, Introduction: c.ProxyProtocol.Introduction(),
+		Protocols: c.Speaks(), Exempt: newEntrance(c).Trusts, Introduction: c.ProxyProtocol.Introduction(),
 	}
 	if c.TLS {
 		settings.TLS = s.listeners.secure

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http2/streams"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
@@ -50,6 +51,8 @@ type client struct {
 	lingers bool // the client may be sending still, although its last answer is there
 
 	broken bool // its TLS handshake has failed
+
+	many atomic.Pointer[streams.Conn] // of a client of HTTP/2, once that is spoken
 
 	woken bool  // by something that has not become a request yet
 	stay  int64 // how long it doesn't sleep, in nanoseconds; see noteSleep
@@ -106,7 +109,7 @@ func newClient(s *Server, conn *listener.Conn) *client {
 // Read hands out signal once, when there is a request.
 func (c *client) Read(p []byte) (n int, err error) {
 	if c.given == len(signal) {
-		if c.broken || !c.next() {
+		if c.broken || c.many.Load() == nil && !c.next() {
 			return 0, io.EOF
 		}
 		c.given = 0
@@ -123,7 +126,14 @@ func (c *client) Write(p []byte) (int, error) { return len(p), nil }
 // and stays until the last: to fasthttp they are one.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	c := ctx.Conn().(*client) //nolint:forcetypeassert // connect makes no other
-	for s.serve(c) && c.next() {
+	switch {
+	case c.takesMany():
+		c.runMany()
+	case c.Protocols&listener.HTTP1 == 0:
+		c.refuseHTTP1()
+	default:
+		for s.serve(c) && c.next() {
+		}
 	}
 	c.linger()
 	ctx.SetConnectionClose()
@@ -218,6 +228,9 @@ func (c *client) Close() error {
 // end closes the connection and forgets the client.
 func (c *client) end() error {
 	c.server.open.Remove(c)
+	if c.many.Load() != nil {
+		c.server.Streams.Close()
+	}
 	c.server.Memory.Release(c.base.Swap(0))
 	return c.Conn.Close()
 }

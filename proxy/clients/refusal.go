@@ -7,6 +7,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/proxyprotocol"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -25,6 +26,21 @@ func (c *client) spoke(err error, begin []byte) error {
 
 // codeExpectsTLS is the error's code of the answer to HTTP on a TLS listener.
 const codeExpectsTLS = "tls_expected"
+
+// codeExpectsHTTP2 is the error's code of the answer to HTTP/1 where that isn't spoken.
+const codeExpectsHTTP2 = "http2_expected"
+
+// expectsHTTP2 answers a client of HTTP/1 on a listener that speaks HTTP/2 alone.
+var expectsHTTP2 = Refusal(505, codeExpectsHTTP2,
+	"505 HTTP Version Not Supported: this port speaks HTTP/2 alone\ncode: "+codeExpectsHTTP2+"\n")
+
+// refuseHTTP1 answers a client whose protocol isn't spoken.
+func (c *client) refuseHTTP1() {
+	c.Sock.SetWriteExpiry(socket.Nanotime() + int64(lingerTime))
+	_, _ = c.Conn.Conn.Write(expectsHTTP2) // the connection ends in any case
+	c.endWriting()
+	c.lingers = true
+}
 
 // expectsTLS answers a client that speaks HTTP where TLS is expected.
 var expectsTLS = Refusal(400, codeExpectsTLS,

@@ -18,6 +18,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http2/streams"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/proxyprotocol"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
@@ -39,6 +40,9 @@ type Server struct {
 	NoHeader    func(peer netip.Addr, why error)
 	// Introduction returns what the access log has of such a header.
 	Introduction func(sender netip.Addr, header *proxyprotocol.Header, secured proxyprotocol.TLS) []byte
+
+	// Streams is what connections of HTTP/2 share.
+	Streams streams.Server
 
 	Limits atomic.Pointer[Limits]
 	// Awake is how long the goroutines of all open connections together may wait, in
@@ -73,6 +77,10 @@ func (s *Server) Fast() *fasthttp.Server {
 		CloseOnShutdown:       true,
 		Logger:                listener.Quiet{},
 	}
+	s.fast.NextProto(ProtocolMany, s.serveMany)
+	s.Streams.Plane, s.Streams.Memory = s.Plane, s.Memory
+	s.Streams.Header = func() int64 { return s.Limits.Load().Header }
+	s.Streams.MaxHeader = func() int { return s.Limits.Load().MaxHeader }
 	return s.fast
 }
 
@@ -100,9 +108,14 @@ func (s *Server) Asleep() (n int) {
 // that time and returns how many are left. One to which something has been sent
 // stays; once chosen, none can begin a request.
 func (s *Server) CloseIdle(before int64, of *listener.Listener) (left int) {
-	var idle []*client
+	var idle, leaving []*client
 	for c := range s.open.All() {
 		if of != nil && c.Listener() != of {
+			continue
+		}
+		if many := c.many.Load(); many != nil {
+			leaving = append(leaving, c)
+			left++
 			continue
 		}
 		if c.idleSince.Load() < before && !c.Sock.Readable() && c.finish() {
@@ -114,6 +127,9 @@ func (s *Server) CloseIdle(before int64, of *listener.Listener) (left int) {
 	for _, c := range idle {
 		_ = c.end()
 	}
+	for _, c := range leaving {
+		c.leaveMany()
+	}
 	return left
 }
 
@@ -123,6 +139,9 @@ func (s *Server) CloseAll(cause error, of *listener.Listener) {
 	for _, c := range slices.Collect(s.open.All()) {
 		if of == nil || c.Listener() == of {
 			c.abort(cause)
+			if many := c.many.Load(); many != nil {
+				many.Abort(cause)
+			}
 			_ = c.end()
 		}
 	}
@@ -144,19 +163,34 @@ func (c *client) finish() bool {
 func (s *Server) CutHeaviest(account *memory.Account, bytes, now int64, count *atomic.Uint64) {
 	type held struct {
 		client *client
+		stream streams.Held // of client, where there is none
 		bytes  int64
 		weight float64
 	}
 	var list []held
+	var ofStreams []streams.Held
 	for c := range s.open.All() {
-		if n := c.memory.Held(); n > 0 && c.memory.On(account) {
-			list = append(list, held{c, n, float64(n) * float64(now-c.idleSince.Load())})
+		if many := c.many.Load(); many != nil {
+			ofStreams = many.Held(account, ofStreams)
 		}
+		if n := c.memory.Held(); n > 0 && c.memory.On(account) {
+			list = append(list, held{client: c, bytes: n, weight: float64(n) * float64(now-c.idleSince.Load())})
+		}
+	}
+	for _, h := range ofStreams {
+		list = append(list, held{stream: h, bytes: h.Bytes, weight: float64(h.Bytes) * float64(now-h.Since)})
 	}
 	slices.SortFunc(list, func(a, b held) int { return cmp.Compare(b.weight, a.weight) })
 	for _, h := range list {
 		if bytes <= 0 {
 			return
+		}
+		if h.client == nil {
+			if h.stream.Cut(account, exchange.OutOfMemory) {
+				bytes -= h.bytes
+				count.Add(1)
+			}
+			continue
 		}
 		if h.client.memory.On(account) { // still
 			bytes -= h.bytes

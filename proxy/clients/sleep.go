@@ -89,7 +89,7 @@ func (c *client) endSleep(now int64) {
 	if !c.sleptEnough(now) || !c.state.CompareAndSwap(clientAsleep, clientEnded) {
 		return
 	}
-	if !c.sleptEnough(now) { // in between it was woken, served and fell asleep anew
+	if c.many.Load() != nil || !c.sleptEnough(now) { // it says goodbye, or in between it was woken, served and fell asleep anew
 		c.state.Store(clientIdle)
 		c.resume()
 		return

@@ -26,10 +26,10 @@ type http1Stream struct {
 	goesOn    bool // the connection, after Finish
 }
 
-var streams = sync.Pool{New: func() any { return new(http1Stream) }}
+var streamPool = sync.Pool{New: func() any { return new(http1Stream) }}
 
 func acquireStream(c *client) *http1Stream {
-	s := streams.Get().(*http1Stream) //nolint:forcetypeassert // the pool holds nothing else
+	s := streamPool.Get().(*http1Stream) //nolint:forcetypeassert // the pool holds nothing else
 	s.c, s.told = c, true
 	s.pump.Conn, s.pump.Sock, s.pump.Busy = c.Conn.Conn, c.Sock, &c.writing
 	return s
@@ -271,6 +271,6 @@ func (s *Server) serve(c *client) (goesOn bool) {
 	s.Plane.Serve(stream)
 	goesOn = stream.goesOn
 	stream.reset()
-	streams.Put(stream)
+	streamPool.Put(stream)
 	return goesOn
 }

@@ -111,6 +111,10 @@ func (c *client) sweep(now int64) {
 		c.endSleep(now)
 		return
 	}
+	if many := c.many.Load(); many != nil {
+		many.Sweep(now)
+		return
+	}
 	since := c.waiting.Load()
 	if c.wrote.Load() && c.wrote.Swap(false) {
 		c.lastWrite.Store(now)

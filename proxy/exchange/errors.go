@@ -242,7 +242,7 @@ func faultOfViolation(v message.Violation) *Fault {
 		return faultBadHost
 	case message.BadExpect:
 		return faultExpectation
-	case message.BadChunk, message.BadTrailer:
+	case message.BadChunk, message.BadTrailer, message.WrongLength:
 		return faultBadBody
 	case message.BadContentLength, message.BadTransferEncoding, message.ConflictingFraming:
 		return faultBadFraming

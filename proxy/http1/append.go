@@ -107,19 +107,13 @@ func AppendChunkSize(dst []byte, n int) []byte {
 }
 
 // AppendLastChunk appends the last chunk and the trailer section. Fields that
-// must not stand in a trailer are left out (RFC 9110 §6.5.1): a receiver that
-// merges them would change how the message is framed, routed or trusted.
+// must not stand in a trailer are left out.
 func AppendLastChunk(dst []byte, trailer message.Header) []byte {
 	dst = append(dst, "0\r\n"...)
 	for i := range trailer {
-		if trailer[i].ID == message.Unknown && !trailer[i].Dropped && !isSensitive(trailer[i].Name) {
+		if trailer[i].MayTrail() {
 			dst = message.AppendField(dst, trailer[i].Name, trailer[i].Value)
 		}
 	}
 	return append(dst, '\r', '\n')
-}
-
-func isSensitive(name []byte) bool {
-	return message.EqualFold(name, "authorization") || message.EqualFold(name, "cookie") || message.EqualFold(name, "set-cookie") ||
-		message.EqualFold(name, "x-real-ip")
 }

@@ -147,7 +147,7 @@ func (m *head) framing() error {
 	for i := range m.Header {
 		switch m.Header[i].ID {
 		case message.ContentLength:
-			n, ok := parseDecimal(m.Header[i].Value)
+			n, ok := message.ParseDecimal(m.Header[i].Value)
 			if lengths++; !ok || lengths > 1 {
 				return message.BadContentLength
 			}
@@ -169,29 +169,4 @@ func (m *head) framing() error {
 		m.Framing = Length
 	}
 	return nil
-}
-
-// parseDecimal parses 1 to 18 digits and nothing else.
-func parseDecimal(b []byte) (n int64, ok bool) {
-	if len(b) == 0 || len(b) > 18 {
-		return 0, false
-	}
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, true
-}
-
-// isTargetText refuses what no URI has: controls, spaces, bytes beyond ASCII,
-// and "#", which would be a fragment.
-func isTargetText(b []byte) bool {
-	for _, c := range b {
-		if c <= 0x20 || c >= 0x7f || c == '#' {
-			return false
-		}
-	}
-	return true
 }

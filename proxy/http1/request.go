@@ -64,7 +64,7 @@ func (r *Request) parseLine(line []byte, maxTarget int) error {
 		return message.BadRequestLine
 	}
 	r.Target = line[:sp]
-	if !isTargetText(r.Target) {
+	if !message.IsTargetText(r.Target) {
 		return message.BadTarget
 	}
 	minor, err := parseVersion(line[sp+1:])
@@ -178,7 +178,7 @@ func (r *Request) checkHost() error {
 	if schemeLen(r.Target) == len("https://") {
 		port = 443
 	}
-	if count == 1 && !sameAuthority(host, r.Authority, port) {
+	if count == 1 && !message.SameAuthority(host, r.Authority, port) {
 		return message.BadHost
 	}
 	return nil

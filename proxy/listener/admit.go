@@ -41,7 +41,7 @@ func (l *Listener) admit(nc net.Conn) (*Conn, error) {
 	if shared != nil {
 		shared.enter()
 	}
-	conn := &Conn{Conn: sock, Sock: sock, Peer: peer, due: introduction, address: address, owner: l}
+	conn := &Conn{Conn: sock, Sock: sock, Peer: peer, Protocols: settings.Protocols, due: introduction, address: address, owner: l}
 	if settings.TLS != nil {
 		conn.Conn, conn.Secure = tls.Server((*beneath)(conn), settings.TLS), true
 		if !l.handshakes.begin(conn, settings.MaxHandshakes, l.closed) {

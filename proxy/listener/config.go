@@ -45,6 +45,11 @@ type Config struct {
 	// certificates. Default: false.
 	TLS bool `yaml:"tls"`
 
+	// What clients may speak: "http/1.1", which is HTTP/1.0 too, "h2", HTTP/2 where TLS
+	// is spoken, chosen by ALPN, and "h2c", HTTP/2 without TLS, of clients that know
+	// that it is spoken here. Default: [http/1.1].
+	Protocols []string `yaml:"protocols"`
+
 	// Whether requests that have come without TLS are answered with 308 and their own
 	// URL with https, and serve nothing else here but ACME challenges, the health
 	// endpoints of admin.on_public and the paths of redirect_except. What a
@@ -124,6 +129,7 @@ func (c *Config) Check(r settings.Reporter, written func(field any) bool) {
 	c.checkFile(r)
 	c.checkRedirect(r)
 	c.checkHandshakes(r)
+	c.checkProtocols(r)
 	c.ProxyProtocol.Check(r, written)
 	CheckNetworks(r, c.TrustedProxies)
 	for key, value := range map[string]*int{
@@ -143,6 +149,43 @@ func (c *Config) checkHandshakes(r settings.Reporter) {
 	if c.HandshakeTimeout != 0 && !c.TLS {
 		r.Errorf(&c.HandshakeTimeout, "handshake_timeout is set without tls: true, expected both")
 	}
+}
+
+// checkProtocols checks that what is spoken is known, and fits TLS.
+func (c *Config) checkProtocols(r settings.Reporter) {
+	for i, name := range c.Protocols {
+		switch {
+		case protocolOf(name) == 0:
+			r.Errorf(&c.Protocols[i], "protocol %q is unknown, expected http/1.1, h2 or h2c", name)
+		case name == "h2" && !c.TLS:
+			r.Errorf(&c.Protocols[i], "protocol h2 is for listeners with tls: true, expected that, or h2c")
+		case name == "h2c" && c.TLS:
+			r.Errorf(&c.Protocols[i], "protocol h2c is for listeners without TLS, expected h2")
+		case slices.Contains(c.Protocols[:i], name):
+			r.Errorf(&c.Protocols[i], "protocols has %q twice, expected each once", name)
+		}
+	}
+}
+
+// Speaks are the protocols of the section, which must have been checked.
+func (c *Config) Speaks() (list Protocols) {
+	for _, name := range c.Protocols {
+		list |= protocolOf(name)
+	}
+	if list == 0 {
+		return HTTP1
+	}
+	return list
+}
+
+func protocolOf(name string) Protocols {
+	switch name {
+	case "http/1.1":
+		return HTTP1
+	case "h2", "h2c":
+		return HTTP2
+	}
+	return 0
 }
 
 const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"

@@ -80,7 +80,19 @@ type Settings struct {
 	// serves it.
 	MaxHandshakes    int
 	HandshakeTimeout time.Duration
+	// Protocols are what is spoken on the connections. They are kept here for whoever
+	// serves them.
+	Protocols Protocols
 }
+
+// Protocols are what a listener speaks: a sum of them.
+type Protocols uint8
+
+// The protocols.
+const (
+	HTTP1 Protocols = 1 << iota
+	HTTP2
+)
 
 // Listener accepts connections.
 type Listener struct {
@@ -114,6 +126,8 @@ type Conn struct {
 	// Secure says whether Conn is TLS, and Accepted what its handshake has found.
 	Secure   bool
 	Accepted terms.Accepted
+	// Protocols are those of the settings when it was accepted.
+	Protocols Protocols
 
 	owner   *Listener
 	due     *Introduction // by which a header has yet to be read

@@ -139,6 +139,9 @@ func (c *Charge) Move(to *Account, more int64) bool {
 	return true
 }
 
+// Follow puts the charge on the account that another one is on, as Move does.
+func (c *Charge) Follow(other *Charge) bool { return c.Move(other.account.Load(), 0) }
+
 // End releases all but so many bytes, which stay on that account.
 func (c *Charge) End(to *Account, left int64) {
 	if held := c.held.Swap(left); held != 0 {

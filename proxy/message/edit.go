@@ -82,3 +82,14 @@ func AppendField(dst, name, value []byte) []byte {
 	dst = append(dst, value...)
 	return append(dst, '\r', '\n')
 }
+
+// MayTrail reports whether the field is one that may be passed on in a trailer
+// section (RFC 9110 §6.5.1): a receiver that merges others would change how the
+// message is framed, routed or trusted.
+func (f *Field) MayTrail() bool {
+	return f.ID == Unknown && !f.Dropped && !isSensitive(f.Name)
+}
+
+func isSensitive(name []byte) bool {
+	return EqualFold(name, "authorization") || EqualFold(name, "cookie") || EqualFold(name, "set-cookie") || EqualFold(name, "x-real-ip")
+}

@@ -281,7 +281,7 @@ func TestViolations(t *testing.T) {
 		}
 		seen[words] = v
 	}
-	if got := (BodyTooLarge + 1).Error(); got != "violation 20" {
+	if got := (BodyTooLarge + 1).Error(); got != "violation 23" {
 		t.Errorf("got %q for what isn't one", got)
 	}
 	if got := Violation(0).Error(); got != "violation 0" {

@@ -70,3 +70,28 @@ func FieldText(b []byte) (n int) {
 	}
 	return n
 }
+
+// ParseDecimal parses 1 to 18 digits and nothing else.
+func ParseDecimal(b []byte) (n int64, ok bool) {
+	if len(b) == 0 || len(b) > 18 {
+		return 0, false
+	}
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}
+
+// IsTargetText refuses what no URI has: controls, spaces, bytes beyond ASCII,
+// and "#", which would be a fragment.
+func IsTargetText(b []byte) bool {
+	for _, c := range b {
+		if c <= 0x20 || c >= 0x7f || c == '#' {
+			return false
+		}
+	}
+	return true
+}

@@ -5,7 +5,7 @@ import "fmt"
 // Violation says which rule a message broke.
 type Violation uint8
 
-// The violations. Those up to BadTrailer are malformed messages; the last
+// The violations. Those up to WrongLength are malformed messages; the last
 // ones are well-formed, but more than was allowed.
 const (
 	BadRequestLine Violation = iota + 1
@@ -24,6 +24,9 @@ const (
 	BadExpect
 	BadChunk
 	BadTrailer
+	BadPseudoField
+	ConnectionField
+	WrongLength
 	HeaderTooLarge
 	TargetTooLong
 	BodyTooLarge
@@ -46,6 +49,9 @@ var violationTexts = [...]string{
 	BadExpect:           "Expect is not \"100-continue\"",
 	BadChunk:            "the chunked coding is malformed",
 	BadTrailer:          "the trailer section is malformed",
+	BadPseudoField:      "a pseudo-field such as :path is missing, repeated, unknown, misplaced or malformed",
+	ConnectionField:     "a field is one of HTTP/1's connections, or TE is not \"trailers\"",
+	WrongLength:         "the content is not as long as Content-Length says",
 	HeaderTooLarge:      "the header section is too large",
 	TargetTooLong:       "the request target is too long",
 	BodyTooLarge:        "the content is too large",

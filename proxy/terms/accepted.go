@@ -25,12 +25,13 @@ type Accepted struct {
 }
 
 // Begin notes that a connection is judged by these terms, and returns the
-// configuration of its handshake. It allocates nothing.
-func (t *Terms) Begin(a *Accepted) *tls.Config {
+// configuration of its handshake, with that list of Base.Protocols. It allocates
+// nothing.
+func (t *Terms) Begin(a *Accepted, protocols int) *tls.Config {
 	current := t.trust.Load()
 	a.terms = t
 	a.trust.Store(current)
-	return current.config
+	return current.configs[protocols]
 }
 
 // Asks reports whether the client was asked for a certificate.

@@ -5,7 +5,7 @@
 // requires a certificate is reached by no other way.
 //
 //	t, problems := terms.New(terms.Ask{Auth: terms.Require, CAFiles: files}, base)
-//	config := t.Begin(&conn.Accepted)            // in tls.Config.GetConfigForClient
+//	config := t.Begin(&conn.Accepted, 0)         // in tls.Config.GetConfigForClient
 //	conn.Accepted.End(state, now)                // after the handshake
 //	conn.Accepted.By(t, now)                     // for each request
 //
@@ -67,7 +67,7 @@ type Terms struct {
 // trust is what the files hold, and what is made of it.
 type trust struct {
 	authorities
-	config *tls.Config
+	configs []*tls.Config // one for each list of protocols
 }
 
 // Problem is a file that can't be used.
@@ -82,8 +82,11 @@ func (p *Problem) Unwrap() error { return p.Err }
 
 // Base is what every handshake has, whatever the terms. It isn't changed.
 type Base struct {
-	Config  *tls.Config
-	Tickets Tickets // nil: sessions are resumed as crypto/tls does it by itself
+	Config *tls.Config
+	// Protocols are lists of those that are offered by ALPN, of which a listener has
+	// one; none is one that is empty.
+	Protocols [][]string
+	Tickets   Tickets // nil: sessions are resumed as crypto/tls does it by itself
 }
 
 // Tickets seals sessions that are resumed later, for whoever has the same terms and
@@ -134,7 +137,14 @@ func (t *Terms) read() (*trust, []Problem) {
 	if t.base.Tickets != nil {
 		t.seal(config, fresh)
 	}
-	fresh.config = config
+	fresh.configs = append(fresh.configs, config)
+	for i, protocols := range t.base.Protocols {
+		if i > 0 {
+			config = config.Clone()
+			fresh.configs = append(fresh.configs, config)
+		}
+		config.NextProtos = protocols
+	}
 	return fresh, nil
 }
 

@@ -1,14 +1,14 @@
-package http1
+package message
 
 import (
 	"bytes"
 	"net/netip"
 )
 
-// sameAuthority reports whether two authorities name the same host and port
+// SameAuthority reports whether two authorities name the same host and port
 // (RFC 3986 §6.2.2 and §6.2.3): case, a trailing dot, the form of an IPv6
 // address, and a port that is empty or the scheme's own make no difference.
-func sameAuthority(a, b []byte, defaultPort int) bool {
+func SameAuthority(a, b []byte, defaultPort int) bool {
 	if bytes.EqualFold(a, b) {
 		return true
 	}
@@ -27,7 +27,7 @@ func splitPort(authority []byte, defaultPort int) (host []byte, port int) {
 	if len(digits) == 0 {
 		return host, defaultPort
 	}
-	n, ok := parseDecimal(digits)
+	n, ok := ParseDecimal(digits)
 	if !ok || n > 65535 {
 		return host, -1
 	}

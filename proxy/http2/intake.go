@@ -1,0 +1,289 @@
+package http2
+
+import (
+	"io"
+	"sync"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
+
+// Intake is the content that a stream receives: a window, and the bytes that nobody
+// has read yet. One goroutine puts in what comes (Put, End), one takes it out (Next
+// and the other methods of a body); Fail, Interrupt, Expire and Sweep may be called
+// by any.
+//
+// The window is given back as content is taken, so that a stream that nobody reads
+// holds one window at most, and takes nothing from others. What is held is charged:
+// to the account that Begin names, until content is taken, and then to the owner's.
+type Intake struct {
+	mu     sync.Mutex
+	cond   sync.Cond // something has changed
+	buf    []byte    // buf[r:w] has come; guarded by mu, as all below
+	r, w   int
+	window int32 // what may still come
+	due    int32 // has been taken, and isn't given back yet
+	left   int64 // of the content's length; below 0 where it isn't known
+	came   int64
+	taken  int64
+	limit  int64
+	ended  bool  // all has come
+	err    error // stays
+	stop   error // of Interrupt
+	expiry int64
+	waits  bool
+
+	trailer message.Header
+
+	charge   memory.Charge
+	owner    *memory.Charge // whose account the charge is on from the first content that is taken
+	followed bool
+
+	view     []byte // what Next has returned a part of; the taker's
+	GiveBack func(increment uint32)
+}
+
+// unknownLength is what is left where no length is known.
+const unknownLength = int64(-1)
+
+// Begin makes i ready for content of a length that isn't known. What is held is
+// charged to the account, and once it is asked for, to that of owner, which is then
+// left alone by whoever else moves it.
+func (i *Intake) Begin(account *memory.Account, owner *memory.Charge) {
+	i.cond.L = &i.mu
+	i.window, i.left, i.owner = FirstWindow, unknownLength, owner
+	i.charge.Begin(account)
+}
+
+// Expect says how long the content is; message.Unsized is not known. Some of it may
+// have come already.
+func (i *Intake) Expect(length int64) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if length < 0 || i.err != nil {
+		return
+	}
+	if i.left = length - i.came; i.left < 0 || i.left > 0 && i.ended {
+		i.left = 0
+		i.fail(message.WrongLength)
+	}
+}
+
+// Reset ends the use of i: nobody else may have it.
+func (i *Intake) Reset(account *memory.Account) {
+	i.mu.Lock()
+	i.drop()
+	i.mu.Unlock()
+	i.charge.End(account, 0)
+	trailer := i.trailer[:0]
+	clear(i.trailer)
+	*i = Intake{trailer: trailer, GiveBack: i.GiveBack}
+}
+
+// drop gives all buffers back; it needs mu.
+func (i *Intake) drop() {
+	i.free(i.buf)
+	i.free(i.view)
+	i.buf, i.view, i.r, i.w = nil, nil, 0, 0
+}
+
+func (i *Intake) free(buf []byte) {
+	if buf != nil {
+		i.charge.Release(int64(cap(buf)))
+		memory.ReleaseBuffer(buf)
+	}
+}
+
+// Put takes what has come; flow is what it counts in the window, with padding. An
+// error is the stream's: a *StreamError without its number.
+func (i *Intake) Put(p []byte, flow int) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if flow > int(i.window) {
+		return &StreamError{Code: FlowControlError, Why: "DATA is beyond the stream's window"}
+	}
+	i.window -= int32(flow) //nolint:gosec // G115: it fits, see above
+	i.came += int64(len(p))
+	switch {
+	case i.ended:
+		return &StreamError{Code: StreamClosed, Why: "DATA after the end of the stream"}
+	case i.err != nil: // nobody wants it
+		return nil
+	case i.left >= 0 && int64(len(p)) > i.left:
+		i.fail(message.WrongLength)
+		return &StreamError{Code: ProtocolError, Why: message.WrongLength.Error()}
+	case i.left >= 0:
+		i.left -= int64(len(p))
+	}
+	i.due += int32(flow - len(p)) //nolint:gosec // G115: likewise
+	if len(p) == 0 {
+		return nil
+	}
+	if !i.room(len(p)) {
+		i.fail(memory.ErrNoMemory)
+		return nil
+	}
+	i.w += copy(i.buf[i.w:], p)
+	i.cond.Broadcast()
+	return nil
+}
+
+// room makes room for so many bytes more; it needs mu.
+func (i *Intake) room(n int) bool {
+	if i.w+n <= len(i.buf) {
+		return true
+	}
+	need := i.w - i.r + n
+	if need <= len(i.buf) {
+		i.w = copy(i.buf, i.buf[i.r:i.w])
+		i.r = 0
+		return true
+	}
+	size := memory.LargeBuffer
+	switch {
+	case need <= memory.SmallBuffer:
+		size = memory.SmallBuffer
+	case need <= memory.MediumBuffer:
+		size = memory.MediumBuffer
+	}
+	if !i.charge.Acquire(int64(size)) {
+		return false
+	}
+	buf := memory.AcquireBuffer(size)
+	i.w = copy(buf, i.buf[i.r:i.w])
+	i.r = 0
+	i.free(i.buf)
+	i.buf = buf
+	return true
+}
+
+// End says that all has come, with the trailer section in a block, or without one.
+// Errors are as those of Put.
+func (i *Intake) End(trailer *Block) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.ended = true
+	defer i.cond.Broadcast()
+	if i.err != nil {
+		return nil
+	}
+	if i.left > 0 {
+		i.fail(message.WrongLength)
+		return &StreamError{Code: ProtocolError, Why: message.WrongLength.Error()}
+	}
+	if trailer == nil {
+		return nil
+	}
+	var err error
+	if i.trailer, err = ParseTrailer(trailer, i.trailer[:0]); err != nil {
+		i.fail(err)
+		return &StreamError{Code: ProtocolError, Why: err.Error()}
+	}
+	return nil
+}
+
+// Fail ends the content with an error, unless it has ended: nothing more is taken.
+func (i *Intake) Fail(err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.ended {
+		i.fail(err)
+	}
+}
+
+// fail needs mu.
+func (i *Intake) fail(err error) {
+	if i.err == nil {
+		i.err = err
+	}
+	if i.cond.L != nil {
+		i.cond.Broadcast()
+	}
+}
+
+// Ended reports whether all has come.
+func (i *Intake) Ended() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.ended
+}
+
+// Held is what is charged for it.
+func (i *Intake) Held() int64 { return i.charge.Held() }
+
+// Expire bounds the waits for content (socket.Nanotime), and one under way; 0 is no
+// bound.
+func (i *Intake) Expire(at int64) {
+	i.mu.Lock()
+	i.expiry = at
+	i.mu.Unlock()
+}
+
+// Sweep ends a wait whose expiry has passed.
+func (i *Intake) Sweep(now int64) {
+	i.mu.Lock()
+	if i.waits && i.expiry != 0 && now >= i.expiry {
+		i.cond.Broadcast()
+	}
+	i.mu.Unlock()
+}
+
+// Interrupt ends waits with an error, until Resume.
+func (i *Intake) Interrupt(cause error) {
+	i.mu.Lock()
+	i.stop = cause
+	if i.cond.L != nil {
+		i.cond.Broadcast()
+	}
+	i.mu.Unlock()
+}
+
+// Resume undoes that.
+func (i *Intake) Resume() {
+	i.mu.Lock()
+	i.stop = nil
+	i.mu.Unlock()
+}
+
+// Limit makes Next fail with message.BodyTooLarge as soon as there is more.
+func (i *Intake) Limit(most int64) {
+	i.mu.Lock()
+	i.limit = most
+	i.mu.Unlock()
+}
+
+// await returns once there is content, or none to come; it needs mu, which it may
+// let go meanwhile.
+func (i *Intake) await() error {
+	if !i.followed {
+		i.followed = true
+		if !i.charge.Follow(i.owner) {
+			i.fail(memory.ErrNoMemory)
+		}
+	}
+	for {
+		switch {
+		case i.limit > 0 && i.came > i.limit:
+			i.fail(message.BodyTooLarge)
+			return i.err
+		case i.r < i.w:
+			return nil
+		case i.err != nil:
+			return i.err
+		case i.ended || i.left == 0:
+			i.err = io.EOF
+			return io.EOF
+		case i.stop != nil:
+			i.fail(i.stop)
+			return i.err
+		case i.expiry != 0 && socket.Nanotime() >= i.expiry:
+			return socket.ErrTimeout
+		}
+		i.free(i.buf) // who waits holds none
+		i.buf, i.r, i.w = nil, 0, 0
+		i.waits = true
+		i.cond.Wait()
+		i.waits = false
+	}
+}

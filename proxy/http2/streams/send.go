@@ -1,0 +1,277 @@
+package streams
+
+import (
+	"bytes"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http2"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
+
+// All below needs c.mu.
+
+const (
+	// maxOut is how much waits to be written at most, before streams wait; gather, how
+	// much of a stream's content waits for its flush.
+	maxOut = memory.LargeBuffer
+	gather = 16 << 10
+	// leastRoom is not worth a frame, where more is to be sent.
+	leastRoom = 1 << 10
+)
+
+// sendHead sends what was made of the head, if that is still to be done; ends says
+// that nothing follows. It waits for room.
+func (s *stream) sendHead(ends bool) error {
+	if len(s.head) == 0 || s.closed {
+		return s.sendable()
+	}
+	c := s.conn
+	for len(c.out)+len(s.head) > maxOut && len(c.out) > 0 {
+		if err := s.wait(); err != nil {
+			return err
+		}
+	}
+	if err := s.sendable(); err != nil {
+		return err
+	}
+	ends = ends || s.headEnds
+	c.room(len(s.head) + http2.FrameHead*(len(s.head)/http2.MaxFrame+1))
+	s.lastGen, s.lastAt = c.gen, len(c.out)
+	c.out = http2.AppendHeaders(c.out, s.number, s.head, http2.MaxFrame, ends)
+	s.head = s.head[:0]
+	s.closed = ends
+	return nil
+}
+
+// sendable says why nothing can be sent, if that is so.
+func (s *stream) sendable() error {
+	if s.failed != nil {
+		return s.failed
+	}
+	return s.conn.err
+}
+
+// sendData sends content, as far as windows and room allow, and waits for more.
+func (s *stream) sendData(span []byte) error {
+	c := s.conn
+	for len(span) > 0 {
+		if err := s.sendable(); err != nil {
+			return err
+		}
+		n := 0
+		if c.isNext(s) {
+			n = s.mayTake(len(span))
+		}
+		if n == 0 {
+			if err := s.wait(); err != nil {
+				return err
+			}
+			continue
+		}
+		c.room(http2.FrameHead + n)
+		s.lastGen, s.lastAt = c.gen, len(c.out)
+		c.out = append(http2.AppendFrameHead(c.out, n, http2.Data, 0, s.number), span[:n]...)
+		c.window -= int64(n)
+		s.window -= int64(n)
+		c.turn++
+		s.turn, s.stuck = c.turn, 0
+		s.sent += int64(n)
+		c.updates.GiveBack(updatesPerData, windowUpdates)
+		span = span[n:]
+		c.grant()
+	}
+	return nil
+}
+
+// mayTake is how much of so many bytes may be sent now.
+func (s *stream) mayTake(n int) int {
+	c := s.conn
+	room := maxOut - len(c.out) - http2.FrameHead
+	if room < n && room < leastRoom {
+		return 0
+	}
+	return int(max(0, min(int64(n), http2.MaxFrame, int64(room), c.window, s.window)))
+}
+
+// sendEnd ends the stream, with a trailer section or without one.
+func (s *stream) sendEnd(trailer []byte) {
+	c := s.conn
+	switch {
+	case s.closed:
+		return
+	case len(trailer) > 0:
+		c.room(http2.FrameHead + len(trailer) + len(trailer)/1024)
+		c.out = http2.AppendHeaders(c.out, s.number, trailer, http2.MaxFrame, true)
+	case s.lastGen == c.gen && s.lastAt < len(c.out):
+		c.out[s.lastAt+flagsAt] |= http2.FlagEndStream
+	default:
+		c.room(http2.FrameHead)
+		c.out = http2.AppendFrameHead(c.out, 0, http2.Data, http2.FlagEndStream, s.number)
+	}
+	s.closed = true
+}
+
+// flagsAt is where a frame has its flags.
+const flagsAt = 4
+
+// sendReset ends the stream with an error.
+func (s *stream) sendReset(code http2.Code) {
+	c := s.conn
+	s.isReset = true
+	if c.err != nil {
+		return
+	}
+	c.reset.add(s.number)
+	c.room(updateLen)
+	c.out = http2.AppendReset(c.out, s.number, code)
+	c.wake()
+}
+
+// fail has nothing more be sent on the stream.
+func (s *stream) fail(cause error) {
+	if s.failed == nil {
+		s.failed = cause
+	}
+	s.signal()
+}
+
+func (s *stream) signal() {
+	select {
+	case s.wakeup <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns when the stream may be able to send, within its time-outs.
+func (s *stream) wait() error {
+	c := s.conn
+	if err := s.sendable(); err != nil {
+		return err
+	}
+	s.since = socket.Nanotime()
+	if s.stuck == 0 {
+		s.stuck = s.since
+	}
+	s.waits = true
+	c.waiting++
+	c.wake()
+	c.mu.Unlock()
+	<-s.wakeup
+	c.mu.Lock()
+	s.waits = false
+	c.waiting--
+	if err := s.sendable(); err != nil {
+		return err
+	}
+	now := socket.Nanotime()
+	sent := s.sent
+	s.sent = 0
+	if s.isLate(now) || s.pace.Add(now-s.since, sent, int64(s.idle), s.minRate) {
+		return socket.ErrTimeout
+	}
+	return nil
+}
+
+// isLate reports whether the client has had its time to take something.
+func (s *stream) isLate(now int64) bool {
+	return s.total != 0 && now >= s.total || s.idle > 0 && now-s.stuck >= int64(s.idle)
+}
+
+// isNext reports whether no other stream that could send goes before s.
+func (c *Conn) isNext(s *stream) bool {
+	if c.waiting == 0 {
+		return true
+	}
+	for _, other := range c.streams {
+		if other != s && other.waits && other.window > 0 && other.before(s) {
+			other.signal()
+			return false
+		}
+	}
+	return true
+}
+
+// before reports whether s is to be served before another stream (RFC 9218 §10): by
+// urgency; of one urgency those that aren't incremental in their order, and after
+// them the others in turn.
+func (s *stream) before(other *stream) bool {
+	switch {
+	case s.urgency != other.urgency:
+		return s.urgency < other.urgency
+	case s.incremental != other.incremental:
+		return other.incremental
+	case s.incremental:
+		return s.turn < other.turn
+	}
+	return s.number < other.number
+}
+
+// grant wakes the stream that is to be served next, if it can be.
+func (c *Conn) grant() {
+	if c.waiting == 0 || len(c.out) > maxOut-leastRoom {
+		return
+	}
+	var next *stream
+	for _, s := range c.streams {
+		if !s.waits {
+			continue
+		}
+		if len(s.head) > 0 { // a head takes nothing of a window
+			s.signal()
+			continue
+		}
+		if s.window > 0 && c.window > 0 && (next == nil || s.before(next)) {
+			next = s
+		}
+	}
+	if next != nil {
+		next.signal()
+	}
+}
+
+// fail ends the connection for all that use it, once.
+func (c *Conn) fail(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failAll(cause)
+}
+
+func (c *Conn) failAll(cause error) {
+	if c.err == nil {
+		c.err = cause
+	}
+	for _, s := range c.streams {
+		s.giveUp(cause)
+	}
+}
+
+// The priorities of RFC 9218 §4. A client that says nothing of them gets its
+// responses in turn: it may wait for any of them.
+const (
+	defaultUrgency = 3
+	leastUrgency   = 7
+)
+
+// priorityOf reads the value of the field Priority: a dictionary of structured fields,
+// of which two keys are known, and anything else is ignored.
+func priorityOf(value []byte) (urgency uint8, incremental bool) {
+	urgency = defaultUrgency
+	for len(value) > 0 {
+		var member []byte
+		member, value, _ = bytes.Cut(value, []byte{','})
+		member, _, _ = bytes.Cut(bytes.Trim(member, " \t"), []byte{';'})
+		switch {
+		case len(member) == 3 && member[0] == 'u' && member[1] == '=' && member[2] >= '0' && member[2] <= '0'+leastUrgency:
+			urgency = member[2] - '0'
+		case string(member) == "i", string(member) == "i=?1":
+			incremental = true
+		case string(member) == "i=?0":
+			incremental = false
+		}
+	}
+	return urgency, incremental
+}
+
+var _ exchange.Stream = (*stream)(nil)
+var _ exchange.Tunneler = (*stream)(nil)
