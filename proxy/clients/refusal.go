@@ -34,8 +34,11 @@ const codeExpectsHTTP2 = "http2_expected"
 var expectsHTTP2 = Refusal(505, codeExpectsHTTP2,
 	"505 HTTP Version Not Supported: this port speaks HTTP/2 alone\ncode: "+codeExpectsHTTP2+"\n")
 
-// refuseHTTP1 answers a client whose protocol isn't spoken.
+// refuseHTTP1 answers a client whose protocol isn't spoken, if that is HTTP/1.
 func (c *client) refuseHTTP1() {
+	if c.headErr != nil || new(http1.Request).Parse(c.head, len(c.head)) != nil {
+		return
+	}
 	c.Sock.SetWriteExpiry(socket.Nanotime() + int64(lingerTime))
 	_, _ = c.Conn.Conn.Write(expectsHTTP2) // the connection ends in any case
 	c.endWriting()

@@ -52,6 +52,7 @@ var keptOfClient = map[string]string{
 	"client.headAt":       "await writes it with each head",
 	"client.lingers":      "the connection ends if it is set",
 	"client.broken":       "the connection ends if it is set",
+	"client.many":         "the connection's",
 	"client.sweepFn":      "the connection's",
 	"client.idleSince":    "when the request ended",
 	"client.wrote":        "the sweeper takes it",

@@ -56,18 +56,20 @@ func (i *Intake) Begin(account *memory.Account, owner *memory.Charge) {
 	i.charge.Begin(account)
 }
 
-// Expect says how long the content is; message.Unsized is not known. Some of it may
-// have come already.
-func (i *Intake) Expect(length int64) {
+// Expect says how long the content is; message.Unsized is not known. It reports
+// whether that is true of what has come already.
+func (i *Intake) Expect(length int64) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if length < 0 || i.err != nil {
-		return
+		return true
 	}
 	if i.left = length - i.came; i.left < 0 || i.left > 0 && i.ended {
 		i.left = 0
 		i.fail(message.WrongLength)
+		return false
 	}
+	return true
 }
 
 // Reset ends the use of i: nobody else may have it.

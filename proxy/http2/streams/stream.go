@@ -151,7 +151,7 @@ func (s *stream) Request(maxTarget int) (*message.Request, error) {
 	if s.request.Protocol != nil {
 		length = message.Unsized
 	}
-	s.intake.Expect(length)
+	s.malformed = !s.intake.Expect(length)
 	if value := s.request.Header.Value(priorityName); value != nil {
 		s.conn.mu.Lock()
 		s.urgency, s.incremental = priorityOf(value)
