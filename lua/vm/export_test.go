@@ -5,6 +5,9 @@ import "runtime"
 // Pay is pay.
 func (l *Ledger) Pay(bytes, now int64) int64 { return l.pay(bytes, now) }
 
+// Spent returns how many instructions a run has used.
+func Spent(r *Run) int64 { return r.limits.Instructions - r.left - r.fuse }
+
 // Processors is how many long runs may run at once.
 func Processors() int { return max(1, runtime.GOMAXPROCS(0)-1) }
 

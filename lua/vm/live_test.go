@@ -34,6 +34,8 @@ func TestLiveCountsWhatGoHolds(t *testing.T) {
 		{"numbers", `for i = 1, 1000 do K[#K+1] = #K * 1.5 end`, 100, 2.5},
 		// 1.03, but 1.7 with the race detector, which leaves room beside each number.
 		{"every 32nd number", `for i = 1, 1000 do local x for j = 1, 31 do x = j * 1.5 end K[#K+1] = i * 1.5 end`, 30, 2.5},
+		{"every 32nd fraction", `for i = 1, 1000 do local x for j = 1, 31 do x = j * 1.5 end K[#K+1] = i / 1001 end`, 30, 2.5},
+		{"every 32nd integer below 256", `for i = 1, 1000 do local x for j = 1, 31 do x = j * 1.5 end K[#K+1] = 128 + i % 128 end`, 30, 2.5},
 		{"lists", `K[#K+1] = {1, 2, 3, #K, #K + 1}`, 3000, 3},
 		{"objects", `K[#K+1] = {a = 1, b = "x" .. #K, c = {d = true}}`, 2000, 3},
 		{"names", `local t = {} K[#K+1] = t for i = 1, 60 do t["n" .. i] = i end`, 500, 2},

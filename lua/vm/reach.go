@@ -158,8 +158,9 @@ func (p *Program) LiteralCalls(function string) map[Place]string {
 			if get.op() != glua.OP_GETGLOBAL || load.op() != glua.OP_LOADK || load.a() != get.a()+1 || constantName(p, get.bx()) != function {
 				continue
 			}
-			if call := instruction(p.Code[pc+2]); call.op() == glua.OP_CALL && call.a() == get.a() {
-				calls[Place{p.SourceName, p.DbgSourcePositions[pc+2]}] = constantName(p, load.bx())
+			text, ok := p.Constants[load.bx()].(glua.LString)
+			if call := instruction(p.Code[pc+2]); ok && call.op() == glua.OP_CALL && call.a() == get.a() {
+				calls[Place{p.SourceName, p.DbgSourcePositions[pc+2]}] = string(text)
 			}
 		}
 		for _, inner := range p.FunctionPrototypes {

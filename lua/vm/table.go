@@ -104,10 +104,13 @@ func SetRaw(L *glua.LState, t *glua.LTable, k, v glua.LValue) {
 	setKey(L, t, k, v)
 }
 
+// always is below which the engine has every integer made from the start.
+const always = 128
+
 // alone returns a number in memory of its own: the engine makes 32 at once, and
-// one that is kept keeps them all. Those up to 255 are there always.
+// one that is kept keeps them all.
 func alone(L *glua.LState, v glua.LValue) glua.LValue {
-	if n, ok := v.(glua.LNumber); ok && !(n >= 0 && n < 256) {
+	if n, ok := v.(glua.LNumber); ok && !(n >= 0 && n < always && n == glua.LNumber(int(n))) {
 		RunOf(L).charge(L, 2*numberBytes)
 		return n
 	}
