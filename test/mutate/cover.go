@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,8 +48,8 @@ const (
 const memoryLimit = 4 << 20
 
 // newSuite builds the tests of a package with the schema, and finds out what
-// each reaches, unless that is known of the same binary.
-func (b *bench) newSuite(ctx context.Context, pattern, overlay, dir string) (*suite, error) {
+// each reaches of those whose names match, unless that is known of the same binary.
+func (b *bench) newSuite(ctx context.Context, pattern, only, overlay, dir string) (*suite, error) {
 	where := exec.CommandContext(ctx, "go", "list", "-C", b.pkg.root, "-f", "{{.Dir}}", pattern) // #nosec G204 -- a developer's tool runs what its user names
 	output, err := where.Output()
 	if err != nil {
@@ -70,7 +71,7 @@ func (b *bench) newSuite(ctx context.Context, pattern, overlay, dir string) (*su
 		return nil, err
 	}
 	s.Hash = hex.EncodeToString(built.Sum(nil))
-	return s, s.cover(ctx, b, filepath.Join(dir, "cover.json"))
+	return s, s.cover(ctx, b, only, filepath.Join(dir, "cover.json"))
 }
 
 // build runs go, and adds what it built to a hash.
@@ -90,10 +91,14 @@ func build(ctx context.Context, hash io.Writer, result string, arguments ...stri
 }
 
 // cover runs each test alone, as the code stands.
-func (s *suite) cover(ctx context.Context, b *bench, kept string) error {
+func (s *suite) cover(ctx context.Context, b *bench, only, kept string) error {
 	matching, err := regexp.Compile(b.tests)
 	if err != nil {
 		return fmt.Errorf("-tests: %w", err)
+	}
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return fmt.Errorf("whose tests judge: %s: %w", s.name, err)
 	}
 	known := &suite{}
 	if text, err := os.ReadFile(kept); err == nil && json.Unmarshal(text, known) == nil && known.Hash == s.Hash { // #nosec G304 -- our own
@@ -110,7 +115,7 @@ func (s *suite) cover(ctx context.Context, b *bench, kept string) error {
 	for name := range strings.Lines(string(list)) {
 		name = strings.TrimSpace(name)
 		isTest := strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Fuzz") || strings.HasPrefix(name, "Example")
-		if isTest && matching.MatchString(name) && s.Tests[name] == nil {
+		if isTest && matching.MatchString(name) && wanted.MatchString(name) && s.Tests[name] == nil {
 			missing = append(missing, name)
 		}
 	}
@@ -130,6 +135,9 @@ func (s *suite) cover(ctx context.Context, b *bench, kept string) error {
 	if err != nil {
 		return err
 	}
+	maps.DeleteFunc(s.Tests, func(name string, _ *coverage) bool { // those that judged another time
+		return !matching.MatchString(name) || !wanted.MatchString(name)
+	})
 	return os.WriteFile(kept, text, 0o600)
 }
 

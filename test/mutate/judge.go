@@ -41,8 +41,9 @@ func (b *bench) judgeAll(ctx context.Context) error {
 	suites := append([]string{"./" + b.pkg.relative()}, b.also...)
 	b.covered = map[int]bool{}
 	judged := map[string]bool{} // in this run, by an earlier suite
-	for _, pattern := range suites {
-		s, err := b.newSuite(ctx, pattern, overlay, filepath.Join(b.record.dir, strings.ReplaceAll(pattern[2:], "/", "_")))
+	for _, named := range suites {
+		pattern, only, _ := strings.Cut(named, ":")
+		s, err := b.newSuite(ctx, pattern, only, overlay, filepath.Join(b.record.dir, strings.ReplaceAll(pattern[2:], "/", "_")))
 		if err != nil {
 			return err
 		}

@@ -79,7 +79,7 @@ func parse(arguments []string, stderr io.Writer) (*options, error) {
 	var also string
 	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&also, "also", "", "packages, separated by commas, as the module's root calls them, whose tests judge what the package's own haven't noticed; those in ./test with a gateway that holds the mutants; judges.txt says it otherwise")
+	flags.StringVar(&also, "also", "", "packages, separated by commas, as the module's root calls them, whose tests judge what the package's own haven't noticed; those in ./test with a gateway that holds the mutants; after a colon, an expression that their names must match; judges.txt says it otherwise")
 	flags.IntVar(&o.sample, "sample", 0, "how many mutants, chosen at random; 0 is all")
 	flags.Int64Var(&o.seed, "seed", 1, "chooses the sample")
 	flags.IntVar(&o.workers, "workers", 2, "how many mutants are judged at once")

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -188,7 +189,11 @@ func TestJudgesExist(t *testing.T) {
 		t.Fatalf("%q, %v", judges, err)
 	}
 	for name, list := range judges {
-		for _, dir := range append(list, name) {
+		for _, judge := range append(list, name) {
+			dir, tests, _ := strings.Cut(judge, ":")
+			if _, err := regexp.Compile(tests); err != nil {
+				t.Error(err)
+			}
 			if found, err := filepath.Glob(filepath.Join("../..", dir, "*.go")); len(found) == 0 {
 				t.Errorf("%s, which judges.txt names, is no package: %v", dir, err)
 			}

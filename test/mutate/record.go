@@ -71,7 +71,8 @@ func readOurs(root, name string) (string, error) {
 }
 
 // readJudges reads test/mutate/judges.txt: a package on a line, and the patterns
-// of those whose tests judge what its own haven't noticed.
+// of those whose tests judge what its own haven't noticed. After a colon stands
+// an expression that the names of the tests must match.
 func readJudges(root string) (map[string][]string, error) {
 	text, err := readOurs(root, "judges.txt")
 	if err != nil {
