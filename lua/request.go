@@ -111,8 +111,12 @@ func (c *call) text(L *glua.LState, b []byte) glua.LValue {
 }
 
 // view returns the bytes of a Lua string without a copy: strings never change,
-// and neither does anyone change header fields in place.
+// and neither does anyone change header fields in place. Those of an empty one
+// aren't nil, which would be no field at all.
 func view(s string) []byte {
+	if s == "" {
+		return []byte{}
+	}
 	return unsafe.Slice(unsafe.StringData(s), len(s)) //nolint:gosec // G103: read only, and it keeps the string alive
 }
 
