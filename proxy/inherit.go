@@ -96,9 +96,9 @@ func (c *Config) loadNamed(d *settings.Document) {
 		for j := range t.Services {
 			service := &t.Services[j]
 			address, err := upstream.ParseAddress(service.URL)
-			if err == nil && address.Scheme != "https" {
+			if err == nil && !address.Secure() {
 				if d.Has(&service.TLS) {
-					own.Errorf(&service.TLS, "tls is set for the target %q, which doesn't speak it, expected a url that begins with https", service.URL)
+					own.Errorf(&service.TLS, "tls is set for the target %q, which doesn't speak it, expected a url that begins with https, h2 or grpcs", service.URL)
 				}
 				continue
 			}

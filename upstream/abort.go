@@ -1,13 +1,18 @@
 package upstream
 
+import "github.com/keystone-gateway/keystone-gateway/upstream/streams"
+
 // Abort gives the call up, from any goroutine: what is parked on its
 // connection ends with cause.
 func (c *Call) Abort(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.aborted = cause
-	if c.conn != nil {
-		c.conn.Sock.Abort(cause)
+	switch {
+	case c.conn.conn != nil:
+		c.conn.conn.Sock.Abort(cause)
+	case c.conn.stream != nil:
+		c.conn.stream.Abort(cause)
 	}
 }
 
@@ -18,17 +23,21 @@ func (c *Call) Aborted() error {
 	return c.aborted
 }
 
-func (c *Call) attach(conn *Conn) error {
+func (c *Call) attach(conn *Conn) error { return c.attachTo(sending{conn: conn}) }
+
+func (c *Call) attachStream(s *streams.Stream) error { return c.attachTo(sending{stream: s}) }
+
+func (c *Call) attachTo(what sending) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.aborted == nil {
-		c.conn = conn
+		c.conn = what
 	}
 	return c.aborted
 }
 
 func (c *Call) detach() {
 	c.mu.Lock()
-	c.conn = nil
+	c.conn = sending{}
 	c.mu.Unlock()
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,14 +24,14 @@ const (
 
 // Address is the parsed URL of a target. It is a value and never changes.
 type Address struct {
-	Scheme     string     // "http", "https" or "unix"
+	Scheme     string     // "http", "https", "h2", "h2c", "grpc", "grpcs" or "unix"
 	Network    string     // "tcp" or "unix"
 	Host       string     // name or IP address without brackets; empty for unix
 	Port       uint16     // 0 for unix
 	IP         netip.Addr // valid when Host is an IP address
 	Socket     string     // path of the socket; empty for tcp
 	BasePath   string     // "" or "/base", without a trailing slash
-	ServerName string     // name in the certificate; empty unless https
+	ServerName string     // name in the certificate; empty without TLS
 	Authority  string     // value of the Host field for requests of our own
 }
 
@@ -42,6 +43,17 @@ func (a Address) String() string {
 	}
 	return a.Scheme + "://" + a.HostPort() + a.BasePath
 }
+
+// Secure reports whether it is spoken to over TLS.
+func (a Address) Secure() bool { return a.Scheme == "https" || a.Scheme == "h2" || a.Scheme == "grpcs" }
+
+// HTTP2 reports whether it is spoken to in HTTP/2, whatever it would choose.
+func (a Address) HTTP2() bool {
+	return a.Scheme == "h2" || a.Scheme == "h2c" || a.GRPC()
+}
+
+// GRPC reports whether the url says that the target speaks gRPC.
+func (a Address) GRPC() bool { return a.Scheme == "grpc" || a.Scheme == "grpcs" }
 
 // HostPort returns "host:port", with brackets round IPv6, or the path of the
 // socket.
@@ -77,12 +89,12 @@ func ParseAddress(raw string) (Address, error) {
 	switch u.Scheme {
 	case "unix":
 		return parseSocket(raw, u)
-	case "http", "https":
+	case "http", "https", "h2", "h2c", "grpc", "grpcs":
 		return parseTCP(raw, u)
 	case "":
 		return Address{}, fmt.Errorf("url %q has no scheme, expected one like http://10.0.0.1:8080", raw)
 	}
-	return Address{}, fmt.Errorf("url %q has the scheme %q, expected http, https or unix", raw, u.Scheme)
+	return Address{}, fmt.Errorf("url %q has the scheme %q, expected http, https, h2, h2c, grpc, grpcs or unix", raw, u.Scheme)
 }
 
 // withoutScheme says what is missing where a url is just a host, with a port or
@@ -92,11 +104,14 @@ func withoutScheme(raw string) string {
 	host, _, _ := strings.Cut(raw, "/")
 	before, _, _ := strings.Cut(host, ":")
 	switch {
-	case host == "", before == "http", before == "https", before == "unix", strings.ContainsAny(raw, "@?# "), strings.Contains(raw, "//"):
+	case host == "", slices.Contains(schemes[:], before), strings.ContainsAny(raw, "@?# "), strings.Contains(raw, "//"):
 		return ""
 	}
 	return fmt.Sprintf("url %q has no scheme, expected one like http://10.0.0.1:8080; write http://%s", raw, raw)
 }
+
+// schemes are those that a url may have.
+var schemes = [...]string{"http", "https", "h2", "h2c", "grpc", "grpcs", "unix"}
 
 func parseSocket(raw string, u *url.URL) (Address, error) {
 	if u.Host != "" || u.Opaque != "" || !strings.HasPrefix(u.Path, "/") || strings.HasSuffix(u.Path, "/") {
@@ -111,7 +126,7 @@ func parseSocket(raw string, u *url.URL) (Address, error) {
 
 func parseTCP(raw string, u *url.URL) (Address, error) {
 	a := Address{Scheme: u.Scheme, Network: "tcp", Host: strings.ToLower(u.Hostname()), Port: 80}
-	if a.Scheme == "https" {
+	if a.Secure() {
 		a.Port = 443
 	}
 	if err := a.parseHost(); err != nil {
@@ -144,7 +159,7 @@ func (a *Address) parseHost() error {
 	if a.Authority == "" {
 		a.Authority = name
 	}
-	if a.Scheme == "https" {
+	if a.Secure() {
 		a.ServerName = name
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream/balance"
+	"github.com/keystone-gateway/keystone-gateway/upstream/streams"
 )
 
 const (
@@ -26,10 +27,10 @@ var errTooManyInterim = errors.New("too many informational responses")
 
 // Caller is whose a Call is: it sends a streamed body, and is told what comes.
 type Caller interface {
-	// Upload starts the sending of a streamed body; it is called once the
-	// head has been written, and must not block. It must end when the
-	// connection's socket is aborted.
-	Upload(c *Conn)
+	// Upload starts the sending of a streamed body, by the Call's Sender; it is
+	// called once the head has been written, and must not block. It must end when
+	// the call is aborted.
+	Upload()
 	// StopUpload ends the upload, if one runs, and waits for its end.
 	StopUpload()
 	// Interim is shown each informational response but 100 and 101.
@@ -67,12 +68,15 @@ type Call struct {
 	HeadAt      int64         // when the response head was there (Nanotime)
 
 	// Filled in by Do when it succeeds. They are views into the Call's memory.
-	Conn     *Conn
+	Conn     *Conn // nil over HTTP/2
 	Response http1.Response
-	Body     http1.Body
+	Body     Body
+
+	stream  *streams.Stream // nil over HTTP/1
+	sending sending
 
 	mu      sync.Mutex
-	conn    *Conn // the one that Abort must reach
+	conn    sending // what Abort must reach
 	aborted error
 
 	tried     [maxAttempts]balance.Target // one an attempt
@@ -94,9 +98,11 @@ func (c *Call) Reset() {
 	c.Caller, c.Request, c.Payload, c.Timeouts, c.Start, c.Expiry, c.now = nil, nil, nil, Timeouts{}, 0, 0, 0
 	c.Idempotent, c.Streaming, c.Key, c.Only, c.Allowance = false, false, 0, nil, nil
 	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime, c.HeadAt = nil, 0, 0, 0, 0
-	c.Conn, c.conn, c.aborted, c.tried = nil, nil, nil, [maxAttempts]balance.Target{}
+	c.Conn, c.stream, c.conn, c.aborted, c.tried = nil, nil, sending{}, nil, [maxAttempts]balance.Target{}
+	c.sending = sending{}
 	c.Response.Reset()
 	c.Body.Reset(nil, http1.NoBody, 0)
+	c.Body.stream = nil
 	c.head, c.out = shrink(c.head), shrink(c.out)
 }
 
@@ -126,6 +132,12 @@ func (c *Call) attempt(t *Target) (failure *Failure) {
 		}
 		t.End()
 	}()
+	if p := t.sharedConns(c.now); p != nil {
+		if failure, ok := c.attemptShared(t, p); ok {
+			kept = failure == nil
+			return failure
+		}
+	}
 	for {
 		if conn, failure = c.connect(t); failure != nil {
 			return failure
@@ -160,22 +172,8 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 	small := !c.Streaming && len(c.Payload) <= smallPayload // one that send sends at once
 	conn, err := t.acquire(wait, small, c.now)
 	c.now = socket.Nanotime()
-	switch {
-	case err == nil:
-	case c.Aborted() != nil:
-		return nil, c.fail(Aborted, c.Aborted())
-	case clipped && isTimeout(err): // the request's own time is up; the target has not had its chance
-		return nil, c.outOfTime(err)
-	case isOverflow(err):
-		return nil, c.fail(Overflow, err).endedBy(t.tuned.Load().pendingSetting())
-	case isLocal(err):
-		return nil, c.fail(Overflow, err)
-	default:
-		t.observe(outcome{kind: unreachable, err: err})
-		if isTimeout(err) {
-			return nil, c.fail(ConnectTimeout, err)
-		}
-		return nil, c.fail(ConnectFailed, err)
+	if err != nil {
+		return nil, c.unconnected(t, err, clipped)
 	}
 	if !conn.used {
 		c.ConnectTime = conn.connectTime
@@ -188,6 +186,26 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 	return conn, nil
 }
 
+// unconnected classifies why there is no connection. clipped says that the
+// request's own time was less than the target may take.
+func (c *Call) unconnected(t *Target, err error, clipped bool) *Failure {
+	switch {
+	case c.Aborted() != nil:
+		return c.fail(Aborted, c.Aborted())
+	case clipped && isTimeout(err): // the request's own time is up; the target has not had its chance
+		return c.outOfTime(err)
+	case isOverflow(err):
+		return c.fail(Overflow, err).endedBy(t.tuned.Load().pendingSetting())
+	case isLocal(err):
+		return c.fail(Overflow, err)
+	}
+	t.observe(outcome{kind: unreachable, err: err})
+	if isTimeout(err) {
+		return c.fail(ConnectTimeout, err)
+	}
+	return c.fail(ConnectFailed, err)
+}
+
 // exchange writes the request and reads the response head.
 func (c *Call) exchange(conn *Conn) *Failure {
 	address := &c.Target.address
@@ -197,12 +215,13 @@ func (c *Call) exchange(conn *Conn) *Failure {
 		c.out, payload = append(c.out, payload...), nil
 	}
 	conn.Sock.SetWriteLimits(int64(c.Timeouts.Idle), 0, c.Expiry)
+	c.sending = sending{conn: conn}
 	var written int
 	var err error
 	if c.Streaming {
 		conn.Sock.SetReadExpiry(c.Expiry) // Upload sets the rest when it is done
 		if written, err = conn.Write(c.out); err == nil && !c.Request.Continue {
-			c.Caller.Upload(conn)
+			c.Caller.Upload()
 		}
 	} else {
 		conn.Sock.SetReadExpiry(expiry(c.now, c.Timeouts.ResponseHeader, c.Expiry))
@@ -291,6 +310,9 @@ func (c *Call) noHead(conn *Conn, err error, begun bool) *Failure {
 func (c *Call) End(reusable bool) {
 	conn := c.Conn
 	if conn == nil {
+		if c.stream != nil {
+			c.endShared()
+		}
 		return
 	}
 	c.Conn = nil

@@ -29,7 +29,7 @@ type plainRequest struct {
 	panics       bool
 }
 
-func (r *plainRequest) Upload(*upstream.Conn) {
+func (r *plainRequest) Upload() {
 	if r.panics {
 		panic("a fault in the caller")
 	}
@@ -60,7 +60,7 @@ func do(p *upstream.Pool, r *plainRequest) (status int, body string, err error) 
 // readAll reads a call's body and ends it.
 func readAll(c *upstream.Call) (body string, err error) {
 	for {
-		c.Conn.Sock.SetReadExpiry(socket.Nanotime() + int64(patience))
+		c.ExpectBody()
 		span, err := c.Body.Next()
 		if err == io.EOF {
 			c.End(true)

@@ -21,6 +21,7 @@ const (
 	maxWeight    = 1000
 	maxThreshold = 1000
 	maxConns     = 1_000_000
+	maxStreams   = 10_000
 
 	defaultInterval     = 10 * time.Second
 	defaultTimeout      = 2 * time.Second
@@ -38,7 +39,9 @@ type ServiceConfig struct {
 
 	// Address of the target: "http://host[:port][/base]",
 	// "https://host[:port][/base]" (the certificate is verified, as tls says) or
-	// "unix:///path/to.sock". The path of a request is appended to /base.
+	// "unix:///path/to.sock" for HTTP/1; "h2://" (with TLS) and "h2c://" (without)
+	// for HTTP/2, and "grpcs://" and "grpc://" for gRPC, which is HTTP/2 whose
+	// probes are gRPC's own. The path of a request is appended to /base.
 	// Names are resolved to IPv4 and IPv6 addresses every 30 seconds, never
 	// while a request waits. User, password, query and fragment are refused.
 	URL string `yaml:"url" required:"true"`
@@ -56,8 +59,8 @@ type ServiceConfig struct {
 	// Where all have weight 0, requests get 503 no_healthy_target. Default: 1.
 	Weight int `yaml:"weight" min:"0" max:"1000"`
 
-	// How TLS is spoken with this target, where its url begins with https. Keys
-	// that are left out are those of the tenant's target_tls.
+	// How TLS is spoken with this target, where its url begins with https, h2 or
+	// grpcs. Keys that are left out are those of the tenant's target_tls.
 	TLS TLSConfig `yaml:"tls"`
 }
 
@@ -129,6 +132,11 @@ type TLSConfig struct {
 	// Default: false.
 	InsecureSkipVerify bool `yaml:"insecure_skip_verify"`
 
+	// Whether a target whose url begins with https is offered HTTP/2 (ALPN): then
+	// requests share a connection with it if it chooses that. One that chooses
+	// HTTP/1 isn't asked again for ten minutes. Default: false.
+	HTTP2 bool `yaml:"http2"`
+
 	material tlsMaterial // what the files hold
 }
 
@@ -165,6 +173,16 @@ type HealthConfig struct {
 	// 1 to 1000. Default: 3. A request that cannot connect takes its target
 	// down at once.
 	UnhealthyAfter int `yaml:"unhealthy_after" min:"1" max:"1000"`
+
+	// Whether targets whose url begins with grpc:// or grpcs:// are asked by gRPC's
+	// health protocol (grpc.health.v1.Health/Check), whatever paths are set; they
+	// are so where an interval and no path is set. Others are probed as ever.
+	// Default: false.
+	GRPC bool `yaml:"grpc"`
+
+	// Name of the gRPC service that is asked for, such as "shop.v1.Cart"; it turns
+	// grpc on. Default: none, which asks for the server as a whole.
+	Service string `yaml:"service"`
 
 	// Status codes of a healthy answer: codes and ranges, separated by commas,
 	// such as "200-299,404". Default: "200-399".
@@ -207,6 +225,9 @@ func (c *HealthConfig) Check(r settings.Reporter) {
 	checkCount(r, &c.UnhealthyAfter, "unhealthy_after", 1, maxThreshold)
 	if c.ExpectStatus.IsZero() {
 		r.Errorf(&c.ExpectStatus, `expect_status is empty, expected codes and ranges like "200-299,404"`)
+	}
+	if err := checkName(c.Service); err != nil {
+		r.Errorf(&c.Service, "service: %v", err)
 	}
 	checkProbeFields(r, c)
 }
@@ -274,6 +295,16 @@ type ConnectionsConfig struct {
 	// its time (Keep-Alive: timeout=5), a connection isn't used after that less
 	// a second.
 	IdleTimeout settings.Duration `yaml:"idle_timeout"`
+
+	// Most requests that share one connection to a target of HTTP/2, if the target
+	// itself doesn't allow fewer: 1 to 10000. Default: 256. Another connection is
+	// opened when all have so many.
+	MaxStreams int `yaml:"max_streams" min:"1" max:"10000"`
+
+	// Time after which a connection to a target of HTTP/2 takes no more requests,
+	// varied by 10 % either way; those that it has go on. New connections go where
+	// the target's name points by then. Default: 10m; 0 is no limit.
+	MaxAge settings.Duration `yaml:"max_age"`
 }
 
 // DefaultConnections returns the documented defaults.
@@ -283,6 +314,8 @@ func DefaultConnections() ConnectionsConfig {
 		MaxPending:     1024,
 		PendingTimeout: settings.Duration(time.Second),
 		IdleTimeout:    settings.Duration(30 * time.Second),
+		MaxStreams:     256,
+		MaxAge:         settings.Duration(10 * time.Minute),
 	}
 }
 
@@ -295,6 +328,10 @@ func (c *ConnectionsConfig) Check(r settings.Reporter) {
 	checkCount(r, &c.MaxPending, "max_pending", 0, maxConns)
 	checkPositive(r, &c.PendingTimeout, "pending_timeout")
 	checkPositive(r, &c.IdleTimeout, "idle_timeout")
+	checkCount(r, &c.MaxStreams, "max_streams", 1, maxStreams)
+	if c.MaxAge < 0 {
+		r.Errorf(&c.MaxAge, "max_age %v is negative, expected a duration like 10m, or 0 for no limit", c.MaxAge.Std())
+	}
 }
 
 func checkPositive(r settings.Reporter, field *settings.Duration, key string) {

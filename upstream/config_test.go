@@ -65,7 +65,7 @@ func TestParseAddressRefuses(t *testing.T) {
 		"app:8080/base":             "write http://app:8080/base",
 		"localhost:3000":            "write http://localhost:3000",
 		"//h":                       "no scheme",
-		"ftp://h":                   `scheme "ftp", expected http, https or unix`,
+		"ftp://h":                   `scheme "ftp", expected http, https, h2, h2c, grpc, grpcs or unix`,
 		"http://":                   "has no host",
 		"http:///path":              "has no host",
 		"http:h":                    "has no host",
@@ -174,7 +174,7 @@ func TestCheckReports(t *testing.T) {
 	list[4].Name, list[4].Health = "a\nb", "/a b"
 	health := upstream.HealthConfig{Path: "/#", Interval: settings.Duration(time.Millisecond), HealthyAfter: 1001}
 	timeouts := upstream.TimeoutsConfig{Total: -1}
-	conns := upstream.ConnectionsConfig{MaxPending: -1}
+	conns := upstream.ConnectionsConfig{MaxPending: -1, MaxAge: -1}
 	var f findings
 	upstream.CheckServices(list, &f)
 	health.Check(&f)
@@ -185,7 +185,7 @@ func TestCheckReports(t *testing.T) {
 		text  string
 	}{
 		{&list[1].URL, "already services[0]"},
-		{&list[2].URL, "expected http, https or unix"},
+		{&list[2].URL, "expected http, https, h2, h2c"},
 		{&list[3].Health, "starts with /"},
 		{&list[3].Weight, "expected 0 to 1000"},
 		{&list[3].Name, "already the name of services[0]"},
@@ -205,6 +205,8 @@ func TestCheckReports(t *testing.T) {
 		{&conns.MaxPending, "expected 0 to 1000000"},
 		{&conns.PendingTimeout, "expected a duration"},
 		{&conns.IdleTimeout, "expected a duration"},
+		{&conns.MaxStreams, "expected 1 to 10000"},
+		{&conns.MaxAge, "expected a duration like 10m, or 0"},
 	}
 	if len(f.texts) != len(expected) {
 		t.Fatalf("got %d findings, expected %d: %q", len(f.texts), len(expected), f.texts)

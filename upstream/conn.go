@@ -145,7 +145,7 @@ func (c *Conn) sendReceive(out []byte) (written int, err error) {
 
 // isOverflow tells "no place among the connections" from a failed dial.
 func isOverflow(err error) bool {
-	return errors.Is(err, fasthttp.ErrNoFreeConns) || errors.Is(err, fasthttp.ErrTimeout)
+	return errors.Is(err, errFull) || errors.Is(err, fasthttp.ErrNoFreeConns) || errors.Is(err, fasthttp.ErrTimeout)
 }
 
 // isLocal tells a shortage on this machine, which is no fault of the target.

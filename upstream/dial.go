@@ -54,6 +54,15 @@ func (e *ConnectError) Timeout() bool {
 	return ok && cause.Timeout()
 }
 
+// over is what is spoken on a connection: what ALPN offers.
+type over uint8
+
+const (
+	overHTTP1 over = iota
+	overHTTP2      // or HTTP/1, where the url's scheme leaves it to the target
+	overs
+)
+
 // opener opens the socket of a connection.
 type opener func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -68,6 +77,9 @@ func (t *Target) dial(_ string, timeout time.Duration) (_ net.Conn, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
+	if spare := t.spare.Swap(nil); spare != nil {
+		return spare, nil // ALPN has chosen HTTP/1 on it
+	}
 	start := socket.Nanotime()
 	conn, err := t.connectAside(ctx)
 	if err != nil {
@@ -89,7 +101,7 @@ func (t *Target) connectAside(ctx context.Context) (net.Conn, error) {
 		var o outcome
 		defer func() { done <- o }()
 		defer t.registry.recoverInto(&o.err, "dial")
-		o.conn, o.err = t.connect(ctx, t.openSocket)
+		o.conn, o.err = t.connect(ctx, t.openSocket, overHTTP1)
 	}()
 	o := <-done
 	return o.conn, o.err
@@ -119,8 +131,8 @@ func (t *Target) openSocket(ctx context.Context, network, address string) (net.C
 
 // connect returns a connection that is ready for a request: what open returns,
 // or TLS on it. The error is a *ConnectError. ctx must have a deadline.
-func (t *Target) connect(ctx context.Context, open opener) (net.Conn, error) {
-	conn, err := t.connectAny(ctx, open)
+func (t *Target) connect(ctx context.Context, open opener, over over) (net.Conn, error) {
+	conn, err := t.connectAny(ctx, open, over)
 	if err != nil {
 		return nil, &ConnectError{Target: t.Name(), Address: t.address.HostPort(), Err: err}
 	}
@@ -131,9 +143,9 @@ func (t *Target) connect(ctx context.Context, open opener) (net.Conn, error) {
 // deadline of ctx. Each gets its share of the time that is left, but at least a
 // quarter of the whole: one that swallows packets doesn't use up the time of
 // the others.
-func (t *Target) connectAny(ctx context.Context, open opener) (net.Conn, error) {
+func (t *Target) connectAny(ctx context.Context, open opener, over over) (net.Conn, error) {
 	if t.address.Network == "unix" {
-		return t.dialAddress(ctx, t.address.Socket, open)
+		return t.dialAddress(ctx, t.address.Socket, open, over)
 	}
 	addresses, first := t.addresses()
 	deadline, _ := ctx.Deadline()
@@ -143,7 +155,7 @@ func (t *Target) connectAny(ctx context.Context, open opener) (net.Conn, error) 
 		ip := addresses[(first+i)%len(addresses)]
 		share := max(time.Until(deadline)/time.Duration(len(addresses)-i), quarter)
 		bounded, cancel := context.WithTimeout(ctx, share)
-		conn, err := t.dialAddress(bounded, netip.AddrPortFrom(ip, t.address.Port).String(), open)
+		conn, err := t.dialAddress(bounded, netip.AddrPortFrom(ip, t.address.Port).String(), open, over)
 		cancel()
 		if err == nil {
 			if i > 0 || t.lastGood.Load() == nil {
@@ -172,14 +184,18 @@ func (t *Target) addresses() (all []netip.Addr, first int) {
 	return all, 0
 }
 
-func (t *Target) dialAddress(ctx context.Context, address string, open opener) (net.Conn, error) {
+func (t *Target) dialAddress(ctx context.Context, address string, open opener, over over) (net.Conn, error) {
 	plain, err := open(ctx, t.address.Network, address)
 	how := t.tuned.Load().tls
 	if err != nil || how == nil {
 		return plain, err
 	}
-	secure := tls.Client(plain, how.config)
-	if err := secure.HandshakeContext(ctx); err != nil {
+	secure := tls.Client(plain, how.configs[over])
+	err = secure.HandshakeContext(ctx)
+	if err == nil && over == overHTTP2 && t.address.HTTP2() && choseHTTP1(secure) {
+		err = errNoHTTP2
+	}
+	if err != nil {
 		_ = plain.Close() // the handshake's error is the one that tells
 		return nil, handshakeFault(how, err)
 	}

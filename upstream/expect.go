@@ -30,5 +30,5 @@ func (c *Call) awaitContinue(conn *Conn) (withheld bool, err error) {
 // upload starts sending a body that was withheld.
 func (c *Call) upload(conn *Conn) {
 	conn.Sock.SetReadExpiry(c.Expiry) // Upload sets the rest when it is done
-	c.Caller.Upload(conn)
+	c.Caller.Upload()
 }

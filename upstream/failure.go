@@ -10,17 +10,19 @@ import (
 // Reason says why a call failed.
 type Reason uint8
 
-// The reasons. For those up to Overflow nothing of the request has reached a
-// target; they are retried whatever its method.
+// The reasons. For those up to Overflow nothing of the request has been looked at
+// by a target; they are retried whatever its method.
 const (
 	NoTarget        Reason = iota + 1 // every target of the pool is down
 	ConnectFailed                     // refused, unreachable, TLS failed
 	ConnectTimeout                    // not connected in time
 	SendFailed                        // the connection died before the first byte was written
+	Refused                           // the target says that it has done nothing with it (HTTP/2)
 	Overflow                          // too many requests wait for a connection
 	NoResponse                        // the connection died before the first byte of the response
 	ResponseTimeout                   // no response head in time
 	BadResponse                       // the response head is malformed or was cut
+	ResetByTarget                     // the target has ended the stream before a response (HTTP/2)
 	Aborted                           // the caller gave up
 )
 
@@ -28,7 +30,7 @@ var reasonTexts = [...]string{
 	NoTarget: "no healthy target", ConnectFailed: "cannot connect", ConnectTimeout: "connecting took too long",
 	SendFailed: "cannot send", Overflow: "too many requests wait for a connection",
 	NoResponse: "the connection ended before a response", ResponseTimeout: "the response took too long",
-	BadResponse: "malformed response", Aborted: "given up",
+	Refused: "it takes no request now", ResetByTarget: "it has given the request up", BadResponse: "malformed response", Aborted: "given up",
 }
 
 func (r Reason) String() string { return reasonTexts[r] }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
 const (
@@ -129,7 +130,11 @@ func (t *Target) probe(ctx context.Context, tuned *tuning) (err error) {
 	defer t.registry.recoverInto(&err, "probe")
 	ctx, cancel := context.WithTimeout(ctx, tuned.timeout)
 	defer cancel()
-	conn, err := t.connect(ctx, t.registry.options.Dial)
+	open, over := t.registry.options.Dial, overHTTP1
+	if t.sharedConns(socket.Nanotime()) != nil {
+		open, over = t.openProbe, overHTTP2
+	}
+	conn, err := t.connect(ctx, open, over)
 	if err != nil {
 		return within(err, "health.timeout", tuned.timeout)
 	}
@@ -138,7 +143,17 @@ func (t *Target) probe(ctx context.Context, tuned *tuning) (err error) {
 		plain = secure.NetConn()
 	}
 	defer func() { _ = plain.Close() }()
-	if tuned.kind != probeHTTP {
+	if tuned.kind == probeTCP || tuned.kind == probeNone {
+		return nil
+	}
+	if over == overHTTP2 && (t.address.HTTP2() || !choseHTTP1(conn)) {
+		err := t.probeStream(ctx, conn, tuned)
+		switch {
+		case errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return fmt.Errorf("probe of %s: no complete answer within %s", tuned.path, settingText("health.timeout", tuned.timeout))
+		case err != nil:
+			return fmt.Errorf("probe of %s: %w", tuned.path, err)
+		}
 		return nil
 	}
 	stop := context.AfterFunc(ctx, func() { _ = plain.Close() })

@@ -16,6 +16,7 @@ import (
 var (
 	errWantsTLS   = errors.New("it speaks TLS, and was spoken to without: its url should begin with https://")
 	errSpeaksHTTP = errors.New("it speaks HTTP without TLS: its url should begin with http://")
+	errNoHTTP2    = errors.New("it has not chosen HTTP/2 by ALPN: if it speaks HTTP/1 only, its url should begin with https://")
 	errNoTLS      = errors.New("it has closed the connection during the TLS handshake; if it speaks HTTP without TLS, its url should begin with http://")
 )
 
@@ -24,6 +25,8 @@ func handshakeFault(how *targetTLS, err error) error {
 	switch {
 	case cause.PlainHTTP(err):
 		return errSpeaksHTTP
+	case errors.Is(err, errNoHTTP2):
+		return err
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		return errNoTLS
 	}

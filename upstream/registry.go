@@ -115,7 +115,7 @@ func (r *Registry) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range r.targets {
-		t.Client().CloseIdleConnections()
+		t.closeIdle()
 	}
 }
 

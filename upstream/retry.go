@@ -54,26 +54,33 @@ func (c *Call) Do(p *Pool) error {
 }
 
 // pick returns the target of the next attempt: after a failure another one,
-// or the same where only a kept connection had failed.
+// or the same where only a connection had failed.
 func (c *Call) pick(p *Pool, failure *Failure) (*Target, error) {
 	if c.Only != nil {
-		if !c.Only.Healthy() || failure != nil && !failure.keptConn {
+		if !c.Only.Healthy() || failure != nil && !failure.sameAgain() {
 			return nil, ErrNoHealthyTarget
 		}
 		return c.Only, nil
 	}
 	t, err := p.pick(c.Key, c.tried[:c.Attempts])
-	if err != nil && failure != nil && failure.keptConn && failure.Target.Healthy() {
+	if err != nil && failure != nil && failure.sameAgain() && failure.Target.Healthy() {
 		return failure.Target, nil
 	}
 	return t, err
 }
 
+// sameAgain reports whether the target itself may be asked again at once: only a
+// kept connection has failed, or one that takes no more requests.
+func (f *Failure) sameAgain() bool { return f.keptConn || f.Reason == Refused }
+
 // mayRetry applies RFC 9110 §9.2.2: a request of which nothing was sent, or
 // one that may be sent twice and has had no answer.
 func (c *Call) mayRetry(f *Failure) bool {
+	if f.Reason == Refused {
+		return !c.Streaming // a part of the body may have been sent, which is gone
+	}
 	return f.unsent() || f.Reason == NoResponse && c.Idempotent && !c.Streaming
 }
 
-// unsent reports that no byte of the request has left.
+// unsent reports that no target has looked at the request.
 func (f *Failure) unsent() bool { return f.Reason <= Overflow && f.Reason != NoTarget }

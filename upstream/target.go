@@ -33,6 +33,9 @@ type Target struct {
 	source   discovery.Source // of its addresses
 	tuned    atomic.Pointer[tuning]
 	client   atomic.Pointer[fasthttp.HostClient]
+	shared   atomic.Pointer[shared] // nil: requests don't share connections
+	chosen   atomic.Int64           // when the target has chosen HTTP/1 (Nanotime), though HTTP/2 was offered
+	spare    atomic.Pointer[Conn]   // on which it has
 	lastGood atomic.Pointer[netip.Addr]
 	retired  atomic.Bool
 	answered atomic.Bool // a head has been read from it once
@@ -51,7 +54,7 @@ type TargetState struct {
 	Status              string    `json:"status"`               // "healthy" or "unhealthy"
 	Weight              int       `json:"weight"`               // its share; 0: it gets no new requests
 	TLS                 string    `json:"tls"`                  // "none", "verified" or "unverified"
-	Probe               string    `json:"probe"`                // "http", "tcp" or "none"
+	Probe               string    `json:"probe"`                // "http", "grpc", "tcp" or "none"
 	LastCheck           time.Time `json:"last_check,omitzero"`  // end of the last probe; absent before it
 	LatencyMS           float64   `json:"latency_ms"`           // of the last probe
 	LastError           string    `json:"last_error,omitempty"` // empty after a successful probe
@@ -71,6 +74,7 @@ func newTarget(r *Registry, key, tenant string, address Address, tuned *tuning) 
 	t.health.wake = make(chan struct{}, 1)
 	t.tuned.Store(tuned)
 	t.client.Store(t.newClient(tuned))
+	t.shared.Store(t.newShared(tuned))
 	if t.source = r.source(address); t.source.Addresses() != nil {
 		t.health.up.Store(true)
 		return t
@@ -100,6 +104,26 @@ func (t *Target) newClient(tuned *tuning) *fasthttp.HostClient {
 		DisableHeaderNamesNormalizing: true,
 		DisablePathNormalizing:        true,
 		SecureErrorLogMessage:         true,
+	}
+}
+
+// newShared returns what has the connections that requests share, or nil.
+func (t *Target) newShared(tuned *tuning) *shared {
+	if t.address.HTTP2() || tuned.tls != nil && tuned.tls.shared {
+		return &shared{target: t}
+	}
+	return nil
+}
+
+// closeIdle closes connections that nobody uses; shared ones when nobody does
+// any more.
+func (t *Target) closeIdle() {
+	t.Client().CloseIdleConnections()
+	if p := t.shared.Load(); p != nil {
+		p.drain()
+	}
+	if spare := t.spare.Swap(nil); spare != nil {
+		_ = spare.Close()
 	}
 }
 
@@ -133,7 +157,7 @@ func (t *Target) Begin() bool {
 // End ends what Begin began.
 func (t *Target) End() {
 	if t.InFlight.Add(-1) == 0 && t.retired.Load() {
-		t.Client().CloseIdleConnections()
+		t.closeIdle()
 	}
 }
 
@@ -165,6 +189,10 @@ func (t *Target) activate(tuned *tuning) {
 		// Connections in use return to the old client, which closes them when
 		// they have been idle for long enough.
 		t.client.Swap(t.newClient(tuned)).CloseIdleConnections()
+		if old := t.shared.Swap(t.newShared(tuned)); old != nil {
+			old.drain()
+		}
+		t.chosen.Store(0)
 	case tuned.maxConns != old.maxConns:
 		t.Client().SetMaxConns(tuned.maxConns)
 	}
@@ -177,5 +205,5 @@ func (t *Target) retire() {
 	t.cancel()
 	t.retired.Store(true)
 	t.source.Close()
-	t.Client().CloseIdleConnections()
+	t.closeIdle()
 }

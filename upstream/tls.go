@@ -113,14 +113,16 @@ func authorities(content []byte) (*x509.CertPool, error) {
 
 // targetTLS is how TLS is spoken with a target; immutable.
 type targetTLS struct {
-	config *tls.Config
-	sum    [sha256.Size]byte // of all that it was made of
-	caFile string            // "": the system's
+	config  *tls.Config // for HTTP/1
+	configs [overs]*tls.Config
+	shared  bool              // HTTP/2 is spoken, or offered
+	sum     [sha256.Size]byte // of all that it was made of
+	caFile  string            // "": the system's
 }
 
 // newTargetTLS is nil for targets without TLS.
 func newTargetTLS(c *TLSConfig, address Address, roots *x509.CertPool) (*targetTLS, error) {
-	if address.Scheme != "https" {
+	if !address.Secure() {
 		return nil, nil //nolint:nilnil // none, and no error
 	}
 	t := &targetTLS{caFile: c.CAFile, config: &tls.Config{
@@ -151,7 +153,13 @@ func newTargetTLS(c *TLSConfig, address Address, roots *x509.CertPool) (*targetT
 		// a certificate that it refuses makes a better error than none.
 		t.config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
-	t.sum = sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %v", c.CAFile, t.config.ServerName, m.ca, m.cert, m.key, c.InsecureSkipVerify))
+	t.shared = address.HTTP2() || c.HTTP2
+	t.configs = [overs]*tls.Config{t.config, t.config.Clone()}
+	t.configs[overHTTP2].NextProtos = []string{"h2"}
+	if !address.HTTP2() {
+		t.configs[overHTTP2].NextProtos = []string{"h2", "http/1.1"}
+	}
+	t.sum = sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %v %v", c.CAFile, t.config.ServerName, m.ca, m.cert, m.key, c.InsecureSkipVerify, t.shared))
 	return t, nil
 }
 

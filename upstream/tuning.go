@@ -9,6 +9,7 @@ type probeKind string
 const (
 	probeHTTP probeKind = "http"
 	probeTCP  probeKind = "tcp"
+	probeGRPC probeKind = "grpc"
 	probeNone probeKind = "none"
 )
 
@@ -18,7 +19,8 @@ type tuning struct {
 	name           string
 	kind           probeKind
 	path           string // of the HTTP probe, with the base path
-	request        string // its head
+	request        string // its head, over HTTP/1
+	block, content []byte // the probe over HTTP/2
 	weight         int
 	expect         StatusSet
 	interval       time.Duration
@@ -30,7 +32,10 @@ type tuning struct {
 	maxInFlight    int64 // connections and those who wait for one
 	pendingTimeout time.Duration
 	idleTimeout    time.Duration
-	tls            *targetTLS // nil without
+	maxStreams     int           // of a shared connection
+	maxAge         time.Duration // of a shared connection; 0 is none
+	idle           time.Duration // without a byte
+	tls            *targetTLS    // nil without
 }
 
 // newTuning resolves the configuration of one target. Zero values take the
@@ -50,8 +55,14 @@ func newTuning(pool *PoolConfig, service *ServiceConfig, address Address) *tunin
 		maxConns:       positive(conns.MaxPerTarget, DefaultConnections().MaxPerTarget),
 		pendingTimeout: positive(conns.PendingTimeout.Std(), DefaultConnections().PendingTimeout.Std()),
 		idleTimeout:    positive(conns.IdleTimeout.Std(), DefaultConnections().IdleTimeout.Std()),
+		maxStreams:     positive(conns.MaxStreams, DefaultConnections().MaxStreams),
+		maxAge:         conns.MaxAge.Std(),
+		idle:           positive(pool.Timeouts.Idle.Std(), DefaultTimeouts().Idle.Std()),
 	}
 	t.maxInFlight = int64(t.maxConns) + int64(max(conns.MaxPending, 0))
+	if address.HTTP2() || address.Secure() && service.TLS.HTTP2 {
+		t.maxInFlight += int64(t.maxConns) * int64(t.maxStreams-1)
+	}
 	if t.expect.IsZero() {
 		t.expect = DefaultHealth().ExpectStatus
 	}
@@ -60,19 +71,25 @@ func newTuning(pool *PoolConfig, service *ServiceConfig, address Address) *tunin
 		path = health.Path
 	}
 	switch {
+	case address.GRPC() && (health.GRPC || health.Service != "" || path == "" && health.Interval > 0):
+		t.kind, t.path, t.content = probeGRPC, healthPath, healthRequest(health.Service)
 	case path != "":
 		t.kind, t.path = probeHTTP, address.BasePath+path
 		t.request = probeRequest(t.path, &health, address)
 	case health.Interval > 0:
 		t.kind = probeTCP
 	}
+	if t.path != "" {
+		t.block = probeBlock(t.kind, t.path, &health, address, t.timeout)
+	}
 	return t
 }
 
-// sameClient reports whether both suit one HostClient, whose number of
-// connections is the only thing that may change while it is used.
+// sameClient reports whether both suit one HostClient, and shared connections,
+// whose number is the only thing that may change while they are used.
 func (t *tuning) sameClient(other *tuning) bool {
-	return t.pendingTimeout == other.pendingTimeout && t.idleTimeout == other.idleTimeout && t.tls.same(other.tls)
+	return t.pendingTimeout == other.pendingTimeout && t.idleTimeout == other.idleTimeout && t.tls.same(other.tls) &&
+		t.maxStreams == other.maxStreams && t.maxAge == other.maxAge && t.idle == other.idle
 }
 
 func positive[T ~int | ~int64](value, otherwise T) T {

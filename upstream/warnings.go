@@ -13,7 +13,7 @@ func Warnings(tenant string, services []ServiceConfig) (list []string) {
 		c := &services[i]
 		drained = drained && c.Weight == 0
 		address, err := ParseAddress(c.URL)
-		if err == nil && address.Scheme == "https" {
+		if err == nil && address.Secure() {
 			list = append(list, c.TLS.warnings(fmt.Sprintf("%q of tenant %q", c.displayName(address), tenant), time.Now())...)
 		}
 	}

@@ -39,7 +39,7 @@ func (x *exchange) cutFor(code string) {
 
 func cutReasonOf(code string) CutReason {
 	switch code {
-	case codeResponseCut, codeSlowResponse, faultBadResponse.Code, faultResponseTimeout.Code, faultSend.Code:
+	case codeResponseCut, codeSlowResponse, faultBadResponse.Code, faultResponseTimeout.Code, faultSend.Code, faultRefused.Code, faultReset.Code:
 		return CutByTarget
 	case codeSlowClient, faultClientGone.Code, faultSlowBody.Code, faultBadBody.Code, faultBodyTooLarge.Code:
 		return CutByClient

@@ -69,6 +69,8 @@ var (
 	faultInternal         = &Fault{Status: 500, Code: "internal_error", Message: "the gateway failed", Close: true}
 	faultConnect          = &Fault{Status: 502, Code: "upstream_connect_failed", Message: "the target can't be connected to"}
 	faultSend             = &Fault{Status: 502, Code: "upstream_closed", Message: "the target closed the connection without an answer"}
+	faultRefused          = &Fault{Status: 503, Code: "upstream_refused", Message: "the target takes no request now", RetryAfter: 1}
+	faultReset            = &Fault{Status: 502, Code: "upstream_reset", Message: "the target has given the request up"}
 	faultBadResponse      = &Fault{Status: 502, Code: "upstream_bad_response", Message: "the target's answer is malformed"}
 	faultNoTarget         = &Fault{Status: 503, Code: "no_healthy_target", Message: "no target is healthy", RetryAfter: 1}
 	faultNoWeight         = &Fault{Status: 503, Code: faultNoTarget.Code, Message: "every target of the tenant has weight 0", RetryAfter: 1}
@@ -94,7 +96,7 @@ func Faults() []*Fault {
 	list := []*Fault{
 		faultBadRequest, SpokeTLS, SpokePROXY, faultBadHost, faultBadPath, faultBadFraming, faultBadBody, faultNoTenant, faultNoRoute,
 		faultMethodRefused, SlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultMisdirected, faultExpectation,
-		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultBadResponse,
+		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultRefused, faultReset, faultBadResponse,
 		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultHops, Drained, ScriptsUnavailable, faultConnectTimeout, faultResponseTimeout,
 		faultMethodNotAllowed, faultScriptError, faultScriptLimit, Misconfigured, faultQuarantine, faultScriptsBusy, OutOfMemory, faultPolicy,
 	}
@@ -213,6 +215,10 @@ func faultOfCall(f *upstream.Failure) *Fault {
 		return faultNoTarget
 	case upstream.Overflow:
 		return faultOverflow
+	case upstream.Refused:
+		return faultRefused
+	case upstream.ResetByTarget:
+		return faultReset
 	case upstream.ConnectFailed:
 		return faultConnect
 	case upstream.ConnectTimeout:

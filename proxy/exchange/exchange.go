@@ -40,6 +40,8 @@ type exchange struct {
 	sent     message.Sent
 	call     upstream.Call // open from forward to endCall
 	script   scripted
+	// grpcLimit is the grpc-timeout, where that bounds the call.
+	grpcLimit time.Duration
 
 	// The response.
 	response  lua.Response // as it is to become: a target's, the gateway's own, or that of scripts
@@ -96,7 +98,7 @@ func (x *exchange) reset() {
 	x.Record = Record{Scratch: shrunk(x.Scratch)}
 	x.plane, x.bounds, x.stream, x.memory = nil, nil, nil, nil
 	x.query, x.sendPath, x.method, x.written = nil, nil, nil, nil
-	x.origin, x.hopped, x.certs = origin{}, false, nil
+	x.origin, x.hopped, x.certs, x.grpcLimit = origin{}, false, nil, 0
 	x.content = content{}
 	x.upload = upload{}
 	x.sent.Reset()
@@ -300,6 +302,9 @@ func (x *exchange) route() error {
 	if t.Total > 0 {
 		x.call.Expiry = x.Start + int64(t.Total)
 	}
+	if x.speaksGRPC() {
+		x.boundGRPC()
+	}
 	if t.Refuse != nil {
 		return t.Refuse
 	}
@@ -361,7 +366,7 @@ func (x *exchange) complete() {
 // whole says that its response was read to the end, or isn't wanted.
 func (x *exchange) endCall(whole bool) {
 	x.upload.stop(x)
-	if x.call.Conn != nil {
+	if x.call.Open() {
 		x.stream.EndWait()
 		x.call.End(whole && x.upload.complete())
 	}

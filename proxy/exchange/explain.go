@@ -12,6 +12,7 @@ const (
 	// TotalKey is the setting of Tenant.Total.
 	TotalKey        = "timeouts.total"
 	scriptsTotalKey = "lua.total_timeout"
+	grpcTotalKey    = "the request's grpc-timeout"
 )
 
 // nameTotal says which setting bounds the call as a whole.
@@ -19,6 +20,10 @@ func (x *exchange) nameTotal() {
 	t := x.Tenant
 	if total := t.ScriptsTotal; t.Scripts != nil && total > 0 && x.call.Expiry == x.Start+int64(total) {
 		x.call.Timeouts.Total, x.call.Timeouts.TotalKey = total, scriptsTotalKey
+		return
+	}
+	if limit := x.grpcLimit; limit > 0 && x.call.Expiry == x.Start+int64(limit) {
+		x.call.Timeouts.Total, x.call.Timeouts.TotalKey = limit, grpcTotalKey
 		return
 	}
 	x.call.Timeouts.Total, x.call.Timeouts.TotalKey = t.Total, TotalKey

@@ -44,6 +44,10 @@ func (x *exchange) giveUp(err error) *Fault {
 
 // explainTo makes the response tell the client of a fault.
 func (x *exchange) explainTo(fault *Fault) {
+	if x.speaksGRPC() {
+		x.explainGRPC(fault)
+		return
+	}
 	contentType, body := x.describe(fault)
 	x.response.Local = append(x.response.Local, fault.header...)
 	x.local(fault.Status, contentType, body)

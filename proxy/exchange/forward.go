@@ -69,7 +69,7 @@ func (x *exchange) compose() {
 	r.Own = r.Own[:0] // of a call before it: scripts may have failed after one
 	r.Method, r.Form, r.Authority = x.method, x.Message.Form, x.sentAuthority()
 	r.Path, r.Query = x.sendPath, x.query
-	r.UpgradeAsked, r.Trailers, r.Continue = x.upgrading(), x.Message.Trailers, x.call.Streaming && x.stream.Expects()
+	r.UpgradeAsked, r.Trailers, r.Continue = x.upgrading(), x.Message.Trailers || x.speaksGRPC(), x.call.Streaming && x.stream.Expects()
 	x.sendFields()
 	x.sendLength()
 	x.sendForwarded()
@@ -167,7 +167,7 @@ func (x *exchange) sendEach(id message.ID, change func(dst, value []byte) []byte
 	for i := range x.Message.Header {
 		if f := &x.Message.Header[i]; f.ID == id && !f.Dropped {
 			if value := x.keepValue(change(x.values, f.Value)); len(value) > 0 {
-				x.send(f.Name, value)
+				x.sent.Own = append(x.sent.Own, message.Field{Name: f.Name, Value: value, ID: id})
 			}
 		}
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
-	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // respond sends the response that there is: the target's, the gateway's own, or
@@ -71,10 +70,12 @@ func (x *exchange) pass() {
 	x.stream.Bound(x.bounds.writeIdle, x.bounds.minRate, x.call.Expiry)
 	x.begin(r.Length, r.Bodiless, true)
 	to := x.encoded()
-	err := x.passBody(to)
-	to.release()
-	if err != nil {
+	defer to.release()
+	if err := x.passBody(to); err != nil {
 		x.cutShort(err)
+		if x.endGRPC(to, err) {
+			x.state = answering
+		}
 		if x.Code == codeResponseCut || x.Code == codeSlowResponse {
 			x.call.Cut()
 		}
@@ -101,7 +102,7 @@ func (x *exchange) passBody(to encoded) error {
 					return err
 				}
 			}
-			x.expectSpan()
+			x.call.ExpectBody()
 		}
 		span, err := body.Next()
 		if err == io.EOF {
@@ -118,17 +119,12 @@ func (x *exchange) passBody(to encoded) error {
 	}
 }
 
-// expectSpan bounds the wait for more of the response.
-func (x *exchange) expectSpan() {
-	x.call.Conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.Idle, x.call.Expiry))
-}
-
 // spliceResponse moves the body on from socket to socket, until it is done or
 // there is no pipe: then the rest, or a part of it, is copied.
 func (x *exchange) spliceResponse(drain Drain) error {
 	body := &x.call.Body
 	for !body.Done() {
-		x.expectSpan()
+		x.call.ExpectBody()
 		pipe, err := body.ReadPipe()
 		if err == socket.ErrNoSplice {
 			return nil

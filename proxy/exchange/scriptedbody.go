@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
-	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // ReadBody reads all of the client's body.
@@ -112,7 +111,7 @@ func (x *exchange) ReadResponse(limit int64) error {
 	}
 	body := &x.call.Body
 	for {
-		x.call.Conn.Sock.SetReadExpiry(upstream.Expiry(x.call.Timeouts.Idle, x.call.Expiry))
+		x.call.ExpectBody()
 		span, err := body.Next()
 		if err == io.EOF {
 			break

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -29,7 +28,7 @@ var errUploadStopped = errors.New("the response was complete before the request"
 
 // Upload starts sending the body; it is upstream.Caller's. A client that waits
 // for 100 Continue is told now.
-func (x *exchange) Upload(conn *upstream.Conn) {
+func (x *exchange) Upload() {
 	if err := x.beginBody(); err != nil {
 		x.upload.withheld = true
 		x.call.Abort(err)
@@ -37,10 +36,10 @@ func (x *exchange) Upload(conn *upstream.Conn) {
 	}
 	x.upload.withheld = false
 	x.upload.done = make(chan struct{})
-	go x.runUpload(conn, x.upload.done)
+	go x.runUpload(x.upload.done)
 }
 
-func (x *exchange) runUpload(conn *upstream.Conn, done chan struct{}) {
+func (x *exchange) runUpload(done chan struct{}) {
 	defer close(done)
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -48,17 +47,17 @@ func (x *exchange) runUpload(conn *upstream.Conn, done chan struct{}) {
 			x.call.Abort(faultInternal)
 		}
 	}()
-	to := conn.Sender(x.Message.Length == message.Unsized, x.call.Timeouts.Idle, x.call.Expiry)
+	to := x.call.Sender()
 	err := x.sendBody(&to)
 	// While the head of the response is awaited, its read expiry is still the
 	// one that the call has set.
 	switch {
 	case err == nil:
 		x.upload.sent = true
-		conn.Sock.SwapReadExpiry(x.call.Expiry, upstream.Expiry(x.call.Timeouts.ResponseHeader, x.call.Expiry))
+		x.call.AwaitAnswer(x.call.Timeouts.ResponseHeader)
 	case to.Err != nil:
 		// The target stopped reading; it may have answered before.
-		conn.Sock.SwapReadExpiry(x.call.Expiry, upstream.Expiry(answerTime, x.call.Expiry))
+		x.call.AwaitAnswer(answerTime)
 	case !x.upload.stopped.Load():
 		// A cut or refused body must never look complete to the target.
 		x.call.Abort(err)

@@ -102,7 +102,7 @@ func AppendResponse(dst []byte, r *message.Response) []byte {
 	for i := range r.Header {
 		f := &r.Header[i]
 		switch {
-		case f.Dropped, isConnectionField(f.ID, f.Name):
+		case f.Dropped, r.Without.Has(f.ID), isConnectionField(f.ID, f.Name):
 			continue
 		case f.ID == message.ContentLength:
 			sized = true
@@ -123,7 +123,7 @@ func appendLength(dst []byte, length int64) []byte {
 // AppendRequest appends the head of a request: the fields that aren't dropped, but
 // cookies in crumbs (RFC 9113 §8.2.3). base stands before the path; authority is
 // that of a request that has none.
-func AppendRequest(dst []byte, r *message.Request, scheme, base, authority string) []byte {
+func AppendRequest(dst []byte, r *message.Sent, scheme, base, authority string) []byte {
 	switch string(r.Method) {
 	case "GET":
 		dst = append(dst, 0x80|indexGET)
@@ -141,7 +141,7 @@ func AppendRequest(dst []byte, r *message.Request, scheme, base, authority strin
 	if r.Form == message.AsteriskForm {
 		base = ""
 	}
-	dst = append(append(appendInteger(dst, 0, 7, len(base)+len(r.Resource)), base...), r.Resource...)
+	dst = append(append(append(appendInteger(dst, 0, 7, len(base)+len(r.Path)+len(r.Query)), base...), r.Path...), r.Query...)
 	dst = appendInteger(dst, 0, 4, indexAuthority)
 	if len(r.Authority) > 0 {
 		dst = appendText(dst, r.Authority)
@@ -149,14 +149,12 @@ func AppendRequest(dst []byte, r *message.Request, scheme, base, authority strin
 		dst = append(appendInteger(dst, 0, 7, len(authority)), authority...)
 	}
 	for i := range r.Header {
-		f := &r.Header[i]
-		switch {
-		case f.Dropped, isConnectionField(f.ID, f.Name), f.ID == message.Host, f.ID == message.TE:
-		case f.ID == message.Unknown && message.EqualFold(f.Name, "cookie"):
-			dst = appendCrumbs(dst, f.Value)
-		default:
-			dst = AppendField(dst, f.Name, f.Value)
+		if f := &r.Header[i]; !f.Dropped && !r.Without.Has(f.ID) {
+			dst = appendRequestField(dst, f)
 		}
+	}
+	for i := range r.Own {
+		dst = appendRequestField(dst, &r.Own[i])
 	}
 	if r.Continue {
 		dst = AppendField(dst, []byte("expect"), []byte("100-continue"))
@@ -165,6 +163,17 @@ func AppendRequest(dst []byte, r *message.Request, scheme, base, authority strin
 		dst = AppendField(dst, []byte("te"), []byte("trailers"))
 	}
 	return dst
+}
+
+// appendRequestField appends a field, unless HTTP/2 has it otherwise.
+func appendRequestField(dst []byte, f *message.Field) []byte {
+	switch {
+	case isConnectionField(f.ID, f.Name), f.ID == message.Host, f.ID == message.TE:
+		return dst
+	case f.ID == message.Unknown && message.EqualFold(f.Name, "cookie"):
+		return appendCrumbs(dst, f.Value)
+	}
+	return AppendField(dst, f.Name, f.Value)
 }
 
 // appendCrumbs appends the cookies of one field as a field each.

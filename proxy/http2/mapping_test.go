@@ -257,9 +257,11 @@ func TestEncode(t *testing.T) {
 			t.Errorf("status %d: %q", status, got)
 		}
 	}
-	request := &message.Request{Method: []byte("PATCH"), Resource: []byte("/y"), Trailers: true, Continue: true}
-	request.Header = message.Header{field("Cookie", "a=b; c=d;e=f"), field("Host", "b"), field("Accept", "*/*")}
-	want = ":method: PATCH\n:scheme: https\n:path: /base/y\n:authority: t.example.com\ncookie: a=b\ncookie: c=d\ncookie: e=f\naccept: */*\nexpect: 100-continue\nte: trailers"
+	request := &message.Sent{Method: []byte("PATCH"), Path: []byte("/y"), Query: []byte("?z"), Trailers: true, Continue: true}
+	request.Header = message.Header{field("Cookie", "a=b; c=d;e=f"), field("Host", "b"), field("Accept", "*/*"), field("ETag", "x")}
+	request.Without = message.SetOf(message.ETag)
+	request.Own = message.Header{field("Upgrade", "websocket"), field("X-Own", "v")}
+	want = ":method: PATCH\n:scheme: https\n:path: /base/y?z\n:authority: t.example.com\ncookie: a=b\ncookie: c=d\ncookie: e=f\naccept: */*\nx-own: v\nexpect: 100-continue\nte: trailers"
 	if got := decoded(t, http2.AppendRequest(nil, request, "https", "/base", "t.example.com")); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

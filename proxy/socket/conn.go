@@ -78,6 +78,7 @@ type Conn struct {
 	wait                 writeWait
 	untuned              bool // see boundUnsent
 	wtotal               int  // bytes written until it was called
+	nowFn                func(uintptr)
 	writeFn              func(uintptr) bool
 	vecFn                func(uintptr) bool
 	sendFn               func(uintptr) bool
@@ -125,6 +126,7 @@ func New(nc net.Conn, sweeper *Sweeper) (*Conn, error) {
 	_, tcp := nc.(*net.TCPConn)
 	c := &Conn{nc: stream, rc: rc, sweeper: sweeper, untuned: tcp}
 	c.readFn, c.lazyFn = c.tryRead, c.tryReadLazily
+	c.nowFn = c.writeNow
 	c.writeFn, c.vecFn, c.sendFn = c.tryWrite, c.tryWriteVec, c.trySend
 	c.peekFn = func(fd uintptr) { c.quiet = isQuiet(fd) }
 	sweeper.add(c)
@@ -251,6 +253,18 @@ func (c *Conn) TryWrite(p []byte) (n int) {
 		return -1
 	}
 	return n
+}
+
+// WriteNow writes what the socket takes at once, and returns how much that was.
+// Only the writing goroutine may call it.
+func (c *Conn) WriteNow(p []byte) (int, error) {
+	c.wbuf, c.wn, c.werr = p, 0, 0
+	err := c.rc.Control(c.nowFn)
+	c.wbuf = nil
+	if err == nil && c.werr != 0 {
+		err = os.NewSyscallError("write", c.werr)
+	}
+	return c.wn, err
 }
 
 // Peer is what a look at the socket says of the other side.

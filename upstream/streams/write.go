@@ -1,0 +1,123 @@
+package streams
+
+import (
+	"errors"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+)
+
+const (
+	// fullOut is how much waits to be written before bodies wait.
+	fullOut = 64 << 10
+	// mostOut bounds it: what only answers the target comes on top of fullOut.
+	mostOut = 1 << 20
+	// keepOut is the largest buffer that an idle connection keeps.
+	keepOut = 16 << 10
+)
+
+// outgoing is what a connection has to write. Whoever appends to it, with the
+// lock held, calls flush: then it is written as far as the socket takes it at
+// once, and the rest by the writer, with all that comes meanwhile.
+type outgoing struct {
+	buf     []byte // to be written next
+	spare   []byte
+	rest    []byte // of what is being written, for the writer
+	writing bool   // somebody writes: who set it, or the writer
+	written int64  // bytes the socket has taken
+}
+
+// end is where in the whole of what the connection writes the next byte stands.
+func (o *outgoing) end() int64 {
+	return o.written + int64(len(o.rest)) + int64(len(o.buf))
+}
+
+var errOverrun = errors.New("the target asks for answers that it doesn't read")
+
+// flush writes what there is, and unlocks the connection.
+func (c *Conn) flush() {
+	o := &c.out
+	if len(o.buf) > mostOut && c.dead == nil {
+		c.endLocked(errOverrun)
+	}
+	if o.writing || len(o.buf) == 0 || c.dead != nil {
+		c.mu.Unlock()
+		return
+	}
+	o.writing = true
+	buf := o.buf
+	o.buf, o.spare = o.spare[:0], nil
+	o.rest = buf
+	if c.plain {
+		c.mu.Unlock()
+		n, err := c.sock.WriteNow(buf)
+		c.mu.Lock()
+		o.written += int64(n)
+		o.rest = buf[n:]
+		if err == nil && n == len(buf) && len(o.buf) == 0 {
+			o.writing, o.rest = false, nil
+			o.keep(buf)
+			c.mu.Unlock()
+			return
+		}
+	}
+	if c.dead == nil {
+		c.kick <- struct{}{} // holds one, and only who writes puts it there
+	}
+	c.mu.Unlock()
+}
+
+// write is the writer: it writes what the socket didn't take at once.
+func (c *Conn) write() {
+	for range c.kick {
+		for c.writeOn() {
+		}
+	}
+}
+
+// writeOn writes what is left, and reports whether there is more since.
+func (c *Conn) writeOn() bool {
+	c.mu.Lock()
+	o := &c.out
+	buf := o.rest
+	c.mu.Unlock()
+	c.sock.SetWriteLimits(int64(c.o.WriteIdle), 0, 0)
+	n, err := c.net.Write(buf)
+	c.sock.SetWriteExpiry(0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o.written += int64(n)
+	o.rest = nil
+	if err != nil {
+		if errors.Is(err, socket.ErrTimeout) {
+			err = errors.New("the target takes nothing of what it is sent")
+		}
+		c.endLocked(err)
+		return false
+	}
+	o.keep(buf)
+	c.unblock()
+	if len(o.buf) == 0 {
+		o.writing = false
+		return false
+	}
+	o.rest, o.buf, o.spare = o.buf, o.spare, nil
+	return true
+}
+
+// keep keeps a buffer that has been written, unless it has grown beyond what a
+// busy connection fills.
+func (o *outgoing) keep(buf []byte) {
+	if cap(buf) <= 2*fullOut {
+		o.spare = buf[:0]
+	}
+}
+
+// trim is for a connection without streams.
+func (o *outgoing) trim() {
+	if cap(o.spare) > keepOut {
+		o.spare = nil
+	}
+	if cap(o.buf) > keepOut && len(o.buf) == 0 {
+		o.buf = nil
+	}
+}
