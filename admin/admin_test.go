@@ -132,7 +132,12 @@ func (g *gateway) ask(method, path string, fields ...string) answer {
 
 func (g *gateway) send(method, url string, fields ...string) answer {
 	g.t.Helper()
-	request, err := http.NewRequest(method, url, nil)
+	return g.sendBody(method, url, "", fields...)
+}
+
+func (g *gateway) sendBody(method, url, content string, fields ...string) answer {
+	g.t.Helper()
+	request, err := http.NewRequest(method, url, strings.NewReader(content))
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -151,13 +151,16 @@ func (m *scrape) requests() {
 
 // policies are what they have decided.
 func (m *scrape) policies() {
-	m.family("keystone_policy_decisions_total", counter, "Decisions of policies about requests, by the policy's name: passed, answered, or failed where there was no decision.")
+	m.family("keystone_policy_decisions_total", counter, "Decisions of policies about requests, by the policy's name: passed, answered, or failed where there was no decision; would_answer are those of passed that a dry run has spared.")
 	for _, t := range m.tenants {
 		t.policies.Kinds(func(name string, decisions *policy.Counter) {
 			kind := label("policy", name)
 			m.uint(decisions.Passed.Load(), t.label, kind, label("decision", "passed"))
 			m.uint(decisions.Answered.Load(), t.label, kind, label("decision", "answered"))
 			m.uint(decisions.Failed.Load(), t.label, kind, label("decision", "failed"))
+			if n := decisions.WouldAnswer.Load(); n > 0 {
+				m.uint(n, t.label, kind, label("decision", "would_answer"))
+			}
 		})
 	}
 }

@@ -57,3 +57,41 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("of a tenant without policies, got %s", got)
 	}
 }
+
+// TestMaintenance switches a tenant's maintenance, until a reload.
+func TestMaintenance(t *testing.T) {
+	t.Parallel()
+	config := fmt.Sprintf(`tenants:
+  - {name: shop, domains: [shop.example.com], policies: [{maintenance: {enabled: false}}], services: [{url: %[1]q}]}
+  - {name: plain, domains: [plain.example.com], services: [{url: %[1]q}]}
+`, target(t))
+	g := start(t, config)
+	ask := func(status int) {
+		t.Helper()
+		if got := g.send("GET", g.public+"/", "Host: shop.example.com").status; got != status {
+			t.Errorf("got %d, want %d", got, status)
+		}
+	}
+	post := func(tenant, body string, status int) any {
+		t.Helper()
+		return g.sendBody("POST", g.base+"/tenants/"+tenant+"/maintenance", body).json(t, status)
+	}
+	ask(200)
+	post("shop", `{"enabled": true}`, 200)
+	ask(503)
+	if got := fmt.Sprint(g.ask("GET", "/tenants/shop/maintenance").json(t, 200)); got != "map[enabled:true tenant:shop]" {
+		t.Errorf("got %s", got)
+	}
+	post("shop", `{"enabled": false}`, 200)
+	ask(200)
+	post("shop", `{"enabled": true}`, 200)
+	for _, body := range []string{"", "{}", `{"enabled": 1}`, `{"enabled": true, "x": 1}`, `{"enabled": false}{}`, `[]`, `{"enabled": false, "tenant": "plain"}`} {
+		post("shop", body, 400)
+	}
+	post("plain", `{"enabled": true}`, 409)
+	post("nobody", `{"enabled": true}`, 404)
+	ask(503)
+	g.write(config + "# changed\n")
+	g.ask("POST", "/reload").json(t, 200)
+	ask(200)
+}

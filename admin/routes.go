@@ -39,6 +39,8 @@ func (a *API) routes() (handler fasthttp.RequestHandler, err error) {
 	read(a.base+"/tenants", a.getTenants)
 	read(a.base+"/tenants/{name}", a.getTenant)
 	read(a.base+"/tenants/{name}/health", a.getTenantHealth)
+	read(a.base+"/tenants/{name}/maintenance", a.getMaintenance)
+	r.POST(a.base+"/tenants/{name}/maintenance", a.postMaintenance)
 	read(a.base+"/config", a.getConfig)
 	read(a.base+"/snapshot", a.getSnapshot)
 	read(a.base+"/certificates", a.getCertificates)

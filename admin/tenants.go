@@ -109,12 +109,14 @@ type decisions struct {
 	Passed   uint64 `json:"passed"`
 	Answered uint64 `json:"answered"`
 	Failed   uint64 `json:"failed"` // there was no decision
+	// Of those that have passed: which a dry run has spared.
+	WouldAnswer uint64 `json:"would_answer,omitempty"`
 }
 
 func decisionsOf(c *policy.Chain) []decisions {
 	list := []decisions{}
 	c.Kinds(func(name string, made *policy.Counter) {
-		list = append(list, decisions{name, made.Passed.Load(), made.Answered.Load(), made.Failed.Load()})
+		list = append(list, decisions{name, made.Passed.Load(), made.Answered.Load(), made.Failed.Load(), made.WouldAnswer.Load()})
 	})
 	return list
 }

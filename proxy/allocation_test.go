@@ -61,7 +61,10 @@ func TestProxiedRequestAllocates0(t *testing.T) {
 // TestPoliciesAllocate0 is the same with a policy of each kind that lets requests
 // pass, with and without scripts.
 func TestPoliciesAllocate0(t *testing.T) {
-	const policies = "policies: [{ip: {allow: [127.0.0.0/8, '::1'], deny: [10.0.0.0/8]}}, {headers: {" +
+	const policies = "policies: [{ip: {allow: [127.0.0.0/8, '::1'], deny: [10.0.0.0/8]}}, {rate_limit: {rate: 1000000/s, burst: 1000000000, by: [client, path, 'header:X-Api-Key', 'cookie:a']}}, " +
+		"{rate_limit: {rate: 1000000/s, by: tenant}}, {concurrency: {max: 100, queue: 10, by: client}}, {user_agent: {deny: ['*bot*'], allow: '*'}}, {referer: {allow: '*.example.org'}}, " +
+		"{maintenance: {enabled: false}}, {redirect: {www: remove, from: /old/*, to: /new/*}}, {cors: {origins: 'https://*.example.org', credentials: true, expose: X-Id}}, " +
+		"{csrf: {trusted_origins: 'https://a.example.org'}}, {security_headers: {}}, {errors: {problem: true}}, {headers: {" +
 		"request: {remove: [X-Old, Cookie], set: {X-Real-IP: '${client_address}', X-All: 'for ${tenant} at ${host}, ${request_id}'}, add: {X-More: [a, '${host}']}}, " +
 		"response: {remove: [Server], set: {Strict-Transport-Security: max-age=31536000, X-Id: '${request_id}'}, add: {Vary: Origin}}}}]"
 	target := answering(t, "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello")
@@ -73,8 +76,8 @@ func TestPoliciesAllocate0(t *testing.T) {
 		"  - {name: a, domains: [example.com], "+policies+", services: [{url: \"http://"+target+"\"}]}\n"+
 		"  - {name: b, domains: [scripted.example.com], "+policies+", lua_routes: [edge.lua], lua: {timeout: 20s}, services: [{url: \"http://"+target+"\"}]}\n")
 	for name, request := range map[string]string{
-		"GET":            "GET /path?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: x\r\nX-Old: 1\r\nX-Real-IP: 6.6.6.6\r\nCookie: a=b\r\n\r\n",
-		"POST":           "POST /path HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody",
+		"GET":            "GET /path?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: X/1\r\nX-Old: 1\r\nX-Real-IP: 6.6.6.6\r\nCookie: a=b\r\nReferer: https://A.example.org/b\r\n\r\n",
+		"POST":           "POST /path HTTP/1.1\r\nHost: example.com\r\nUser-Agent: x\r\nOrigin: https://a.example.org\r\nContent-Length: 4\r\n\r\nbody",
 		"Lua middleware": "GET /path?q=1 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\nX-Api-Key: k\r\n\r\n",
 		"Lua route":      "GET /lua/7 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\n\r\n",
 	} {

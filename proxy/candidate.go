@@ -75,6 +75,7 @@ func (s *Server) buildPolicies(c *Config, of *candidate) {
 	deps := policy.Deps{Tenant: of.asked.Name, Store: s.storeOf(of.asked), Fetch: fetch.Config{
 		Own: s.owns, Hops: s.hops.First, Place: func() (func(), error) { return s.places.Take(of.asked.Name) },
 	}}
+	deps.Kept.Tenant, deps.Kept.Process = s.keptOf(of.asked.Name), &s.kept
 	built, err := of.asked.BuildPolicies(deps, s.statsOf(of.asked.Name).PolicyCounter)
 	if err != nil {
 		at := c.places[&of.asked.Name]

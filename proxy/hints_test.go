@@ -15,9 +15,11 @@ import (
 func TestHints(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ tenant, top, want string }{
-		{tenant: "rate_limit: 5", want: "docs/cookbook.md#rate-limit"},
-		{tenant: "rateLimit: 5", want: "docs/cookbook.md#rate-limit"},
-		{tenant: "cors: {}", want: "docs/cookbook.md"},
+		{tenant: "rate_limit: 5", want: "docs/policies.md#rate_limit"},
+		{tenant: "rateLimit: 5", want: "docs/policies.md#rate_limit"},
+		{tenant: "forceSSL: true", want: "docs/policies.md#redirect"},
+		{tenant: "hsts: true", want: "docs/policies.md#security_headers"},
+		{tenant: "cors: {}", want: "docs/policies.md#cors"},
 		{tenant: "jwt: {}", want: "docs/cookbook.md#jwt"},
 		{tenant: "auth: basic", want: "docs/cookbook.md#basic-authentication"},
 		{tenant: "proxy_pass: http://a", want: "services: [{url:"},
@@ -30,12 +32,12 @@ func TestHints(t *testing.T) {
 		{tenant: "tls_cert: a.pem", want: "tls: {enabled: true, cert_file:"},
 		{tenant: "retries: 3", want: "docs/http.md#retries"},
 		{tenant: "timeout: 3s", want: "timeouts: {connect: 2s"},
-		{tenant: "redirect: /x", want: "docs/cookbook.md#redirect-rules"},
+		{tenant: "redirect: /x", want: "docs/policies.md#redirect"},
 		{tenant: "headers: {}", want: "docs/policies.md#headers"},
 		{tenant: "allow: [10.0.0.0/8]", want: "docs/policies.md#ip"},
 		{tenant: "ipAllow: [10.0.0.0/8]", want: "docs/policies.md#ip"},
 		{tenant: "ip: {allow: 10.0.0.0/8}", want: "it belongs in tenants[].policies[]"},
-		{tenant: "policies: [{rate_limit: 5}]", want: "docs/cookbook.md#rate-limit"},
+		{tenant: "policies: [{rate_limit: 5}]", want: "expected a mapping with the keys rate, burst, by,"},
 		{tenant: "policies: [{headers: {response: {X-Frame-Options: DENY}}}]", want: "fields stand below set or add with their values"},
 		{tenant: "policies: [{headers: {request: {remov: Server}}}]", want: `did you mean "remove"?`},
 		{tenant: "policies: [{headers: {request: {remove: ['${tenant}']}}}]", want: "; ${tenant} is known of each request, in the values that the policy headers sets and adds, and nowhere else"},
@@ -113,7 +115,7 @@ func TestHints(t *testing.T) {
 	}
 }
 
-var docLink = regexp.MustCompile(`docs/([a-z-]+\.md)((?:#[a-z-]+)?(?:, #[a-z-]+)*(?: and #[a-z-]+)?)`)
+var docLink = regexp.MustCompile(`docs/([a-z-]+\.md)((?:#[a-z_-]+)?(?:, #[a-z_-]+)*(?: and #[a-z_-]+)?)`)
 
 // TestHintsLead demands that what hints refer to is there.
 func TestHintsLead(t *testing.T) {
@@ -132,7 +134,7 @@ func TestHintsLead(t *testing.T) {
 					anchors[anchor(line)] = true
 				}
 			}
-			for _, want := range regexp.MustCompile(`#[a-z-]+`).FindAllString(link[2], -1) {
+			for _, want := range regexp.MustCompile(`#[a-z_-]+`).FindAllString(link[2], -1) {
 				seen++
 				if !anchors[want[1:]] {
 					t.Errorf("%q: docs/%s has no heading %s", words, link[1], want)

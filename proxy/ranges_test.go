@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"encoding/json"
+	"maps"
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy"
@@ -56,6 +57,11 @@ func walkNumbers(schema map[string]any, path []string, f func(path []string, lea
 	}
 }
 
+// needed is what policies need besides the number that is tried.
+var needed = map[string]map[string]any{
+	"concurrency": {"max": 1}, "maintenance": {"text": "x"}, "rate_limit": {"rate": "1000000/s"}, "redirect": {"https": true},
+}
+
 // withValue is a configuration with a value at the end of a path.
 func withValue(path []string, value any) map[string]any {
 	service := map[string]any{"url": "http://127.0.0.1:1"}
@@ -65,6 +71,16 @@ func withValue(path []string, value any) map[string]any {
 	for i, key := range path {
 		switch {
 		case key == "[]":
+		case key == "policies":
+			one := map[string]any{}
+			for name, with := range needed { // of the policy that it is
+				if name == path[i+2] {
+					one[name] = maps.Clone(with)
+				}
+			}
+			at[key], at = []any{one}, one
+		case needed[key] != nil && at[key] != nil:
+			at = at[key].(map[string]any)
 		case i == len(path)-1:
 			at[key] = value
 		case key == "tenants":

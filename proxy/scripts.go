@@ -16,6 +16,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
@@ -186,6 +187,14 @@ func (s *Server) storeOf(t *tenants.Config) *store.Memory {
 	return have
 }
 
+// keptOf returns what a tenant's policies keep across reloads.
+func (s *Server) keptOf(tenant string) *policy.Kept {
+	if s.keeps[tenant] == nil {
+		s.keeps[tenant] = &policy.Kept{}
+	}
+	return s.keeps[tenant]
+}
+
 // discardSnapshot frees the scripts of one that will not be used.
 func (s *Server) discardSnapshot(snap *snapshot) {
 	for name, scripts := range snap.scripts {
@@ -205,6 +214,7 @@ func (s *Server) retireScripts(old, fresh *snapshot) {
 	s.statsMu.Lock()
 	maps.DeleteFunc(s.stats, func(name string, _ *exchange.Stats) bool { return !stays[name] })
 	s.statsMu.Unlock()
+	maps.DeleteFunc(s.keeps, func(name string, _ *policy.Kept) bool { return !stays[name] })
 	maps.DeleteFunc(s.scripts.stats, func(name string, _ *lua.Stats) bool { return !stays[name] })
 	for _, t := range fresh.tenants {
 		if have := s.stores[t.Name]; have != nil {

@@ -31,6 +31,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/proxy/tickets"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -75,6 +76,8 @@ type Server struct {
 	sockets *listener.Sockets
 	scripts scriptsOptions
 	stores  map[string]*store.Memory // by tenant; guarded by reloadMu
+	keeps   map[string]*policy.Kept  // the same
+	kept    policy.Kept              // of all tenants
 
 	statsMu sync.Mutex
 	stats   map[string]*exchange.Stats // by tenant; guarded by statsMu
@@ -194,7 +197,7 @@ func New(o Options) (*Server, error) {
 func newServer(o *Options) *Server {
 	s := &Server{
 		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config, sockets: o.Sockets,
-		stats: map[string]*exchange.Stats{}, stores: map[string]*store.Memory{},
+		stats: map[string]*exchange.Stats{}, stores: map[string]*store.Memory{}, keeps: map[string]*policy.Kept{},
 		scripts: newScriptsOptions(o), hops: exchange.NewHops(), handed: make(chan struct{}),
 	}
 	s.tickets = tickets.New(time.Now)

@@ -322,7 +322,7 @@ func (c *Config) checkHealthInterval(r settings.Reporter) {
 	}
 	health := upstream.DefaultHealth() // valid but for the interval
 	health.Interval = c.HealthInterval
-	health.Check(redirect{r, &c.HealthInterval})
+	health.Check(atField{r, &c.HealthInterval})
 }
 
 // checkOwners reports claims that another tenant in owners has made, and adds
@@ -346,10 +346,10 @@ func (c *Config) checkOwners(r settings.Reporter, owners map[route.Claim]string)
 	}
 }
 
-// redirect reports every error at one field.
-type redirect struct {
+// atField reports every error at one field.
+type atField struct {
 	to    settings.Reporter
 	field any
 }
 
-func (r redirect) Errorf(_ any, format string, args ...any) { r.to.Errorf(r.field, format, args...) }
+func (r atField) Errorf(_ any, format string, args ...any) { r.to.Errorf(r.field, format, args...) }

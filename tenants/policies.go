@@ -6,8 +6,18 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/concurrency"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/cors"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/csrf"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/errorpages"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/headers"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/ip"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/maintenance"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/ratelimit"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/redirect"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/referer"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/securityheaders"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/useragent"
 )
 
 //go:embed policies.go
@@ -18,6 +28,26 @@ var policiesSource string
 type Policy struct {
 	// Who is served, by the client's address.
 	IP *ip.Config `yaml:"ip"`
+	// Who is served, by the program that a client says it is.
+	UserAgent *useragent.Config `yaml:"user_agent"`
+	// Who is served, by the site that has led to the request.
+	Referer *referer.Config `yaml:"referer"`
+	// An answer in the place of an application that is being worked on.
+	Maintenance *maintenance.Config `yaml:"maintenance"`
+	// How many requests may come in a time, and whose are counted together.
+	RateLimit *ratelimit.Config `yaml:"rate_limit"`
+	// How many requests may be in progress at once, and how many wait.
+	Concurrency *concurrency.Config `yaml:"concurrency"`
+	// Which other origins' scripts may send requests and read responses.
+	CORS *cors.Config `yaml:"cors"`
+	// Requests of other sites in the name of a browser's user.
+	CSRF *csrf.Config `yaml:"csrf"`
+	// Requests that are led to another URL.
+	Redirect *redirect.Config `yaml:"redirect"`
+	// Fields by which browsers protect a site's users.
+	SecurityHeaders *securityheaders.Config `yaml:"security_headers"`
+	// How the gateway's own errors are worded.
+	Errors *errorpages.Config `yaml:"errors"`
 	// Fields that are set, added and removed.
 	Headers *headers.Config `yaml:"headers"`
 }
@@ -75,5 +105,6 @@ func (c *Config) BuildPolicies(deps policy.Deps, counter func(name string) *poli
 	for i := range c.Policies {
 		list = append(list, policy.Of(&c.Policies[i])...)
 	}
+	deps.Place = "policies"
 	return policy.Build(list, deps, counter)
 }

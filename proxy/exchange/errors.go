@@ -31,6 +31,7 @@ type Fault struct {
 	Allow string
 
 	header message.Header // sent with it
+	page   []byte         // in the place of how it would be worded; its type is in header
 }
 
 func (f *Fault) Error() string { return f.Message }

@@ -73,8 +73,15 @@ func (x *exchange) exposed(fault *Fault, err error) *Fault {
 	return &told
 }
 
-// describe words a fault for the client: JSON if it asks for that, else text.
+// describe words a fault for the client, unless a policy does: JSON if it asks for
+// that, else text.
 func (x *exchange) describe(f *Fault) (contentType string, body []byte) {
+	if f.page != nil {
+		return "", f.page
+	}
+	if contentType, body = x.word(f); body != nil {
+		return contentType, body
+	}
 	if !acceptsJSON(x.Message.Header) {
 		return "text/plain; charset=utf-8", fmt.Appendf(nil, "%d %s: %s\ncode: %s\nrequest id: %s\n",
 			f.Status, message.StatusText(f.Status), f.Message, f.Code, x.ID)

@@ -65,6 +65,10 @@ func (x *exchange) refuse(answer *policy.Answer, by string) error {
 	if _, known := numberOf[fault.Code]; !known {
 		panic("BUG: policy " + by + " refuses with " + fault.Code + ", which its About doesn't list")
 	}
+	if answer.Status != 0 {
+		fault.Status = answer.Status
+	}
+	fault.page = answer.Body
 	if fault.header = answer.Header; answer.Cause != nil {
 		return &caused{fault, answer.Cause}
 	}
@@ -108,6 +112,16 @@ func (x *exchange) amend(status int, h *message.Header) {
 	x.policed.response = policy.Response{Status: status, Header: h}
 	x.Tenant.Policies.Amend(x.showPolicies(), &x.policed.response)
 	x.policed.amending = false
+}
+
+// word has the tenant's policies word an error, if one of them does.
+func (x *exchange) word(f *Fault) (contentType string, body []byte) {
+	if x.Tenant == nil || !x.Tenant.Policies.Words() {
+		return "", nil
+	}
+	return x.Tenant.Policies.Word(x.showPolicies(), policy.Error{
+		Refusal: policy.Refusal{Status: f.Status, Code: f.Code, Message: f.Message}, JSON: acceptsJSON(x.Message.Header),
+	})
 }
 
 // endPolicies tells the policies that were asked of the end.

@@ -63,7 +63,7 @@ type Stats struct {
 }
 
 // maxCodes is as many codes as there may be.
-const maxCodes = 64
+const maxCodes = 128
 
 // Errors calls f with each code with which requests have ended, and how many
 // have.

@@ -12,6 +12,9 @@ type Counter struct {
 	Passed   atomic.Uint64
 	Answered atomic.Uint64
 	Failed   atomic.Uint64 // there was no decision
+	// WouldAnswer are those of Passed that were answered if the policy weren't only
+	// tried.
+	WouldAnswer atomic.Uint64
 }
 
 // Chain is the policies of a tenant, in their order. The nil Chain is none.
@@ -19,6 +22,7 @@ type Chain struct {
 	steps    []step
 	amenders []int // indexes of steps, the last one first
 	finish   []int
+	worder   int // the first Worder; -1 is none
 }
 
 type step struct {
@@ -27,29 +31,37 @@ type step struct {
 	amender  Amender
 	finisher Finisher
 	counter  *Counter
+
+	preflighters []int // policies behind it that answer preflights before it is asked
 }
 
 // Build builds the policies of a list that has passed its checks. counter returns
-// where the decisions of a kind of policy are counted.
+// where the decisions of a kind of policy are counted. deps.Place is that of the list.
 func Build(list []Named, deps Deps, counter func(name string) *Counter) (*Chain, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	c := &Chain{}
+	c := &Chain{worder: -1}
+	at := deps.Place
 	for i, named := range list {
+		deps.Place = fmt.Sprintf("%s[%d]", at, i)
 		built, err := named.Section.New(deps)
 		if err != nil {
-			return nil, fmt.Errorf("cannot build policies[%d], %s: %w", i, named.Name, err)
+			return nil, fmt.Errorf("cannot build %s, %s: %w", deps.Place, named.Name, err)
 		}
 		s := step{name: named.Name, policy: built, counter: counter(named.Name)}
 		if s.amender, _ = built.(Amender); s.amender != nil {
 			c.amenders = append([]int{i}, c.amenders...)
+		}
+		if _, ok := built.(Worder); ok && c.worder < 0 {
+			c.worder = i
 		}
 		if s.finisher, _ = built.(Finisher); s.finisher != nil {
 			c.finish = append(c.finish, i)
 		}
 		c.steps = append(c.steps, s)
 	}
+	c.arrangePreflights()
 	return c, nil
 }
 
@@ -88,6 +100,11 @@ func (c *Chain) Begin(r *Request) {
 func (c *Chain) Judge(r *Request) (answer *Answer, by string, err error) {
 	for i := range c.steps {
 		s := &c.steps[i]
+		if s.preflighters != nil {
+			if answer, by = c.preflight(s, r); answer != nil {
+				return answer, by, nil
+			}
+		}
 		r.asked, r.Memo = i+1, &r.memos[i]
 		answer, err = s.policy.Judge(r)
 		if r.Trace != nil {
@@ -102,6 +119,10 @@ func (c *Chain) Judge(r *Request) (answer *Answer, by string, err error) {
 			return answer, s.name, nil
 		}
 		s.counter.Passed.Add(1)
+		if r.WouldAnswer {
+			r.WouldAnswer = false
+			s.counter.WouldAnswer.Add(1)
+		}
 	}
 	return nil, "", nil
 }

@@ -60,6 +60,14 @@ type About struct {
 type Deps struct {
 	// Tenant is its name.
 	Tenant string
+	// Place is where the policy stands in the tenant's configuration, such as
+	// "policies[3]": no other policy of the tenant has the same.
+	Place string
+	// Kept has what outlives generations and isn't in the store.
+	Kept struct {
+		Tenant  *Kept // as long as there is the tenant
+		Process *Kept // shared by all tenants
+	}
 	// Store is what the tenant's policies and scripts remember. Keys begin with the
 	// policy's name and a colon, behind a NUL that no script's key has.
 	Store store.Store
@@ -127,6 +135,9 @@ type Request struct {
 	Memo *Memo
 	// Waiter is what lets a policy wait.
 	Waiter Waiter
+	// WouldAnswer is set by a policy that lets a request pass only because it is to be
+	// tried without effect; it is counted, and unset again.
+	WouldAnswer bool
 	// Trace, if somebody has the request traced, is told of each policy that was asked.
 	Trace func(s Step)
 
@@ -159,6 +170,7 @@ func (d Decision) String() string { return [...]string{"passed", "answered", "fa
 // is zero at first.
 type Memo struct {
 	Numbers [4]int64
+	Text    []byte // valid as long as the request's slices
 	Value   any
 }
 
@@ -213,11 +225,13 @@ type Refusal struct {
 type Answer struct {
 	// Refusal is what is answered with; nil for an answer that is no error.
 	Refusal *Refusal
-	// Status is that of such an answer.
+	// Status is that of such an answer, or one in the place of the refusal's; 0 is the
+	// refusal's.
 	Status int
 	// Header has fields beside those of the proxy.
 	Header message.Header
-	// Body is that of an answer without a Refusal; its type is in Header.
+	// Body is that of an answer without a Refusal, or in the place of how that would be
+	// worded; its type is in Header.
 	Body []byte
 	// Cause is what the log says of it; the client isn't told.
 	Cause error

@@ -22,14 +22,23 @@ import (
 type withThird struct {
 	tenants.Policy `yaml:",inline"`
 
-	// How many requests may be in progress at once.
-	Concurrency *Config `yaml:"concurrency"`
+	// How long queries may be.
+	Query *Config `yaml:"query"`
 }
 
 type section struct {
 	// Policies.
 	Policies []withThird `yaml:"policies"`
 }
+
+// kinds are the policies that there are without it.
+var kinds = func() string {
+	var names []string
+	for _, kind := range policy.Kinds(tenants.Policy{}) {
+		names = append(names, kind.Name)
+	}
+	return strings.Join(names, ", ")
+}()
 
 func decode(text string) (s section, err error) {
 	document := settings.Decode("c.yaml", []byte(text), &s, nil)
@@ -43,37 +52,37 @@ func decode(text string) (s section, err error) {
 // is written here is decoded, checked, documented, counted and asked.
 func TestThirdPolicy(t *testing.T) {
 	t.Parallel()
-	s, err := decode("policies: [{ip: {allow: [10.0.0.0/8]}}, {concurrency: {}}, {concurrency: {max: 1}}]")
+	s, err := decode("policies: [{ip: {allow: [10.0.0.0/8]}}, {query: {}}, {query: {max: 1}}]")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Policies[1].Concurrency.Max != 100 {
-		t.Errorf("the default is %d, want 100", s.Policies[1].Concurrency.Max)
+	if s.Policies[1].Query.Max != 1000 {
+		t.Errorf("the default is %d, want 1000", s.Policies[1].Query.Max)
 	}
 	for text, want := range map[string]string{
-		"policies: [{concurrency: {max: 0}}]":          `c.yaml:1:32: tenant "100%", policies[0].concurrency: max 0 is out of range, expected 1 to 100000`,
-		"policies: [{concurency: {max: 1}}]":           `c.yaml:1:13: unknown key "concurency" in policies[0]; did you mean "concurrency"?`,
-		"policies: [{concurrency: {maxx: 1}}]":         `c.yaml:1:27: unknown key "maxx" in policies[0].concurrency; did you mean "max"?`,
-		"policies: [{concurrency: {max: 1}, ip: {}}]":  `c.yaml:1:12: tenant "100%", policies[0]: ip and concurrency are in one element of the list`,
-		"policies: [{}]":                               `c.yaml:1:12: tenant "100%", policies[0]: a policy is missing, expected one of ip, headers, concurrency with its settings`,
-		"policies:\n  - concurrency: {max: ten}\n":     "c.yaml:2:24: policies[0].concurrency.max: expected a whole number from 1 to 100000",
-		"policies:\n  - concurrency:\n      max: 0\n ": `c.yaml:3:12: tenant "100%", policies[0].concurrency: max 0 is out of range`,
+		"policies: [{query: {max: -1}}]":          `c.yaml:1:26: tenant "100%", policies[0].query: max -1 is out of range, expected 0 to 100000`,
+		"policies: [{qeury: {max: 1}}]":           `c.yaml:1:13: unknown key "qeury" in policies[0]; did you mean "query"?`,
+		"policies: [{query: {maxx: 1}}]":          `c.yaml:1:21: unknown key "maxx" in policies[0].query; did you mean "max"?`,
+		"policies: [{query: {max: 1}, ip: {}}]":   `c.yaml:1:12: tenant "100%", policies[0]: ip and query are in one element of the list`,
+		"policies: [{}]":                          `c.yaml:1:12: tenant "100%", policies[0]: a policy is missing, expected one of ` + kinds + `, query with its settings`,
+		"policies:\n  - query: {max: ten}\n":      "c.yaml:2:18: policies[0].query.max: expected a whole number from 0 to 100000",
+		"policies:\n  - query:\n      max: -1\n ": `c.yaml:3:12: tenant "100%", policies[0].query: max -1 is out of range`,
 	} {
 		if _, err := decode(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", text, err, want)
 		}
 	}
-	sources := append(policy.Sources(withThird{}), "package policy_test\ntype section struct {\n// Policies.\nPolicies int\n}\ntype withThird struct {\n// C.\nConcurrency int\n}\n")
+	sources := append(policy.Sources(withThird{}), "package policy_test\ntype section struct {\n// Policies.\nPolicies int\n}\ntype withThird struct {\n// Q.\nQuery int\n}\n")
 	sources = append(sources, tenants.Sources()...)
 	reference, err := settings.Markdown(section{}, sources)
-	if err != nil || !strings.Contains(reference, "| `max` | whole number | `100` | Requests of the tenant that may be in progress at once;") {
+	if err != nil || !strings.Contains(reference, "| `max` | whole number | `1000` | Longest query, in bytes;") {
 		t.Error(err, reference)
 	}
 	schema, err := settings.Schema(section{}, sources)
-	if err != nil || !strings.Contains(string(schema), `"concurrency": {`) || !strings.Contains(string(schema), `"maxProperties": 1`) {
+	if err != nil || !strings.Contains(string(schema), `"query": {`) || !strings.Contains(string(schema), `"maxProperties": 1`) {
 		t.Error(err, string(schema))
 	}
-	if !slices.Contains(policy.Refusals(withThird{}), full) {
+	if !slices.Contains(policy.Refusals(withThird{}), tooLong) {
 		t.Error("its refusal isn't listed")
 	}
 	askThird(t, &s)
@@ -95,42 +104,31 @@ func askThird(t *testing.T, s *section) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var first, second, stranger policy.Request
-	judge := func(r *policy.Request, client string) string {
-		r.Client, r.Header = netip.MustParseAddr(client), &message.Header{}
-		chain.Begin(r)
-		answer, by, err := chain.Judge(r)
-		if err != nil || answer == nil {
-			return fmt.Sprint(by, err)
+	judge := func(client, query string) (told []string) {
+		r := policy.Request{Client: netip.MustParseAddr(client), Query: []byte(query), Header: &message.Header{}}
+		r.Trace = func(s policy.Step) { told = append(told, fmt.Sprint(s.Name, " ", s.Decision, ": ", s.Why)) }
+		chain.Begin(&r)
+		answer, by, err := chain.Judge(&r)
+		if (answer != nil) != (by != "") || err != nil || answer != nil && answer.Refusal != tooLong && by == "query" {
+			t.Errorf("%s %s: got %v by %q, %v", client, query, answer, by, err)
 		}
-		return by + " " + answer.Refusal.Code
+		chain.Done(&r)
+		return told
 	}
-	for _, step := range []struct{ got, want string }{
-		{judge(&first, "10.0.0.1"), "<nil>"},
-		{judge(&second, "10.0.0.2"), "concurrency concurrency_exceeded"},
-		{judge(&stranger, "11.0.0.1"), "ip ip_denied"},
+	for _, step := range []struct{ got, want []string }{
+		{judge("10.0.0.1", "?a"), []string{"ip passed: client 10.0.0.1 is in 10.0.0.0/8 of allow", "query passed: the query has 1 bytes, and max is 1000", "query passed: the query has 1 bytes, and max is 1"}},
+		{judge("10.0.0.1", "?ab"), []string{"ip passed: client 10.0.0.1 is in 10.0.0.0/8 of allow", "query passed: the query has 2 bytes, and max is 1000", "query answered: a query of 2 bytes is longer than max (1)"}},
+		{judge("11.0.0.1", ""), []string{"ip answered: client 11.0.0.1 is in no network of allow"}},
 	} {
-		if step.got != step.want {
+		if !slices.Equal(step.got, step.want) {
 			t.Errorf("got %q, want %q", step.got, step.want)
 		}
-	}
-	chain.Done(&second) // gives nothing back that it hasn't taken
-	chain.Done(&stranger)
-	second.Reset()
-	if got := judge(&second, "10.0.0.2"); got != "concurrency concurrency_exceeded" {
-		t.Errorf("while the first goes on, got %q", got)
-	}
-	chain.Done(&second)
-	chain.Done(&first)
-	first.Reset()
-	if got := judge(&first, "10.0.0.1"); got != "<nil>" {
-		t.Errorf("once the first has ended, got %q", got)
 	}
 	var counted []string
 	chain.Kinds(func(name string, c *policy.Counter) {
 		counted = append(counted, fmt.Sprint(name, " ", c.Passed.Load(), " ", c.Answered.Load(), " ", c.Failed.Load()))
 	})
-	if want := []string{"ip 4 1 0", "concurrency 6 2 0"}; !slices.Equal(counted, want) {
+	if want := []string{"ip 2 1 0", "query 3 1 0"}; !slices.Equal(counted, want) {
 		t.Errorf("counted %q, want %q", counted, want)
 	}
 }
@@ -211,7 +209,7 @@ func TestContributing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, shown, found := strings.Cut(string(text), "+package concurrency\n")
+	_, shown, found := strings.Cut(string(text), "+package query\n")
 	shown, _, ended := strings.Cut(shown, "```")
 	if !found || !ended {
 		t.Fatal("CONTRIBUTING.md shows no policy")
@@ -267,7 +265,7 @@ func TestContributingApplies(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := map[string]string{}
-	for _, name := range []string{"tenants/policies.go", "tenants/policy/concurrency/config.go"} {
+	for _, name := range []string{"tenants/policies.go", "tenants/policy/query/config.go"} {
 		files[filepath.Join(root, name)] = filepath.Join(dir, name)
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": files})

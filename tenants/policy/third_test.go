@@ -4,9 +4,7 @@ import (
 	_ "embed" // for About
 	"errors"
 	"fmt"
-	"sync/atomic"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 )
@@ -17,53 +15,46 @@ import (
 //go:embed third_test.go
 var source string
 
-// Config is the section concurrency of a policy.
+// Config is the section query of a policy.
 type Config struct {
-	// Requests of the tenant that may be in progress at once; more are answered with
-	// 503. Default: 100.
-	Max int `yaml:"max" min:"1" max:"100000"`
+	// Longest query, in bytes; a longer one is answered with 414. Default: 1000.
+	Max int `yaml:"max" min:"0" max:"100000"`
 }
 
 // SetDefaults fills a fresh section.
-func (c *Config) SetDefaults() { c.Max = 100 }
+func (c *Config) SetDefaults() { c.Max = 1000 }
 
 // Check reports what is wrong with the section.
 func (c *Config) Check(r settings.Reporter) {
-	if c.Max < 1 || c.Max > 100_000 {
-		r.Errorf(&c.Max, "max %d is out of range, expected 1 to 100000", c.Max)
+	if c.Max < 0 || c.Max > 100_000 {
+		r.Errorf(&c.Max, "max %d is out of range, expected 0 to 100000", c.Max)
 	}
 }
 
-var full = &policy.Refusal{Status: 503, Code: "concurrency_exceeded", Message: "too many requests are in progress"}
+var tooLong = &policy.Refusal{Status: 414, Code: "query_too_long", Message: "the query is too long"}
 
 // About describes the policy.
 func (c *Config) About() policy.About {
-	return policy.About{Source: source, Refusals: []*policy.Refusal{full}}
+	return policy.About{Source: source, Refusals: []*policy.Refusal{tooLong}}
 }
 
 // New builds the policy.
-func (c *Config) New(policy.Deps) (policy.Policy, error) { return &limit{most: int64(c.Max)}, nil }
+func (c *Config) New(policy.Deps) (policy.Policy, error) { return &limit{most: c.Max}, nil }
 
-type limit struct {
-	most       int64
-	inProgress atomic.Int64
-}
+type limit struct{ most int }
 
-// Judge lets a request pass while there are few enough.
+// Judge lets a request pass whose query is short enough; it has its "?".
 func (l *limit) Judge(r *policy.Request) (*policy.Answer, error) {
-	if l.inProgress.Add(1) <= l.most {
-		r.Memo.Numbers[0] = 1 // to be given back
+	if len(r.Query) <= l.most+1 {
 		return nil, nil
 	}
-	l.inProgress.Add(-1)
-	return &policy.Answer{
-		Refusal: full, Cause: fmt.Errorf("max (%d) requests are in progress", l.most),
-		Header: message.Header{{Name: []byte("Retry-After"), Value: []byte("1")}},
-	}, nil
+	return &policy.Answer{Refusal: tooLong, Cause: fmt.Errorf("a query of %d bytes is longer than max (%d)", len(r.Query)-1, l.most)}, nil
 }
 
-// Done gives back what Judge took.
-func (l *limit) Done(r *policy.Request) { l.inProgress.Add(-r.Memo.Numbers[0]) }
+// Explain says why a request has passed.
+func (l *limit) Explain(r *policy.Request) string {
+	return fmt.Sprintf("the query has %d bytes, and max is %d", max(0, len(r.Query)-1), l.most)
+}
 
 // The policy ends here. What follows is only for tests.
 

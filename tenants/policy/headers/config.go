@@ -78,7 +78,7 @@ func (e *Edits) check(r settings.Reporter, own func(name []byte) string) {
 	for i := range e.Remove {
 		name := e.Remove[i]
 		checkName(r, &e.Remove[i], name, own)
-		removed[folded(name)] = name
+		removed[policy.Folded(name)] = name
 		lines, text = lines+1, text+len(name)
 	}
 	values := func(list map[string]*Values, check func(name string, at *Values)) {
@@ -95,12 +95,12 @@ func (e *Edits) check(r settings.Reporter, own func(name []byte) string) {
 		}
 	}
 	values(e.Set, func(name string, at *Values) {
-		if first, twice := set[folded(name)]; twice {
+		if first, twice := set[policy.Folded(name)]; twice {
 			r.Errorf(at, "field %q is set twice, as %q too, expected it once", clip(name), clip(first))
-		} else if other, both := removed[folded(name)]; both {
+		} else if other, both := removed[policy.Folded(name)]; both {
 			r.Errorf(at, "field %q is in remove and in set, expected it in set alone, which replaces what there is", clip(other))
 		}
-		set[folded(name)] = name
+		set[policy.Folded(name)] = name
 	})
 	values(e.Add, func(string, *Values) {})
 	if lines > maxFields || text > maxText {
@@ -113,7 +113,7 @@ func checkName(r settings.Reporter, at any, name string, own func(name []byte) s
 		r.Errorf(at, "%q is not the name of a field, expected one like X-Frame-Options", clip(name))
 		return
 	}
-	if why := own([]byte(folded(name))); why != "" {
+	if why := own([]byte(policy.Folded(name))); why != "" {
 		r.Errorf(at, "field %q can't be changed here: %s", clip(name), why)
 	}
 }

@@ -3,7 +3,6 @@ package headers
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
@@ -55,14 +54,14 @@ type line struct {
 func (e *Edits) compile() *edits {
 	compiled := &edits{set: lines(e.Set), add: lines(e.Add)}
 	for _, name := range e.Remove {
-		compiled.removed = append(compiled.removed, folded(name))
+		compiled.removed = append(compiled.removed, policy.Folded(name))
 	}
 	return compiled
 }
 
 func lines(fields map[string]*Values) (list []line) {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		list = append(list, line{[]byte(name), folded(name), message.Identify([]byte(name)), *fields[name]})
+		list = append(list, line{[]byte(name), policy.Folded(name), message.Identify([]byte(name)), *fields[name]})
 	}
 	return list
 }
@@ -85,7 +84,7 @@ func (e *edits) apply(r *policy.Request, h *message.Header) {
 // set puts the first line in the place of the first that there is.
 func (l *line) set(r *policy.Request, h *message.Header) {
 	at := 0
-	for at < len(*h) && !same((*h)[at].Name, l.folded) {
+	for at < len(*h) && !policy.SameName((*h)[at].Name, l.folded) {
 		at++
 	}
 	if at == len(*h) {
@@ -108,7 +107,7 @@ func remove(h *message.Header, from int, name string) {
 	list := *h
 	kept := from
 	for i := from; i < len(list); i++ {
-		if same(list[i].Name, name) {
+		if policy.SameName(list[i].Name, name) {
 			continue
 		}
 		if kept != i {
@@ -118,27 +117,4 @@ func remove(h *message.Header, from int, name string) {
 	}
 	clear(list[kept:])
 	*h = list[:kept]
-}
-
-// folded is the form in which names are compared: in lower case, with underscores
-// taken for hyphens, as CGI programs do. Otherwise a client's X_User would reach an
-// application as the X-User that is set or removed here.
-func folded(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
-
-// same reports whether a name is that one, which is folded.
-func same(name []byte, folded string) bool {
-	if len(name) != len(folded) {
-		return false
-	}
-	for i, c := range name {
-		if c == '_' {
-			c = '-'
-		} else if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != folded[i] {
-			return false
-		}
-	}
-	return true
 }

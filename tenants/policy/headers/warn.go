@@ -14,7 +14,7 @@ func (c *Config) Warn(warn func(field any, format string, args ...any)) {
 	c.Response.warn(warn)
 	for _, fields := range []map[string]*Values{c.Response.Set, c.Response.Add} {
 		for name, at := range fields {
-			if folded(name) == "content-encoding" {
+			if policy.Folded(name) == "content-encoding" {
 				warn(at, "field %q says how the body is encoded, which stays as it is: clients will fail to decode it", name)
 			}
 		}

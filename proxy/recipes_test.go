@@ -1,0 +1,149 @@
+package proxy_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// recipe is what the configuration under a heading of docs/recipes.md is to do: each
+// request, with the status, and texts of the answer, "!" before those that it hasn't.
+var recipes = map[string][][]string{
+	"Hosts, and a wildcard host": {
+		{"GET /a HTTP/1.1\r\nHost: example.com", "200", "seven"},
+		{"GET /a HTTP/1.1\r\nHost: shop.example.com", "200", "seven"},
+		{"GET /a HTTP/1.1\r\nHost: a.b.shop.example.com", "200", "eight"},
+		{"GET /a HTTP/1.1\r\nHost: example.org", "404", "no_tenant"},
+	},
+	"Path prefixes": {
+		{"GET /apis HTTP/1.1\r\nHost: example.com", "200", "seven", "GET /apis "},
+		{"GET /api/users?a HTTP/1.1\r\nHost: example.com", "200", "eight", "GET /users?a "},
+		{"GET /api HTTP/1.1\r\nHost: example.com", "200", "eight", "GET / "},
+		{"GET /x/../api/users HTTP/1.1\r\nHost: example.com", "200", "eight", "GET /users "},
+	},
+	"HTTP to HTTPS, and www to the apex": {
+		{"GET /a?b HTTP/1.1\r\nHost: www.example.com", "308", "Location: https://example.com/a?b"},
+		{"GET /a?b HTTP/1.1\r\nHost: example.com", "308", "Location: https://example.com/a?b"},
+		{"GET /a?b HTTP/1.1\r\nHost: www.example.com\r\nX-Forwarded-Proto: https", "308", "Location: https://example.com/a?b"},
+		{"GET /a?b HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-Proto: https", "200", "seven"},
+	},
+	"An API that scripts of another origin use": {
+		{"GET /a HTTP/1.1\r\nHost: api.example.com\r\nOrigin: https://app.example.com", "200", "Access-Control-Allow-Origin: https://app.example.com", "Access-Control-Allow-Credentials: true"},
+		{"GET /a HTTP/1.1\r\nHost: api.example.com\r\nOrigin: https://evil.net", "200", "!Access-Control-Allow-Origin"},
+		{"OPTIONS /a HTTP/1.1\r\nHost: api.example.com\r\nOrigin: https://app.example.com\r\nAccess-Control-Request-Method: DELETE", "204", "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE"},
+		{"OPTIONS /a HTTP/1.1\r\nHost: api.example.com\r\nOrigin: https://evil.net\r\nAccess-Control-Request-Method: DELETE", "403", "cors_denied"},
+	},
+	"Ten requests a second from each client": {
+		{"GET /a HTTP/1.1\r\nHost: api.example.com", "200", "Ratelimit-Policy: \"client\";q=20;w=2", "seven"},
+	},
+	"Only from these networks": {
+		{"GET /a HTTP/1.1\r\nHost: intern.example.com\r\nX-Forwarded-For: 10.1.1.1", "200", "seven"},
+		{"GET /a HTTP/1.1\r\nHost: intern.example.com\r\nX-Forwarded-For: 2001:db8::5", "200", "seven"},
+		{"GET /a HTTP/1.1\r\nHost: intern.example.com\r\nX-Forwarded-For: 192.0.2.1", "403", "ip_denied"},
+		{"GET /a HTTP/1.1\r\nHost: intern.example.com\r\nX-Forwarded-For: 10.1.1.1, 192.0.2.1", "403", "ip_denied"},
+	},
+	"Security headers everywhere": {
+		{"GET /a HTTP/1.1\r\nHost: shop.example.com", "200", "X-Content-Type-Options: nosniff", "!Strict-Transport-Security", "seven"},
+		{"GET /a HTTP/1.1\r\nHost: blog.example.com\r\nX-Forwarded-Proto: https", "200", "Strict-Transport-Security: max-age=31536000", "eight"},
+	},
+	"Large uploads for one tenant only": {
+		{"POST /a HTTP/1.1\r\nHost: example.com\r\nContent-Length: 2000000", "413", "body_too_large"},
+		{"POST /a HTTP/1.1\r\nHost: uploads.example.com\r\nContent-Length: 2000000\r\n\r\n" + strings.Repeat("x", 2_000_000), "200", "eight"},
+	},
+	"A maintenance page from a file": {
+		{"GET /a HTTP/1.1\r\nHost: shop.example.com", "503", "Retry-After: 3600", "Content-Type: text/html; charset=utf-8", "<h1>Back at noon</h1>"},
+		{"GET /a HTTP/1.1\r\nHost: shop.example.com\r\nX-Forwarded-For: 10.1.1.1", "200", "seven"},
+	},
+	"Own error pages": {
+		{"GET /a HTTP/1.1\r\nHost: shop.example.com", "200", "seven"},
+		{"GET /broken HTTP/1.1\r\nHost: shop.example.com", "502", "<h1>Something failed</h1><p>", "X-Gateway-Error: upstream_bad_response"},
+		{"GET /broken HTTP/1.1\r\nHost: shop.example.com\r\nAccept: application/json", "502", `"code":"upstream_bad_response"`, "Content-Type: application/problem+json"},
+	},
+	"Compressed responses": {
+		{"GET /a HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: gzip", "200", "Content-Encoding: gzip", "!seven"},
+		{"GET /a HTTP/1.1\r\nHost: example.com", "200", "!Content-Encoding", "seven"},
+	},
+}
+
+// TestRecipes runs what docs/recipes.md shows, each by itself, behind a proxy that is
+// trusted, and demands that it does what it says.
+func TestRecipes(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/recipes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seven, eight := naming(t, "seven"), naming(t, "eight")
+	sections := strings.Split(string(page), "\n## ")[1:]
+	if len(sections) != len(recipes) {
+		t.Errorf("%d recipes, and %d are tried", len(sections), len(recipes))
+	}
+	for _, section := range sections {
+		name, text, _ := strings.Cut(section, "\n")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tries := recipes[name]
+			if tries == nil {
+				t.Fatal("it isn't tried")
+			}
+			_, block, _ := strings.Cut(text, "```yaml\n")
+			block, _, _ = strings.Cut(block, "```")
+			if n := strings.Count(block, "\n"); n > 60 {
+				t.Errorf("it has %d lines", n)
+			}
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "maintenance.html"), []byte("<h1>Back at noon</h1>"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			block = strings.NewReplacer("10.0.0.7:8080", seven, "10.0.0.8:8080", eight, "file: maintenance.html", "file: '"+dir+"/maintenance.html'").Replace(block)
+			server := serve(t, "server: {address: '127.0.0.1:0', trusted_proxies: [127.0.0.1]}\naccess_log: {enabled: false}\n"+block)
+			for _, try := range tries {
+				request := try[0]
+				if !strings.Contains(request, "\r\n\r\n") {
+					request += "\r\n\r\n"
+				}
+				answer, body := askRaw(t, server.Addr().String(), request)
+				var all strings.Builder
+				_ = answer.Header.Write(&all)
+				if fmt.Sprint(answer.StatusCode) != try[1] {
+					t.Errorf("%.100q: got %d %.200q, want %s", try[0], answer.StatusCode, body, try[1])
+				}
+				for _, want := range try[2:] {
+					without, not := strings.CutPrefix(want, "!")
+					if strings.Contains(all.String()+body, without) == not {
+						t.Errorf("%.100q: want %q in\n%s%.300q", try[0], want, all.String(), body)
+					}
+				}
+			}
+		})
+	}
+}
+
+// naming is a target that answers with its name and the request's first line.
+func naming(t *testing.T, name string) (address string) {
+	t.Helper()
+	return target(t, func(conn net.Conn) {
+		reader := bufio.NewReader(conn)
+		for {
+			r, err := http.ReadRequest(reader)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			body := name + "\n" + r.Method + " " + r.RequestURI + strings.Repeat(" ", 1000)
+			answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+			if r.URL.Path == "/broken" {
+				answer = "HTTP/1.1 what\r\n\r\n"
+			}
+			if _, err := io.WriteString(conn, answer); err != nil {
+				return
+			}
+		}
+	})
+}
