@@ -7,6 +7,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/loads"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
@@ -31,7 +32,7 @@ type candidate struct {
 	faults    settings.Errors // of its section
 	unmatched bool            // its hosts are not known
 	failure   error           // of its scripts
-	failed    *scriptsLoad    // with that failure, or late
+	failed    *loads.Load     // with that failure, or late
 	late      bool            // its scripts are still being loaded
 	conflict  error           // of its match, with another's
 	wrong     int             // the domain that is meant; -1 is the prefix
@@ -165,7 +166,7 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 		return err
 	}
 	entries := make([]boundEntry, 0, len(list))
-	snap.failed = map[string]*scriptsLoad{}
+	snap.failed = map[string]*loads.Load{}
 	for i := range list {
 		if failed := list[i].failed; failed != nil {
 			snap.failed[list[i].asked.Name] = failed

@@ -5,6 +5,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/loads"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
@@ -87,10 +88,10 @@ func (s *Server) BeginLoad(tenant string) (end func()) {
 	list := s.candidates(config)
 	s.scripts.cache.Begin(config.names())
 	at := slices.IndexFunc(list, func(c candidate) bool { return c.asked.Name == tenant })
-	loads := []*scriptsLoad{s.newLoad(config, &list[at], config.scriptsDir(s.dir))}
-	s.runLoads(loads)
-	<-loads[0].done
-	return func() { s.useLaterLoads(config, loads) }
+	begun := []*loads.Load{s.newLoad(config, list[at].asked, config.scriptsDir(s.dir))}
+	s.beginLoads(begun)
+	begun[0].Wait()
+	return func() { s.useLaterLoads(config, begun) }
 }
 
 // Serve handles one request of a client that doesn't come over a connection.

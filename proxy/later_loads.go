@@ -3,50 +3,30 @@ package proxy
 import (
 	"maps"
 	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/loads"
+	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
 
 // startPatience is how long a start waits for the scripts of slow tenants, where
 // others could be served meanwhile.
 const startPatience = time.Second
 
-// awaitLoads waits for so many loads, which tell of their end. With patience, it
-// leaves those that are under way when all have been begun for so long, as soon
-// as there is somebody to serve: one that has loaded well, or others without
-// scripts. So a start waits for many tenants, and not for a slow one.
-func awaitLoads(loads int, begun <-chan struct{}, ended <-chan *scriptsLoad, patience time.Duration, others bool) {
-	if patience == 0 {
-		begun = nil
-	}
-	var over <-chan time.Time
-	served, impatient := others, false
-	for left := loads; left > 0 && (!served || !impatient); {
-		select {
-		case l := <-ended:
-			left--
-			served = served || l.err == nil
-		case <-begun:
-			begun, over = nil, time.After(patience)
-		case <-over:
-			impatient = true
-		}
-	}
-}
-
 // loadRound is for how long loads are gathered that end one after the other.
 const loadRound = time.Second
 
 // useLaterLoads puts loads into use that nobody has waited for, as they end, those of
 // a while at once. It ends when the last of them does.
-func (s *Server) useLaterLoads(config *Config, loads []*scriptsLoad) {
-	ended := make(chan *scriptsLoad, len(loads))
-	for _, l := range loads {
+func (s *Server) useLaterLoads(config *Config, all []*loads.Load) {
+	ended := make(chan *loads.Load, len(all))
+	for _, l := range all {
 		go func() {
-			<-l.done
+			l.Wait()
 			ended <- l
 		}()
 	}
-	for left := len(loads); left > 0; {
-		round := []*scriptsLoad{<-ended}
+	for left := len(all); left > 0; {
+		round := []*loads.Load{<-ended}
 		for over := time.After(loadRound); over != nil && len(round) < left; {
 			select {
 			case l := <-ended:
@@ -56,14 +36,14 @@ func (s *Server) useLaterLoads(config *Config, loads []*scriptsLoad) {
 			}
 		}
 		left -= len(round)
-		s.useRound(config, loads, round)
+		s.useRound(config, all, round)
 	}
-	s.discardLaterLoads(loads)
+	s.discardLaterLoads(all)
 }
 
 // useRound puts those of a round into use, if the configuration is still the one
 // that they are for. What the others are is known, or is waited for.
-func (s *Server) useRound(config *Config, loads, round []*scriptsLoad) {
+func (s *Server) useRound(config *Config, all, round []*loads.Load) {
 	s.reloadMu.Lock()
 	defer s.reloadMu.Unlock()
 	snap := s.current.Load()
@@ -71,16 +51,16 @@ func (s *Server) useRound(config *Config, loads, round []*scriptsLoad) {
 		return
 	}
 	known, news, first := maps.Clone(snap.failed), false, false
-	for _, l := range loads {
-		if r := s.retries.list[l.of.asked.Name]; r != nil && (r.begun == l || r.of == l) {
-			known[l.of.asked.Name] = l
+	for _, l := range all {
+		if s.retries.Know(l) {
+			known[l.Options.Tenant] = l
 		}
 	}
 	waiting := snap.problems()
 	for _, l := range round {
-		name := l.of.asked.Name
+		name := l.Options.Tenant
 		if problem := waiting[name]; problem != nil && known[name] == l { // else a reload has found something newer
-			news = news || l.err == nil
+			news = news || l.Err == nil
 			first = first || problem.late
 		}
 	}
@@ -115,10 +95,47 @@ func (s *snapshot) problems() map[string]*Problem {
 }
 
 // discardLaterLoads frees what late loads have brought that is not in use.
-func (s *Server) discardLaterLoads(loads []*scriptsLoad) {
-	for _, l := range loads {
-		if <-l.done; l.scripts != nil && l.scripts != s.scriptsOf(l.of.asked.Name) {
-			l.scripts.Close()
+func (s *Server) discardLaterLoads(all []*loads.Load) {
+	for _, l := range all {
+		if l.Wait(); l.Scripts != nil && l.Scripts != s.scriptsOf(l.Options.Tenant) {
+			l.Scripts.Close()
 		}
+	}
+}
+
+// planRetries decides when the loads that have failed are tried again.
+// reloadMu is held.
+func (s *Server) planRetries(failed map[string]*loads.Load) {
+	again := s.retryLoads
+	if s.draining.Load() {
+		again = nil
+	}
+	s.retries.Plan(failed, again)
+}
+
+// retryLoads loads again what is due. Nobody waits for that: reloads go on meanwhile.
+func (s *Server) retryLoads() {
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	if s.draining.Load() {
+		return
+	}
+	snap := s.current.Load()
+	asked, dir := map[string]*tenants.Config{}, snap.asked.scriptsDir(s.dir)
+	for i := range snap.asked.Tenants {
+		asked[snap.asked.Tenants[i].Name] = &snap.asked.Tenants[i]
+	}
+	var begun []*loads.Load
+	for _, name := range s.retries.Due() {
+		if t := asked[name]; t != nil {
+			l := s.newLoad(snap.asked, t, dir)
+			s.retries.Begun(l)
+			begun = append(begun, l)
+		}
+	}
+	s.planRetries(snap.failed)
+	if len(begun) > 0 {
+		s.beginLoads(begun)
+		go s.useLaterLoads(snap.asked, begun)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/loads"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
@@ -59,114 +60,62 @@ func (systemClock) Sleep(ctx context.Context, d time.Duration) {
 // over those in use where nothing about them has changed. It changes nothing
 // that is in use. With patience, it leaves those that take longer, if there is
 // anybody who needn't wait for them; it returns what has them loaded.
-func (s *Server) loadScripts(c *Config, list []candidate, patience time.Duration) (late []*scriptsLoad) {
+func (s *Server) loadScripts(c *Config, list []candidate, patience time.Duration) (late []*loads.Load) {
 	if !c.LuaRouting.Enabled {
 		return nil
 	}
-	loads, dir := make([]*scriptsLoad, 0, len(list)), c.scriptsDir(s.dir)
+	of, all, dir := make([]*candidate, 0, len(list)), make([]*loads.Load, 0, len(list)), c.scriptsDir(s.dir)
 	for i := range list {
 		if list[i].good() && len(c.LuaRouting.GlobalScripts)+len(list[i].asked.LuaRoutes) > 0 {
-			loads = append(loads, s.newLoad(c, &list[i], dir))
+			of, all = append(of, &list[i]), append(all, s.newLoad(c, list[i].asked, dir))
 		}
 	}
 	s.scripts.cache.Begin(c.names())
-	begun, ended := s.runLoads(loads)
-	awaitLoads(len(loads), begun, ended, patience, len(loads) < len(list))
+	s.beginLoads(all).Await(patience, len(all) < len(list))
 	s.scripts.cache.Sweep()
-	for _, l := range loads {
+	for i, l := range all {
 		switch {
-		case !l.hasEnded():
-			l.of.late, l.of.failed = true, l
+		case !l.HasEnded():
+			of[i].late, of[i].failed = true, l
 			late = append(late, l)
-		case l.pending:
-			l.of.late, l.of.failed = true, l.known // somebody waits for it already
+		case l.Pending:
+			of[i].late, of[i].failed = true, l.Known // somebody waits for it already
 		default:
-			if l.of.scripts, l.of.failure = l.scripts, l.err; l.err != nil {
-				l.of.failed = cmp.Or(l.known, l)
+			if of[i].scripts, of[i].failure = l.Scripts, l.Err; l.Err != nil {
+				of[i].failed = cmp.Or(l.Known, l)
 			}
 		}
 	}
 	return late
 }
 
+// beginLoads begins to load on all processors; on half of them while there are
+// requests to serve.
+func (s *Server) beginLoads(list []*loads.Load) *loads.Round {
+	running := processors()
+	if s.current.Load() != nil {
+		running = (running + 1) / 2
+	}
+	return loads.Begin(list, running)
+}
+
 // eagerTenants is up to how many tenants have a VM before their first request.
 const eagerTenants = 200
 
-// scriptsLoad is the loading of one tenant's scripts.
-type scriptsLoad struct {
-	of      *candidate
-	options lua.Options
-	have    *lua.Scripts  // in use; nil for none
-	known   *scriptsLoad  // whose result this one has; nil for none
-	pending bool          // known has not ended
-	done    chan struct{} // closed when scripts or err is there
-	scripts *lua.Scripts
-	err     error
-}
-
-func (s *Server) newLoad(c *Config, of *candidate, dir string) *scriptsLoad {
-	t := of.asked
+func (s *Server) newLoad(c *Config, t *tenants.Config, dir string) *loads.Load {
 	names := slices.Concat(c.LuaRouting.GlobalScripts, t.LuaRoutes)
 	stats := s.scripts.stats[t.Name]
 	if stats == nil {
 		stats = &lua.Stats{}
 		s.scripts.stats[t.Name] = stats
 	}
-	return &scriptsLoad{of: of, have: s.scriptsOf(t.Name), known: s.late[t.Name], done: make(chan struct{}), options: lua.Options{
+	return loads.New(lua.Options{
 		Tenant: t.Name, Dir: dir, Scripts: names, Global: len(c.LuaRouting.GlobalScripts), Config: t.Lua, StripSlashes: t.StripSlashes,
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
 		Cache: s.scripts.cache, Store: s.storeOf(t), Env: s.scripts.env,
 		Clock: s.scripts.clock, Random: rand.Reader, Cover: s.scripts.cover, Stats: stats,
 		Lazy: len(c.Tenants) > eagerTenants || s.checking, Shards: processors(), Own: s.owns, Places: s.places.Take, LogWriter: s.scriptLog(), Hops: s.hops.First, Loads: s.loads,
-	}}
-}
-
-// runLoads begins to load, on all processors; on half of them while there are
-// requests to serve. Those that wait for something take none. begun is closed
-// when all have been begun; each load ends when its lua.load_timeout does, and is
-// then sent to ended.
-func (s *Server) runLoads(loads []*scriptsLoad) (begun <-chan struct{}, ended <-chan *scriptsLoad) {
-	running := processors()
-	if s.current.Load() != nil {
-		running = (running + 1) / 2
-	}
-	free, all, done := newSlots(running), make(chan struct{}), make(chan *scriptsLoad, len(loads))
-	go func() {
-		defer close(all)
-		for _, l := range loads {
-			if l.known == nil && l.have != nil && l.have.Unchanged(&l.options) {
-				l.scripts = l.have
-				close(l.done)
-				done <- l
-				continue
-			}
-			slot := free.acquire()
-			go func() {
-				defer slot.release()
-				l.run(slot)
-				close(l.done)
-				done <- l
-			}()
-		}
-	}()
-	return all, done
-}
-
-// run ends when the tenant's lua.load_timeout does, whatever the scripts do.
-func (l *scriptsLoad) run(slot *slot) {
-	if l.known != nil {
-		if l.pending = !l.known.hasEnded(); !l.pending {
-			l.scripts, l.err = l.known.scripts, l.known.err
-		}
-		return
-	}
-	if l.have != nil && l.have.Current(&l.options) {
-		l.scripts = l.have
-		return
-	}
-	options := l.options
-	options.Waiting, options.Yield = slot.wait, slot.yield
-	l.scripts, l.err = lua.Load(options)
+	}, s.scriptsOf(t.Name), s.late[t.Name])
 }
 
 // scriptsOf returns the scripts that a tenant has in use.

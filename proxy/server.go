@@ -26,6 +26,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/acme"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
+	"github.com/keystone-gateway/keystone-gateway/proxy/loads"
 	"github.com/keystone-gateway/keystone-gateway/proxy/logs"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
@@ -87,8 +88,8 @@ type Server struct {
 	strict   bool
 	checking bool // scripts are loaded to see whether they can be, and then dropped
 	reloadMu sync.Mutex
-	late     map[string]*scriptsLoad // by tenant, while useRound puts them into use; guarded by reloadMu
-	retries  retries
+	late     map[string]*loads.Load // by tenant, while useRound puts them into use; guarded by reloadMu
+	retries  loads.Retries          // of tenants whose scripts could not be loaded; guarded by reloadMu
 	lastLoad atomic.Pointer[ReloadResult]
 	refused  atomic.Pointer[inputs] // of the configuration that was refused last; nil if it wasn't
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/acme"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
+	"github.com/keystone-gateway/keystone-gateway/proxy/loads"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/proxy/tickets"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
@@ -26,7 +27,7 @@ type snapshot struct {
 	config  *Config // in use: that, with what was kept of tenants that are broken there
 	tenants []*tenant
 	scripts map[string]*lua.Scripts // by tenant
-	failed  map[string]*scriptsLoad // by tenant: why its scripts could not be loaded, or what is still loading them
+	failed  map[string]*loads.Load  // by tenant: why its scripts could not be loaded, or what is still loading them
 	wrong   error                   // why not all is as asked for: settings.Errors, or nil
 	pools   *upstream.Generation
 
@@ -45,7 +46,7 @@ type tenant struct {
 
 // build compiles a checked configuration. It changes nothing that is in use. With
 // patience, tenants whose scripts take longer are late: see loadScripts.
-func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late []*scriptsLoad, err error) {
+func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late []*loads.Load, err error) {
 	snap = &snapshot{
 		made: time.Now(), asked: c, config: c,
 		Generation: exchange.Generation{
