@@ -42,9 +42,6 @@ func (sh *shard) memory() int64 { return sh.held.Load() + sh.lock.Allocated() }
 // It reports whether lua.max_vm_memory allows it; if not, nothing is counted.
 func (s *Scripts) AcquireMemory(bytes int64) bool { return s.ledger.Acquire(bytes) }
 
-// HoldMemory is AcquireMemory of what is there already, whatever the limit.
-func (s *Scripts) HoldMemory(bytes int64) { s.ledger.Hold(bytes) }
-
 // ReleaseMemory gives back what was acquired.
 func (s *Scripts) ReleaseMemory(bytes int64) { s.ledger.Release(bytes) }
 

@@ -27,9 +27,6 @@ func (l *Ledger) Acquire(bytes int64) bool {
 	return true
 }
 
-// Hold is Acquire of what is there already, whatever the limit.
-func (l *Ledger) Hold(bytes int64) { l.used.Add(bytes) }
-
 // Release gives back what was acquired.
 func (l *Ledger) Release(bytes int64) { l.used.Add(-bytes) }
 

@@ -61,11 +61,8 @@ type known struct {
 	value  glua.LValue
 }
 
-// Kinds of known values, besides those of glua.
-const (
-	isObject = "object"
-	isMember = "member"
-)
+// isObject is a kind of known values, besides those of glua.
+const isObject = "object"
 
 // truth is whether a value counts as true: 1, -1, or 0 if that isn't known.
 func (k known) truth() int {
