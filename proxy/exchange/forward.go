@@ -139,7 +139,7 @@ func (x *exchange) sentAuthority() []byte {
 
 // notPassed are the fields of requests that are each hop's, or the gateway's own
 // business.
-var notPassed = hopByHop | message.SetOf(message.ContentLength, message.Host, message.Expect, message.XRequestID, message.XForwardedFor,
+var notPassed = hopByHop | message.SetOf(message.Upgrade, message.ContentLength, message.Host, message.Expect, message.XRequestID, message.XForwardedFor,
 	message.XForwardedProto, message.XForwardedHost, message.Forwarded, message.Via, message.XGatewayHops)
 
 // sendFields passes the others on: byte for byte and in order.
@@ -149,10 +149,10 @@ func (x *exchange) sendFields() {
 	}
 	without := notPassed
 	if x.Message.Length != message.Unsized || x.script.resized {
-		without |= message.SetOf(message.Trailer)
+		without = without.With(message.Trailer)
 	}
 	if string(x.method) == "OPTIONS" && x.Message.Header.Has(message.MaxForwards) {
-		without |= message.SetOf(message.MaxForwards)
+		without = without.With(message.MaxForwards)
 		x.sendEach(message.MaxForwards, appendOneLess)
 	}
 	if x.sent.UpgradeAsked {
@@ -196,7 +196,7 @@ func appendOneLess(dst, value []byte) []byte {
 // Interim relays an informational response such as 103 Early Hints; it is
 // upstream.Caller's.
 func (x *exchange) Interim(r *message.Response) error {
-	r.Without = notPassedBack | message.SetOf(message.ContentLength)
+	r.Without = notPassedBack.With(message.Upgrade).With(message.ContentLength)
 	if err := x.stream.Interim(r); err != nil {
 		return ErrClientGone
 	}

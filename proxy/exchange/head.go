@@ -28,7 +28,7 @@ func (x *exchange) begin(length int64, bodiless, codable bool) {
 }
 
 // notPassedBack are the fields of responses that are each hop's, or the gateway's to
-// write.
+// write; Upgrade is one in most of them.
 var notPassedBack = hopByHop | message.SetOf(message.XRequestID, message.XGatewayError)
 
 // completeHeader makes the header of the response the one that this client gets:
@@ -64,20 +64,20 @@ func (x *exchange) completeHeader() {
 // withheld are the fields that aren't passed on; own is a response of the gateway's.
 func (x *exchange) withheld(own bool) message.IDs {
 	w := notPassedBack
-	if upgrades(x.Status) {
-		w &^= message.SetOf(message.Upgrade)
+	if !upgrades(x.Status) {
+		w = w.With(message.Upgrade)
 	}
 	if own || x.coding.recoded || x.Status == 204 || x.Status == 101 {
-		w |= message.SetOf(message.ContentLength)
+		w = w.With(message.ContentLength)
 	}
 	if own { // which has no trailers
-		w |= message.SetOf(message.Trailer)
+		w = w.With(message.Trailer)
 	}
 	if x.Generation.Via != "" {
-		w |= message.SetOf(message.Via)
+		w = w.With(message.Via)
 	}
 	if x.coding.varies {
-		w |= message.SetOf(message.Vary)
+		w = w.With(message.Vary)
 	}
 	return w
 }

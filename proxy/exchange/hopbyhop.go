@@ -10,10 +10,10 @@ import (
 // the gateway can honour on its other side too are made anew: Upgrade, the
 // word that the client reads trailers, and what a 426 asks for.
 
-// hopByHop are the fields that end at each hop; how a message is framed is decided
-// apart from them.
+// hopByHop are the fields that end at each hop, besides Upgrade; how a message is
+// framed is decided apart from them.
 var hopByHop = message.SetOf(message.Connection, message.KeepAlive, message.ProxyAny, message.TE, message.TransferEncoding,
-	message.Upgrade, message.HTTP2Settings)
+	message.HTTP2Settings)
 
 // upgrading reports whether the request asks for another protocol that it may
 // have (RFC 9110 §7.8).

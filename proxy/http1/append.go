@@ -65,11 +65,11 @@ func AppendResponse(dst []byte, r *message.Response, minor uint8, chunked, closi
 	dst = append(dst, crlf...)
 	without, sent := r.Without, message.IDs(0)
 	if !chunked {
-		without |= message.SetOf(message.Trailer)
+		without = without.With(message.Trailer)
 	}
 	for i := range r.Header {
 		if f := &r.Header[i]; !f.Dropped && !without.Has(f.ID) {
-			sent |= message.SetOf(f.ID)
+			sent = sent.With(f.ID)
 			dst = message.AppendField(dst, f.Name, f.Value)
 		}
 	}

@@ -49,10 +49,13 @@ var _ [64 - idCount]struct{} // they fit
 // SetOf returns the set of these.
 func SetOf(ids ...ID) (s IDs) {
 	for _, id := range ids {
-		s |= 1 << (id & 63)
+		s = s.With(id)
 	}
 	return s
 }
+
+// With returns the set with one more.
+func (s IDs) With(id ID) IDs { return s | 1<<(id&63) }
 
 // Has reports whether an ID is in the set.
 func (s IDs) Has(id ID) bool { return s&(1<<(id&63)) != 0 }
@@ -71,19 +74,44 @@ var names = [idCount]string{
 	IfNoneMatch: "if-none-match",
 }
 
-// folded is a known name, for comparisons of eight bytes at a time: in lower case,
-// with zeros behind it. Together they take little of the processor's cache.
+// folded is a name in lower case, to be compared eight bytes at a time; the first and
+// the last may be the same in part. Those of the known names take little of the
+// processor's cache together.
 type folded struct {
-	words  [3]uint64
-	length int
+	length              int
+	first, middle, last uint64
+}
+
+// fold folds a name of at most 24 bytes.
+func fold(name []byte) (f folded) {
+	n := len(name)
+	f.length = n
+	switch {
+	case n >= 8:
+		f.first, f.last = lower(binary.LittleEndian.Uint64(name)), lower(binary.LittleEndian.Uint64(name[n-8:]))
+		if n > 16 {
+			f.middle = lower(binary.LittleEndian.Uint64(name[8:]))
+		}
+	case n >= 4:
+		f.first = lower(uint64(binary.LittleEndian.Uint32(name)) | uint64(binary.LittleEndian.Uint32(name[n-4:]))<<32)
+	default:
+		f.first = lower(uint64(name[0]) | uint64(name[n/2])<<8 | uint64(name[n-1])<<16)
+	}
+	return f
+}
+
+// lower makes the ASCII letters of a word lower case.
+func lower(word uint64) uint64 {
+	low := word &^ highs
+	upper := (low + (0x80-'A')*ones) &^ (low + (0x7f-'Z')*ones) &^ word & highs
+	return word | upper>>2
 }
 
 var foldedNames = func() (list [idCount]folded) {
 	for id, name := range names {
-		for i := range len(name) {
-			list[id].words[i/8] |= uint64(name[i]) << (i % 8 * 8)
+		if name != "" {
+			list[id] = fold([]byte(name))
 		}
-		list[id].length = len(name)
 	}
 	return list
 }()
@@ -152,8 +180,11 @@ func (h Header) Has(id ID) bool {
 
 // Identify returns the ID of a name, which is not empty.
 func Identify(name []byte) ID {
-	for _, id := range byShape[shape(name)] {
-		if id != Unknown && foldedNames[id].is(name) {
+	for _, id := range &byShape[shape(name)] {
+		if id == Unknown {
+			break
+		}
+		if known := &foldedNames[id]; len(name) == known.length && fold(name) == *known {
 			return id
 		}
 	}
@@ -164,32 +195,6 @@ func Identify(name []byte) ID {
 		return ProxyAny
 	}
 	return Unknown
-}
-
-// is reports whether a name is this one, whatever the case of its letters.
-func (f *folded) is(name []byte) bool {
-	if len(name) != f.length {
-		return false
-	}
-	i := 0
-	for ; len(name) >= 8; i++ {
-		if lower(binary.LittleEndian.Uint64(name)) != f.words[i] {
-			return false
-		}
-		name = name[8:]
-	}
-	var last uint64
-	for j, c := range name {
-		last |= uint64(c) << (8 * j)
-	}
-	return len(name) == 0 || lower(last) == f.words[i]
-}
-
-// lower makes the ASCII letters of a word lower case.
-func lower(word uint64) uint64 {
-	low := word &^ highs
-	upper := (low + (0x80-'A')*ones) &^ (low + (0x7f-'Z')*ones) &^ word & highs
-	return word | upper>>2
 }
 
 // isForwarded finds X-Forwarded itself, and any name that starts with

@@ -39,7 +39,7 @@ func (m *Message) Came(id ID) bool { return m.came.Has(id) }
 // Receive appends a field that has come.
 func (m *Message) Receive(f Field) {
 	m.Header = append(m.Header, f)
-	m.came |= SetOf(f.ID)
+	m.came = m.came.With(f.ID)
 }
 
 // reset forgets the message but keeps its memory.
