@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/keystone-gateway/keystone-gateway/test/raw"
 )
 
 // asking is a script that makes the requests that its client names.
@@ -57,31 +59,17 @@ tenants:
 // told: a load balancer before the gateway, or a port that leads to it.
 func startRelay(t *testing.T) (string, *atomic.Pointer[string]) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
 	to := &atomic.Pointer[string]{}
-	go func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = near.Close() }()
-				far, err := net.Dial("tcp", *to.Load())
-				if err != nil {
-					return
-				}
-				defer func() { _ = far.Close() }()
-				go func() { _, _ = io.Copy(far, near) }()
-				_, _ = io.Copy(near, far)
-			}()
+	address := raw.Serve(t, func(near net.Conn) {
+		far, err := net.Dial("tcp", *to.Load())
+		if err != nil {
+			return
 		}
-	}()
-	return "http://" + listener.Addr().String(), to
+		defer func() { _ = far.Close() }()
+		go func() { _, _ = io.Copy(far, near) }()
+		_, _ = io.Copy(near, far)
+	})
+	return "http://" + address, to
 }
 
 // spellings are the ways to name an address of this machine with a port. Which

@@ -124,15 +124,22 @@ func TestHeadersOfResponses(t *testing.T) {
 	}
 }
 
-// TestHeadersOfTunnels: a 101 is amended, and the tunnel works.
-func TestHeadersOfTunnels(t *testing.T) {
-	t.Parallel()
+// dialAmended connects to a gateway whose responses all get a field Server.
+func dialAmended(t *testing.T) net.Conn {
+	t.Helper()
 	server := start(t, "access_log: {enabled: false}\ntenants:\n  - {name: a, domains: [example.com], policies: [{headers: {response: {set: {Server: keystone}}}}], services: [{url: 'http://"+responding(t)+"'}]}\n")
 	conn, err := net.Dial("tcp", server.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// TestHeadersOfTunnels: a 101 is amended, and the tunnel works.
+func TestHeadersOfTunnels(t *testing.T) {
+	t.Parallel()
+	conn := dialAmended(t)
 	send(t, conn, "GET /upgrade HTTP/1.1\r\nHost: example.com\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
 	reader := bufio.NewReader(conn)
 	answer, err := http.ReadResponse(reader, nil)
@@ -150,12 +157,7 @@ func TestHeadersOfTunnels(t *testing.T) {
 // TestInterimIsNotAmended: what the policy does is for final responses.
 func TestInterimIsNotAmended(t *testing.T) {
 	t.Parallel()
-	server := start(t, "access_log: {enabled: false}\ntenants:\n  - {name: a, domains: [example.com], policies: [{headers: {response: {set: {Server: keystone}}}}], services: [{url: 'http://"+responding(t)+"'}]}\n")
-	conn, err := net.Dial("tcp", server.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
+	conn := dialAmended(t)
 	send(t, conn, "GET /hints HTTP/1.1\r\nHost: example.com\r\n\r\n")
 	reader := bufio.NewReader(conn)
 	head := ""

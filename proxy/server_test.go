@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/test/raw"
 	"github.com/keystone-gateway/keystone-gateway/test/until"
 )
 
@@ -61,28 +62,8 @@ func runLogged(t testing.TB, config string, log zerolog.Logger) *proxy.Server {
 	return server
 }
 
-// target starts an upstream that does with each connection what f says.
-func target(t testing.TB, f func(conn net.Conn)) (address string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = conn.Close() }()
-				f(conn)
-			}()
-		}
-	}()
-	return listener.Addr().String()
-}
+// target starts an upstream that does with each connection what it is given.
+var target = raw.Serve
 
 // answering starts an upstream that answers every request head with the same
 // bytes, and allocates nothing while it does.

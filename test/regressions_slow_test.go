@@ -10,31 +10,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/test/raw"
 )
 
-// rawUpstream accepts connections and leaves them to serve.
-func rawUpstream(t *testing.T, serve func(net.Conn)) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = conn.Close() }()
-				_ = conn.SetDeadline(time.Now().Add(patience))
-				serve(conn)
-			}()
-		}
-	}()
-	return listener.Addr().String()
-}
+// rawUpstream leaves each connection to what it is given.
+var rawUpstream = raw.Serve
 
 // TestEarlyAnswer: what a target says before it was asked is seen at once, and
 // the connection serves nobody else.

@@ -2,15 +2,14 @@ package generator_test
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/bench/generator"
+	"github.com/keystone-gateway/keystone-gateway/test/raw"
 )
 
 func parse(t *testing.T, text string) *url.URL {
@@ -22,33 +21,8 @@ func parse(t *testing.T, text string) *url.URL {
 	return u
 }
 
-// listen serves each connection by a function of the test's, after which it is
-// closed.
-func listen(t *testing.T, serve func(net.Conn)) (address string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				defer c.Close() //nolint:errcheck // the test is over
-				serve(c)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		all.Wait()
-	})
-	return listener.Addr().String()
-}
+// listen serves each connection by a function of the test's.
+var listen = raw.Serve
 
 func serveHTTP(t *testing.T, handler http.HandlerFunc) (url string) {
 	t.Helper()

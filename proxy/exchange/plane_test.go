@@ -23,6 +23,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
+	"github.com/keystone-gateway/keystone-gateway/test/raw"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -109,26 +110,12 @@ type recorder struct {
 
 func record(t *testing.T, answer string) *recorder {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	r := &recorder{url: "http://" + listener.Addr().String(), answer: answer}
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go r.serve(conn)
-		}
-	}()
+	r := &recorder{answer: answer}
+	r.url = "http://" + raw.Serve(t, r.serve)
 	return r
 }
 
 func (r *recorder) serve(conn net.Conn) {
-	defer func() { _ = conn.Close() }()
 	for in := bufio.NewReader(conn); ; {
 		text, err := readRequest(in)
 		if err != nil {

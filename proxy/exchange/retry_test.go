@@ -10,6 +10,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange/exchangetest"
+	"github.com/keystone-gateway/keystone-gateway/test/raw"
 )
 
 // TestRetriedMethods: what may be sent twice is, when the first target has closed
@@ -110,25 +111,15 @@ func TestFaultsOfCalls(t *testing.T) {
 // TestLeavingWhileWaiting: a request whose client goes is given up.
 func TestLeavingWhileWaiting(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
 	var ended endings
 	s := &exchangetest.Stream{Head: get()}
-	go func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		defer func() { _ = conn.Close() }()
+	address := raw.Serve(t, func(conn net.Conn) {
 		_, _ = conn.Read(make([]byte, 1))
 		s.Leave()
 		_, _ = conn.Read(make([]byte, 64<<10)) // the rest of the request
 		_, _ = conn.Read(make([]byte, 1))      // until the gateway closes
-	}()
-	plane := newPlane(t, &ended, "http://"+listener.Addr().String())
+	})
+	plane := newPlane(t, &ended, "http://"+address)
 	plane.Serve(s)
 	if s.Status != 0 || !s.WasCut || ended.code != "client_gone" || plane.InFlight() != 0 {
 		t.Errorf("got %d, cut: %v, %q", s.Status, s.WasCut, ended.code)

@@ -11,6 +11,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange/exchangetest"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/test/raw"
 )
 
 // tunneler is a stream that can become a tunnel.
@@ -65,17 +66,7 @@ func (e *end) Abort(cause error) { e.cause = cause }
 // it hears, and says goodbye.
 func switching(t *testing.T, head string) (url string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		defer func() { _ = conn.Close() }()
+	return "http://" + raw.Serve(t, func(conn net.Conn) {
 		in := bufio.NewReader(conn)
 		if _, err := readRequest(in); err != nil {
 			return
@@ -83,8 +74,7 @@ func switching(t *testing.T, head string) (url string) {
 		_, _ = io.WriteString(conn, strings.ReplaceAll(head, "\n", "\r\n")+"hello ")
 		_, _ = io.Copy(conn, in)
 		_, _ = io.WriteString(conn, " bye")
-	}()
-	return "http://" + listener.Addr().String()
+	})
 }
 
 // TestTunnels: what both sides send reaches the other, each may end before the
