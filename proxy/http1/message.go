@@ -105,6 +105,9 @@ func parseField(f *message.Field, lines []byte) (size int, err error) {
 
 // connection evaluates the Connection fields (RFC 9110 §7.6.1).
 func (m *head) connection() error {
+	if !m.Came(message.Connection) {
+		return nil
+	}
 	options := 0
 	for i := range m.Header {
 		if m.Header[i].ID != message.Connection {
@@ -143,7 +146,9 @@ func (m *head) drop(name []byte) {
 // since a sender and a receiver could come to different ends.
 func (m *head) framing() error {
 	lengths, codings := 0, 0
-	m.Length = 0
+	if m.Length = 0; !m.Came(message.ContentLength) && !m.Came(message.TransferEncoding) {
+		return nil
+	}
 	for i := range m.Header {
 		switch m.Header[i].ID {
 		case message.ContentLength:

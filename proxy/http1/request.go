@@ -136,7 +136,7 @@ func schemeLen(t []byte) int {
 // requestFraming applies RFC 9112 §6.3, more strictly than it asks: what two
 // parsers could read in two ways is refused.
 func (r *Request) requestFraming() error {
-	if err := r.head().framing(); err != nil {
+	if err := r.head().framing(); err != nil || !r.Came(message.Expect) {
 		return err
 	}
 	for i := range r.Header {
