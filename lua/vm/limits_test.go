@@ -106,10 +106,7 @@ func TestLedgerToTheLast(t *testing.T) {
 	if !l.Acquire(60) || !l.Acquire(40) || l.Acquire(1) || l.Used() != 100 {
 		t.Errorf("of 100 bytes %d are used", l.Used())
 	}
-	if l.Hold(5); l.Used() != 105 {
-		t.Errorf("%d bytes are used, want 105", l.Used())
-	}
-	if l.Release(6); l.Used() != 99 || l.Acquire(2) || !l.Acquire(1) {
+	if l.Release(1); l.Used() != 99 || l.Acquire(2) || !l.Acquire(1) {
 		t.Errorf("%d bytes are used after a release", l.Used())
 	}
 	if l := vm.NewLedger(0, 0); !l.Acquire(1<<40) || l.Used() != 1<<40 {

@@ -27,7 +27,7 @@ func options(t *testing.T, cache *lua.Cache, text string) lua.Options {
 		t.Fatal(err)
 	}
 	o := lua.Options{Tenant: "a", Dir: dir, Scripts: []string{"a.lua"}, Log: zerolog.Nop(), Cache: cache, Clock: clock{}}
-	o.Config.SetDefaults()
+	o.Config = lua.DefaultConfig()
 	return o
 }
 
