@@ -57,6 +57,9 @@ func (x *exchange) admitBody() error {
 	if err := x.limitBody(x.bounds.maxBody); err != nil || x.Message.Length == 0 {
 		return err
 	}
+	if x.Message.Length == message.Unsized && hasCome(x.content.Body) {
+		return x.bufferCome()
+	}
 	streamed := x.Message.Length == message.Unsized || x.Message.Length > maxBuffered
 	if streamed && x.Tenant.Expects {
 		return nil // the target says whether it wants it: see Upload
@@ -67,6 +70,59 @@ func (x *exchange) admitBody() error {
 	return x.bufferBody()
 }
 
+// Comer is a Body of a protocol that tells whether all of it has come, though its
+// length wasn't said, as that of most calls of gRPC has: it is buffered then, like
+// any small one.
+type Comer interface {
+	// Ended reports that; Trailer is valid then, too.
+	Ended() bool
+}
+
+// hasCome leaves out what has trailers, which only follow what is streamed.
+func hasCome(body Body) bool {
+	c, ok := body.(Comer)
+	return ok && c.Ended() && len(body.Trailer()) == 0
+}
+
+// bufferCome buffers a body that has come, of at most maxBuffered bytes; what is
+// more than that, streams, as far as it hasn't been read.
+func (x *exchange) bufferCome() error {
+	if err := x.beginBody(); err != nil {
+		return err
+	}
+	buffer, got := memory.AcquireBuffer(memory.SmallBuffer), 0
+	for {
+		span, err := x.nextBody()
+		if err == nil && got+len(span) > len(buffer) {
+			buffer, err = x.widened(buffer, got, got+len(span))
+		}
+		switch {
+		case err == io.EOF:
+			x.content.buffered = buffer[:got]
+			x.stream.Expire(0)
+			return nil
+		case err != nil:
+			memory.ReleaseBuffer(buffer)
+			return err
+		}
+		got += copy(buffer[got:], span)
+	}
+}
+
+// widened moves what was got to a large buffer.
+func (x *exchange) widened(buffer []byte, got, need int) ([]byte, error) {
+	if need > memory.LargeBuffer {
+		panic("BUG: a body of unknown length has come that no window allows")
+	}
+	if err := x.hold(memory.LargeBuffer); err != nil {
+		return buffer, err
+	}
+	large := memory.AcquireBuffer(memory.LargeBuffer)
+	copy(large, buffer[:got])
+	memory.ReleaseBuffer(buffer)
+	return large, nil
+}
+
 // bufferBody reads a small body whole. A large buffer is taken only when what
 // has arrived needs one.
 func (x *exchange) bufferBody() error {
@@ -74,13 +130,9 @@ func (x *exchange) bufferBody() error {
 	var err error
 	for err == nil && !x.content.Done() {
 		if got > memory.SmallBuffer/2 && len(buffer) == memory.SmallBuffer && x.Message.Length > memory.SmallBuffer {
-			if err = x.hold(memory.LargeBuffer); err != nil {
+			if buffer, err = x.widened(buffer, got, memory.LargeBuffer); err != nil {
 				break
 			}
-			large := memory.AcquireBuffer(memory.LargeBuffer)
-			copy(large, buffer[:got])
-			memory.ReleaseBuffer(buffer)
-			buffer = large
 		}
 		var n int
 		n, err = x.readBody(buffer[got:])

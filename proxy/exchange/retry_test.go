@@ -10,6 +10,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange/exchangetest"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/test/raw"
 )
 
@@ -46,6 +47,36 @@ func TestStreamedContentIsSentOnce(t *testing.T) {
 		newPlane(t, &ended, record(t, "").url, record(t, "").url).Serve(s)
 		if ended.attempts != attempts || ended.code != "upstream_closed" || ended.in != length {
 			t.Errorf("%d bytes: %d attempts, %q and %d bytes read; want %d attempts", length, ended.attempts, ended.code, ended.in, attempts)
+		}
+	}
+}
+
+// TestContentThatHasCome: content of unknown length that is there already is kept,
+// and so may be sent twice; what is still to come, or has trailers, isn't.
+func TestContentThatHasCome(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		come, trailer bool
+		length        int
+		attempts      int
+	}{
+		"come": {true, false, 10, 2}, "much of it": {true, false, 60 << 10, 2}, "nothing": {true, false, 0, 2},
+		"not all": {false, false, 10, 1}, "with a trailer": {true, true, 10, 1},
+	} {
+		var ended endings
+		s := &exchangetest.Stream{Head: sized(message.Unsized), Come: c.come}
+		s.Head.Method = []byte("PUT")
+		for _, part := range halves(c.length) {
+			if part != "" {
+				s.Parts = append(s.Parts, []byte(part))
+			}
+		}
+		if c.trailer {
+			s.Trailers = message.Header{{Name: []byte("x"), Value: []byte("v")}}
+		}
+		newPlane(t, &ended, record(t, "").url, record(t, "").url).Serve(s)
+		if ended.attempts != c.attempts || ended.code != "upstream_closed" || ended.in != int64(c.length) {
+			t.Errorf("%s: %d attempts, %q and %d bytes read; want %d attempts", name, ended.attempts, ended.code, ended.in, c.attempts)
 		}
 	}
 }

@@ -255,18 +255,6 @@ func (c *Conn) TryWrite(p []byte) (n int) {
 	return n
 }
 
-// WriteNow writes what the socket takes at once, and returns how much that was.
-// Only the writing goroutine may call it.
-func (c *Conn) WriteNow(p []byte) (int, error) {
-	c.wbuf, c.wn, c.werr = p, 0, 0
-	err := c.rc.Control(c.nowFn)
-	c.wbuf = nil
-	if err == nil && c.werr != 0 {
-		err = os.NewSyscallError("write", c.werr)
-	}
-	return c.wn, err
-}
-
 // Peer is what a look at the socket says of the other side.
 type Peer uint8
 

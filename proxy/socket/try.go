@@ -89,22 +89,6 @@ func (c *Conn) tryWrite(fd uintptr) bool {
 	return true
 }
 
-// writeNow ends where the socket is full.
-func (c *Conn) writeNow(fd uintptr) {
-	c.tune(fd, len(c.wbuf))
-	for len(c.wbuf) > 0 {
-		n := rawWrite(fd, c.wbuf)
-		if n < 0 {
-			if n != errAgain {
-				c.werr = syscall.Errno(-n)
-			}
-			return
-		}
-		c.wn += n
-		c.wbuf = c.wbuf[n:]
-	}
-}
-
 func (c *Conn) tryWriteVec(fd uintptr) bool {
 	c.tune(fd, len(c.wvec[0])+len(c.wvec[1])+len(c.wvec[2]))
 	for {

@@ -29,6 +29,7 @@ type Stream struct {
 	Trailers message.Header
 	Broken   error // in the place of the body's end
 	Waits    bool
+	Come     bool // all of the content has come already
 
 	// What the client gets.
 	Told      bool  // to send the body
@@ -194,6 +195,9 @@ func (s *Stream) EndWait() { s.BeginWait(nil, 0) }
 
 // Watch does nothing.
 func (s *Stream) Watch(func()) (end func()) { return func() {} }
+
+// Ended reports whether the content has come.
+func (b *body) Ended() bool { return b.stream.Come }
 
 // Finish ends the exchange.
 func (s *Stream) Finish(int64, bool) { s.Finished = true }
