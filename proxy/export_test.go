@@ -46,7 +46,7 @@ func (s *Server) Spoil(name, stage string) {
 			t.Pool = new(upstream.Pool)
 		case "respond":
 			t.Bounds = exchange.NewBounds(&t.Config.RequestLimits, t.Config.ClientTimeouts, &tenants.CompressionConfig{
-				Enabled: true, Level: 1000, ContentTypes: t.Config.Compression.ContentTypes, MinSize: t.Config.Compression.MinSize,
+				Enabled: true, Level: 1000, Encodings: t.Config.Compression.Encodings, ContentTypes: t.Config.Compression.ContentTypes, MinSize: t.Config.Compression.MinSize,
 			})
 		}
 	}

@@ -66,7 +66,9 @@ var recipes = map[string][][]string{
 		{"GET /broken HTTP/1.1\r\nHost: shop.example.com\r\nAccept: application/json", "502", `"code":"upstream_bad_response"`, "Content-Type: application/problem+json"},
 	},
 	"Compressed responses": {
-		{"GET /a HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: gzip", "200", "Content-Encoding: gzip", "!seven"},
+		{"GET /a HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: gzip, deflate, br, zstd", "200", "Content-Encoding: zstd", "Vary: Accept-Encoding", "!                    "},
+		{"GET /a HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: gzip, deflate, br", "200", "Content-Encoding: br", "!                    "},
+		{"GET /a HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: gzip, br;q=0.5", "200", "Content-Encoding: gzip", "!                    "},
 		{"GET /a HTTP/1.1\r\nHost: example.com", "200", "!Content-Encoding", "seven"},
 	},
 }

@@ -104,3 +104,25 @@ func TestConfigIsDocumented(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEncodings: what is offered to clients is known, and named once.
+func TestEncodings(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[string]string{
+		"[]":           "encodings is empty, expected some of zstd, br and gzip",
+		"[brotli]":     `encodings has "brotli", expected zstd, br or gzip`,
+		"[gzip, gzip]": `encodings has "gzip" twice, expected it once`,
+		"gzip":         "",
+		"[br, zstd]":   "",
+	} {
+		var s struct {
+			Compression tenants.CompressionConfig `yaml:"compression"`
+		}
+		s.Compression = tenants.DefaultCompression()
+		doc := settings.Decode("c.yaml", []byte("compression: {encodings: "+list+"}"), &s, nil)
+		s.Compression.Check(doc)
+		if err := doc.Err(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", list, err, want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package tenants
 import (
 	_ "embed" // for Sources
 	"mime"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,11 +32,17 @@ type RequestLimitsConfig struct {
 
 // CompressionConfig is the section compression, of the server and of a tenant.
 type CompressionConfig struct {
-	// Whether responses are compressed with gzip for clients that accept it.
+	// Whether responses are compressed for clients that accept one of encodings.
 	// Default: false.
 	Enabled bool `yaml:"enabled"`
 
-	// Level from 1, the fastest, to 9, the smallest. Default: 5.
+	// Codings that are offered: zstd, br (brotli) and gzip. A client gets the one that it
+	// prefers, and of those that it prefers equally the first that stands here. Default:
+	// zstd, br, gzip.
+	Encodings []string `yaml:"encodings" single:"true"`
+
+	// Level from 1, the fastest, to 9, the smallest. zstd and br go no further than 5,
+	// beyond which they take far more memory. Default: 5.
 	Level int `yaml:"level" min:"1" max:"9"`
 
 	// Media types that are compressed. Default: text/html, text/css,
@@ -77,7 +84,7 @@ func DefaultRequestLimits() RequestLimitsConfig {
 
 // DefaultCompression returns the documented defaults.
 func DefaultCompression() CompressionConfig {
-	return CompressionConfig{Level: 5, MinSize: 256, ContentTypes: []string{
+	return CompressionConfig{Level: 5, MinSize: 256, Encodings: []string{"zstd", "br", "gzip"}, ContentTypes: []string{
 		"text/html", "text/css", "text/javascript", "text/plain", "application/json", "application/xml",
 	}}
 }
@@ -129,6 +136,17 @@ func (c *RequestLimitsConfig) Check(r settings.Reporter, within *RequestLimitsCo
 func (c *CompressionConfig) Check(r settings.Reporter) {
 	if c.Level < 1 || c.Level > 9 {
 		r.Errorf(&c.Level, "level %d is out of range, expected 1 to 9", c.Level)
+	}
+	if len(c.Encodings) == 0 {
+		r.Errorf(&c.Encodings, "encodings is empty, expected some of zstd, br and gzip")
+	}
+	for i, name := range c.Encodings {
+		switch {
+		case name != "zstd" && name != "br" && name != "gzip":
+			r.Errorf(&c.Encodings[i], "encodings has %.40q, expected zstd, br or gzip", name)
+		case slices.Contains(c.Encodings[:i], name):
+			r.Errorf(&c.Encodings[i], "encodings has %q twice, expected it once", name)
+		}
 	}
 	for i := range c.ContentTypes {
 		media, params, err := mime.ParseMediaType(c.ContentTypes[i])

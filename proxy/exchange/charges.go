@@ -17,13 +17,14 @@ const (
 	// uploadSize and tunnelSize are another goroutine with its buffer.
 	uploadSize = 12 << 10
 	tunnelSize = 16 << 10
-	// encoderSize is gzip's at the level that takes most.
-	encoderSize = 1400 << 10
 	// largeHead is from where a head is charged by its length, with what is made
 	// of it: a copy, its fields, the path in another form, the head to send on.
 	largeHead  = 4 << 10
 	headCopies = 5
 )
+
+// encoderSizes are those of encoders at the level that takes most.
+var encoderSizes = [codingCount]int64{gzipCoding: 1400 << 10, brotliCoding: 2800 << 10, zstdCoding: 2100 << 10}
 
 // enter charges the request to its tenant.
 func (x *exchange) enter() error {

@@ -2,11 +2,7 @@ package exchange
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
-	"sync"
-
-	"github.com/klauspost/compress/gzip"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
@@ -17,6 +13,7 @@ type compression struct {
 	level int
 	least int64           // length of a response that is compressed
 	types map[string]bool // media types in lower case; nil when disabled
+	order []codingID      // that are offered, the preferred one first
 
 	config tenants.CompressionConfig
 }
@@ -27,6 +24,9 @@ func newCompression(c *tenants.CompressionConfig) compression {
 		compiled.types = make(map[string]bool, len(c.ContentTypes))
 		for _, media := range c.ContentTypes {
 			compiled.types[strings.ToLower(strings.TrimSpace(media))] = true
+		}
+		for _, name := range c.Encodings {
+			compiled.order = append(compiled.order, codingNamed(name))
 		}
 	}
 	return compiled
@@ -42,20 +42,20 @@ type coding struct {
 // negotiate finds out what compression makes of a response with that status
 // and header, and with content of that length, or message.Unsized, which isn't
 // sent where it is bodiless: only a whole, plain representation, of a listed
-// type, that may be transformed, is compressed, for a client that accepts gzip.
+// type, that may be transformed, is compressed, for a client that accepts one of the codings.
 // The fields of HEAD and 304 are those that the 200 to a GET would have (RFC 9110
 // §9.3.2 and §15.4.5).
 func (x *exchange) negotiate(status int, h message.Header, length int64, bodiless bool) {
 	c, made := &x.bounds.compression, &x.coding
 	made.varies = c.types != nil && c.may(status, h)
-	made.recoded = made.varies && status != 206 && x.Message.Unsized && (length < 0 || length >= c.least) && x.takesGzip
+	made.recoded = made.varies && status != 206 && x.Message.Unsized && (length < 0 || length >= c.least) && x.takes != identity
 	if made.recoded && status == 304 && !h.Has(message.ContentType) {
 		// Whether it is of a listed type isn't known: the tag that the client
 		// has says what it got.
 		made.recoded = !hasStrongOnly(x.Message.Header, h.Get(message.ETag))
 	}
 	if made.recoded && !bodiless { // unless that takes more memory than there is
-		made.compressing = x.memory.Acquire(encoderSize)
+		made.compressing = x.memory.Acquire(encoderSizes[x.takes])
 		made.recoded = made.compressing
 	}
 }
@@ -171,127 +171,3 @@ func forbidsTransform(h message.Header) bool {
 	}
 	return false
 }
-
-// acceptsGzip reads Accept-Encoding (RFC 9110 §12.5.3).
-func acceptsGzip(h message.Header) bool {
-	for i := range h {
-		if h[i].ID != message.AcceptEncoding {
-			continue
-		}
-		for token, rest := message.NextToken(h[i].Value); token != nil; token, rest = message.NextToken(rest) {
-			coding, weight, _ := bytes.Cut(token, []byte{';'})
-			if message.EqualFold(bytes.TrimSpace(coding), "gzip") {
-				return !isZeroWeight(weight)
-			}
-		}
-	}
-	return false
-}
-
-func isZeroWeight(weight []byte) bool {
-	q, ok := bytes.CutPrefix(bytes.ToLower(bytes.TrimSpace(weight)), []byte("q=0"))
-	return ok && len(bytes.Trim(q, ".0")) == 0
-}
-
-// encoded is where content is written to: the client, by way of an encoder where
-// it is compressed.
-type encoded struct {
-	to      Stream       // not as an Answer: to make one of it is a look-up
-	encoder *gzipEncoder // nil: it isn't
-}
-
-// encoded returns where the content of the response is written to, to be released.
-func (x *exchange) encoded() encoded {
-	e := encoded{to: x.stream}
-	if x.coding.compressing {
-		e.encoder = acquireEncoder(x.bounds.compression.level, x.stream)
-	}
-	return e
-}
-
-func (e encoded) release() {
-	if e.encoder != nil {
-		e.encoder.release()
-	}
-}
-
-func (e encoded) write(span []byte) error {
-	if e.encoder != nil {
-		return e.encoder.write(span)
-	}
-	return e.to.Write(span)
-}
-
-func (e encoded) flush() error {
-	if e.encoder != nil {
-		if err := e.encoder.flush(); err != nil {
-			return err
-		}
-	}
-	return e.to.Flush()
-}
-
-func (e encoded) end(trailer message.Header) error {
-	if e.encoder != nil {
-		if err := e.encoder.end(); err != nil {
-			return err
-		}
-	}
-	return e.to.End(trailer)
-}
-
-// gzipEncoder compresses content.
-type gzipEncoder struct {
-	w     *gzip.Writer
-	pool  *sync.Pool
-	to    Answer
-	dirty bool // something was written since the last flush
-}
-
-// encoders holds writers by level.
-var encoders [10]sync.Pool
-
-func acquireEncoder(level int, to Answer) *gzipEncoder {
-	pool := &encoders[level]
-	e, ok := pool.Get().(*gzipEncoder)
-	if !ok {
-		w, err := gzip.NewWriterLevel(nil, level)
-		if err != nil {
-			panic(fmt.Sprintf("BUG: gzip level %d: %v", level, err))
-		}
-		e = &gzipEncoder{w: w, pool: pool}
-	}
-	e.to, e.dirty = to, false
-	e.w.Reset(e)
-	return e
-}
-
-func (e *gzipEncoder) release() {
-	e.to = nil
-	e.w.Reset(nil)
-	e.pool.Put(e)
-}
-
-// Write takes compressed bytes from the gzip writer.
-func (e *gzipEncoder) Write(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	return len(p), e.to.Write(p)
-}
-
-func (e *gzipEncoder) write(span []byte) error {
-	e.dirty = true
-	_, err := e.w.Write(span)
-	return err
-}
-
-func (e *gzipEncoder) flush() error {
-	if !e.dirty {
-		return nil
-	}
-	e.dirty = false
-	return e.w.Flush()
-}
-
-func (e *gzipEncoder) end() error { return e.w.Close() }

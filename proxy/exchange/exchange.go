@@ -50,7 +50,7 @@ type exchange struct {
 	last      bool      // what the client sends next can't be trusted to be a request
 	fault     *Fault
 	coding    coding
-	takesGzip bool // the client, whatever targets are told
+	takes     codingID // the client, whatever targets are told
 
 	// Scratch memory, kept between exchanges unless it has grown large.
 	head    message.Response // of the response, as it is sent
@@ -107,7 +107,7 @@ func (x *exchange) reset() {
 	x.policed.reset()
 	x.response.Reset()
 	x.state, x.cutReason, x.last, x.fault = unanswered, 0, false, nil
-	x.coding, x.takesGzip, x.head = coding{}, false, message.Response{}
+	x.coding, x.takes, x.head = coding{}, identity, message.Response{}
 	x.values, x.pathBuf, x.sendBuf = shrunk(x.values), shrunk(x.pathBuf), shrunk(x.sendBuf)
 }
 
@@ -298,7 +298,7 @@ func (x *exchange) route() error {
 	if err := x.holdToTenant(t); err != nil {
 		return err
 	}
-	x.takesGzip = x.bounds.compression.types != nil && acceptsGzip(x.Message.Header)
+	x.takes = accepted(x.Message.Header, x.bounds.compression.order)
 	if t.Total > 0 {
 		x.call.Expiry = x.Start + int64(t.Total)
 	}

@@ -40,7 +40,7 @@ func (x *exchange) completeHeader() {
 	if x.coding.recoded {
 		x.recode(*h)
 		if x.Status != 304 {
-			add(h, encodingName, gzipName)
+			add(h, encodingName, x.takes.name())
 		}
 	}
 	if x.coding.varies {
@@ -89,7 +89,7 @@ var (
 	dateName, viaName              = []byte("Date"), []byte("Via")
 	errorName, idName              = []byte("X-Gateway-Error"), []byte("X-Request-Id")
 	lengthName                     = []byte("Content-Length")
-	plainText, gzipName            = []byte("text/plain; charset=utf-8"), []byte("gzip")
+	plainText                      = []byte("text/plain; charset=utf-8")
 )
 
 func add(h *message.Header, name, value []byte) {

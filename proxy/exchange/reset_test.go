@@ -103,7 +103,7 @@ func memoryOf(t *testing.T, owner any, name string) int {
 // one that is taken from it begins anew, whatever its last response came to.
 func TestEncoderIsReleased(t *testing.T) {
 	t.Parallel()
-	e := acquireEncoder(gzip.BestSpeed, sunk{})
+	e := acquireEncoder(gzipCoding, gzip.BestSpeed, sunk{})
 	e.dirty = true
 	if err := e.write([]byte("another tenant's")); err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestEncoderIsReleased(t *testing.T) {
 	if e.to != nil {
 		t.Error("a released encoder leads to a response")
 	}
-	again := acquireEncoder(gzip.BestSpeed, sunk{})
+	again := acquireEncoder(gzipCoding, gzip.BestSpeed, sunk{})
 	defer again.release()
 	if again.dirty {
 		t.Error("an encoder that was just taken has something to flush")
