@@ -142,7 +142,7 @@ func (c *Call) attempt(t *Target) (failure *Failure) {
 		if conn, failure = c.connect(t); failure != nil {
 			return failure
 		}
-		failure = c.exchange(conn)
+		failure = c.ask(conn)
 		if failure == nil {
 			kept = true
 			return nil
@@ -206,8 +206,8 @@ func (c *Call) unconnected(t *Target, err error, clipped bool) *Failure {
 	return c.fail(ConnectFailed, err)
 }
 
-// exchange writes the request and reads the response head.
-func (c *Call) exchange(conn *Conn) *Failure {
+// ask writes the request and reads the response head.
+func (c *Call) ask(conn *Conn) *Failure {
 	address := &c.Target.address
 	c.out = http1.AppendRequest(c.out[:0], c.Request, address.BasePath, address.Authority)
 	payload := c.Payload

@@ -190,13 +190,13 @@ func (t *Target) publish() {
 	}
 }
 
-func (t *Target) watch(p *Pool) {
+func (t *Target) addPool(p *Pool) {
 	t.health.mu.Lock()
 	defer t.health.mu.Unlock()
 	t.health.pools = append(t.health.pools, p)
 }
 
-func (t *Target) unwatch(p *Pool) {
+func (t *Target) removePool(p *Pool) {
 	t.health.mu.Lock()
 	defer t.health.mu.Unlock()
 	if i := slices.Index(t.health.pools, p); i >= 0 {

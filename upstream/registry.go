@@ -187,7 +187,7 @@ func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
 		return err
 	}
 	for _, m := range members { // from here on the pool is complete
-		m.target.watch(p)
+		m.target.addPool(p)
 	}
 	return nil
 }
@@ -249,7 +249,7 @@ func (r *Registry) releaseLocked(g *Generation) {
 	}
 	g.released = true
 	for p, m := range g.members() {
-		m.target.unwatch(p)
+		m.target.removePool(p)
 		if m.target.refs--; m.target.refs == 0 {
 			delete(r.targets, m.target.key)
 			m.target.retire()

@@ -179,14 +179,14 @@ func (c *Client) Do(ctx context.Context, r *Request, memory Memory) (*Answer, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
-	a, err := c.exchange(ctx, r, memory)
+	a, err := c.ask(ctx, r, memory)
 	if err != nil {
 		return nil, explain(err, r)
 	}
 	return a, nil
 }
 
-func (c *Client) exchange(ctx context.Context, r *Request, memory Memory) (*Answer, error) {
+func (c *Client) ask(ctx context.Context, r *Request, memory Memory) (*Answer, error) {
 	out, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), strings.NewReader(r.Body))
 	if err != nil {
 		return nil, err
