@@ -138,6 +138,9 @@ func (l *logLine) request(r *exchange.Record) {
 	l.milliseconds(`,"connect_ms":`, r.ConnectTime)
 	l.number(`,"attempts":`, int64(r.Attempts))
 	l.bytes(`,"peer":"`, r.Client.Address)
+	if name := r.Entrance.Name; name != "" {
+		l.text(`,"listener":"`, name)
+	}
 	switch {
 	case !r.Origin.IsValid():
 	case r.Origin == r.Client.Peer: // whose text is there
@@ -156,11 +159,11 @@ func (l *logLine) request(r *exchange.Record) {
 	case r.Code != "":
 		l.text(`,"error":"`, r.Code)
 		if r.Cause != nil {
-			l.text(`,"cause":"`, clipCause(r.Cause))
+			l.text(`,"cause":"`, cause.Short(r.Cause))
 		}
 	case r.Skipped != nil:
 		l.text(`,"error":"`, exchange.CodeSkipped)
-		l.text(`,"cause":"`, clipCause(r.Skipped))
+		l.text(`,"cause":"`, cause.Short(r.Skipped))
 	}
 }
 
@@ -171,21 +174,6 @@ func versionOf(version string) (major, minor int64) {
 		return 1, 0
 	}
 	return int64(version[0] - '0'), int64(version[len(version)-1] - '0')
-}
-
-// maxCause bounds what lies beneath a fault: scripts choose what they raise.
-const maxCause = 512
-
-func clipCause(err error) string {
-	return clipped(cause.Text(err), maxCause)
-}
-
-// clipped returns at most so many bytes of a text that others have chosen.
-func clipped(text string, most int) string {
-	if len(text) > most {
-		return text[:most] + "…"
-	}
-	return text
 }
 
 // tenant logs who the request was for, and who answered it.

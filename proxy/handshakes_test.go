@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -161,6 +164,7 @@ func (s *slowToBegin) Write(b []byte) (n int, err error) {
 func TestHandshakeKinds(t *testing.T) {
 	t.Parallel()
 	server := secureServer(t, ", handshake_timeout: 1s", io.Discard)
+	hello := clientHello()
 	address := server.Addrs()[0].String()
 	shake := func(config *tls.Config) {
 		config.InsecureSkipVerify = config.RootCAs == nil && config.VerifyConnection == nil && config.ServerName == ""
@@ -181,6 +185,15 @@ func TestHandshakeKinds(t *testing.T) {
 				t.Errorf("HTTP got %q", got)
 			}
 		},
+		"proxy_header": func() {
+			before := server.HandshakeFailures(0)["proxy_header"]
+			for _, header := range []string{"PROXY TCP4 192.0.2.1 192.0.2.2 4000 443\r\n", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x01\xc0\x00\x02\x02\x0f\xa0\x01\xbb"} {
+				if got := say(header + hello); strings.Contains(got, "HTTP") {
+					t.Errorf("%q got %q", header, got)
+				}
+			}
+			eventually(t, "both are counted", func() bool { return server.HandshakeFailures(0)["proxy_header"] == before+2 })
+		},
 		"not_tls": func() { say("\x00\x01\x02\x03\x04\x05\x06\x07") },
 		"version": func() { shake(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) },
 		"cipher": func() {
@@ -198,4 +211,36 @@ func TestHandshakeKinds(t *testing.T) {
 	if n := server.HandshakeFailures(0)["other"]; n != 0 {
 		t.Errorf("%d failures are of no kind of %q", n, cause.Handshakes)
 	}
+}
+
+// TestLogsNameListeners: where there are several, what is logged of connections and
+// requests says by which they came.
+func TestLogsNameListeners(t *testing.T) {
+	t.Parallel()
+	cert, key := keyPair(t)
+	var log lockedBuffer
+	lines := filepath.Join(t.TempDir(), "access.log")
+	tenants := strings.Replace(shop(answering(t, helloResponse)), "access_log: {enabled: false}", fmt.Sprintf("access_log: {output: %q}", lines), 1)
+	server := runLogged(t, fmt.Sprintf("tls: {cert_file: %q, key_file: %q}\nlisteners:\n"+
+		"- {address: \"127.0.0.1:0\", tls: true, name: web}\n- {address: \"127.0.0.1:0\", proxy_protocol: {from: [192.0.2.1]}, name: behind}\n"+
+		"- {address: \"127.0.0.1:0\", max_connections: 1}\n", cert, key)+tenants, zerolog.New(&log))
+	send(t, dialAt(t, server, 0), "PROXY TCP4 192.0.2.1 192.0.2.2 4000 443\r\n")
+	_, _ = io.ReadAll(dialAt(t, server, 1))
+	request(t, tls.Client(dialAt(t, server, 0), &tls.Config{InsecureSkipVerify: true}), get)
+	request(t, dialAt(t, server, 2), get)
+	if response := request(t, dialAt(t, server, 2), get); response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a second connection where one may be: %s", response.Status)
+	}
+	for _, want := range []string{
+		`"listener":"web","peer":"127.0.0.1","server_name":"","reason":"it was introduced by the PROXY protocol, which this listener doesn't expect (proxy_protocol.from)"`,
+		`"listener":"behind","peer":"127.0.0.1","reason":"it is not in proxy_protocol.from"`,
+		`"listener":"127.0.0.1:0","peer":"127.0.0.1","limit_per_address":false`,
+	} {
+		eventually(t, "there is "+want, func() bool { return strings.Contains(log.String(), want) })
+	}
+	var text []byte
+	eventually(t, "the access log names the listener", func() bool {
+		text, _ = os.ReadFile(lines) // #nosec G304 -- of this test
+		return strings.Contains(string(text), `"peer":"127.0.0.1","listener":"web","client":"127.0.0.1"`) && strings.Contains(string(text), `"peer":"127.0.0.1","client":"127.0.0.1"`)
+	})
 }

@@ -28,21 +28,21 @@ func introductionOf(sender netip.Addr, header *proxyprotocol.Header, secured pro
 		{`,"proxy_tls":"`, []byte(secured.Version)},
 	} {
 		if len(member.value) > 0 {
-			l.text(member.name, clipped(string(member.value), maxServerName))
+			l.text(member.name, cause.Clip(string(member.value), maxServerName))
 		}
 	}
 	return l.buf
 }
 
 // noHeader counts and logs a connection that had to begin with a header of the
-// PROXY protocol which is believed, and didn't.
-func (s *Server) noHeader(peer netip.Addr, why error) {
+// PROXY protocol which is believed, and didn't; at is the number of the listener.
+func (s *Server) noHeader(at int, peer netip.Addr, why error) {
 	s.counters.noHeaders.Add(1)
 	silent, ok := s.introductions.take()
 	if !ok {
 		return
 	}
-	event := s.log.Warn().Str("peer", peer.String()).Str("reason", cause.Text(why))
+	event := s.log.Warn().Str("listener", s.listeners.called(at)).Str("peer", peer.String()).Str("reason", cause.Text(why))
 	if silent > 0 {
 		event = event.Uint64("not_logged_before", silent)
 	}

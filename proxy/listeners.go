@@ -87,6 +87,18 @@ func (l *listeners) find(config *listener.Config, taken []*entry) *entry {
 	return found
 }
 
+// called is the name of the listener of a number, or its address where it has none.
+func (l *listeners) called(number int) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range append(slices.Clone(l.open), l.leaving...) {
+		if e.Number() == number {
+			return e.config.Called()
+		}
+	}
+	return "" // it is about to be served, or has just gone
+}
+
 // freeNumber is one that no open connection tells of.
 func (l *listeners) freeNumber(fresh []*entry) int {
 	for number := 0; ; number++ {
@@ -108,8 +120,8 @@ func (s *Server) openListener(c *listener.Config, number int) (*entry, error) {
 		Full:    clients.Refusal(503, "too_many_connections", ""),
 		Crowded: clients.Refusal(429, "too_many_connections_from_address", ""),
 		Sweeper: s.sweeper, Own: &s.own, Sockets: s.sockets, Purpose: listener.Public,
-		Refused:  s.warnRefused,
-		Stranger: s.noHeader,
+		Refused:  func(peer netip.Addr, crowded bool) { s.warnRefused(number, peer, crowded) },
+		Stranger: func(peer netip.Addr, why error) { s.noHeader(number, peer, why) },
 		Settings: *s.listenerSettings(c),
 	})
 	if err != nil {
@@ -327,13 +339,13 @@ func (s *Server) Addrs() []net.Addr {
 }
 
 // warnRefused logs refused connections, at most one every 10 seconds.
-func (s *Server) warnRefused(peer netip.Addr, crowded bool) {
+func (s *Server) warnRefused(at int, peer netip.Addr, crowded bool) {
 	const pause = int64(10 * time.Second)
 	now, last := socket.Nanotime(), s.warned.Load()
 	if last != 0 && now-last < pause || !s.warned.CompareAndSwap(last, now) {
 		return
 	}
 	_, _, refused := s.listeners.shared.Stats()
-	s.log.Warn().Str("peer", peer.String()).Bool("limit_per_address", crowded).Uint64("refused_so_far", refused).
+	s.log.Warn().Str("listener", s.listeners.called(at)).Str("peer", peer.String()).Bool("limit_per_address", crowded).Uint64("refused_so_far", refused).
 		Msg("connections are refused: a limit is reached")
 }

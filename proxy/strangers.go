@@ -3,6 +3,7 @@ package proxy
 import (
 	"sync"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -42,14 +43,15 @@ func (b *lineBudget) take() (silent uint64, ok bool) {
 	return silent, true
 }
 
-// noHandshake counts and logs a TLS handshake with a client that failed.
-func (s *Server) noHandshake(peer, name, reason string) {
+// noHandshake counts and logs a TLS handshake with a client that failed; at is
+// the number of the listener.
+func (s *Server) noHandshake(at int, peer, name, reason string) {
 	s.counters.handshakes.Add(1)
 	silent, ok := s.handshakes.take()
 	if !ok {
 		return
 	}
-	event := s.log.Warn().Str("peer", peer).Str("server_name", clipped(name, maxServerName)).Str("reason", reason)
+	event := s.log.Warn().Str("listener", s.listeners.called(at)).Str("peer", peer).Str("server_name", cause.Clip(name, maxServerName)).Str("reason", reason)
 	if silent > 0 {
 		event = event.Uint64("not_logged_before", silent)
 	}

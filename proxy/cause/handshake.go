@@ -13,13 +13,14 @@ import (
 // to be labels of a metric. HandshakeKind is an index into it.
 var Handshakes = [...]string{
 	"other", "plain_http", "not_tls", "version", "cipher", "protocol", "no_certificate",
-	"client_certificate", "rejected", "alert", "gone", "timeout", "crowded_out",
+	"client_certificate", "rejected", "alert", "gone", "proxy_header", "timeout", "crowded_out",
 }
 
 // The kinds that others than HandshakeKind tell apart.
 const (
-	HandshakeTimeout    = len(Handshakes) - 2
-	HandshakeCrowdedOut = len(Handshakes) - 1
+	HandshakeProxyHeader = len(Handshakes) - 3
+	HandshakeTimeout     = len(Handshakes) - 2
+	HandshakeCrowdedOut  = len(Handshakes) - 1
 )
 
 // HandshakeKind says of which kind the failure of a handshake with a client is.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/proxyprotocol"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
@@ -96,12 +97,23 @@ func (c *client) noTLS(secure *tls.Conn, err error) {
 		timeout, key := c.handshakeTimeout()
 		reason, kind = fmt.Sprintf("the handshake was not complete within %s (%s)", key, settings.Duration(timeout)), cause.HandshakeTimeout
 	}
+	header := spokePROXY(err)
+	if header {
+		reason, kind = "it was introduced by the PROXY protocol, which this listener doesn't expect (proxy_protocol.from)", cause.HandshakeProxyHeader
+	}
 	c.Listener().CountFailure(kind)
-	c.server.NoHandshake(string(c.who.Address), state.ServerName, reason)
-	if cause.PlainHTTP(err) && c.Sock.TryWrite(expectsTLS) > 0 {
+	c.server.NoHandshake(c.Listener().Number(), string(c.who.Address), state.ServerName, reason)
+	if !header && cause.PlainHTTP(err) && c.Sock.TryWrite(expectsTLS) > 0 {
 		c.lingers = true
 		c.linger()
 	}
+}
+
+// spokePROXY reports whether a handshake failed because a header of the PROXY protocol
+// came before it.
+func spokePROXY(err error) bool {
+	record, ok := errors.AsType[tls.RecordHeaderError](err)
+	return ok && proxyprotocol.MayBegin(record.RecordHeader[:])
 }
 
 // introduce learns from the header of the PROXY protocol who the client is. After
@@ -110,7 +122,7 @@ func (c *client) introduce() error {
 	err := c.Introduce()
 	if err != nil {
 		if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, listener.ErrCrowded) { // it only looked whether somebody listens, we have closed it, or it has been answered
-			c.server.NoHeader(c.Peer, err)
+			c.server.NoHeader(c.Listener().Number(), c.Peer, err)
 		}
 		return err
 	}

@@ -35,9 +35,10 @@ type Server struct {
 	// Open returns the number of open connections.
 	Open func() int64
 	// NoHandshake is told of a TLS handshake that failed, NoHeader of a connection
-	// without a header of the PROXY protocol that is believed.
-	NoHandshake func(peer, name, reason string)
-	NoHeader    func(peer netip.Addr, why error)
+	// without a header of the PROXY protocol that is believed; at is the listener's
+	// number.
+	NoHandshake func(at int, peer, name, reason string)
+	NoHeader    func(at int, peer netip.Addr, why error)
 	// Introduction returns what the access log has of such a header.
 	Introduction func(sender netip.Addr, header *proxyprotocol.Header, secured proxyprotocol.TLS) []byte
 

@@ -104,7 +104,7 @@ func (m *Manager) installed(e *entry, out *outcome, now time.Time) {
 	m.worked = out.worked
 	event, words := m.log.Info(), "a certificate was obtained"
 	if out.kept != nil {
-		e.err, e.errAt = "the certificate can't be kept: "+cause.Text(out.kept), now
+		e.err, e.errAt = "the certificate can't be kept: "+cause.Short(out.kept), now
 		event, words = m.log.Error().Str("error", e.err), "a certificate was obtained, and has to be ordered again after a restart: it can't be kept"
 	}
 	event.Str("name", e.name).Str("tenant", e.tenant).Str("challenge", out.worked).Time("not_after", out.fresh.NotAfter).Bool("renewed", !first).Msg(words)
@@ -127,7 +127,7 @@ func (m *Manager) failed(e *entry, out *outcome, now time.Time) {
 		pause = max(pause, limited.after)
 		m.paused = now.Add(min(max(limited.after, time.Second), firstPause)) // whether it is about this name alone isn't said
 	}
-	e.state, e.err, e.errAt, e.next = Failing, cause.Text(out.err), now, now.Add(min(pause, longestPause))
+	e.state, e.err, e.errAt, e.next = Failing, cause.Short(out.err), now, now.Add(min(pause, longestPause))
 	e.conclude()
 	words := "clients that ask for the name get no certificate for it: none can be obtained"
 	if e.cert != nil {

@@ -255,7 +255,7 @@ func (m *Manager) asked(ctx context.Context, p *Plan, name, tenant string) (yes 
 	if err != nil {
 		m.counters.unanswered.Add(1)
 		err = fmt.Errorf("on_demand.ask was not answered: %w", err)
-		m.log.Warn().Str("name", name).Str("tenant", tenant).Str("error", cause.Text(err)).Msg("a name gets no certificate on demand")
+		m.log.Warn().Str("name", name).Str("tenant", tenant).Str("error", cause.Short(err)).Msg("a name gets no certificate on demand")
 		return false, err
 	}
 	defer func() { _ = response.Body.Close() }()

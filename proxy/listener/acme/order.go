@@ -17,6 +17,7 @@ import (
 
 	"github.com/mholt/acmez/v3/acme"
 
+	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
 )
 
@@ -55,6 +56,9 @@ func (o *order) obtain(ctx context.Context, kind string) ([]byte, error) {
 	ordered, err := o.place(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if n := len(ordered.Authorizations); n > maxAuthorizations {
+		return nil, fmt.Errorf("the authority wants one name to be authorized %d times, expected once", n)
 	}
 	for _, url := range ordered.Authorizations {
 		if err := o.authorize(ctx, url, kind); err != nil {
@@ -114,7 +118,7 @@ func (o *order) authorize(ctx context.Context, url, kind string) error {
 	}
 	challenge := &authorization.Challenges[at]
 	if !tokenOfURL(challenge.Token) {
-		return fmt.Errorf("the authority's token %q is no base64url", challenge.Token)
+		return fmt.Errorf("the authority's token %q is no base64url", cause.Clip(challenge.Token, maxURL))
 	}
 	solver := o.solvers[kind]
 	defer solver.cleanUp(ctx, o.name, challenge)
@@ -138,6 +142,9 @@ func (o *order) authorize(ctx context.Context, url, kind string) error {
 func tokenOfURL(token string) bool {
 	return token != "" && len(token) <= maxToken && strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
+
+// maxAuthorizations bounds those of an order, which is for one name.
+const maxAuthorizations = 4
 
 // maxToken bounds a challenge's token.
 const maxToken = 256

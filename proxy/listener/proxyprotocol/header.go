@@ -68,6 +68,12 @@ func Parse(data []byte) (h Header, size int, err error) {
 	return Header{}, 0, errNone
 }
 
+// MayBegin reports whether data, which may be as little as one byte, could be the
+// beginning of a header.
+func MayBegin(data []byte) bool {
+	return len(data) > 0 && (hasPrefix(data, signature) || hasPrefix(data, prefixV1))
+}
+
 // Begins reports whether data, which was to be a request, begins with a header; an
 // empty line may have been taken off it.
 func Begins(data []byte) bool {
