@@ -38,11 +38,13 @@ type demo struct {
 	parent  int // who has started the process
 	servers []*fasthttp.Server
 	content atomic.Pointer[demoContent] // of the page; nil until the gateway listens
+	tls     demoTLS
 }
 
 // demoContent is what there is to try.
 type demoContent struct {
 	Base, Shop, Admin string // URLs; "" is none
+	Secure, CA        string // the one with https, and the file of its certificate; "" is none
 	Tenants           []demoTenant
 	Tries             []demoTry
 }
@@ -76,6 +78,7 @@ func (d *demo) stop() {
 	for _, s := range d.servers {
 		_ = s.Shutdown()
 	}
+	d.tls.remove()
 }
 
 // handler answers with what it was asked, so that one sees what the gateway has
@@ -116,14 +119,14 @@ func (d *demo) welcome(ctx *fasthttp.RequestCtx, path string) {
 
 // greet says what runs where, and what to try; it is said on the page, too.
 func (d *demo) greet(w *os.File, server *proxy.Server, admin string) {
-	content := newDemoContent(server, admin)
+	content := newDemoContent(server, admin, &d.tls)
 	d.content.Store(content)
 	bold, dim, reset := "", "", ""
 	if isatty.IsTerminal(w.Fd()) && os.Getenv("NO_COLOR") == "" {
 		bold, dim, reset = "\x1b[1;36m", "\x1b[2m", "\x1b[0m"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%sKeystone Gateway%s listens on %s%s%s, its admin API on %s%s%s\n\n", bold, reset, bold, content.Base, reset, bold, content.Admin, reset)
+	fmt.Fprintf(&b, "\n%sKeystone Gateway%s listens on %s%s%s%s, its admin API on %s%s%s\n\n", bold, reset, bold, content.Base, reset, content.alsoSecure(), bold, content.Admin, reset)
 	for _, t := range content.Tenants {
 		fmt.Fprintf(&b, "  %-10s %s%-10s%s %s\n", t.Name, dim, t.Routing, reset, t.Match)
 	}
@@ -157,8 +160,17 @@ func welcomes(server *proxy.Server) bool {
 	return false
 }
 
-func newDemoContent(server *proxy.Server, admin string) *demoContent {
+// alsoSecure names the second place where it listens.
+func (c *demoContent) alsoSecure() string {
+	if c.Secure == "" {
+		return ""
+	}
+	return " and " + c.Secure
+}
+
+func newDemoContent(server *proxy.Server, admin string, secure *demoTLS) *demoContent {
 	c := &demoContent{Base: "http://" + server.Addr().String(), Admin: admin}
+	c.Secure, c.CA = secure.url(server), secure.cert
 	tried := 0
 	for t := range server.Tenants() {
 		c.Tenants = append(c.Tenants, demoTenant{t.Name, t.Routing, strings.TrimSpace(strings.Join(t.Domains, ", ") + " " + t.Prefix)})
@@ -198,6 +210,9 @@ func (c *demoContent) tryTenant(t proxy.TenantView, shop bool) bool {
 	c.Tries = append(c.Tries, demoTry{fmt.Sprintf("curl %s%s'%s%s'", host, key, c.Base, path), note})
 	if shop {
 		c.Tries = append(c.Tries, demoTry{fmt.Sprintf("curl %s'%s/hello/Ada'", host, c.Base), "scripts/shop.lua answers"})
+		if c.Secure != "" {
+			c.Tries = append(c.Tries, demoTry{fmt.Sprintf("curl --cacert %s %s'%s/hello/Ada'", quoted(c.CA), host, c.Secure), "the same over TLS, with a certificate of this run"})
+		}
 	}
 	return true
 }

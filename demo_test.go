@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"html"
 	"io"
 	"net"
@@ -40,13 +42,24 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := proxy.New(proxy.Options{File: file, Config: config, Log: zerolog.Nop()})
+	d := &demo{}
+	besides, err := d.secure(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
-
-	d := &demo{}
+	server, err := proxy.New(proxy.Options{File: file, Config: config, Besides: besides, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	defer func() {
+		end()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -89,6 +102,12 @@ func TestDemo(t *testing.T) {
 			t.Errorf("the page lacks %s", part)
 		}
 	}
+	demandSecure(t, string(said))
+	if result := server.Reload(); !result.OK || len(result.Changes) > 0 {
+		t.Errorf("a reload: %+v", result)
+	}
+	demandSecure(t, string(said))
+	shown = strings.ReplaceAll(shown, "https://localhost:", "")
 	for _, part := range []string{"https://", "<script", "src=", "@import"} { // it works without the internet
 		if strings.Contains(shown, part) {
 			t.Errorf("the page has %s", part)
@@ -102,6 +121,51 @@ func TestDemo(t *testing.T) {
 	if status, body := page(t, listener, "/hello"); status != http.StatusOK || !strings.HasPrefix(body, "upstream 1: GET /hello") {
 		t.Errorf("/hello: %d %s", status, body)
 	}
+}
+
+// demandSecure asks by the line with --cacert, as it is printed.
+func demandSecure(t *testing.T, said string) {
+	t.Helper()
+	for line := range strings.Lines(said) {
+		line, _, _ = strings.Cut(strings.TrimSpace(line), "   #")
+		file, found := strings.CutPrefix(line, "curl --cacert ")
+		if !found {
+			continue
+		}
+		file, _, _ = strings.Cut(file, " ")
+		_, url, _ := strings.Cut(line, "'https://")
+		text, err := os.ReadFile(file) // #nosec G304 -- of this test
+		roots := x509.NewCertPool()
+		if err != nil || !roots.AppendCertsFromPEM(text) {
+			t.Fatalf("%s: no certificate: %v", file, err)
+		}
+		for _, host := range []string{"localhost", "127.0.0.1"} {
+			transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots}}
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+strings.Replace(strings.TrimSuffix(url, "'"), "localhost", host, 1), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Host = "shop.example.com"
+			answer, err := transport.RoundTrip(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _ = answer.Body.Close(); answer.StatusCode != http.StatusOK {
+				t.Errorf("%s: %s", host, answer.Status)
+			}
+		}
+		if _, err := exec.LookPath("curl"); err != nil {
+			t.Log("there is no curl: the line isn't run as it stands")
+			return
+		}
+		const want = `{"hello":"Ada","tenant":"shop"}`
+		output, err := exec.Command("sh", "-c", line+" --silent --show-error --noproxy '*'").CombinedOutput() // #nosec G204 -- what is tried is the line
+		if err != nil || strings.TrimSpace(string(output)) != want {
+			t.Errorf("%s\ngot  %s (%v)\nwant %s", line, output, err, want)
+		}
+		return
+	}
+	t.Errorf("there is no line with --cacert in %s", said)
 }
 
 func page(t *testing.T, at net.Listener, path string) (status int, body string) {

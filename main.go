@@ -110,5 +110,5 @@ func usage(w io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  %-9s %s\n", c.name, c.summary)
 	}
-	fmt.Fprintln(w, "\nflags of run:\n  -config FILE   configuration (default config.yaml)\n  -pid-file FILE keep the number of the process there, also after an upgrade (SIGUSR2)\n  -strict        refuse to start, and each reload, if any tenant is broken; else it alone is refused, or left as it was\n  -demo          start two small upstreams in the process, which config.yaml points to, reload when scripts change, and end with the process that has started this one")
+	fmt.Fprintln(w, "\nflags of run:\n  -config FILE   configuration (default config.yaml)\n  -pid-file FILE keep the number of the process there, also after an upgrade (SIGUSR2)\n  -strict        refuse to start, and each reload, if any tenant is broken; else it alone is refused, or left as it was\n  -demo          start two small upstreams in the process, which config.yaml points to, serve https too with a certificate made for that, reload when scripts change, and end with the process that has started this one")
 }

@@ -23,7 +23,7 @@ func runGateway(args []string) error {
 	file := flags.String("config", "config.yaml", "configuration `file`")
 	pidFile := flags.String("pid-file", "", "`file` that has the number of the process, also after an upgrade; removed at the end")
 	strict := flags.Bool("strict", false, "refuse to start, and each reload, if any tenant is broken; else it alone is refused, or left as it was")
-	withDemo := flags.Bool("demo", false, "start two small upstreams in the process, which config.yaml points to, reload when scripts change, and end with the process that has started this one")
+	withDemo := flags.Bool("demo", false, "start two small upstreams in the process, which config.yaml points to, serve https too with a certificate made for that, reload when scripts change, and end with the process that has started this one")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
@@ -35,15 +35,19 @@ func runGateway(args []string) error {
 	if err != nil {
 		return err
 	}
+	o := proxy.Options{File: *file, Config: config, Strict: *strict}
 	var show *demo
 	if *withDemo {
 		if show, err = startDemo(); err != nil {
 			return err
 		}
 		defer show.stop()
+		if o.Besides, err = show.secure(config); err != nil {
+			return err
+		}
 		p.programErr = errors.New("a demo has upstreams whose ports are taken")
 	}
-	return serve(proxy.Options{File: *file, Config: config, Strict: *strict}, p, show)
+	return serve(o, p, show)
 }
 
 // serve builds the gateway, and runs it.

@@ -19,6 +19,7 @@ func (c *Config) certificateSource(dir string) certificates.Source {
 	if c.TLS.CertFile != "" {
 		source.Files = slices.Insert(source.Files, 0, certificates.Pair{Cert: inDir(dir, c.TLS.CertFile), Key: inDir(dir, c.TLS.KeyFile)})
 	}
+	source.Files = append(source.Files, c.besides.pairs()...)
 	return source
 }
 

@@ -96,6 +96,7 @@ type Config struct {
 	// listeners are those of the section, or the one of the short form, with what
 	// they inherit.
 	listeners []listener.Config
+	besides   *Besides // who else has one; nil is nobody
 }
 
 // ServerConfig is the section server.

@@ -41,7 +41,7 @@ func (c *Config) listenAddress() string {
 }
 
 // speaksTLS reports whether any listener does.
-func (c *Config) speaksTLS() bool { return c.tlsKey() != nil }
+func (c *Config) speaksTLS() bool { return c.tlsKey() != nil || c.besides != nil }
 
 // tlsKey is the field by which the first listener speaks TLS; nil: none does.
 func (c *Config) tlsKey() any {

@@ -122,6 +122,7 @@ func (s *Server) reload(result *ReloadResult) error {
 		return err
 	}
 	s.refused.Store(nil)
+	s.besides.addTo(config)
 	for _, key := range settings.KeepUntilRestart(s.started, config) {
 		config.pending = append(config.pending, key+" takes effect at the next start")
 	}

@@ -49,7 +49,8 @@ type Server struct {
 	access    *accessLog
 	logWriter *logs.Writer // nil: Log has another output
 
-	started  *Config // what the process began with
+	started  *Config  // what the process began with
+	besides  *Besides // what each configuration is given
 	current  atomic.Pointer[snapshot]
 	clients  clients.Server
 	plane    exchange.Plane
@@ -100,6 +101,8 @@ type Options struct {
 	File string
 	// Config is that file as Load returned it.
 	Config *Config
+	// Besides, if not nil, is a listener that no file lists.
+	Besides *Besides
 	// Strict refuses a start, and each reload, with which a tenant could not be
 	// served as the configuration asks for. If not, it alone is left with its last
 	// good generation, or refused; and a start waits for no tenant's scripts for
@@ -133,6 +136,7 @@ type Options struct {
 // New builds the server and opens its listener; Run serves. After New, either
 // Run or Close must be called.
 func New(o Options) (*Server, error) {
+	o.Besides.addTo(o.Config)
 	s := newServer(&o)
 	s.sweeper, s.access, s.logWriter, s.available, s.strict = socket.NewSweeper(), newAccessLog(o.Log), o.LogWriter, o.Memory, o.Strict
 	s.plane = exchange.Plane{
@@ -197,7 +201,7 @@ func New(o Options) (*Server, error) {
 // that only checks.
 func newServer(o *Options) *Server {
 	s := &Server{
-		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config, sockets: o.Sockets,
+		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config, besides: o.Besides, sockets: o.Sockets,
 		stats: map[string]*exchange.Stats{}, stores: map[string]*store.Memory{}, keeps: map[string]*policy.Kept{},
 		scripts: newScriptsOptions(o), hops: exchange.NewHops(), handed: make(chan struct{}),
 	}
