@@ -121,7 +121,7 @@ func (p *process) run(ctx context.Context, stop func(), server *proxy.Server, ap
 	if err != nil {
 		event = p.log.Error().Str("error", cause.Text(err))
 	}
-	event.Msg("stopped")
+	event.Int("pid", os.Getpid()).Msg("stopped")
 	return err
 }
 
@@ -143,7 +143,7 @@ func sayListening(log zerolog.Logger, server *proxy.Server, api *admin.API, tena
 	for _, address := range server.Addrs() {
 		addresses = append(addresses, address.String())
 	}
-	log.Info().Str("address", addresses[0]).Strs("addresses", addresses).Str("admin", api.Addr()).Str("version", versionText()).
+	log.Info().Int("pid", os.Getpid()).Str("address", addresses[0]).Strs("addresses", addresses).Str("admin", api.Addr()).Str("version", versionText()).
 		Int("tenants", tenants).Msg("listening")
 	for _, warning := range server.Warnings() {
 		log.Warn().Msg(warning)

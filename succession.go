@@ -111,6 +111,7 @@ func (p *process) upgrade(ctx context.Context, server *proxy.Server) error {
 	defer stop()
 	successor, err := upgrade.Start(options)
 	if err == nil {
+		p.sockets.Relate(successor.PID(), "which is to replace this one, and has what this reload asks for already")
 		p.log.Info().Str("program", p.program.Path).Int("pid", successor.PID()).Msg("upgrade: a new process starts")
 		err = successor.Await(waiting)
 	}

@@ -1,14 +1,24 @@
 package admin_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/test/until"
 )
 
 func TestHealth(t *testing.T) {
@@ -305,4 +315,53 @@ func TestMethodsAndPaths(t *testing.T) {
 			a.refused(t, c.status, c.code)
 		}
 	}
+}
+
+// TestBrokenFiles: a file of client_tls that breaks while the gateway runs shows in
+// snapshot, health and the metrics, until it is good again.
+func TestBrokenFiles(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	good := authority(t)
+	write := func(content []byte) {
+		t.Helper()
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(good)
+	g := start(t, fmt.Sprintf("client_tls: {client_auth: request, ca_files: %q}\n", file)+twoTenants(t))
+	said := func(broken bool) bool {
+		snapshot, health, metrics := g.ask("GET", "/snapshot").json(t, 200), g.ask("GET", "/health").json(t, 200), g.ask("GET", "/metrics").text
+		files, listed := snapshot["files_failed"].([]any), health["files_failed"].([]any)
+		if !broken {
+			return len(files) == 0 && len(listed) == 0 && health["status"] == "healthy" && strings.Contains(metrics, `keystone_files_broken{purpose="client_tls"} 0`)
+		}
+		return len(files) == 1 && at(t, snapshot, "files_failed", 0, "file") == file && at(t, snapshot, "files_failed", 0, "purpose") == "client_tls" &&
+			strings.Contains(at(t, snapshot, "files_failed", 0, "error").(string), "it holds no certificate") &&
+			len(listed) == 1 && listed[0] == file && health["status"] == "degraded" &&
+			strings.Contains(metrics, `keystone_files_broken{purpose="client_tls"} 1`) && strings.Contains(metrics, `keystone_files_broken{purpose="tickets"} 0`)
+	}
+	if !said(false) {
+		t.Error("a good file is broken")
+	}
+	write([]byte("nonsense"))
+	until.True(t, "the file is told to be broken", func() bool { return said(true) })
+	write(good)
+	until.True(t, "the file is told to be good", func() bool { return said(false) })
+}
+
+// authority is the certificate of one, PEM.
+func authority(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

@@ -35,6 +35,8 @@ type gatewayHealth struct {
 	Unhealthy     []string `json:"unhealthy,omitzero"`
 	Misconfigured []string `json:"misconfigured,omitzero"`
 	Outdated      []string `json:"outdated,omitzero"`
+	// Files are those that can't be used as they are; nil for the public.
+	Files []string `json:"files_failed,omitzero"`
 	// Shedding are those whose requests are refused since memory is short and they
 	// hold most of it; nil for the public.
 	Shedding []shed `json:"shedding,omitzero"`
@@ -74,7 +76,7 @@ func (a *API) health() gatewayHealth {
 	now := time.Now()
 	h := gatewayHealth{
 		Status: healthy, Timestamp: now.UTC(), Version: a.version, UptimeSeconds: wholeMillis(now.Sub(a.started)),
-		Unhealthy: []string{}, Misconfigured: []string{}, Outdated: []string{}, Shedding: a.memory().Shedding,
+		Unhealthy: []string{}, Misconfigured: []string{}, Outdated: []string{}, Files: []string{}, Shedding: a.memory().Shedding,
 	}
 	for t := range a.server.Tenants() {
 		h.Tenants.Total++
@@ -91,12 +93,15 @@ func (a *API) health() gatewayHealth {
 			h.Outdated = append(h.Outdated, t.Name)
 		}
 	}
+	for _, f := range a.brokenFiles() {
+		h.Files = append(h.Files, f.File)
+	}
 	switch {
 	case a.server.Draining():
 		h.Status = draining
 	case len(h.Unhealthy) > 0:
 		h.Status = unhealthy
-	case len(h.Misconfigured)+len(h.Outdated)+len(h.Shedding) > 0:
+	case len(h.Misconfigured)+len(h.Outdated)+len(h.Files)+len(h.Shedding) > 0:
 		h.Status = degraded
 	}
 	return h
@@ -198,7 +203,7 @@ func (a *API) publicGateway() (status int, body []byte) {
 		a.public.made, a.public.status, a.public.body = time.Now(), statusOf(h.Status), encode(h)
 	default:
 		h := a.health()
-		h.Unhealthy, h.Misconfigured, h.Outdated, h.Shedding = nil, nil, nil, nil
+		h.Unhealthy, h.Misconfigured, h.Outdated, h.Files, h.Shedding = nil, nil, nil, nil, nil
 		a.public.made, a.public.status, a.public.body = time.Now(), statusOf(h.Status), encode(h)
 	}
 	return a.public.status, a.public.body

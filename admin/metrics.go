@@ -65,6 +65,7 @@ func (a *API) getMetrics(ctx *fasthttp.RequestCtx) {
 	m.server(&counters)
 	m.listeners(a.server.Listeners())
 	m.certificates(a.server.Certificates())
+	m.files(a.server.BrokenFiles())
 	m.ordered(a.server.ACME())
 	m.reloads(&view, &counters, a.server.LastReload())
 	m.process(a.started)

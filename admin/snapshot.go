@@ -65,14 +65,15 @@ func (a *API) postReload(ctx *fasthttp.RequestCtx) {
 
 // snapshot is the answer to snapshot.
 type snapshot struct {
-	Generation uint64      `json:"generation"`
-	Made       time.Time   `json:"made"`
-	Tenants    int         `json:"tenants"`
-	Targets    int         `json:"targets"`
-	Failed     []problem   `json:"tenants_failed"` // now
-	Reloads    reloadCount `json:"reloads"`
-	LastReload reload      `json:"last_reload"`
-	Memory     memory      `json:"memory"`
+	Generation uint64       `json:"generation"`
+	Made       time.Time    `json:"made"`
+	Tenants    int          `json:"tenants"`
+	Targets    int          `json:"targets"`
+	Failed     []problem    `json:"tenants_failed"` // now
+	Files      []brokenFile `json:"files_failed"`   // now
+	Reloads    reloadCount  `json:"reloads"`
+	LastReload reload       `json:"last_reload"`
+	Memory     memory       `json:"memory"`
 }
 
 // memory is what the process holds, in bytes.
@@ -111,7 +112,7 @@ func (a *API) getSnapshot(ctx *fasthttp.RequestCtx) {
 	view, counters := a.server.Snapshot(), a.server.Counters()
 	s := snapshot{
 		Generation: view.Generation, Made: view.Made.UTC(), Tenants: len(view.Tenants),
-		Failed:     []problem{},
+		Failed: []problem{}, Files: a.brokenFiles(),
 		Reloads:    reloadCount{counters.Reloads, counters.ReloadsFailed, counters.ReloadsPartial},
 		LastReload: describeReload(a.server.LastReload()),
 		Memory:     a.memory(),

@@ -281,10 +281,24 @@ func TestClientAuthRevoked(t *testing.T) {
 	root.revoke(-time.Second, 1)
 	third := visit{server, "a.example", "a.example", root.client(3, -time.Hour, time.Hour), 0, nil}
 	eventually(t, "a list that has ended refuses all", func() bool { return third.get(t) == "refused" })
+	broken := func(want string) {
+		t.Helper()
+		list := server.BrokenFiles()
+		if len(list) != 1 || list[0].Path != root.list || list[0].Purpose != "client_tls" || !strings.Contains(list[0].Error, want) || time.Since(list[0].Since) > time.Hour {
+			t.Errorf("%+v are broken, want %s with %q", list, root.list, want)
+		}
+	}
+	broken("a revocation list has ended")
 	root.write(root.list, "X509 CRL", []byte("nonsense"))
 	eventually(t, "a list that can't be read is logged", func() bool { return strings.Contains(log.String(), "a file of client_tls can't be used") })
+	if list := server.BrokenFiles(); len(list) != 2 || !strings.Contains(list[0].Error+list[1].Error, "no revocation list") && !strings.Contains(list[0].Error+list[1].Error, "asn1") && !strings.Contains(list[0].Error+list[1].Error, "malformed") {
+		t.Errorf("%+v are broken, want the list that has ended, and what is there now", list)
+	}
 	root.revoke(time.Hour, 1)
 	eventually(t, "a good list is taken up", func() bool { return strings.HasPrefix(third.get(t), "GET /") })
+	if list := server.BrokenFiles(); len(list) > 0 {
+		t.Errorf("%+v are broken", list)
+	}
 	newAuthority(t, dir, "root", nil) // in the place of the first, whose list is none of it
 	if result := server.Reload(); result.OK {
 		t.Error("a list of another authority is taken")

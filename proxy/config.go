@@ -33,7 +33,7 @@ type Config struct {
 	// Path under which the admin API answers. Default: "/admin".
 	AdminBasePath string `yaml:"admin_base_path" restart:"true"`
 
-	// The public listener, and what is the same for all of them.
+	// The listener, unless there are listeners, and what is the same for all of them.
 	Server ServerConfig `yaml:"server"`
 
 	// Where clients are listened for, in several places. server.address, server.port
@@ -44,10 +44,11 @@ type Config struct {
 	// The admin listener.
 	Admin AdminConfig `yaml:"admin"`
 
-	// TLS on the public listener.
+	// The certificate and the sessions of all listeners with TLS, and whether the one of
+	// server.address speaks it.
 	TLS TLSConfig `yaml:"tls"`
 
-	// Certificates of the public listener, besides that of tls.
+	// Certificates of all listeners with TLS, besides that of tls.
 	Certificates CertificatesConfig `yaml:"certificates"`
 
 	// What is asked of clients' TLS, of those of every tenant that says nothing else.
@@ -263,14 +264,15 @@ type AdminConfig struct {
 	Token string `yaml:"token" secret:"true"`
 
 	// Whether the health endpoints (live, health and tenants/{name}/health) are
-	// served on the public listener too, before any tenant.
+	// served to clients too, by all listeners, before any tenant.
 	// Default: false.
 	OnPublic bool `yaml:"on_public"`
 }
 
 // TLSConfig is the section tls.
 type TLSConfig struct {
-	// Whether the public listener speaks TLS 1.2 and 1.3. Default: false.
+	// Whether the listener of server.address speaks TLS 1.2 and 1.3; those of listeners
+	// say it themselves. Default: false.
 	Enabled bool `yaml:"enabled"`
 
 	// Certificate chain, PEM: the default of all certificates. Default: none, and

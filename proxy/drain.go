@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
@@ -27,7 +28,7 @@ func (s *Server) announce() {
 	if notice <= 0 {
 		return
 	}
-	s.log.Info().Stringer("drain_notice", notice).Msg("about to stop: the health endpoints say draining, requests are still served")
+	s.log.Info().Int("pid", os.Getpid()).Stringer("drain_notice", notice).Msg("about to stop: the health endpoints say draining, requests are still served")
 	time.Sleep(notice)
 }
 
@@ -121,5 +122,5 @@ func (s *Server) outlive(ctx context.Context) (signalled bool) {
 }
 
 func (s *Server) logDrain(what string) {
-	s.log.Info().Int64("requests", s.plane.InFlight()).Int64("tunnels", s.plane.Tunnels()).Int64("connections", s.connections()).Msg(what)
+	s.log.Info().Int("pid", os.Getpid()).Int64("requests", s.plane.InFlight()).Int64("tunnels", s.plane.Tunnels()).Int64("connections", s.connections()).Msg(what)
 }

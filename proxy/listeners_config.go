@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"fmt"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -71,8 +72,8 @@ func (c *Config) checkListeners(r settings.Reporter, written func(any) bool) {
 		}
 		names[l.Name] = true
 		for j := range c.Listeners[:i] {
-			if l.Address != "" && listener.SameAddress(l.Address, c.Listeners[j].Address) {
-				r.Errorf(&l.Address, "address %q is that of another listener too, expected each address once", l.Address)
+			if other := c.Listeners[j].Address; l.Address != "" && listener.Collide(l.Address, other) {
+				r.Errorf(&l.Address, "address %q is that of another listener too%s, expected each address once", l.Address, within(l.Address, other))
 				break
 			}
 		}
@@ -82,18 +83,42 @@ func (c *Config) checkListeners(r settings.Reporter, written func(any) bool) {
 			r.Errorf(&l.RedirectToHTTPS, "redirect_to_https is set, and no listener has tls: true, expected one, or https_port where something in front of the gateway ends TLS")
 		}
 	}
-	for i := range c.listeners {
-		if c.Admin.Enabled && listener.SameAddress(c.Admin.Address, c.listeners[i].Address) {
-			r.Errorf(&c.Admin.Address, "address %q is that of %s listener too, expected another one", c.Admin.Address, article(len(c.Listeners)))
-		}
-	}
+	c.checkAdminAddress(r, written)
 }
 
-func article(listed int) string {
-	if listed == 0 {
-		return "the public"
+// within says which address has all others of a port, where two collide that aren't
+// spelled the same.
+func within(address, other string) string {
+	if listener.SameAddress(address, other) {
+		return ""
 	}
-	return "a public"
+	return fmt.Sprintf(" (%q, which leaves no room for it)", other)
+}
+
+// checkAdminAddress reports that the admin API would listen where a listener does, at
+// the one of them that the file has.
+func (c *Config) checkAdminAddress(r settings.Reporter, written func(any) bool) {
+	if !c.Admin.Enabled {
+		return
+	}
+	for i := range c.listeners {
+		at := c.listeners[i].Address
+		if !listener.Collide(c.Admin.Address, at) {
+			continue
+		}
+		own := any(&c.Server.Address)
+		switch {
+		case len(c.Listeners) > 0:
+			own = &c.Listeners[i].Address
+		case c.Server.Port != "":
+			own = &c.Server.Port
+		}
+		if !written(&c.Admin.Address) && written(own) {
+			r.Errorf(own, "address %q is that of the admin API too (admin.address is %q), expected another one", at, c.Admin.Address)
+			continue
+		}
+		r.Errorf(&c.Admin.Address, "address %q is that of a listener too%s, expected another one", c.Admin.Address, within(c.Admin.Address, at))
+	}
 }
 
 // checkShortForm reports the short form beside the list.

@@ -136,7 +136,7 @@ func TestReloadListeners(t *testing.T) {
 	eventually(t, "the others are under way", func() bool { return server.InFlight() == 3 })
 
 	result := server.reload(t, fmt.Sprintf("- {address: %q}\n- {address: %q, name: first, max_requests_per_connection: 3, max_connections: 3}\n", third, first))
-	if want := fmt.Sprintf("[listener %q added listener \"first\" changed listener %q removed]", third, second); !result.OK || fmt.Sprint(result.Changes) != want {
+	if want := fmt.Sprintf("[listener %q added listener \"first\" (%s) changed listener %q removed]", third, first, second); !result.OK || fmt.Sprint(result.Changes) != want {
 		t.Fatalf("%v, changes %v, want %s", result.Errors, result.Changes, want)
 	}
 	if response := request(t, dialTo(third), get); response.StatusCode != 200 {

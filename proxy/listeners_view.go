@@ -5,6 +5,7 @@ import (
 	"net"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
@@ -51,6 +52,14 @@ func (s *Server) Listeners() []ListenerView {
 	return list
 }
 
+// named is a listener's name with its address, quoted; or its address alone.
+func named(c *listener.Config) string {
+	if c.Name == "" {
+		return strconv.Quote(c.Address)
+	}
+	return fmt.Sprintf("%q (%s)", c.Name, c.Address)
+}
+
 // listenerChanges says what a reload has done to listeners, a line each.
 func listenerChanges(before, after []listener.Config) (list []string) {
 	at := func(all []listener.Config, address string) int {
@@ -59,14 +68,14 @@ func listenerChanges(before, after []listener.Config) (list []string) {
 	for i := range after {
 		switch old := at(before, after[i].Address); {
 		case old < 0:
-			list = append(list, fmt.Sprintf("listener %q added", after[i].Called()))
+			list = append(list, fmt.Sprintf("listener %s added", named(&after[i])))
 		case !reflect.DeepEqual(before[old], after[i]):
-			list = append(list, fmt.Sprintf("listener %q changed", after[i].Called()))
+			list = append(list, fmt.Sprintf("listener %s changed", named(&after[i])))
 		}
 	}
 	for i := range before {
 		if at(after, before[i].Address) < 0 {
-			list = append(list, fmt.Sprintf("listener %q removed", before[i].Called()))
+			list = append(list, fmt.Sprintf("listener %s removed", named(&before[i])))
 		}
 	}
 	return list

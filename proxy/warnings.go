@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,6 +48,9 @@ func (c *Config) noteWarnings(d *settings.Document) {
 	}
 	c.warnOfProxyProtocol(doubt)
 	c.warnOfClientTLS(doubt)
+	c.warnOfSocketFiles(doubt)
+	c.warnOfNames(doubt)
+	c.warnOfSecrets(doubt)
 	text(&c.Admin.Token, "admin.token", c.Admin.Token)
 	interval(&c.DefaultHealthInterval, "default_health_interval")
 	for i := range c.Tenants {
@@ -86,6 +91,21 @@ func (c *Config) warnOfProxyProtocol(doubt func(field any, format string, args .
 		case !onUnix && networks.Empty():
 			doubt(from, "proxy_protocol.from is for peers on a Unix socket, and the listener is none; expected the networks of the load balancers")
 		}
+	}
+}
+
+// openToOthers are the rights to a secret's file that nobody but its owner and group
+// should have, and a group only to read it.
+const openToOthers = 0o027
+
+// warnOfSecrets tells of secrets that others can read or replace.
+func (c *Config) warnOfSecrets(doubt func(field any, format string, args ...any)) {
+	path := c.ticketFile(filepath.Dir(c.file))
+	if path == "" {
+		return
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&openToOthers != 0 {
+		doubt(&c.TLS.Tickets.SecretFile, "secret_file has the mode %#o: others of this machine can read or replace it, and with it read clients' sessions and make up new ones; expected 0600, or 0640", info.Mode().Perm())
 	}
 }
 

@@ -50,6 +50,9 @@ func TestDoubts(t *testing.T) {
 		{"", "server: {address: 'unix:/tmp/s', proxy_protocol: {from: [10.0.0.0/8]}}", "proxy_protocol.from has networks alone, and the listener is a Unix socket"},
 		{"", "server: {address: 'unix:/tmp/s', proxy_protocol: {from: [10.0.0.0/8, unix]}}", ""},
 		{"", "server: {proxy_protocol: {from: [10.0.0.0/8, unix]}}", ""},
+		{"", "server: {address: 'unix:/not-there/s'}", `config.yaml:3:19: "unix:/not-there/s" can't be listened on: there is no directory "/not-there"`},
+		{"", "admin: {address: 'unix:/dev/null/s'}", `config.yaml:3:18: "unix:/dev/null/s" can't be listened on: there is no directory "/dev/null"`},
+		{"", "listeners: [{address: 'unix:/dev/null'}]", `config.yaml:3:23: "unix:/dev/null" can't be listened on: there is a file that is no socket`},
 	} {
 		config := "tenants:\n- {name: a, domains: [a.example.com], services: [{url: \"http://127.0.0.1:1\"}]"
 		if c.tenant != "" {

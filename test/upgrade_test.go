@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -303,4 +304,38 @@ func TestUpgradeSessions(t *testing.T) {
 		_ = conn.Close()
 		l.upgrade(t)
 	}
+}
+
+// TestUpgradeChildren: what a new process has started, and which has the sockets, is ended
+// with it, also if the process itself has ended before.
+func TestUpgradeChildren(t *testing.T) {
+	t.Parallel()
+	l := startLineage(t, simpleConfig(echoUpstream(t)))
+	said := filepath.Join(filepath.Dir(l.binary), "child")
+	l.installText(t, fmt.Appendf(nil, "#!/bin/sh\nsleep 1000 >/dev/null 2>&1 &\necho $! > %q.new\nmv %[1]q.new %[1]q\nexit 1\n", said))
+	l.refuseUpgrade(t, "has ended before it was ready")
+	text, err := os.ReadFile(said) // #nosec G304 -- of this test
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "the child is ended", func() bool { return ended(pid) })
+	l.install(t, gatewayBinary(t))
+	l.upgrade(t)
+	if group, err := syscall.Getpgid(l.current().Pid); err != nil || group != syscall.Getpgrp() {
+		t.Errorf("the new process is in the group %d (%v), want that of the first, %d", group, err, syscall.Getpgrp())
+	}
+}
+
+// ended reports whether a process is gone, or waits for somebody to learn of its end.
+func ended(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(after, "Z")
 }

@@ -3,6 +3,8 @@ package listener
 import (
 	"fmt"
 	"net"
+	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -60,6 +62,44 @@ func IsUnix(address string) bool { return strings.HasPrefix(address, "unix:") }
 func SameAddress(a, b string) bool {
 	a, b = Canonical(a), Canonical(b)
 	return a == b && (IsUnix(a) || !strings.HasSuffix(a, ":0"))
+}
+
+// Collide reports whether no two listeners can have these addresses at once: they are
+// the same, or have one port, and one of them is all addresses.
+func Collide(a, b string) bool {
+	if SameAddress(a, b) {
+		return true
+	}
+	if IsUnix(a) || IsUnix(b) {
+		return IsUnix(a) && IsUnix(b) && filepath.Clean(pathOf(a)) == filepath.Clean(pathOf(b))
+	}
+	hostA, portA, okA := placeOf(a)
+	hostB, portB, okB := placeOf(b)
+	return okA && okB && portA == portB && portA != 0 && (hostA == "" || hostB == "" || hostA == hostB)
+}
+
+// placeOf is the port of an address, and its host: "" is all addresses of the machine,
+// of IPv4 and IPv6, as Go listens.
+func placeOf(address string) (host string, port int, ok bool) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return "", 0, false
+	}
+	port, host = int(n), strings.ToLower(host)
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if ip = ip.Unmap(); ip.IsUnspecified() {
+			return "", port, true
+		}
+		host = ip.String()
+	}
+	return host, port, true
 }
 
 // Canonical is one spelling of an address: listeners are known by it.

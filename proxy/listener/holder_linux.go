@@ -14,8 +14,8 @@ import (
 )
 
 // holder says who listens at an address already, as far as /proc shows it: "nginx (pid
-// 1234)"; "" is nobody that can be seen. own says that it is this process.
-func holder(network, address string) (who string, own bool) {
+// 1234)"; "" is nobody that can be seen.
+func holder(network, address string) (who string, pid int) {
 	var inodes []string
 	if network == "unix" {
 		inodes = unixInodes(address)
@@ -23,7 +23,7 @@ func holder(network, address string) (who string, own bool) {
 		inodes = append(tcpInodes("/proc/net/tcp", wanted), tcpInodes("/proc/net/tcp6", wanted)...)
 	}
 	if len(inodes) == 0 {
-		return "", false
+		return "", 0
 	}
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // whose descriptors can't be read are left out
 	for _, link := range links {
@@ -32,14 +32,13 @@ func holder(network, address string) (who string, own bool) {
 		if err != nil || !ok || !slices.Contains(inodes, strings.TrimSuffix(inode, "]")) {
 			continue
 		}
-		pid := strings.Split(link, "/")[2]
-		name, _ := os.ReadFile("/proc/" + pid + "/comm") //nolint:gosec // G304: one of /proc
-		if pid == strconv.Itoa(os.Getpid()) {
-			return fmt.Sprintf("this process (pid %s) itself", pid), true
+		number := strings.Split(link, "/")[2]
+		name, _ := os.ReadFile("/proc/" + number + "/comm") //nolint:gosec // G304: one of /proc
+		if pid, err = strconv.Atoi(number); err == nil {
+			return fmt.Sprintf("%q (pid %d)", strings.TrimSpace(string(name)), pid), pid
 		}
-		return fmt.Sprintf("%q (pid %s)", strings.TrimSpace(string(name)), pid), false
 	}
-	return "", false
+	return "", 0
 }
 
 // unixInodes are those of the listening sockets at a path.

@@ -3,4 +3,4 @@
 package listener
 
 // holder says nothing here.
-func holder(string, string) (string, bool) { return "", false }
+func holder(string, string) (string, int) { return "", 0 }

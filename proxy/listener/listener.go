@@ -172,7 +172,7 @@ func Listen(opts Options) (*Listener, error) {
 // open opens a socket of the process's own.
 func open(network, address string, opts *Options) (net.Listener, error) {
 	if network == "unix" {
-		if err := removeStale(address); err != nil {
+		if err := removeStale(address, opts.Sockets); err != nil {
 			return nil, err
 		}
 	}
@@ -190,12 +190,7 @@ func open(network, address string, opts *Options) (net.Listener, error) {
 	}
 	inner, err := listen()
 	if errors.Is(err, syscall.EADDRINUSE) {
-		switch who, own := holder(network, address); {
-		case own:
-			return nil, fmt.Errorf("cannot listen on %q: the address is in use by %s", opts.Address, who)
-		case who != "":
-			return nil, fmt.Errorf("cannot listen on %q: %w, %s", opts.Address, err, who)
-		}
+		err = opts.Sockets.taken(network, address, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", opts.Address, err)
@@ -223,9 +218,12 @@ func (l *Listener) Settings() *Settings { return l.settings.Load() }
 // Number is that of the options.
 func (l *Listener) Number() int { return l.opts.Number }
 
+// errTaken says that an address is in use.
+var errTaken = errors.New("another process listens there")
+
 // removeStale removes a Unix socket that a dead process has left behind, and
 // nothing else.
-func removeStale(path string) error {
+func removeStale(path string, sockets *Sockets) error {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil //nolint:nilerr // listening tells what is wrong
@@ -236,14 +234,7 @@ func removeStale(path string) error {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = conn.Close()
-		who, own := holder("unix", path)
-		switch {
-		case own:
-			return fmt.Errorf("cannot listen on \"unix:%s\": the address is in use by %s", path, who)
-		case who != "":
-			who = ", " + who
-		}
-		return fmt.Errorf("cannot listen on \"unix:%s\": another process listens there%s", path, who)
+		return fmt.Errorf("cannot listen on \"unix:%s\": %w", path, sockets.taken("unix", path, errTaken))
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return os.Remove(path)

@@ -19,9 +19,41 @@ import (
 // are open, which can be handed on. The zero value is ready, its methods may be
 // called at once.
 type Sockets struct {
-	mu    sync.Mutex
-	given []*openSocket // nobody has asked for them yet
-	open  []*openSocket
+	mu      sync.Mutex
+	given   []*openSocket // nobody has asked for them yet
+	open    []*openSocket
+	related map[int]string // processes of the same gateway, and what they are
+}
+
+// Relate says what another process is that may listen on the same addresses, and what
+// to do then: errors say so.
+func (s *Sockets) Relate(pid int, what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.related == nil {
+		s.related = map[int]string{}
+	}
+	s.related[pid] = what
+}
+
+// taken is an error that says who listens at an address, as far as it shows; err is
+// what is known otherwise.
+func (s *Sockets) taken(network, address string, err error) error {
+	who, pid := holder(network, address)
+	switch {
+	case who == "":
+		return err
+	case pid == os.Getpid():
+		return fmt.Errorf("the address is in use by this process (pid %d) itself", pid)
+	case s == nil:
+		return fmt.Errorf("%w, %s", err, who)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if what := s.related[pid]; what != "" {
+		return fmt.Errorf("the address is in use by process %d, %s", pid, what)
+	}
+	return fmt.Errorf("%w, %s", err, who)
 }
 
 // Socket is a listening socket that passes from process to process.

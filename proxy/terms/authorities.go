@@ -28,6 +28,7 @@ type authorities struct {
 
 // list is a certificate revocation list.
 type list struct {
+	path       string
 	made, next time.Time // next is zero where it doesn't say
 	revoked    map[string]struct{}
 }
@@ -100,7 +101,7 @@ func (a *authorities) addLists(path string, by []*x509.Certificate) error {
 		if found++; found == 1 {
 			content = nil
 		}
-		if err := a.addList(block.Bytes, by); err != nil {
+		if err := a.addList(path, block.Bytes, by); err != nil {
 			return fmt.Errorf("its list number %d: %w", found, err)
 		}
 	}
@@ -110,14 +111,14 @@ func (a *authorities) addLists(path string, by []*x509.Certificate) error {
 	if len(content) == 0 || content[0] != 0x30 { // SEQUENCE
 		return errors.New("it holds no revocation list, expected one as PEM (-----BEGIN X509 CRL-----) or DER")
 	}
-	return a.addList(content, by)
+	return a.addList(path, content, by)
 }
 
 // What a revocation list may not have, since it then isn't all that there is to
 // know of its authority (RFC 5280 §5.2.4, §5.2.5).
 var errPartial = errors.New("it has a critical extension (a partial, indirect or delta list), expected a complete list")
 
-func (a *authorities) addList(der []byte, by []*x509.Certificate) error {
+func (a *authorities) addList(path string, der []byte, by []*x509.Certificate) error {
 	parsed, err := x509.ParseRevocationList(der)
 	if err != nil {
 		return err
@@ -137,7 +138,7 @@ func (a *authorities) addList(der []byte, by []*x509.Certificate) error {
 	if owner == nil {
 		return fmt.Errorf("it is of %q, and signed by none of ca_files", parsed.Issuer)
 	}
-	fresh := &list{made: parsed.ThisUpdate, next: parsed.NextUpdate, revoked: make(map[string]struct{}, len(parsed.RevokedCertificateEntries))}
+	fresh := &list{path: path, made: parsed.ThisUpdate, next: parsed.NextUpdate, revoked: make(map[string]struct{}, len(parsed.RevokedCertificateEntries))}
 	for i := range parsed.RevokedCertificateEntries {
 		entry := &parsed.RevokedCertificateEntries[i]
 		for _, extension := range entry.Extensions {

@@ -62,6 +62,8 @@ type Terms struct {
 	stamps []files.Stamp
 	seen   []files.Stamp // of files that have changed, until they are left alone
 	said   string        // the problem that has been told
+	broken []Problem     // what can't be used of the files as they are
+	since  time.Time     // and since when that is known
 }
 
 // trust is what the files hold, and what is made of it.

@@ -2,6 +2,7 @@ package terms
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -36,13 +37,45 @@ func Watch(ctx context.Context, current func() *Set, tell func(Change)) {
 	}
 }
 
+// Broken is a file that can't be used, since when that is known. What was read before is
+// in use, unless it has ended.
+type Broken struct {
+	Problem
+	Since time.Time
+}
+
+// Broken lists the files of a set that can't be used as they are at a time.
+func (s *Set) Broken(at time.Time) (list []Broken) {
+	for _, t := range s.known {
+		list = append(list, t.brokenAt(at)...)
+	}
+	return list
+}
+
+// errEnded says that a revocation list isn't one any more.
+var errEnded = errors.New("a revocation list has ended, whose authority's clients are refused: expected a newer one")
+
+func (t *Terms) brokenAt(at time.Time) (list []Broken) {
+	for _, l := range t.trust.Load().lists {
+		if !l.next.IsZero() && at.After(l.next) {
+			list = append(list, Broken{Problem{l.path, errEnded}, l.next})
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.broken {
+		list = append(list, Broken{p, t.since})
+	}
+	return list
+}
+
 // refresh takes up what has changed.
 func (t *Terms) refresh() (change Change) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.look()
 	if slices.EqualFunc(t.stamps, now, files.Stamp.Certain) {
-		t.seen = nil
+		t.seen, t.said, t.broken = nil, "", nil
 		return change
 	}
 	if t.seen == nil || !slices.EqualFunc(t.seen, now, files.Stamp.Like) {
@@ -75,9 +108,13 @@ func (t *Terms) renew() []Problem {
 func (t *Terms) take(stamps []files.Stamp) (taken bool, problems []Problem) {
 	fresh, problems := t.read()
 	if len(problems) > 0 {
+		if t.broken == nil {
+			t.since = time.Now()
+		}
+		t.broken = problems
 		return false, problems
 	}
-	t.stamps, t.seen, t.said = stamps, nil, ""
+	t.stamps, t.seen, t.said, t.broken = stamps, nil, "", nil
 	if taken = !t.same(fresh); taken {
 		t.trust.Store(fresh)
 	}

@@ -12,12 +12,21 @@ import (
 // File has keys come from a file, and takes it up when it changes. The zero value
 // has none, and leaves the keys to the process.
 type File struct {
-	mu    sync.Mutex // guards all below, and changes of the keys' source
-	path  string     // "": the process's own
-	sum   [sha256.Size]byte
-	stamp files.Stamp // of what was read
-	seen  files.Stamp // of a change, until it is left alone
-	said  string
+	mu     sync.Mutex // guards all below, and changes of the keys' source
+	path   string     // "": the process's own
+	sum    [sha256.Size]byte
+	stamp  files.Stamp // of what was read
+	seen   files.Stamp // of a change, until it is left alone
+	broken error       // why what there is now can't be used
+	since  time.Time   // and since when that is known
+}
+
+// Broken says why the file can't be used as it is, and since when that is known; err is
+// nil while it can.
+func (f *File) Broken() (path string, since time.Time, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.path, f.since, f.broken
 }
 
 // Use has keys come from a file's secret, which Read has returned; "" is the
@@ -29,7 +38,7 @@ func (f *File) Use(keys *Keys, path string, secret Shared) {
 	if f.path == path && (path == "" || f.sum == sum) {
 		return
 	}
-	f.path, f.sum, f.stamp, f.said = path, sum, files.Stamp{}, ""
+	f.path, f.sum, f.stamp, f.broken = path, sum, files.Stamp{}, nil
 	if path == "" {
 		keys.Use(&own{})
 		return
@@ -66,6 +75,7 @@ func (f *File) refresh(keys *Keys) (path string, changed bool, err error) {
 	}
 	now, _ := files.Look(f.path) // reading says what is wrong
 	if f.stamp.Certain(now) {
+		f.broken = nil
 		return "", false, nil
 	}
 	if !f.seen.Like(now) {
@@ -74,13 +84,16 @@ func (f *File) refresh(keys *Keys) (path string, changed bool, err error) {
 	}
 	secret, err := Read(f.path)
 	if err != nil {
-		if f.said == err.Error() {
+		if f.broken != nil && f.broken.Error() == err.Error() {
 			return "", false, nil
 		}
-		f.said = err.Error()
+		if f.broken == nil {
+			f.since = time.Now()
+		}
+		f.broken = err
 		return f.path, false, err
 	}
-	f.stamp, f.said = now, ""
+	f.stamp, f.broken = now, nil
 	if sum := sha256.Sum256(secret); sum != f.sum {
 		f.sum = sum
 		keys.Use(secret)

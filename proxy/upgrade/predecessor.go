@@ -43,6 +43,7 @@ func Inherit(sockets *listener.Sockets) (*Predecessor, error) {
 		return nil, fmt.Errorf("cannot learn from process %d what there is to take over: %w", os.Getppid(), err)
 	}
 	_ = p.control.SetReadDeadline(time.Time{})
+	sockets.Relate(p.PID, "which this one is to replace, and which has opened it since, by a reload: upgrade again")
 	for i, socket := range p.Sockets {
 		socket.FD = firstInherit + i
 		if err := sockets.Give(socket); err != nil {
@@ -67,6 +68,9 @@ func (p *Predecessor) TakeOver() (order Order, err error) {
 	}
 	if redirect := unix.Dup2(int(p.stderr.Fd()), 2); redirect != nil {
 		return order, fmt.Errorf("cannot take over standard error: %w", os.NewSyscallError("dup2", redirect))
+	}
+	if err == nil && p.Group > 0 {
+		_ = unix.Setpgid(0, p.Group) // where whoever signals the group, as a terminal does, reaches it; there may be none any more
 	}
 	if err != nil && !gone(err) {
 		return order, fmt.Errorf("cannot agree with process %d about the upgrade: %w", p.PID, err)

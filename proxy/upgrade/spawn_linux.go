@@ -10,12 +10,13 @@ import (
 type child struct{ pid, pidfd int }
 
 // spawn starts a process as a child of this one's parent: that has to know when it
-// ends, and this one ends long before.
+// ends, and this one ends long before. It is in a group of its own until it takes over,
+// so that it can be ended with all that it has started.
 func spawn(program Program, environment []string, files []uintptr) (child, error) {
 	c := child{pidfd: -1}
 	attributes := &syscall.ProcAttr{
 		Env: environment, Files: files,
-		Sys: &syscall.SysProcAttr{Cloneflags: syscall.CLONE_PARENT, PidFD: &c.pidfd},
+		Sys: &syscall.SysProcAttr{Cloneflags: syscall.CLONE_PARENT, PidFD: &c.pidfd, Setpgid: true},
 	}
 	var err error
 	c.pid, _, err = syscall.StartProcess(program.Path, program.Args, attributes) //nolint:gosec // G204: it is this program
@@ -28,6 +29,19 @@ func (c child) signal(signal syscall.Signal) error {
 		return syscall.Kill(c.pid, signal)
 	}
 	return unix.PidfdSendSignal(c.pidfd, signal, nil, 0)
+}
+
+// wholeGroup is PIDFD_SIGNAL_PROCESS_GROUP, of Linux 6.9 and later.
+const wholeGroup = 4
+
+// kill ends the process with its group, in which may be what it has started, even
+// where it has ended itself.
+func (c child) kill() {
+	if c.pidfd >= 0 && unix.PidfdSendSignal(c.pidfd, unix.SIGKILL, nil, wholeGroup) == nil {
+		return
+	}
+	_ = syscall.Kill(-c.pid, syscall.SIGKILL) // no other group has its number while there is anybody in it
+	_ = c.signal(syscall.SIGKILL)
 }
 
 func (c child) release() { _ = unix.Close(c.pidfd) }

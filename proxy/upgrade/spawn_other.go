@@ -8,7 +8,7 @@ import "syscall"
 type child struct{ pid int }
 
 func spawn(program Program, environment []string, files []uintptr) (child, error) {
-	pid, _, err := syscall.StartProcess(program.Path, program.Args, &syscall.ProcAttr{Env: environment, Files: files})
+	pid, _, err := syscall.StartProcess(program.Path, program.Args, &syscall.ProcAttr{Env: environment, Files: files, Sys: &syscall.SysProcAttr{Setpgid: true}})
 	if err == nil {
 		go func() { _, _ = syscall.Wait4(pid, nil, 0, nil) }() // ends with either process
 	}
@@ -16,5 +16,7 @@ func spawn(program Program, environment []string, files []uintptr) (child, error
 }
 
 func (c child) signal(signal syscall.Signal) error { return syscall.Kill(c.pid, signal) }
+
+func (c child) kill() { _ = syscall.Kill(-c.pid, syscall.SIGKILL) }
 
 func (child) release() {}

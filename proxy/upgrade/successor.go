@@ -52,7 +52,8 @@ const (
 
 // State is what a successor is told at its start.
 type State struct {
-	PID     int               `json:"pid"` // the predecessor's
+	PID     int               `json:"pid"`   // the predecessor's
+	Group   int               `json:"group"` // and its process group
 	Sockets []listener.Socket `json:"sockets"`
 	// Refused are the tenants whose requests the predecessor refuses, because they
 	// are broken. That is no reason against an upgrade.
@@ -123,7 +124,7 @@ func Start(o Options) (*Successor, error) {
 		return nil, fmt.Errorf("cannot start %s: %w", o.Program.Path, err)
 	}
 	s := &Successor{process: process, control: control, said: newRelay(stderr, o.Stderr)}
-	err = s.tell(State{PID: os.Getpid(), Sockets: sockets, Refused: o.Refused, Tickets: o.Tickets})
+	err = s.tell(State{PID: os.Getpid(), Group: unix.Getpgrp(), Sockets: sockets, Refused: o.Refused, Tickets: o.Tickets})
 	if err != nil && !gone(err) { // which Await tells
 		return nil, s.giveUp(fmt.Errorf("cannot tell the new process what there is to take over: %w", err))
 	}
@@ -188,10 +189,11 @@ func (s *Successor) tell(what any) error {
 // lastWords is how long what an ended process has written is waited for.
 const lastWords = 2 * time.Second
 
-// giveUp ends the new process, before the connection to it: it would go on
+// giveUp ends the new process with all that it has started, which may hold its sockets,
+// before the connection to it: it would go on
 // without a predecessor. The error that it returns is why with what it wrote last.
 func (s *Successor) giveUp(why error) error {
-	_ = s.process.signal(syscall.SIGKILL)
+	s.process.kill()
 	_ = s.control.Close()
 	s.process.release()
 	if lines := s.said.last(lastWords); len(lines) > 0 {
