@@ -13,10 +13,10 @@ type connection struct {
 	owner *listener.Set[*connection]
 }
 
-func (a *API) connect(conn *listener.Conn) net.Conn {
+func (a *API) connect(conn *listener.Conn) (made net.Conn, ok bool) {
 	c := &connection{Conn: conn, owner: &a.conns}
 	a.conns.Add(c)
-	return c
+	return c, true
 }
 
 func (c *connection) Close() error {

@@ -50,7 +50,8 @@ type client struct {
 
 	lingers bool // the client may be sending still, although its last answer is there
 
-	broken bool // its TLS handshake has failed
+	shaken bool // Handshake has been called
+	broken bool // and it has failed
 
 	many atomic.Pointer[streams.Conn] // of a client of HTTP/2, once that is spoken
 

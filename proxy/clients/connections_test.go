@@ -74,7 +74,8 @@ func (h *house) connect(t *testing.T, at *listener.Listener) (*client, *net.TCPC
 	if _, err := accepted.Sock.Read(first[:]); err != nil {
 		t.Fatal(err)
 	}
-	ours, ok := h.Connect(accepted).(*client)
+	made, _ := h.Connect(accepted)
+	ours, ok := made.(*client)
 	if !ok {
 		t.Fatal("the connection was refused")
 	}

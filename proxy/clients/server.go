@@ -4,7 +4,7 @@
 //
 //	server := &clients.Server{Plane: plane, Memory: account, …}
 //	fast := server.Fast()
-//	fast.Serve(listener.Wrapped(server.Connect))
+//	fast.Serve(listener.Wrapped(server.Connect)) // hands it plain connections
 package clients
 
 import (
@@ -85,14 +85,19 @@ func (s *Server) Fast() *fasthttp.Server {
 	return s.fast
 }
 
-// Connect makes a client of a connection, unless it is refused: then it is nil.
-func (s *Server) Connect(conn *listener.Conn) net.Conn {
+// Connect makes a client of a connection, unless it is refused: then ok is false. One
+// with TLS is served from here, and isn't returned.
+func (s *Server) Connect(conn *listener.Conn) (made net.Conn, ok bool) {
 	if !s.mayAccept() {
-		return nil
+		return nil, false
 	}
 	c := newClient(s, conn)
 	s.open.Add(c)
-	return c
+	if conn.Secure {
+		go c.begin() // ends with the connection, or its first sleep
+		return nil, true
+	}
+	return c, true
 }
 
 // Asleep returns the number of connections that sleep.

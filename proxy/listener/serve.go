@@ -7,25 +7,31 @@ import (
 )
 
 // Wrapped is the listener as fasthttp's servers use one: they get what wrap makes
-// of each connection. Where that is nil, the connection is refused.
-func (l *Listener) Wrapped(wrap func(*Conn) net.Conn) net.Listener { return wrapped{l, wrap} }
+// of each connection, unless that is nil. Where ok is false, it is refused; else wrap
+// has it served by somebody else.
+func (l *Listener) Wrapped(wrap func(*Conn) (made net.Conn, ok bool)) net.Listener {
+	return wrapped{l, wrap}
+}
 
 type wrapped struct {
 	*Listener
-	wrap func(*Conn) net.Conn
+	wrap func(*Conn) (net.Conn, bool)
 }
 
-// Accept returns the next connection that wrap doesn't refuse.
+// Accept returns the next connection that is made something of.
 func (w wrapped) Accept() (net.Conn, error) {
 	for {
 		conn, err := w.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if made := w.wrap(conn); made != nil {
+		made, ok := w.wrap(conn)
+		if made != nil {
 			return made, nil
 		}
-		conn.Refuse()
+		if !ok {
+			conn.Refuse()
+		}
 	}
 }
 
