@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -148,4 +149,39 @@ func naming(t *testing.T, name string) (address string) {
 			}
 		}
 	})
+}
+
+// TestRecipesOfNginx has nginx check what docs/recipes.md shows of its configuration.
+func TestRecipesOfNginx(t *testing.T) {
+	t.Parallel()
+	nginx, err := exec.LookPath("nginx")
+	if err != nil && os.Getenv("KEYSTONE_CI") == "" {
+		t.Skip("nginx is missing")
+	}
+	page, err := os.ReadFile("../docs/recipes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := 0
+	for line, b := range codeBlocks(string(page)) {
+		if b.language != "nginx" {
+			continue
+		}
+		blocks++
+		dir := t.TempDir()
+		text := "pid " + dir + "/pid; error_log stderr; events {}\nhttp { access_log off;"
+		for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+			text += " " + kind + "_temp_path " + dir + "/" + kind + ";"
+		}
+		file := filepath.Join(dir, "nginx.conf")
+		if err := os.WriteFile(file, []byte(text+"\n"+b.text+"}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.CommandContext(t.Context(), nginx, "-t", "-c", file).CombinedOutput(); err != nil { //nolint:gosec // G204: what LookPath has found
+			t.Errorf("docs/recipes.md:%d: %v\n%s", line, err, out)
+		}
+	}
+	if blocks != len(recipes) {
+		t.Errorf("%d blocks for %d recipes", blocks, len(recipes))
+	}
 }

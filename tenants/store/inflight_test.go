@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -81,5 +82,27 @@ func TestInFlightTogether(t *testing.T) {
 		if g, _ := f.Enter(1, []byte("a"), 2, 0); g == nil {
 			t.Errorf("%d: a place was lost", i)
 		}
+	}
+}
+
+// TestInFlightAtTheLastMoment: who is let in has entered, even if it has just been told
+// not to wait any more; else the place would be lost.
+func TestInFlightAtTheLastMoment(t *testing.T) {
+	t.Parallel()
+	f := store.NewInFlight()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range 100 { // both are ready, and it is by chance which is seen
+		first, _ := f.Enter(1, []byte("a"), 1, 1)
+		_, ticket := f.Enter(1, []byte("a"), 1, 1)
+		if first == nil || ticket == nil {
+			t.Fatalf("%d: a place was lost", i)
+		}
+		first.Leave()
+		second, err := ticket.Wait(gone, time.Hour)
+		if err != nil {
+			t.Fatalf("%d: %v", i, err)
+		}
+		second.Leave()
 	}
 }
