@@ -194,6 +194,9 @@ func (l *logLine) tenant(r *exchange.Record) {
 			l.text(`,"script":"`, r.ScriptStep)
 		}
 	}
+	if r.Spared != "" {
+		l.text(`,"would_answer":"`, r.Spared)
+	}
 	if r.Target != nil {
 		l.text(`,"target":"`, r.Target.Name())
 	}

@@ -63,6 +63,30 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
+// TestDryRun: nobody is refused, and the log says who would be.
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "access.log")
+	server := start(t, fmt.Sprintf("access_log: {output: %q}\ntenants:\n  - {name: a, domains: [example.com], policies: [{rate_limit: {rate: 1/h, dry_run: true}}], services: [{url: 'http://%s'}]}\n", log, echoing(t, "")))
+	for _, path := range []string{"/first", "/second"} {
+		if answer, _ := askRaw(t, server.Addr().String(), "GET "+path+" HTTP/1.1\r\nHost: example.com\r\n\r\n"); answer.StatusCode != 200 || answer.Header.Get("RateLimit") != `"client";r=0;t=3600` {
+			t.Errorf("%s: got %d %v", path, answer.StatusCode, answer.Header)
+		}
+	}
+	eventually(t, "the log has both", func() bool {
+		text, _ := os.ReadFile(log) // #nosec G304 -- of this test
+		first, second := "", ""
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, `"path":"/first"`) {
+				first = line
+			} else if strings.Contains(line, `"path":"/second"`) {
+				second = line
+			}
+		}
+		return first != "" && !strings.Contains(first, "would_answer") && strings.Contains(second, `"would_answer":"rate_limit"`) && strings.Contains(second, `"status":200`)
+	})
+}
+
 // TestConcurrency: while one is in progress at a target, the next waits, and another
 // one is refused; who waited is served when the first has ended, or gone.
 func TestConcurrency(t *testing.T) {

@@ -100,6 +100,7 @@ type Record struct {
 	Cause       error  // what lies beneath it
 	Skipped     error  // why the request has gone on without its scripts
 	Policy      string // that has answered, or failed
+	Spared      string // by a policy that is only tried, and would have answered
 	ScriptRoute string // the pattern of the script's route
 	ScriptStep  string // the function that was called last
 	Target      *upstream.Target

@@ -40,6 +40,7 @@ func (x *exchange) judge() (answered bool, err error) {
 		return false, nil
 	}
 	answer, by, err := chain.Judge(x.showPolicies())
+	x.Spared = x.policed.request.Spared()
 	if answer == nil && err == nil {
 		x.keepHeader()
 		return false, nil

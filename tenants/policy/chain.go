@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -120,7 +121,7 @@ func (c *Chain) Judge(r *Request) (answer *Answer, by string, err error) {
 		}
 		s.counter.Passed.Add(1)
 		if r.WouldAnswer {
-			r.WouldAnswer = false
+			r.WouldAnswer, r.spared = false, cmp.Or(r.spared, s.name)
 			s.counter.WouldAnswer.Add(1)
 		}
 	}

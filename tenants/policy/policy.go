@@ -141,9 +141,10 @@ type Request struct {
 	// Trace, if somebody has the request traced, is told of each policy that was asked.
 	Trace func(s Step)
 
-	memos []Memo
-	asked int    // how many policies of the chain Judge was called of
-	text  []byte // of values that Append has made
+	memos  []Memo
+	spared string // the first policy that has set WouldAnswer
+	asked  int    // how many policies of the chain Judge was called of
+	text   []byte // of values that Append has made
 }
 
 // Step is what one policy has made of one request.
@@ -184,6 +185,10 @@ type Waiter interface {
 
 // Wait calls f, as Waiter says.
 func (r *Request) Wait(f func(ctx context.Context) error) error { return r.Waiter.Wait(f) }
+
+// Spared is the name of the first policy that would have answered, if it weren't only
+// tried; "" is none.
+func (r *Request) Spared() string { return r.spared }
 
 // Append makes a value in memory that lasts as long as the request, and returns it:
 // write appends to what it is given.
