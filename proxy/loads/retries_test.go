@@ -57,6 +57,9 @@ func TestWhatIsTriedAgain(t *testing.T) {
 		var r Retries
 		underWay, last := New(lua.Options{Tenant: "c"}, nil, nil), failed("d", short)
 		r.Plan(map[string]*Load{"a": failed("a", lua.BrokenScripts{{Err: errors.New("x")}}), "b": failed("b", errors.New("x")), "c": underWay}, func() { t.Error("again") })
+		if time.Sleep(time.Hour); len(r.Due()) > 0 {
+			t.Errorf("%q are due", r.Due())
+		}
 		r.Plan(map[string]*Load{"d": last}, nil)
 		time.Sleep(time.Hour)
 		if due := r.Due(); !slices.Equal(due, []string{"d"}) || r.Know(underWay) || !r.Know(last) || r.Know(failed("d", short)) {
@@ -69,6 +72,32 @@ func TestWhatIsTriedAgain(t *testing.T) {
 	})
 }
 
+// TestSoonestFirst: the next try is that of whoever is due first, whatever else is
+// under way.
+func TestSoonestFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r Retries
+		a := failed("a", short)
+		r.Plan(map[string]*Load{"a": a}, func() {})
+		time.Sleep(firstRetry)
+		begun, again := New(lua.Options{Tenant: "a"}, nil, nil), 0
+		r.Begun(begun)
+		all := map[string]*Load{"a": a, "b": failed("b", short)}
+		r.Plan(all, func() { again++ })
+		time.Sleep(firstRetry / 2)
+		for i := range 20 { // all of them later
+			all[fmt.Sprint(i)] = failed(fmt.Sprint(i), short)
+		}
+		r.Plan(all, func() { again++ })
+		if time.Sleep(firstRetry/2 - 1); again != 0 {
+			t.Error("what is under way is tried again")
+		}
+		if time.Sleep(1); again != 1 || !slices.Equal(r.Due(), []string{"b"}) {
+			t.Errorf("after %d calls, due is %q", again, r.Due())
+		}
+	})
+}
+
 // TestFewAtOnce: so many are tried again together, first those that have failed less
 // often; who can't be begun has its turn with the next plan.
 func TestFewAtOnce(t *testing.T) {
@@ -77,9 +106,9 @@ func TestFewAtOnce(t *testing.T) {
 		calls := 0
 		again := func() { calls++ }
 		all := map[string]*Load{}
-		r.Plan(map[string]*Load{"old": failed("old", short)}, again)
+		r.Plan(map[string]*Load{"-old": failed("-old", short)}, again)
 		time.Sleep(firstRetry)
-		all["old"] = failed("old", short) // for the second time
+		all["-old"] = failed("-old", short) // for the second time
 		for i := range mostRetries {
 			name := fmt.Sprint(i)
 			all[name] = failed(name, short)
@@ -102,7 +131,7 @@ func TestFewAtOnce(t *testing.T) {
 		}
 		delete(all, "0") // has loaded well
 		r.Plan(all, again)
-		if time.Sleep(time.Minute); calls != 1 || !slices.Equal(r.Due(), []string{"old"}) {
+		if time.Sleep(time.Minute); calls != 1 || !slices.Equal(r.Due(), []string{"-old"}) {
 			t.Errorf("after %d calls, due is %q", calls, r.Due())
 		}
 	})
