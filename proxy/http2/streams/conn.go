@@ -199,14 +199,14 @@ func (c *Conn) next() (*http2.Frame, error) {
 		c.headAt = socket.Nanotime()
 	}
 	c.mu.Lock()
+	if c.patience, c.sleepy = c.o.Patience(); c.opened == 0 {
+		c.patience, c.sleepy = c.server.Header(), false
+	}
 	expiry := int64(0)
 	switch {
 	case c.headAt != 0:
 		expiry = c.headAt + c.server.Header()
 	case len(c.streams) == 0:
-		if c.patience, c.sleepy = c.o.Patience(); c.opened == 0 {
-			c.patience, c.sleepy = c.server.Header(), false
-		}
 		expiry = c.idleSince + c.patience
 	}
 	if c.leaving == left && len(c.streams) == 0 {

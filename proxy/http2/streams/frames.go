@@ -231,6 +231,7 @@ func (c *Conn) takePriority(f *http2.Frame) error {
 	defer c.mu.Unlock()
 	if s := c.streams[number]; s != nil {
 		s.urgency, s.incremental = priorityOf(f.Payload[4:])
+		s.updated = true
 	}
 	return nil
 }

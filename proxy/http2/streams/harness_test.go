@@ -3,9 +3,16 @@ package streams_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -29,13 +36,29 @@ const patience = time.Minute
 // tenant's target is handler. settings are further keys of the file, lines.
 func serve(t testing.TB, settings string, handler http.Handler) *proxy.Server {
 	t.Helper()
-	target := httptest.NewUnstartedServer(handler)
-	target.Config.ErrorLog = nil
-	target.Start()
+	return serveOn(t, "[{address: '127.0.0.1:0', protocols: [h2c, http/1.1]}]", settings, handler)
+}
+
+// serveOn is serve with other listeners.
+func serveOn(t testing.TB, listeners, settings string, handler http.Handler) *proxy.Server {
+	t.Helper()
+	server, _ := run(t, listeners, settings, handler)
+	return server
+}
+
+// stoppable is serve of a gateway that is stopped within the test.
+func stoppable(t testing.TB, handler http.Handler) (server *proxy.Server, stop func()) {
+	t.Helper()
+	return run(t, "[{address: '127.0.0.1:0', protocols: [h2c, http/1.1]}]", "", handler)
+}
+
+func run(t testing.TB, listeners, settings string, handler http.Handler) (server *proxy.Server, stop func()) {
+	t.Helper()
+	target := httptest.NewServer(handler)
 	t.Cleanup(target.Close)
 	file := filepath.Join(t.TempDir(), "config.yaml")
-	text := "listeners: [{address: '127.0.0.1:0', protocols: [h2c, http/1.1]}]\nadmin: {enabled: false}\naccess_log: {enabled: false}\n" + settings +
-		"\ntenants: [{name: a, domains: [a.example], services: [{url: '" + target.URL + "'}]}]\n"
+	text := "listeners: " + listeners + "\nadmin: {enabled: false}\naccess_log: {enabled: false}\n" + settings +
+		"\ntenants: [{name: a, domains: [a.example, 127.0.0.1], services: [{url: '" + target.URL + "'}]}]\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +66,7 @@ func serve(t testing.TB, settings string, handler http.Handler) *proxy.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := proxy.New(proxy.Options{File: file, Config: config, Log: zerolog.Nop()})
+	server, err = proxy.New(proxy.Options{File: file, Config: config, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +79,7 @@ func serve(t testing.TB, settings string, handler http.Handler) *proxy.Server {
 			t.Error(err)
 		}
 	})
-	return server
+	return server, cancel
 }
 
 // peer is a client that writes frames by hand, with x/net's code for them.
@@ -256,4 +279,33 @@ func text(t testing.TB, response *http.Response, err error) string {
 		t.Fatal(err)
 	}
 	return fmt.Sprint(response.StatusCode, " ", strings.TrimSpace(string(body)))
+}
+
+// keyPair writes a certificate for the tenant's hosts, and its key.
+func keyPair(t testing.TB) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "a.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"a.example", "b.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, der []byte) string {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", bytes)
 }

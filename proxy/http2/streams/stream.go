@@ -45,6 +45,7 @@ type stream struct {
 	failed      error // nothing more can be sent
 	urgency     uint8
 	incremental bool
+	updated     bool // the priority, by a frame: the field is older
 	waits       bool
 	since       int64  // when it began to wait to send
 	stuck       int64  // when it began to wait with nothing sent since; 0 is not
@@ -100,7 +101,7 @@ func (s *stream) reset() {
 	}
 	s.headEnds, s.idle, s.minRate, s.total, s.pace = false, 0, 0, 0, socket.Pace{}
 	s.window, s.closed, s.isReset, s.given, s.bad, s.failed = 0, false, false, false, false, nil
-	s.urgency, s.incremental, s.turn, s.lastGen, s.lastAt = 0, false, 0, 0, 0
+	s.urgency, s.incremental, s.updated, s.turn, s.lastGen, s.lastAt = 0, false, false, 0, 0, 0
 	s.waits, s.since, s.stuck, s.sent = false, 0, 0, 0
 	select {
 	case <-s.wakeup:
@@ -154,7 +155,9 @@ func (s *stream) Request(maxTarget int) (*message.Request, error) {
 	s.malformed = !s.intake.Expect(length)
 	if value := s.request.Header.Value(priorityName); value != nil {
 		s.conn.mu.Lock()
-		s.urgency, s.incremental = priorityOf(value)
+		if !s.updated {
+			s.urgency, s.incremental = priorityOf(value)
+		}
 		s.conn.mu.Unlock()
 	}
 	return &s.request.Request, nil
