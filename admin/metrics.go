@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"maps"
 	"math"
 	"runtime"
+	"slices"
 
 	"github.com/valyala/fasthttp"
 
@@ -264,6 +266,22 @@ func (m *scrape) lua() {
 	}
 }
 
+// http2 are the figures of clients that speak HTTP/2.
+func (m *scrape) http2(c *proxy.HTTP2Counters) {
+	m.family("keystone_http2_connections", gauge, "Open connections of clients that speak HTTP/2, of keystone_connections.")
+	m.int(c.Connections)
+	m.family("keystone_http2_streams_total", counter, "Streams that clients have opened.")
+	m.uint(c.Streams)
+	m.family("keystone_http2_streams_refused_total", counter, "Streams that were refused since their connection had as many as it may.")
+	m.uint(c.Refused)
+	m.family("keystone_http2_streams_given_up_total", counter, "Streams that clients have given up.")
+	m.uint(c.Given)
+	m.family("keystone_http2_calmed_total", counter, "Connections that were ended with ENHANCE_YOUR_CALM, by what was done too often on them.")
+	for _, reason := range slices.Sorted(maps.Keys(c.Calmed)) {
+		m.uint(c.Calmed[reason], label("reason", reason))
+	}
+}
+
 // server are the figures that no tenant owns.
 func (m *scrape) server(c *proxy.Counters) {
 	m.family("keystone_requests_in_flight", gauge, "Requests in progress, tunnels included.")
@@ -276,6 +294,7 @@ func (m *scrape) server(c *proxy.Counters) {
 	m.uint(c.Accepted)
 	m.family("keystone_connections_refused_total", counter, "Connections of clients refused because of server.max_connections and max_connections_per_address.")
 	m.uint(c.Refused)
+	m.http2(&c.HTTP2)
 	m.family("keystone_tls_handshake_failures_total", counter, "TLS handshakes with clients that failed.")
 	m.uint(c.Handshakes)
 	m.family("keystone_proxy_protocol_refused_total", counter, "Connections that were closed because they had to begin with a header of the PROXY protocol that is believed.")

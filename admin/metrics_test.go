@@ -103,9 +103,9 @@ func names(text string) []string {
 }
 
 var (
-	helpLine   = regexp.MustCompile(`^# HELP ([a-z_]+) [^\\]+$`)
-	typeLine   = regexp.MustCompile(`^# TYPE ([a-z_]+) (counter|gauge|histogram)$`)
-	sampleLine = regexp.MustCompile(`^([a-z_]+)(\{[a-z]+="(?:[^"\\]|\\["\\n])*"(?:,[a-z]+="(?:[^"\\]|\\["\\n])*")*\})? ([0-9.eE+-]+|NaN|[+-]Inf)$`)
+	helpLine   = regexp.MustCompile(`^# HELP ([a-z][a-z0-9_]*) [^\\]+$`)
+	typeLine   = regexp.MustCompile(`^# TYPE ([a-z][a-z0-9_]*) (counter|gauge|histogram)$`)
+	sampleLine = regexp.MustCompile(`^([a-z][a-z0-9_]*)(\{[a-z]+="(?:[^"\\]|\\["\\n])*"(?:,[a-z]+="(?:[^"\\]|\\["\\n])*")*\})? ([0-9.eE+-]+|NaN|[+-]Inf)$`)
 )
 
 // parse reads an exposition strictly: each family once and in one piece, HELP

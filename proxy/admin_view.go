@@ -7,6 +7,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http2/streams"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -110,6 +111,25 @@ type Counters struct {
 	ReloadsPartial                      uint64          // of Reloads: not every tenant was as asked for
 	LogDropped                          uint64          // of the gateway's own log
 	Unrouted                            *exchange.Stats // requests that reached no tenant
+	HTTP2                               HTTP2Counters
+}
+
+// HTTP2Counters are figures of clients that speak HTTP/2.
+type HTTP2Counters struct {
+	Connections             int64
+	Streams, Refused, Given uint64            // opened; refused as too many at once; given up by clients
+	Calmed                  map[string]uint64 // connections ended by what was done too often
+}
+
+func (s *Server) http2Counters() HTTP2Counters {
+	c := &s.clients.Streams.Counters
+	counters := HTTP2Counters{
+		Connections: s.clients.Streams.Open(), Streams: c.Streams.Load(), Refused: c.Refused.Load(), Given: c.Given.Load(), Calmed: map[string]uint64{},
+	}
+	for kind := range streams.Kinds {
+		counters.Calmed[kind.String()] = c.Calmed[kind].Load()
+	}
+	return counters
 }
 
 // Counters returns the figures of the whole server.
@@ -121,6 +141,7 @@ func (s *Server) Counters() Counters {
 		NoHeaders: s.counters.noHeaders.Load(),
 		Reloads:   s.counters.reloads.Load(), ReloadsFailed: s.counters.failed.Load(), ReloadsPartial: s.counters.partial.Load(),
 		LogsDropped: s.access.own.Dropped(), LogDropped: s.logWriter.Dropped(), Unrouted: &s.unrouted,
+		HTTP2: s.http2Counters(),
 	}
 }
 

@@ -41,7 +41,7 @@ func connectMany(t testing.TB, server *proxy.Server) *many {
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	m := &many{conn: conn, next: 1}
 	m.reader.Reset(conn, nil)
-	request := &message.Request{Method: []byte("GET"), Resource: []byte("/path?q=1"), Authority: []byte("example.com")}
+	request := &message.Sent{Method: []byte("GET"), Path: []byte("/path"), Query: []byte("?q=1"), Authority: []byte("example.com")}
 	request.Header.Add([]byte("User-Agent"), []byte("x"))
 	block := http2.AppendRequest(nil, request, "http", "", "")
 	m.head = http2.AppendHeaders(nil, 1, block, http2.MaxFrame, true)
