@@ -40,7 +40,7 @@ func (s *stream) sendHead(ends bool) error {
 	s.lastGen, s.lastAt = c.gen, len(c.out)
 	c.out = http2.AppendHeaders(c.out, s.number, s.head, http2.MaxFrame, ends)
 	s.head = s.head[:0]
-	s.closed = ends
+	s.closed, s.stuck = ends, 0
 	return nil
 }
 
@@ -162,12 +162,14 @@ func (s *stream) wait() error {
 	s.waits = false
 	c.waiting--
 	if err := s.sendable(); err != nil {
+		c.grant() // whoever has made way for it
 		return err
 	}
 	now := socket.Nanotime()
 	sent := s.sent
 	s.sent = 0
 	if s.isLate(now) || s.pace.Add(now-s.since, sent, int64(s.idle), s.minRate) {
+		c.grant()
 		return socket.ErrTimeout
 	}
 	return nil
@@ -184,7 +186,7 @@ func (c *Conn) isNext(s *stream) bool {
 		return true
 	}
 	for _, other := range c.streams {
-		if other != s && other.waits && other.window > 0 && other.before(s) {
+		if other != s && other.waits && other.failed == nil && other.window > 0 && other.before(s) {
 			other.signal()
 			return false
 		}
