@@ -104,6 +104,9 @@ type Config struct {
 	// Limits on the connections to each target.
 	Connections upstream.ConnectionsConfig `yaml:"connections"`
 
+	// What is done about answers of gRPC.
+	GRPC upstream.GRPCConfig `yaml:"grpc"`
+
 	// Memory that the tenant's requests in flight may hold outside of its
 	// scripts: bodies as they arrive, responses until they are sent, buffers.
 	// Beyond, requests get 503 script_memory; large bodies are passed on through
@@ -270,6 +273,7 @@ func (c *Config) Check(r settings.Reporter) {
 	c.Lua.Check(r)
 	c.Health.Check(r)
 	c.Connections.Check(r)
+	c.GRPC.Check(r)
 }
 
 func (c *Config) checkName(r settings.Reporter) {

@@ -334,6 +334,25 @@ func (c *ConnectionsConfig) Check(r settings.Reporter) {
 	}
 }
 
+// GRPCConfig is the section grpc of a tenant.
+type GRPCConfig struct {
+	// Statuses of gRPC after which a call is tried once more at another target, if
+	// there is one: names in lower case, such as "unavailable" or
+	// "resource_exhausted". Only answers count that have nothing but a status, and
+	// only calls are sent again of which all had come when the target was chosen; the
+	// target may have begun with them all the same. Default: none.
+	RetryOn []string `yaml:"retry_on"`
+}
+
+// Check reports what is wrong with the section.
+func (c *GRPCConfig) Check(r settings.Reporter) {
+	for i, name := range c.RetryOn {
+		if _, ok := grpcNumber(name); !ok {
+			r.Errorf(&c.RetryOn[i], "retry_on has %q, which is no status of a gRPC call that has failed, expected one of %s", name, strings.Join(grpcNames[1:], ", "))
+		}
+	}
+}
+
 func checkPositive(r settings.Reporter, field *settings.Duration, key string) {
 	if *field <= 0 {
 		r.Errorf(field, "%s %v is not positive, expected a duration like 5s or 250ms", key, field.Std())

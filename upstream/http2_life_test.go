@@ -74,22 +74,27 @@ func TestHTTP2Timeouts(t *testing.T) {
 	const short = 50 * time.Millisecond
 	for name, c := range map[string]struct {
 		change func(c *upstream.Call)
+		goes   bool // the caller, once the target has the request
 		head   bool // is sent, and a part of the content
 		want   string
 	}{
-		"no head": {func(c *upstream.Call) { c.Timeouts.ResponseHeader = short }, false, "no response within timeouts.response_header (50ms)"},
+		"no head": {func(c *upstream.Call) { c.Timeouts.ResponseHeader = short }, false, false, "no response within timeouts.response_header (50ms)"},
 		"in all": {func(c *upstream.Call) {
-			c.Expiry = socket.Nanotime() + int64(short)
-			c.Timeouts.Total, c.Timeouts.TotalKey = short, "total"
-		}, false, "no complete response within total (50ms)"},
-		"amid content":    {func(c *upstream.Call) { c.Timeouts.Idle = short }, true, "i/o timeout"},
-		"the caller goes": {func(c *upstream.Call) { time.AfterFunc(short, func() { c.Abort(errors.New("gone")) }) }, false, "gone"},
-		"goes amid it":    {func(c *upstream.Call) { time.AfterFunc(short, func() { c.Abort(errors.New("gone")) }) }, true, "gone"},
+			c.Timeouts.Total, c.Timeouts.TotalKey = 3*time.Second, "total"
+			c.Expiry = socket.Nanotime() + int64(c.Timeouts.Total)
+		}, false, false, "no complete response within total (3s)"},
+		"amid content":    {func(c *upstream.Call) { c.Timeouts.Idle = short }, false, true, "i/o timeout"},
+		"the caller goes": {nil, true, false, "gone"},
+		"goes amid it":    {nil, true, true, "gone"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var s seen
+			call := newCall(&plainRequest{method: "GET", path: "/"})
 			listener := framePeer(t, watching(&s, nil, func(p *peer, id uint32, _ bool) {
+				if id == 1 && c.goes {
+					defer call.Abort(errors.New("gone"))
+				}
 				switch {
 				case id > 1:
 					p.answer(id)
@@ -99,8 +104,9 @@ func TestHTTP2Timeouts(t *testing.T) {
 				}
 			}))
 			pool := h2Pool(t, listener, "h2c://app.example", nil)
-			call := newCall(&plainRequest{method: "GET", path: "/"})
-			c.change(call)
+			if c.change != nil {
+				c.change(call)
+			}
 			err := call.Do(pool)
 			if err == nil {
 				_, err = readAll(call)
@@ -122,9 +128,7 @@ func TestHTTP2Timeouts(t *testing.T) {
 // TestHTTP2Connecting is what ends the wait for a connection.
 func TestHTTP2Connecting(t *testing.T) {
 	const short = 50 * time.Millisecond
-	hold := make(chan struct{})
-	t.Cleanup(func() { close(hold) })
-	silent := framePeer(t, func(*peer, int) { <-hold })
+	silent := framePeer(t, func(*peer, int) {})
 	pool := h2Pool(t, silent, "h2c://app.example", nil)
 	call := newCall(&plainRequest{method: "GET", path: "/"})
 	call.Timeouts.Connect = short

@@ -23,6 +23,7 @@ var (
 type Pool struct {
 	name      string
 	timeouts  TimeoutsConfig
+	retryOn   grpcSet
 	algorithm balance.Algorithm
 
 	state atomic.Pointer[state] // loaded once a pick

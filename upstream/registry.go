@@ -60,6 +60,7 @@ type PoolConfig struct {
 	Health      HealthConfig
 	Timeouts    TimeoutsConfig
 	Connections ConnectionsConfig
+	GRPC        GRPCConfig
 	Balance     balance.Algorithm // zero: the default
 }
 
@@ -175,7 +176,7 @@ func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
 	if len(c.Services) > math.MaxUint16 {
 		return fmt.Errorf("%d services, expected at most %d", len(c.Services), math.MaxUint16)
 	}
-	p := &Pool{name: c.Name, timeouts: c.Timeouts, algorithm: c.Balance}
+	p := &Pool{name: c.Name, timeouts: c.Timeouts, retryOn: c.GRPC.retried(), algorithm: c.Balance}
 	if p.algorithm.New == nil {
 		p.algorithm = balance.Algorithms()[0]
 	}

@@ -19,8 +19,12 @@ func (c *Call) Do(p *Pool) error {
 	}
 	c.now = c.Start
 	var failure *Failure
+	var next *Target // where that is decided already
 	for c.Attempts < maxAttempts {
-		t, err := c.pick(p, failure)
+		t, err := next, error(nil)
+		if t == nil {
+			t, err = c.pick(p, failure)
+		}
 		if err != nil {
 			if failure == nil && errors.Is(err, ErrDrained) {
 				failure = &Failure{Reason: NoTarget, Err: err}
@@ -36,6 +40,9 @@ func (c *Call) Do(p *Pool) error {
 			c.now = socket.Nanotime()
 		}
 		if failure = c.attempt(t); failure == nil {
+			if next = c.askAnother(p); next != nil {
+				continue
+			}
 			c.Caller.Attempted(t, nil)
 			c.HeadAt = socket.Nanotime()
 			c.HeaderTime = time.Duration(c.HeadAt - c.Start)

@@ -50,20 +50,23 @@ var (
 	errOther = errors.New("the target has chosen HTTP/1")
 )
 
-// acquire returns a connection with room for a stream. wait bounds how long one
-// is opened; how long it is waited for others to end, the settings do.
+// acquire returns a connection with room for a stream. wait bounds how long it is
+// waited for one that is opened; for others to end, the settings do.
 func (p *shared) acquire(wait time.Duration) found {
 	p.mu.Lock()
-	for _, c := range p.conns {
-		if c.Reserve() {
-			p.mu.Unlock()
-			return found{conn: c}
+	if len(p.waiting) == 0 { // nobody is passed
+		for _, c := range p.conns {
+			if c.Reserve() {
+				p.mu.Unlock()
+				return found{conn: c}
+			}
 		}
 	}
 	w := &waiter{found: make(chan found, 1)}
 	p.waiting = append(p.waiting, w)
 	p.waits.Add(1)
-	opening := p.openLocked(wait)
+	p.serveLocked(0) // also what was freed before waits was counted up
+	opening := p.dialing > 0
 	p.mu.Unlock()
 	limit := wait
 	if !opening {
@@ -81,25 +84,28 @@ func (p *shared) acquire(wait time.Duration) found {
 	if i := slices.Index(p.waiting, w); i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
 		p.waits.Add(-1)
+		if opening {
+			t := p.target
+			return found{err: within(&ConnectError{Target: t.Name(), Address: t.address.HostPort(), Err: context.DeadlineExceeded}, "timeouts.connect", wait)}
+		}
 		return found{err: errFull}
 	}
 	return <-w.found // it was just found
 }
 
 // openLocked opens a connection if there may be one more and none is being
-// opened; it reports whether one is.
-func (p *shared) openLocked(wait time.Duration) bool {
+// opened.
+func (p *shared) openLocked() {
 	if p.dialing == 0 && len(p.conns) < p.target.tuned.Load().maxConns {
 		p.dialing++
-		go p.open(wait)
+		go p.open()
 	}
-	return p.dialing > 0
 }
 
 // open opens a connection for those who wait.
-func (p *shared) open(wait time.Duration) {
+func (p *shared) open() {
 	start := socket.Nanotime()
-	c, err := p.dial(wait)
+	c, err := p.dial()
 	took := time.Duration(socket.Nanotime() - start)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,7 +131,7 @@ func (p *shared) serveLocked(took time.Duration) {
 	for len(p.waiting) > 0 {
 		i := slices.IndexFunc(p.conns, (*streams.Conn).Reserve)
 		if i < 0 {
-			p.openLocked(0)
+			p.openLocked()
 			return
 		}
 		p.waiting[0].found <- found{conn: p.conns[i], took: took}
@@ -165,15 +171,12 @@ func (p *shared) drain() {
 	}
 }
 
-// dial opens a connection: within the connect timeout of the settings, or the
-// given one where that is shorter and not 0.
-func (p *shared) dial(wait time.Duration) (_ *streams.Conn, err error) {
+// dial opens a connection within the connect timeout of the settings: it is for
+// all who wait, however little time one of them has.
+func (p *shared) dial() (_ *streams.Conn, err error) {
 	t := p.target
 	defer t.registry.recoverInto(&err, "dial")
 	limit := t.tuned.Load().connect
-	if wait > 0 && wait < limit {
-		limit = wait
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	conn, err := t.connect(ctx, t.openSocket, overHTTP2)
