@@ -58,7 +58,10 @@ type Call struct {
 	Key        uint64          // for pickers: requests of one key belong together; 0 is none
 	Only       *Target         // the one to use, if not nil
 	Allowance  http1.Allowance // of the large buffers that a response is read through; nil grants all
-	Streaming  bool            // the body is streamed by Caller.Upload, so it can't be sent twice
+	// Introduction is what targets are told of the client that ask for that; nil is
+	// that nothing is known of it.
+	Introduction *Introduction
+	Streaming    bool // the body is streamed by Caller.Upload, so it can't be sent twice
 
 	// Filled in by Do, also when it fails.
 	Target      *Target
@@ -82,6 +85,7 @@ type Call struct {
 	tried     [maxAttempts]balance.Target // one an attempt
 	now       int64                       // when the clock was looked at last
 	head, out []byte
+	header    []byte // of the PROXY protocol
 }
 
 // Timeouts are a tenant's upstream timeouts; 0 is none.
@@ -96,14 +100,14 @@ type Timeouts struct {
 // Reset makes c ready for another request and keeps its memory.
 func (c *Call) Reset() {
 	c.Caller, c.Request, c.Payload, c.Timeouts, c.Start, c.Expiry, c.now = nil, nil, nil, Timeouts{}, 0, 0, 0
-	c.Idempotent, c.Streaming, c.Key, c.Only, c.Allowance = false, false, 0, nil, nil
+	c.Idempotent, c.Streaming, c.Key, c.Only, c.Allowance, c.Introduction = false, false, 0, nil, nil, nil
 	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime, c.HeadAt = nil, 0, 0, 0, 0
 	c.Conn, c.stream, c.conn, c.aborted, c.tried = nil, nil, sending{}, nil, [maxAttempts]balance.Target{}
 	c.sending = sending{}
 	c.Response.Reset()
 	c.Body.Reset(nil, http1.NoBody, 0)
 	c.Body.stream = nil
-	c.head, c.out = shrink(c.head), shrink(c.out)
+	c.head, c.out, c.header = shrink(c.head), shrink(c.out), shrink(c.header)
 }
 
 func shrink(b []byte) []byte {
@@ -170,7 +174,7 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 		}
 	}
 	small := !c.Streaming && len(c.Payload) <= smallPayload // one that send sends at once
-	conn, err := t.acquire(wait, small, c.now)
+	conn, err := c.acquire(t, wait, small)
 	c.now = socket.Nanotime()
 	if err != nil {
 		return nil, c.unconnected(t, err, clipped)
@@ -204,6 +208,14 @@ func (c *Call) unconnected(t *Target, err error, clipped bool) *Failure {
 		return c.fail(ConnectTimeout, err)
 	}
 	return c.fail(ConnectFailed, err)
+}
+
+// acquire returns a connection for the call's client.
+func (c *Call) acquire(t *Target, wait time.Duration, small bool) (*Conn, error) {
+	if version := t.tuned.Load().introduces; version != 0 {
+		return t.acquireIntroduced(c.introduction(version), wait, c.now)
+	}
+	return t.acquire(wait, small, c.now)
 }
 
 // ask writes the request and reads the response head.

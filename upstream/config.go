@@ -59,6 +59,13 @@ type ServiceConfig struct {
 	// Where all have weight 0, requests get 503 no_healthy_target. Default: 1.
 	Weight int `yaml:"weight" min:"0" max:"1000"`
 
+	// Whether the target is told who its client is by a header of the PROXY protocol,
+	// before TLS and anything else on each connection: "v1" (a line of text) or "v2"
+	// (binary, with what is known of the client's TLS). The target must expect it. A
+	// connection is used for the requests of one client alone then, over HTTP/1; probes
+	// say that they are nobody's (LOCAL in v2, UNKNOWN in v1). Default: none.
+	ProxyProtocol string `yaml:"proxy_protocol" enum:"v1,v2"`
+
 	// How TLS is spoken with this target, where its url begins with https, h2 or
 	// grpcs. Keys that are left out are those of the tenant's target_tls.
 	TLS TLSConfig `yaml:"tls"`
@@ -80,6 +87,12 @@ func (c *ServiceConfig) Check(r settings.Reporter) {
 		checkPath(r, &c.Health, "health")
 	}
 	checkCount(r, &c.Weight, "weight", 0, maxWeight)
+	if _, known := proxyVersions[c.ProxyProtocol]; !known {
+		r.Errorf(&c.ProxyProtocol, "proxy_protocol %q is unknown, expected v1 or v2", c.ProxyProtocol)
+	}
+	if address, err := ParseAddress(c.URL); err == nil && c.ProxyProtocol != "" && (address.HTTP2() || c.TLS.HTTP2) {
+		r.Errorf(&c.ProxyProtocol, "proxy_protocol is set for a target of HTTP/2, whose connections many clients share, expected a url that begins with http:// or https://, and no tls.http2")
+	}
 }
 
 // CheckServices checks every service of one tenant, and that no two of them

@@ -31,6 +31,11 @@ type Conn struct {
 	used        bool                // it was there before this request
 	dirty       bool                // it must not serve another one
 	connectTime time.Duration
+
+	// Of one that began with a header of the PROXY protocol: see introduced.
+	header    []byte
+	era       int
+	idleSince int64
 }
 
 // newConn wraps a freshly opened connection: a socket, or TLS on one.

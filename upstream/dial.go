@@ -81,7 +81,7 @@ func (t *Target) dial(_ string, timeout time.Duration) (_ net.Conn, err error) {
 		return spare, nil // ALPN has chosen HTTP/1 on it
 	}
 	start := socket.Nanotime()
-	conn, err := t.connectAside(ctx)
+	conn, err := t.connectAside(ctx, t.openSocket)
 	if err != nil {
 		return nil, within(err, "timeouts.connect", limit)
 	}
@@ -91,7 +91,7 @@ func (t *Target) dial(_ string, timeout time.Duration) (_ net.Conn, err error) {
 // connectAside connects on a goroutine of its own, which ends with it: the
 // request's stack would otherwise stay as deep as dialling is, for as long as
 // the request waits for its answer.
-func (t *Target) connectAside(ctx context.Context) (net.Conn, error) {
+func (t *Target) connectAside(ctx context.Context, open opener) (net.Conn, error) {
 	type outcome struct {
 		conn net.Conn
 		err  error
@@ -101,7 +101,7 @@ func (t *Target) connectAside(ctx context.Context) (net.Conn, error) {
 		var o outcome
 		defer func() { done <- o }()
 		defer t.registry.recoverInto(&o.err, "dial")
-		o.conn, o.err = t.connect(ctx, t.openSocket, overHTTP1)
+		o.conn, o.err = t.connect(ctx, open, overHTTP1)
 	}()
 	o := <-done
 	return o.conn, o.err

@@ -26,6 +26,8 @@ type Pool struct {
 	retryOn   grpcSet
 	algorithm balance.Algorithm
 
+	introduces bool // some target is told who clients are
+
 	state atomic.Pointer[state] // loaded once a pick
 	mu    sync.Mutex            // serialises replace
 }

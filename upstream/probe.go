@@ -130,7 +130,7 @@ func (t *Target) probe(ctx context.Context, tuned *tuning) (err error) {
 	defer t.registry.recoverInto(&err, "probe")
 	ctx, cancel := context.WithTimeout(ctx, tuned.timeout)
 	defer cancel()
-	open, over := t.registry.options.Dial, overHTTP1
+	open, over := t.probeOpener(tuned), overHTTP1
 	if t.sharedConns(socket.Nanotime()) != nil {
 		open, over = t.openProbe, overHTTP2
 	}

@@ -181,6 +181,9 @@ func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
 		p.algorithm = balance.Algorithms()[0]
 	}
 	members, err := r.acquireAll(c)
+	for _, m := range members {
+		p.introduces = p.introduces || m.tuned.introduces != 0
+	}
 	p.state.Store(&state{members: members}) // Build's rebuildPicker makes the picker
 	g.pools = append(g.pools, p)
 	g.byName[c.Name] = p

@@ -36,6 +36,9 @@ type Target struct {
 	shared   atomic.Pointer[shared] // nil: requests don't share connections
 	chosen   atomic.Int64           // when the target has chosen HTTP/1 (Nanotime), though HTTP/2 was offered
 	spare    atomic.Pointer[Conn]   // on which it has
+
+	introduced introduced // instead of the client, where it is told who clients are
+
 	lastGood atomic.Pointer[netip.Addr]
 	retired  atomic.Bool
 	answered atomic.Bool // a head has been read from it once
@@ -109,6 +112,9 @@ func (t *Target) newClient(tuned *tuning) *fasthttp.HostClient {
 
 // newShared returns what has the connections that requests share, or nil.
 func (t *Target) newShared(tuned *tuning) *shared {
+	if tuned.introduces != 0 {
+		return nil // which would be one client's for all
+	}
 	if t.address.HTTP2() || tuned.tls != nil && tuned.tls.shared {
 		return &shared{target: t}
 	}
@@ -119,6 +125,7 @@ func (t *Target) newShared(tuned *tuning) *shared {
 // any more.
 func (t *Target) closeIdle() {
 	t.Client().CloseIdleConnections()
+	t.introduced.closeIdle(false)
 	if p := t.shared.Load(); p != nil {
 		p.drain()
 	}
@@ -193,6 +200,7 @@ func (t *Target) activate(tuned *tuning) {
 			old.drain()
 		}
 		t.chosen.Store(0)
+		t.introduced.closeIdle(true)
 	case tuned.maxConns != old.maxConns:
 		t.Client().SetMaxConns(tuned.maxConns)
 	}

@@ -36,6 +36,7 @@ type tuning struct {
 	maxAge         time.Duration // of a shared connection; 0 is none
 	idle           time.Duration // without a byte
 	tls            *targetTLS    // nil without
+	introduces     int           // the version of the PROXY protocol; 0 is none
 }
 
 // newTuning resolves the configuration of one target. Zero values take the
@@ -54,6 +55,7 @@ func newTuning(pool *PoolConfig, service *ServiceConfig, address Address) *tunin
 		connect:        positive(pool.Timeouts.Connect.Std(), DefaultTimeouts().Connect.Std()),
 		maxConns:       positive(conns.MaxPerTarget, DefaultConnections().MaxPerTarget),
 		pendingTimeout: positive(conns.PendingTimeout.Std(), DefaultConnections().PendingTimeout.Std()),
+		introduces:     proxyVersions[service.ProxyProtocol],
 		idleTimeout:    positive(conns.IdleTimeout.Std(), DefaultConnections().IdleTimeout.Std()),
 		maxStreams:     positive(conns.MaxStreams, DefaultConnections().MaxStreams),
 		maxAge:         conns.MaxAge.Std(),
@@ -88,7 +90,7 @@ func newTuning(pool *PoolConfig, service *ServiceConfig, address Address) *tunin
 // sameClient reports whether both suit one HostClient, and shared connections,
 // whose number is the only thing that may change while they are used.
 func (t *tuning) sameClient(other *tuning) bool {
-	return t.pendingTimeout == other.pendingTimeout && t.idleTimeout == other.idleTimeout && t.tls.same(other.tls) &&
+	return t.introduces == other.introduces && t.pendingTimeout == other.pendingTimeout && t.idleTimeout == other.idleTimeout && t.tls.same(other.tls) &&
 		t.maxStreams == other.maxStreams && t.maxAge == other.maxAge && t.idle == other.idle
 }
 

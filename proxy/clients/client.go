@@ -18,6 +18,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 const (
@@ -41,6 +42,7 @@ type client struct {
 	memory memory.Charge // of the request that it is in, and of the reader's buffer
 	base   atomic.Int64  // what the connection itself is charged; see rebase
 	who    exchange.Client
+	told   *upstream.Introduction // what targets are told of it; nil until one asks
 
 	head    []byte // of the request that was read last
 	headErr error  // why there is none
@@ -95,6 +97,7 @@ func newClient(s *Server, conn *listener.Conn) *client {
 	if conn.Peer.IsValid() {
 		c.who.Address = conn.Peer.AppendTo(nil)
 	}
+	c.who.Introduce = c.tell
 	c.memory.Begin(s.Memory)
 	c.reader.Allowance = &c.memory
 	c.reader.Reset(conn.Conn)

@@ -51,6 +51,7 @@ var keptOfClient = map[string]string{
 	"client.given":        "what fasthttp has read, which calls once",
 	"client.headAt":       "await writes it with each head",
 	"client.lingers":      "the connection ends if it is set",
+	"client.told":         "the connection's",
 	"client.shaken":       "the connection's",
 	"client.broken":       "the connection ends if it is set",
 	"client.many":         "the connection's",

@@ -38,7 +38,8 @@ type exchange struct {
 	content  content
 	upload   upload
 	sent     message.Sent
-	call     upstream.Call // open from forward to endCall
+	told     upstream.Introduction // of the client, to targets that ask
+	call     upstream.Call         // open from forward to endCall
 	script   scripted
 	// grpcLimit is the grpc-timeout, where that bounds the call.
 	grpcLimit time.Duration
@@ -102,6 +103,7 @@ func (x *exchange) reset() {
 	x.content = content{}
 	x.upload = upload{}
 	x.sent.Reset()
+	x.told = upstream.Introduction{}
 	x.call.Reset()
 	x.script.reset()
 	x.policed.reset()

@@ -16,6 +16,9 @@ func (x *exchange) forward() error {
 	t := x.Tenant
 	x.call.Caller, x.call.Request, x.call.Allowance = x, &x.sent, x.memory
 	x.call.Timeouts = t.Timeouts
+	if t.Pool.Introduces() {
+		x.call.Introduction = x.introduction()
+	}
 	x.nameTotal()
 	x.call.Payload = x.content.buffered
 	if x.script.resized {

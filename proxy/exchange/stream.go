@@ -8,6 +8,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // Stream is one request's way from its client, and its response's way back, in
@@ -63,6 +64,11 @@ type Client struct {
 	// Accepted says what the handshake has found; nil without TLS, or where somebody
 	// else has ended it.
 	Accepted *terms.Accepted
+
+	// Introduce returns what targets can be told of the connection by the PROXY protocol,
+	// which nobody changes; nil where no more is known of it than Peer. It may be
+	// called at once.
+	Introduce func() *upstream.Introduction
 
 	// Of a client that was introduced by the PROXY protocol:
 	Unnamed      bool   // by somebody who doesn't say who it is

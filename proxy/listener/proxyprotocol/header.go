@@ -1,4 +1,4 @@
-// Package proxyprotocol reads the header of the PROXY protocol, versions 1 and
+// Package proxyprotocol reads and writes the header of the PROXY protocol, versions 1 and
 // 2, by which a load balancer says on whose behalf it connects (the
 // specification is HAProxy's doc/proxy-protocol.txt). It reads bytes, not
 // connections: who may send a header, and for how long, is the listener's.
@@ -22,6 +22,8 @@ type Header struct {
 	// the sender doesn't know it, or it is a Unix socket's: then nothing is known of
 	// the client.
 	Source netip.AddrPort
+	// Destination is where the client has connected to, where Source is known.
+	Destination netip.AddrPort
 	// Local says that the sender connects on its own behalf, for a health check.
 	Local bool
 	// TLVs is what else version 2 has told.
@@ -105,39 +107,40 @@ func parseV1(data []byte) (h Header, size int, err error) {
 	if family, _, _ := bytes.Cut(line, space); string(family) == "UNKNOWN" { // the rest of the line is to be ignored
 		return Header{}, size, nil
 	}
-	h.Source, err = parseLine(line)
+	h.Source, h.Destination, err = parseLine(line)
 	return h, size, err
 }
 
 var space = []byte{' '}
 
-// parseLine reads family, addresses and ports, and returns the source.
-func parseLine(line []byte) (netip.AddrPort, error) {
+// parseLine reads family, addresses and ports.
+func parseLine(line []byte) (source, destination netip.AddrPort, err error) {
 	var parts [5][]byte
 	for i := range parts {
 		var more bool
 		parts[i], line, more = bytes.Cut(line, space)
 		if more != (i < len(parts)-1) {
-			return netip.AddrPort{}, errLine
+			return netip.AddrPort{}, netip.AddrPort{}, errLine
 		}
 	}
 	v6 := string(parts[0]) == "TCP6"
 	if !v6 && string(parts[0]) != "TCP4" {
-		return netip.AddrPort{}, errLine
+		return netip.AddrPort{}, netip.AddrPort{}, errLine
 	}
 	var addresses [2]netip.Addr
 	for i := range addresses {
 		addr, err := netip.ParseAddr(string(parts[1+i]))
 		if err != nil || addr.Is6() != v6 || addr.Zone() != "" {
-			return netip.AddrPort{}, errLine
+			return netip.AddrPort{}, netip.AddrPort{}, errLine
 		}
 		addresses[i] = addr.Unmap()
 	}
-	source, ok := parsePort(parts[3])
-	if _, also := parsePort(parts[4]); !ok || !also {
-		return netip.AddrPort{}, errLine
+	from, ok := parsePort(parts[3])
+	to, also := parsePort(parts[4])
+	if !ok || !also {
+		return netip.AddrPort{}, netip.AddrPort{}, errLine
 	}
-	return netip.AddrPortFrom(addresses[0], source), nil
+	return netip.AddrPortFrom(addresses[0], from), netip.AddrPortFrom(addresses[1], to), nil
 }
 
 // parsePort reads a decimal number without zeros before it.
@@ -195,8 +198,10 @@ func parseV2(data []byte) (h Header, size int, err error) {
 		switch family {
 		case familyIPv4:
 			h.Source = netip.AddrPortFrom(netip.AddrFrom4([4]byte(rest)), binary.BigEndian.Uint16(rest[8:]))
+			h.Destination = netip.AddrPortFrom(netip.AddrFrom4([4]byte(rest[4:])), binary.BigEndian.Uint16(rest[10:]))
 		case familyIPv6:
 			h.Source = netip.AddrPortFrom(netip.AddrFrom16([16]byte(rest)).Unmap(), binary.BigEndian.Uint16(rest[32:]))
+			h.Destination = netip.AddrPortFrom(netip.AddrFrom16([16]byte(rest[16:])).Unmap(), binary.BigEndian.Uint16(rest[34:]))
 		}
 	}
 	h.TLVs = TLVs(rest[sizes[family]:])

@@ -1,0 +1,49 @@
+package clients
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/listener/proxyprotocol"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
+)
+
+// tell is exchange.Client's Introduce. It is made when the first target asks for it.
+func (c *client) tell() *upstream.Introduction {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.told == nil {
+		c.told = c.introduction()
+	}
+	return c.told
+}
+
+func (c *client) introduction() *upstream.Introduction {
+	o := &upstream.Introduction{}
+	if h := c.Introduced; h != nil {
+		o.Source, o.Destination = h.Source, h.Destination
+		o.ALPN, o.Authority, o.UniqueID = h.TLVs.Find(proxyprotocol.ALPN), h.TLVs.Find(proxyprotocol.Authority), h.TLVs.Find(proxyprotocol.UniqueID)
+		said, overTLS := h.TLVs.TLS()
+		o.Secure, o.TLS = overTLS, said.Version
+	} else {
+		o.Source, o.Destination = addrPort(c.Sock.RemoteAddr()), addrPort(c.Sock.LocalAddr())
+	}
+	if secure, ok := c.Conn.Conn.(*tls.Conn); ok {
+		state := secure.ConnectionState()
+		o.Secure, o.TLS, o.Certified = true, strings.Replace(tls.VersionName(state.Version), " ", "v", 1), c.Accepted.Certificate() != nil
+		o.ALPN, o.Authority = []byte(state.NegotiatedProtocol), []byte(state.ServerName)
+	}
+	return o
+}
+
+// addrPort is the zero AddrPort for a Unix socket.
+func addrPort(at net.Addr) netip.AddrPort {
+	tcp, ok := at.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	whole := tcp.AddrPort()
+	return netip.AddrPortFrom(whole.Addr().Unmap(), whole.Port())
+}
