@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 		{`g = {} function g.f() return 1 end local a = 2 function g:m() return 3 end local b = 4 return a, b, g.f(), g:m()`, "2 4 1 3"},
 		{`local t = setmetatable({}, {__concat = function(a, b) return "meta" end}) return t .. "x", "x" .. t, 1 .. t`, "meta meta meta"},
 		{`local t = setmetatable({}, {__concat = function(a, b) return (type(a) == "table" and "T" or a) .. "+" .. (type(b) == "table" and "T" or b) end}) return "a" .. "b" .. t`, "ab+T"},
+		{`local called = setmetatable({}, {__call = function() return "called" end}) local t = setmetatable({}, {__concat = called}) return t .. "x"`, "called"},
 		{`local t = {} t[1 + 1] = "b" t["k" .. 1] = "c" return t[2], t.k1`, "b c"},
 		{`local t = {1, 2} t[1], t[2] = t[2], t[1] return t[1], t[2]`, "2 1"},
 		{`local function f() return 7, 8, 9 end local t, a = {} a, t[#t + 1], t.x = f() return a, t[1], t.x`, "7 8 9"},

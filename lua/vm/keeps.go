@@ -146,7 +146,7 @@ func (f *follower) step(pc int) {
 }
 
 // execute does to what is known of the registers what an instruction does to them,
-// and returns where it may lead; -1 is nowhere.
+// and returns where it may lead; -1 is nowhere. None comes after one that keeps.
 func (f *follower) execute(pc int, r *registers) (next, other int) {
 	i := instruction(f.proto.Code[pc])
 	a, b, c := i.a(), i.b(), i.c()
@@ -167,14 +167,14 @@ func (f *follower) execute(pc int, r *registers) (next, other int) {
 	case glua.OP_GETTABLE, glua.OP_GETTABLEKS, glua.OP_SELF:
 		f.index(i, r)
 	case glua.OP_SETGLOBAL, glua.OP_SETUPVAL:
-		f.keeps = f.keeps || r.values.has(a)
+		f.keeps = r.values.has(a)
 	case glua.OP_SETTABLE, glua.OP_SETTABLEKS:
-		f.keeps = f.keeps || f.followed(r, b) || f.followed(r, c)
+		f.keeps = f.followed(r, b) || f.followed(r, c)
 	case glua.OP_JMP:
 		next += i.jump()
 	case glua.OP_EQ, glua.OP_TEST, glua.OP_LT, glua.OP_LE:
 		ordered := i.op() == glua.OP_LT || i.op() == glua.OP_LE // else no metamethod of a script's is called
-		f.keeps = f.keeps || ordered && (f.followed(r, b) || f.followed(r, c))
+		f.keeps = ordered && (f.followed(r, b) || f.followed(r, c))
 		other = pc + 2
 	case glua.OP_TESTSET:
 		f.goTo(pc+2, r)
@@ -186,11 +186,11 @@ func (f *follower) execute(pc int, r *registers) (next, other int) {
 		r.write(a+3, false)
 		other = next + i.jump()
 	case glua.OP_TFORLOOP:
-		f.keeps = f.keeps || r.values.has(a) || r.values.has(a+1) || r.values.has(a+2)
+		f.keeps = r.values.has(a) || r.values.has(a+1) || r.values.has(a+2)
 		r.writeFrom(a+2, 256, false)
 		other = pc + 2
 	case glua.OP_SETLIST:
-		f.keeps = f.keeps || r.values.anyFrom(a)
+		f.keeps = r.values.anyFrom(a)
 		if c == 0 {
 			next = pc + 2
 		}
@@ -201,7 +201,7 @@ func (f *follower) execute(pc int, r *registers) (next, other int) {
 		return -1, -1
 	case glua.OP_CLOSE, glua.OP_NOP:
 	default: // arithmetic and the like, where a metamethod gets the operands
-		f.keeps = f.keeps || f.operands(i, r)
+		f.keeps = f.operands(i, r)
 		r.write(a, false)
 		other = pc + 2
 	}

@@ -202,7 +202,7 @@ func (f *frame) origin(L *glua.LState, pc, register, depth int) glua.LValue {
 	if localName(p, pc, register) != "" {
 		return f.value(L, register)
 	}
-	if pc > maxLooked || depth > maxOrigin {
+	if depth > maxOrigin { // how far into the function, nameOf has looked
 		return nil
 	}
 	at := setter(p, pc, register)

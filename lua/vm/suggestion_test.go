@@ -42,6 +42,8 @@ func TestWhatWasMeant(t *testing.T) {
 		{`local t = {` + long + ` = 1} t.` + long[1:] + `.x = 1`, "(a nil value) (did you mean '" + long + "'?)"},
 		{`local t = {` + long + `m = 1} t.` + long + `.x = 1`, "attempt to index field '" + long + "' (a nil value)"},
 		{`local t = {` + long + ` = 1} t.` + long + `m.x = 1`, "attempt to index field '" + long + "m' (a nil value)"},
+		{`local function f(...) type(1) ; (...)() end f()`, "attempt to call a nil value"},
+		{`local function f(...) local a, b = ... ; b() end f(1)`, "attempt to call local 'b' (a nil value)"},
 		{deeper(5), "attempt to index field 'color' (a nil value) (did you mean 'colour'?)"},
 		{deeper(6), "attempt to index field 'color' (a nil value)"},
 	} {
