@@ -73,13 +73,13 @@ func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
 	if c.Via != "" && !validPseudonym(c.Via) {
 		r.Errorf(&c.Via, "via %q is not a name, expected letters, digits, '-', '.' and '_'", c.Via)
 	}
-	if c.DrainNotice < 0 || c.DrainNotice.Std() > time.Hour {
+	if c.DrainNotice.Std() > time.Hour {
 		r.Errorf(&c.DrainNotice, "drain_notice %s is out of range, expected 0 to 1h", &c.DrainNotice)
 	}
-	if u := &c.Upgrade; u.ReadyTimeout <= 0 || u.ReadyTimeout.Std() > time.Hour {
+	if u := &c.Upgrade; u.ReadyTimeout == 0 || u.ReadyTimeout.Std() > time.Hour {
 		r.Errorf(&u.ReadyTimeout, "ready_timeout %s is out of range, expected more than 0, 1h at most", &u.ReadyTimeout)
 	}
-	if u := &c.Upgrade; u.DrainTimeout < 0 || u.DrainTimeout.Std() > 7*24*time.Hour {
+	if u := &c.Upgrade; u.DrainTimeout.Std() > 7*24*time.Hour {
 		r.Errorf(&u.DrainTimeout, "drain_timeout %s is out of range, expected 0 to 168h", &u.DrainTimeout)
 	}
 	nonNegative(r, &c.MaxConnections, "max_connections")
@@ -91,9 +91,6 @@ func (c *ServerConfig) check(r settings.Reporter, written func(any) bool) {
 	positive(r, &t.Keepalive, "keepalive")
 	positive(r, &t.HalfClose, "half_close")
 	positive(r, &t.LingerIdle, "linger_idle")
-	if t.Linger < 0 {
-		r.Errorf(&t.Linger, "linger %s is negative, expected a duration, or 0 to close at once", &t.Linger)
-	}
 }
 
 func nonNegative(r settings.Reporter, n *int, key string) {
