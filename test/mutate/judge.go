@@ -74,6 +74,7 @@ func (b *bench) todo(judged map[string]bool) (todo []*site) {
 			todo = append(todo, site)
 		}
 	}
+	slices.SortFunc(todo, func(x, y *site) int { return cmp.Compare(b.rank(x), b.rank(y)) }) // so that those of a run that is interrupted are a sample too
 	return todo
 }
 
@@ -91,7 +92,6 @@ func (b *bench) chosen() (list []*site) {
 	if b.sample > 0 && b.sample < len(list) {
 		slices.SortFunc(list, func(x, y *site) int { return cmp.Compare(b.rank(x), b.rank(y)) })
 		list = list[:b.sample]
-		slices.SortFunc(list, func(x, y *site) int { return x.id - y.id })
 	}
 	return list
 }
@@ -109,7 +109,7 @@ const quick = 300 * time.Millisecond
 func (b *bench) judge(ctx context.Context, s *suite, m *site) {
 	var tests []string
 	for name, c := range s.Tests {
-		if _, reaches := slices.BinarySearch(c.Reaches, m.id); reaches && !c.Fails {
+		if _, reaches := slices.BinarySearch(c.Reaches, m.id); reaches && !c.Fails && (b.longest == 0 || c.CPU <= b.longest) {
 			tests = append(tests, name)
 		}
 	}
@@ -171,7 +171,9 @@ func (b *bench) report() score {
 			_, _ = fmt.Fprintf(b.out, "equivalent.txt has a mutant that there isn't: %s\n", key)
 		}
 	}
-	for _, site := range b.chosen() {
+	chosen := b.chosen()
+	slices.SortFunc(chosen, func(x, y *site) int { return x.id - y.id })
+	for _, site := range chosen {
 		switch b.record.verdict(site.key) {
 		case killed:
 			s.killed++

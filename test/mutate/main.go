@@ -35,10 +35,11 @@ type options struct {
 	sample   int      // how many mutants of those that tests reach; 0 is all
 	seed     int64
 	workers  int
-	tests    string // only tests whose names match judge
-	function string // only mutants of functions that match
-	again    bool   // what survived is judged anew, and nothing else
-	list     bool   // only says what has survived
+	tests    string        // only tests whose names match judge
+	function string        // only mutants of functions that match
+	longest  time.Duration // of the processor's, that tests may take which judge; 0 is no bound
+	again    bool          // what survived is judged anew, and nothing else
+	list     bool          // only says what has survived
 	minimum  float64
 	patience time.Duration // besides a multiple of what tests take
 	cpu      time.Duration // so too, of the processor's
@@ -84,6 +85,7 @@ func parse(arguments []string, stderr io.Writer) (*options, error) {
 	flags.Int64Var(&o.seed, "seed", 1, "chooses the sample")
 	flags.IntVar(&o.workers, "workers", 2, "how many mutants are judged at once")
 	flags.StringVar(&o.tests, "tests", ".", "only tests whose names match this expression judge")
+	flags.DurationVar(&o.longest, "longest", 0, "only tests that take no more of the processor's time judge; what they haven't noticed, -again gives to all; 0 is no bound")
 	flags.StringVar(&o.function, "func", ".", "only mutants of functions whose names match this expression")
 	flags.BoolVar(&o.again, "again", false, "judge what has survived anew, and nothing else")
 	flags.BoolVar(&o.list, "list", false, "only list what has survived")
