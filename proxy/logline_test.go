@@ -50,11 +50,6 @@ func TestLogLines(t *testing.T) {
 			t.Errorf("%q as bytes is %q, want %q", text, l.buf, want)
 		}
 	}
-	for text, want := range map[string]string{"12345": "12345", "123456": "12345…", "": ""} {
-		if got := clipped(text, 5); got != want {
-			t.Errorf("%q is clipped to %q, want %q", text, got, want)
-		}
-	}
 }
 
 // TestLinesOfStrangers: ten at once, and then one every ten seconds, which says how
