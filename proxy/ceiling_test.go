@@ -83,9 +83,9 @@ func TestListenerChanges(t *testing.T) {
 	}{
 		{nil, nil, nil},
 		{[]listener.Config{at("a", ":1", false)}, []listener.Config{at("a", ":1", false)}, nil},
-		{[]listener.Config{at("a", ":1", false)}, []listener.Config{at("a", ":1", true)}, []string{`listener "a" changed`}},
+		{[]listener.Config{at("a", ":1", false)}, []listener.Config{at("a", ":1", true)}, []string{`listener "a" (:1) changed`}},
 		{[]listener.Config{at("", ":1", false)}, []listener.Config{at("", ":1", false), at("", ":2", false)}, []string{`listener ":2" added`}},
-		{[]listener.Config{at("", ":1", false), at("b", ":2", false)}, []listener.Config{at("", ":1", false)}, []string{`listener "b" removed`}},
+		{[]listener.Config{at("", ":1", false), at("b", ":2", false)}, []listener.Config{at("", ":1", false)}, []string{`listener "b" (:2) removed`}},
 		{[]listener.Config{at("", ":1", false)}, []listener.Config{at("", ":2", false)}, []string{`listener ":2" added`, `listener ":1" removed`}},
 	} {
 		if got := listenerChanges(c.before, c.after); !slices.Equal(got, c.want) {
