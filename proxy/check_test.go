@@ -49,7 +49,7 @@ func TestSettingsToTheLast(t *testing.T) {
 		{"listeners: [{address: '127.0.0.1:1'}]\ntls: {enabled: false}", "both tls.enabled and listeners are set, expected one of them: listeners: [{address: …, tls: true}]"},
 		{"listeners: [{address: '127.0.0.1:1', redirect_to_https: true}]", "redirect_to_https is set, and no listener has tls: true"},
 		{"listeners: [{address: '127.0.0.1:1', redirect_to_https: true, https_port: 443}]", ""},
-		{"listeners: [" + many(64) + "]", ""}, {"listeners: [" + many(65) + "]", "there are 65 listeners, expected at most 64"},
+		{"listeners: [" + sections(64) + "]", ""}, {"listeners: [" + sections(65) + "]", "there are 65 listeners, expected at most 64"},
 	} {
 		for i := 0; i < len(c); i += 2 {
 			dir := t.TempDir()
@@ -73,8 +73,8 @@ func TestSettingsToTheLast(t *testing.T) {
 	}
 }
 
-// many are sections of so many listeners.
-func many(n int) string {
+// sections are those of so many listeners.
+func sections(n int) string {
 	list := make([]string, n)
 	for i := range list {
 		list[i] = fmt.Sprintf("{address: '127.0.0.1:%d'}", i+1)
