@@ -28,7 +28,7 @@ type page struct {
 
 func newPage() *page {
 	p := &page{request: *newRequest(), body: `{"a":[1,2]}`, reply: "target's"}
-	p.request.fields = message.Header{
+	p.fields = message.Header{
 		{Name: []byte("Host"), Value: []byte("Shop.example.com:80"), ID: message.Host},
 		{Name: []byte("Accept"), Value: []byte("text/html"), ID: message.Accept},
 		{Name: []byte("accept"), Value: []byte("text/plain"), ID: message.Accept},

@@ -33,7 +33,7 @@ func TestDescribingFieldsGoWithTheBody(t *testing.T) {
 func TestScriptsAndTunnels(t *testing.T) {
 	t.Parallel()
 	upgraded := func(p *page) {
-		p.request.response.Target, p.request.response.Status, p.request.response.Header = true, 101, &p.target
+		p.response.Target, p.response.Status, p.response.Header = true, 101, &p.target
 	}
 	for code, want := range map[string]string{
 		`response.body = "x"`:                      "the connection is about to become a tunnel: set another status before its body",
@@ -53,8 +53,8 @@ func TestScriptsAndTunnels(t *testing.T) {
 func TestScriptsAndFaults(t *testing.T) {
 	t.Parallel()
 	faulty := func(p *page) {
-		p.request.response.Status, p.request.response.Fault = 502, true
-		p.request.response.Body = append(p.request.response.Body, "bad gateway"...)
+		p.response.Status, p.response.Fault = 502, true
+		p.response.Body = append(p.response.Body, "bad gateway"...)
 	}
 	for code, want := range map[string]string{
 		``:                              "502 bad gateway",

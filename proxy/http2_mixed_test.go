@@ -81,10 +81,10 @@ func mixedRequest(t *testing.T, client *http.Client, url string, number uint64, 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var body io.Reader
-	switch {
-	case kind%3 == 0:
+	switch kind % 3 {
+	case 0:
 		body = bytes.NewReader(own(number, up))
-	case kind%3 == 1:
+	case 1:
 		body = io.MultiReader(bytes.NewReader(own(number, up/2)), bytes.NewReader(own(number, up-up/2)))
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)

@@ -156,7 +156,9 @@ func TestHTTP2Connecting(t *testing.T) {
 		s.count(func(s *seen) { there = s.ends == 1 })
 		return there
 	})
-	_, _, err = do(pool, &plainRequest{method: "GET", path: "/"})
+	if _, _, err = do(pool, &plainRequest{method: "GET", path: "/"}); err == nil {
+		t.Fatal("there is room")
+	}
 	if failure, _ = errors.AsType[*upstream.Failure](err); failure == nil || failure.Reason != upstream.Overflow || !strings.Contains(err.Error(), "connections.max_per_target (1)") {
 		t.Errorf("without room: %v", err)
 	}

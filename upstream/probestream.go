@@ -149,7 +149,7 @@ var (
 // healthState reads the one field of the answer's message, which is 0 where it
 // isn't there.
 func healthState(content []byte) (state uint64, ok bool) {
-	if len(content) < 5 || content[0] != 0 || uint64(binary.BigEndian.Uint32(content[1:])) != uint64(len(content)-5) {
+	if len(content) < 5 || content[0] != 0 || int64(binary.BigEndian.Uint32(content[1:])) != int64(len(content)-5) {
 		return 0, false
 	}
 	m := content[5:]

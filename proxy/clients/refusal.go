@@ -40,7 +40,7 @@ func (c *client) refuseHTTP1() {
 		return
 	}
 	c.Sock.SetWriteExpiry(socket.Nanotime() + int64(lingerTime))
-	_, _ = c.Conn.Conn.Write(expectsHTTP2) // the connection ends in any case
+	_, _ = c.Conn.Write(expectsHTTP2) // the connection ends in any case
 	c.endWriting()
 	c.lingers = true
 }

@@ -93,7 +93,7 @@ func (c *collected) Flush() error            { return nil }
 // used for something else before; each flush gives all that came before it.
 func TestEncodersAreRight(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // G404: of a test
+	random := rand.New(rand.NewPCG(1, 2))
 	for coding := gzipCoding; coding < codingCount; coding++ {
 		for level := 1; level <= 9; level++ {
 			for round := range 3 {
@@ -170,7 +170,7 @@ func decoded(t *testing.T, coding codingID, content []byte, most int) []byte {
 // TestEncoderSizes: no encoder takes more than it is charged with.
 func TestEncoderSizes(t *testing.T) { //nolint:paralleltest // it measures what is allocated
 	content := make([]byte, 32<<10)
-	random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // G404: of a test
+	random := rand.New(rand.NewPCG(3, 4))
 	for coding := gzipCoding; coding < codingCount; coding++ {
 		for level := 1; level <= 9; level++ {
 			var before, after runtime.MemStats
@@ -195,7 +195,7 @@ func TestEncoderSizes(t *testing.T) { //nolint:paralleltest // it measures what 
 			runtime.GC()
 			runtime.ReadMemStats(&after)
 			runtime.KeepAlive(w)
-			if held := int64(after.HeapAlloc) - int64(before.HeapAlloc); held > encoderSizes[coding] || testing.Verbose() { //nolint:gosec // G115: far less
+			if held := int64(after.HeapAlloc) - int64(before.HeapAlloc); held > encoderSizes[coding] || testing.Verbose() {
 				t.Logf("%s at level %d holds %d KiB", coding.name(), level, held>>10)
 				if held > encoderSizes[coding] {
 					t.Errorf("that is more than %d KiB", encoderSizes[coding]>>10)

@@ -107,16 +107,16 @@ func parseGRPCTimeout(value []byte) (time.Duration, bool) {
 	if len(value) < 2 || len(value) > 9 {
 		return 0, false
 	}
-	n := time.Duration(0)
+	n := int64(0)
 	for _, c := range value[:len(value)-1] {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
-		n = 10*n + time.Duration(c-'0')
+		n = 10*n + int64(c-'0')
 	}
 	for _, u := range grpcUnits {
 		if u.letter == value[len(value)-1] {
-			return n * u.unit, n <= mostGRPCTimeout/u.unit
+			return time.Duration(n * int64(u.unit)), n <= int64(mostGRPCTimeout/u.unit)
 		}
 	}
 	return 0, false

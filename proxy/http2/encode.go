@@ -48,13 +48,13 @@ func appendText(dst, text []byte) []byte {
 func appendInteger(dst []byte, first byte, prefix, n int) []byte {
 	most := 1<<prefix - 1
 	if n < most {
-		return append(dst, first|byte(n))
+		return append(dst, first|byte(n)) //nolint:gosec // G115: less than most
 	}
-	dst = append(dst, first|byte(most))
+	dst = append(dst, first|byte(most)) //nolint:gosec // G115: of 7 bits
 	for n -= most; n >= 0x80; n >>= 7 {
-		dst = append(dst, byte(n)|0x80)
+		dst = append(dst, byte(n)|0x80) //nolint:gosec // G115: the lowest bits
 	}
-	return append(dst, byte(n))
+	return append(dst, byte(n)) //nolint:gosec // G115: less than 0x80
 }
 
 // The indexes of the static table that are used by themselves.

@@ -56,9 +56,9 @@ const (
 	MaxFrame = 16 << 10
 	// MaxStream is the greatest number of a stream.
 	MaxStream = 1<<31 - 1
-	// MaxWindow is the greatest window, and FirstWindow what every one begins with
-	// (§6.9).
-	MaxWindow   = 1<<31 - 1
+	// MaxWindow is the greatest window (§6.9.1).
+	MaxWindow = 1<<31 - 1
+	// FirstWindow is what every window begins with (§6.9.2).
 	FirstWindow = 1<<16 - 1
 )
 
@@ -159,8 +159,8 @@ func (f *Frame) GoAway() (last uint32, code Code, err error) {
 
 // AppendFrameHead appends what is before the payload of a frame.
 func AppendFrameHead(dst []byte, length int, t FrameType, flags uint8, stream uint32) []byte {
-	return append(dst, byte(length>>16), byte(length>>8), byte(length), byte(t), flags,
-		byte(stream>>24), byte(stream>>16), byte(stream>>8), byte(stream))
+	dst = append(dst, byte(length>>16), byte(length>>8), byte(length), byte(t), flags) //nolint:gosec // G115: of 24 bits
+	return binary.BigEndian.AppendUint32(dst, stream)
 }
 
 // AppendReset appends a RST_STREAM frame.

@@ -75,7 +75,7 @@ func (i *Intake) returnCredit() {
 	i.due = 0
 	i.window += n
 	i.mu.Unlock()
-	i.GiveBack(uint32(n)) //nolint:gosec // G115: it is positive
+	i.GiveBack(uint32(n))
 	i.mu.Lock()
 }
 

@@ -102,13 +102,13 @@ func guard(path string, file FileID, mode os.FileMode, owner *Owner) error {
 // errReplaced is that a Unix socket's file isn't at its path any more.
 var errReplaced = errors.New("another file has taken its place")
 
-// pathOf is the path of a Unix socket's address, or nothing.
 // SocketPath is the path of a Unix socket's file; ok is false where an address has none.
 func SocketPath(address string) (path string, ok bool) {
 	path = pathOf(address)
 	return path, path != "" && path[0] == '/'
 }
 
+// pathOf is the path of a Unix socket's address, or nothing.
 func pathOf(address string) string {
 	path, ok := strings.CutPrefix(address, "unix:")
 	if !ok {

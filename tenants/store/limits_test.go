@@ -27,7 +27,7 @@ func TestLimitsMean(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		memory, limits := store.NewMemory(1<<20, time.Now), store.NewLimits(1<<12, time.Now)
-		random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // G404: of a test
+		random := rand.New(rand.NewPCG(1, 2))
 		for range 20_000 {
 			n := random.Uint64N(50)
 			q := quotaOf(t, 1+float64(n%7), 1, 1+float64(n%5)) // one for each key

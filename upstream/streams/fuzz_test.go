@@ -82,7 +82,7 @@ func FuzzTarget(f *testing.F) {
 		go func() { _, _ = io.Copy(io.Discard, far) }()
 		go func() {
 			_, _ = far.Write(sent)
-			_ = far.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // it is
+			_ = far.(*net.TCPConn).CloseWrite()
 		}()
 		for heads := 0; ; heads++ {
 			r, size, err := s.ReadHead()

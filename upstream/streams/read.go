@@ -17,7 +17,6 @@ type incoming struct {
 	head    http2.Frame // the HEADERS that began it; Stream 0 where there is none
 	waste   http2.Block // what belongs to no stream any more
 	left    int         // of the connection's window
-	woken   []*Stream   // that have something to read since the lock was taken
 }
 
 func (c *Conn) read() error {
@@ -160,7 +159,7 @@ func (c *Conn) count(n int) error {
 		return violation(http2.FlowControlError, "more DATA than the connection's window allows")
 	}
 	if in.left < connWindow/2 {
-		c.out.buf = http2.AppendWindowUpdate(c.out.buf, 0, uint32(connWindow-in.left)) //nolint:gosec // G115: positive
+		c.out.buf = http2.AppendWindowUpdate(c.out.buf, 0, uint32(connWindow-in.left))
 		in.left = connWindow
 	}
 	return nil

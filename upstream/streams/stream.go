@@ -231,7 +231,7 @@ func (s *Stream) creditLocked(reading bool) {
 	}
 	in.credit = 0
 	in.left += n
-	s.c.out.buf = http2.AppendWindowUpdate(s.c.out.buf, s.id, uint32(n))
+	s.c.out.buf = http2.AppendWindowUpdate(s.c.out.buf, s.id, uint32(n)) //nolint:gosec // G115: a window, and positive
 }
 
 // Ready reports whether Next would return at once.

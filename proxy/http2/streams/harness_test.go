@@ -72,7 +72,8 @@ func run(t testing.TB, listeners, settings string, handler http.Handler) (server
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
+	runs := server.Run
+	go func() { done <- runs(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -112,7 +112,7 @@ func TestFloods(t *testing.T) {
 func TestTooManyStreams(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
-	server := serve(t, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := serve(t, "", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-hang
 	}))

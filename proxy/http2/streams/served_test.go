@@ -102,7 +102,7 @@ func TestSideBySide(t *testing.T) {
 	p.try(p.framer.WriteSettings(settingWindow(1 << 30)))
 	p.try(p.framer.WriteWindowUpdate(0, 1<<30))
 	p.ask(1003, "GET", "/endless", true)
-	r = p.read(false, func(r *reading) bool { return r.answers[1003] != nil && len(r.answers[1003].body) > 1<<20 })
+	p.read(false, func(r *reading) bool { return r.answers[1003] != nil && len(r.answers[1003].body) > 1<<20 })
 	p.ask(1005, "GET", "/quick", true)
 	r = p.read(false, func(r *reading) bool { return r.ended(1005) })
 	if a := r.answers[1005]; a == nil || a.status != "200" {

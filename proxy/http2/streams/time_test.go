@@ -23,7 +23,7 @@ func TestTimeouts(t *testing.T) {
 	}))
 	t.Run("no request", func(t *testing.T) {
 		t.Parallel()
-		r := connect(t, server).read(false, func(r *reading) bool { return false })
+		r := connect(t, server).read(false, func(*reading) bool { return false })
 		if r.code() != "NO_ERROR" || r.err != io.EOF {
 			t.Errorf("got %s, %v", r.code(), r.err)
 		}
@@ -33,7 +33,7 @@ func TestTimeouts(t *testing.T) {
 		p := connect(t, server)
 		p.silent = true
 		p.try(p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: p.block(":method", "GET"), EndStream: true}))
-		r := p.read(false, func(r *reading) bool { return false })
+		r := p.read(false, func(*reading) bool { return false })
 		if r.code() != "NO_ERROR" || r.err != io.EOF {
 			t.Errorf("got %s, %v", r.code(), r.err)
 		}
@@ -42,7 +42,7 @@ func TestTimeouts(t *testing.T) {
 		t.Parallel()
 		p := connect(t, server)
 		p.ask(1, "GET", "/", true)
-		r := p.read(false, func(r *reading) bool { return false })
+		r := p.read(false, func(*reading) bool { return false })
 		if a := r.answers[1]; a == nil || a.status != "200" || r.code() != "NO_ERROR" || r.err != io.EOF {
 			t.Errorf("got %+v, %s, %v", a, r.code(), r.err)
 		}

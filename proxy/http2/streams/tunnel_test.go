@@ -56,7 +56,7 @@ func TestExtendedConnect(t *testing.T) {
 	}
 	p.try(p.framer.WriteData(1, false, []byte("hel")))
 	p.try(p.framer.WriteData(1, false, []byte("lo\n")))
-	r = p.read(false, func(r *reading) bool { return r.answers[1] != nil && string(r.answers[1].body) == "<hello\n>" })
+	p.read(false, func(r *reading) bool { return r.answers[1] != nil && string(r.answers[1].body) == "<hello\n>" })
 	p.try(p.framer.WriteData(1, true, []byte("end")))
 	r = p.read(false, func(r *reading) bool { return r.ended(1) })
 	if a := r.answers[1]; a == nil || a.isReset || string(a.body) != "<end>" {

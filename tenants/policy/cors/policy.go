@@ -186,7 +186,7 @@ func (s *sharing) Amend(r *policy.Request, response *policy.Response) {
 	if s.config.Credentials {
 		*h = append(*h, message.Field{Name: allowCredentialsName, Value: yes})
 	}
-	if len(s.expose) > 0 && !(response.Status == 204 && policy.IsPreflight(r)) {
+	if len(s.expose) > 0 && (response.Status != 204 || !policy.IsPreflight(r)) {
 		*h = append(*h, message.Field{Name: exposeName, Value: s.expose})
 	}
 }

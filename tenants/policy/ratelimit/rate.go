@@ -26,7 +26,7 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	per, known := units[unit]
 	if days, ok := strings.CutSuffix(unit, "d"); ok && !known {
 		n, err := strconv.ParseUint(days, 10, 16)
-		per, known = time.Duration(n)*units["d"], err == nil //nolint:gosec // G115: of 16 bits
+		per, known = time.Duration(n)*units["d"], err == nil
 	}
 	if !known {
 		per, _ = time.ParseDuration(unit)
@@ -37,7 +37,7 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	case count < 1 || count > maxCount:
 		return fmt.Errorf("expected a rate of 1 to %d requests, got %.40q", maxCount, text)
 	}
-	*r = Rate{int64(count), per} //nolint:gosec // G115: at most maxCount
+	*r = Rate{int64(count), per}
 	return nil
 }
 

@@ -91,7 +91,7 @@ func (s *sites) refuses(r *policy.Request, referer []byte) error {
 	host := hostOf(r, referer)
 	switch {
 	case host == nil:
-		return fmt.Errorf("Referer %.200q has no host", referer)
+		return fmt.Errorf("its Referer %.200q has no host", referer)
 	case bytes.Equal(host, r.Host):
 		return nil
 	}
