@@ -25,6 +25,7 @@ var keptFields = map[string]string{
 	"exchange.call.Response.Response.Message.Header": "empty",
 	"exchange.call.head":                             "empty",
 	"exchange.call.out":                              "empty",
+	"exchange.call.header":                           "empty",
 	"exchange.call.Body.Body.trailer":                "empty",
 	"exchange.call.Body.Body.raw":                    "empty",
 	"exchange.script.keyBuf":                         "written before a key is made of it",
