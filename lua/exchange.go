@@ -98,6 +98,10 @@ type Request struct {
 	Trusted   bool // whether the peer's forwarded fields are believed
 	// Certificate is the client's; nil is none.
 	Certificate *message.Certificate
+	// User is who has sent the request, as a policy has found out; nil is unknown.
+	User []byte
+	// Identity has what policies have found out besides; nil is nothing.
+	Identity interface{ Left(name string) []byte }
 
 	// Body is what a script has set in place of the client's, if Replaced.
 	Body     []byte

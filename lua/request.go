@@ -39,12 +39,13 @@ var requestMethods = map[string]glua.LGFunction{
 	"get_context":   requestGet,
 	"upstream":      requestUpstream,
 	"json":          requestJSON,
+	"identity":      requestIdentity,
 }
 
 // requestProperties are the names that call.requestProperty knows.
 var requestProperties = []string{
 	"method", "path", "url", "query", "host", "scheme", "protocol", "remote_addr", "id", "tenant", "route",
-	"client_certificate", "headers", "body", "params",
+	"client_certificate", "user", "headers", "body", "params",
 }
 
 // requestProperty is request.name for what is not a method; nil is no such name.
@@ -72,6 +73,11 @@ func (c *call) requestProperty(L *glua.LState, o *objects, name string) glua.LVa
 		return glua.LString(r.Remote.String())
 	case "client_certificate":
 		return c.certificateTable(L)
+	case "user":
+		if r.User == nil {
+			return glua.LNil
+		}
+		return c.text(L, r.User)
 	case "id":
 		return c.text(L, r.ID)
 	case "tenant":
@@ -199,6 +205,23 @@ func (c *call) paramsTable(L *glua.LState) glua.LValue {
 		t.RawSetString(name, c.paramText(L, value))
 	}
 	return t
+}
+
+// requestIdentity is request:identity(name): what a policy has found out about who
+// has sent the request, such as "jwt.sub", or nil.
+func requestIdentity(L *glua.LState) int {
+	c, n := self(L)
+	name := vm.CheckString(L, n)
+	var value []byte
+	if c.req.Identity != nil {
+		value = c.req.Identity.Left(name)
+	}
+	if value == nil {
+		L.Push(glua.LNil)
+	} else {
+		L.Push(c.text(L, value))
+	}
+	return 1
 }
 
 // check raises an error of the exchange as one of the script's call.

@@ -150,6 +150,9 @@ func (l *logLine) request(r *exchange.Record) {
 		l.bytes(`,"client":"`, r.Origin.AppendTo(client[:0]))
 	}
 	l.buf = append(l.buf, r.Client.Introduction...)
+	if r.User != nil {
+		l.bytes(`,"user":"`, r.User)
+	}
 	if major, minor := versionOf(r.Message.Version); major == 1 {
 		l.number(`,"http_minor":`, minor)
 	} else {

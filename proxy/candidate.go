@@ -76,6 +76,7 @@ func (s *Server) buildPolicies(c *Config, of *candidate) {
 	deps := policy.Deps{Tenant: of.asked.Name, Store: s.storeOf(of.asked), Fetch: fetch.Config{
 		Own: s.owns, Hops: s.hops.First, Place: func() (func(), error) { return s.places.Take(of.asked.Name) },
 	}}
+	deps.Now, deps.Processor = s.scripts.clock.Now, func() func() { AcquireProcessor(); return ReleaseProcessor }
 	deps.Kept.Tenant, deps.Kept.Process = s.keptOf(of.asked.Name), &s.kept
 	built, err := of.asked.BuildPolicies(deps, s.statsOf(of.asked.Name).PolicyCounter)
 	if err != nil {

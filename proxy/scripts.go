@@ -156,9 +156,9 @@ func (s *Server) discardSnapshot(snap *snapshot) {
 // retireScripts frees what only the old snapshot used, the counters and the store of
 // tenants that are gone included, and gives scripts that go on a fresh start.
 func (s *Server) retireScripts(old, fresh *snapshot) {
-	stays := map[string]bool{}
+	stays, policed := map[string]bool{}, map[string]bool{}
 	for _, t := range fresh.tenants {
-		stays[t.Name] = true
+		stays[t.Name], policed[t.Name] = true, t.Policies != nil
 	}
 	s.statsMu.Lock()
 	maps.DeleteFunc(s.stats, func(name string, _ *exchange.Stats) bool { return !stays[name] })
@@ -171,7 +171,7 @@ func (s *Server) retireScripts(old, fresh *snapshot) {
 		}
 	}
 	for name := range s.stores {
-		if _, ok := fresh.scripts[name]; !ok {
+		if _, ok := fresh.scripts[name]; !ok && !policed[name] {
 			delete(s.stores, name)
 		}
 	}

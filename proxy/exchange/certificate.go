@@ -22,7 +22,7 @@ func NewCertificateFields(own, chain string) *CertificateFields {
 // drop removes what isn't the gateway's.
 func (c *CertificateFields) drop(h message.Header) {
 	for i := range h {
-		if f := &h[i]; f.ID == message.Unknown && c.names.has(f.Name) {
+		if f := &h[i]; f.ID == message.Unknown && c.names.Has(f.Name) {
 			f.Dropped = true
 		}
 	}

@@ -218,7 +218,9 @@ func (x *exchange) answer() error {
 		x.stage(Script)
 		return x.runScripts()
 	}
-	if err := x.admitBody(); err != nil {
+	if x.script.read { // by a policy
+		x.script.resized = true
+	} else if err := x.admitBody(); err != nil {
 		return err
 	}
 	return x.forward()

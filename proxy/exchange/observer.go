@@ -93,6 +93,7 @@ type Record struct {
 	Host, Path []byte     // canonical
 	Origin     netip.Addr // of the original client, past trusted proxies
 	Tenant     *Tenant
+	User       []byte // who has sent it, as a policy has found out
 
 	// From End on, but for what each attempt has set.
 	Status      int

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
@@ -39,15 +40,19 @@ func (x *exchange) judge() (answered bool, err error) {
 	if chain == nil {
 		return false, nil
 	}
-	answer, by, err := chain.Judge(x.showPolicies())
-	x.Spared = x.policed.request.Spared()
+	r := x.showPolicies()
+	answer, by, err := chain.Judge(r)
+	x.query, x.User = r.Query, r.User
+	x.Spared = r.Spared()
 	if answer == nil && err == nil {
 		x.keepHeader()
 		return false, nil
 	}
 	x.Policy = by
 	switch {
-	case errors.As(err, new(*Fault)) || errors.Is(err, ErrClientGone):
+	case errors.Is(err, lua.ErrGone):
+		return false, ErrClientGone
+	case errors.As(err, new(*Fault)) || errors.Is(err, ErrClientGone) || errors.As(err, new(*lua.Ending)):
 		return false, err // of what it waited for
 	case err != nil:
 		return false, &caused{faultPolicy, fmt.Errorf("policy %s: %w", by, err)}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/test/pooled"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -33,12 +34,13 @@ var keptFields = map[string]string{
 	"exchange.response.Local":                        "empty",
 	"exchange.response.Body":                         "empty",
 	"exchange.policed.request.memos":                 "empty",
+	"exchange.policed.request.left":                  "empty",
 	"exchange.policed.request.text":                  "empty",
 	"exchange.policed.kept":                          "empty",
 }
 
 // known implement the interfaces that exchanges lead to.
-var known = []any{errors.New("x"), new(exchange), grants{}, new(upstream.Target), struct{ Stream }{}, struct{ Body }{}}
+var known = []any{errors.New("x"), new(exchange), grants{}, new(upstream.Target), struct{ Stream }{}, struct{ Body }{}, struct{ policy.Values }{}, new(policy.Request)}
 
 // sunk is an answer that nobody gets.
 type sunk struct{ Answer }

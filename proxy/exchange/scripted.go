@@ -60,6 +60,9 @@ func (x *exchange) showRequest() {
 		r.Scheme = "https"
 	}
 	r.ID, r.Tenant, r.Header, r.Trusted, r.Certificate = x.ID, t.Name, &x.Message.Header, x.origin.trusted, x.certificate()
+	if r.User = x.User; x.policed.begun {
+		r.Identity = &x.policed.request
+	}
 	x.response.Reset()
 	x.locateForScripts()
 	if total := int64(t.ScriptsTotal); total > 0 && (x.call.Expiry == 0 || x.Start+total < x.call.Expiry) {
@@ -266,6 +269,9 @@ func (x *exchange) Restore(because error) error {
 	}
 	if err := x.locate(); err != nil {
 		return err
+	}
+	if x.policed.begun {
+		x.query = x.policed.request.Query
 	}
 	x.method, x.call.Only, x.script.host = x.Message.Method, nil, ""
 	x.script.request = lua.Request{}

@@ -36,6 +36,7 @@
 ---@field protocol keystone.Property "HTTP/1.1" or "HTTP/1.0"
 ---@field remote_addr keystone.Property the client's address, past trusted proxies; "unix" on a Unix socket
 ---@field client_certificate keystone.Certificate? a copy of what is known of the client's certificate, verified; nil without one
+---@field user keystone.Property? who has sent the request, as a policy has found out; nil where none has
 ---@field id keystone.Property the request's id, as in logs and in X-Request-Id
 ---@field tenant keystone.Property the tenant's name
 ---@field route keystone.Property the pattern of the route that answers; "" before routing and where there is none
@@ -53,6 +54,11 @@ function request:header(name) end
 ---@param name string
 ---@return string[]
 function request:headers_all(name) end
+
+--- Returns what a policy has found out about who has sent the request, by the policy's name and the value's: "jwt.sub", "api_key.plan"; nil where there is no such value.
+---@param name string
+---@return string?
+function request:identity(name) end
 
 --- Sets a field in place of all of its name; nil removes it. Control characters in the value are an error, as are X-Forwarded-*, Forwarded, Via and X-Request-Id, which the gateway writes. Fields about the connection and the framing are ignored. Host is set_host.
 ---@param name string

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
 // Counter counts the decisions of all policies of one kind of one tenant. It lives
@@ -23,7 +25,8 @@ type Chain struct {
 	steps    []step
 	amenders []int // indexes of steps, the last one first
 	finish   []int
-	worder   int // the first Worder; -1 is none
+	worder   int             // the first Worder; -1 is none
+	owned    message.NameSet // fields that only its policies write
 }
 
 type step struct {
@@ -44,6 +47,7 @@ func Build(list []Named, deps Deps, counter func(name string) *Counter) (*Chain,
 	}
 	c := &Chain{worder: -1}
 	at := deps.Place
+	var owned []string
 	for i, named := range list {
 		deps.Place = fmt.Sprintf("%s[%d]", at, i)
 		built, err := named.Section.New(deps)
@@ -60,9 +64,13 @@ func Build(list []Named, deps Deps, counter func(name string) *Counter) (*Chain,
 		if s.finisher, _ = built.(Finisher); s.finisher != nil {
 			c.finish = append(c.finish, i)
 		}
+		if o, owns := built.(Owner); owns {
+			owned = append(owned, o.Owns()...)
+		}
 		c.steps = append(c.steps, s)
 	}
 	c.arrangePreflights()
+	c.owned = message.NewNameSet(owned)
 	return c, nil
 }
 
@@ -87,8 +95,19 @@ func (c *Chain) Kinds(f func(name string, decisions *Counter)) {
 	}
 }
 
-// Begin makes a request ready for the chain; its fields are set by then.
+// DropOwned marks the fields that only policies of the chain may write as Dropped.
+func (c *Chain) DropOwned(h message.Header) {
+	if c != nil {
+		c.owned.Drop(h)
+	}
+}
+
+// Begin makes a request ready for the chain; its fields are set by then. What only
+// policies may say is dropped.
 func (c *Chain) Begin(r *Request) {
+	if r.Header != nil {
+		c.DropOwned(*r.Header)
+	}
 	if n := c.Len(); cap(r.memos) < n {
 		r.memos = make([]Memo, n)
 	} else {

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -74,6 +75,19 @@ type Deps struct {
 	// Fetch is the beginning of a fetch.Config: what the gateway knows of itself, so
 	// that no request gets around its guard. The policy adds what it allows.
 	Fetch fetch.Config
+	// Now is the time; nil is the system's.
+	Now func() time.Time
+	// Processor gives Go a processor more until release, for what computes for
+	// milliseconds without a break; nil gives none.
+	Processor func() (release func())
+}
+
+// Time is Now, or the system's.
+func (d *Deps) Time() time.Time {
+	if d.Now == nil {
+		return time.Now()
+	}
+	return d.Now()
 }
 
 // Policy decides about requests. Its methods are called by many goroutines at
@@ -112,8 +126,14 @@ type Request struct {
 	ID     []byte
 	Tenant string
 	Method []byte
-	// Host and Path are canonical (tenants/route), Query has its "?".
-	Host, Path, Query []byte
+	// Host and Path are canonical (tenants/route).
+	Host, Path []byte
+	// Query has its "?", or is empty. A policy may replace it: scripts and targets get
+	// what is left here.
+	Query []byte
+	// User is who has sent the request, as a policy has found out: for the log, and for
+	// scripts; nil: nobody knows. At most MaxValue bytes.
+	User []byte
 	// Secure says whether the client has come by TLS, as far as is known.
 	Secure bool
 	// Certificate is what the client has proven who it is by; nil: nothing. It is
@@ -133,7 +153,7 @@ type Request struct {
 	Header *message.Header
 	// Memo is the policy's own.
 	Memo *Memo
-	// Waiter is what lets a policy wait.
+	// Waiter is what lets a policy wait, and read the body.
 	Waiter Waiter
 	// WouldAnswer is set by a policy that lets a request pass only because it is to be
 	// tried without effect; it is counted, and unset again.
@@ -142,6 +162,7 @@ type Request struct {
 	Trace func(s Step)
 
 	memos  []Memo
+	left   []left
 	spared string // the first policy that has set WouldAnswer
 	asked  int    // how many policies of the chain Judge was called of
 	text   []byte // of values that Append has made
@@ -181,6 +202,9 @@ type Waiter interface {
 	// request has used up its time. Wait returns what f does, or why ctx ended, which
 	// Judge returns as it is.
 	Wait(f func(ctx context.Context) error) error
+	// ReadBody returns all of the request's body, of at most limit bytes, and waits for
+	// it. The body is sent on all the same. Judge returns its error as it is.
+	ReadBody(limit int64) ([]byte, error)
 }
 
 // Wait calls f, as Waiter says.
@@ -189,6 +213,9 @@ func (r *Request) Wait(f func(ctx context.Context) error) error { return r.Waite
 // Spared is the name of the first policy that would have answered, if it weren't only
 // tried; "" is none.
 func (r *Request) Spared() string { return r.spared }
+
+// ReadBody reads the body, as Waiter says.
+func (r *Request) ReadBody(limit int64) ([]byte, error) { return r.Waiter.ReadBody(limit) }
 
 // Append makes a value in memory that lasts as long as the request, and returns it:
 // write appends to what it is given.
@@ -204,7 +231,8 @@ const keepText = 16 << 10
 // Reset forgets the request, and keeps its memory.
 func (r *Request) Reset() {
 	clear(r.memos)
-	*r = Request{memos: r.memos[:0], text: r.text[:0]}
+	clear(r.left)
+	*r = Request{memos: r.memos[:0], left: r.left[:0], text: r.text[:0]}
 	if cap(r.text) > keepText {
 		r.text = nil
 	}

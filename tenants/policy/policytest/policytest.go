@@ -104,6 +104,8 @@ type waiter struct{}
 
 func (waiter) Wait(f func(ctx context.Context) error) error { return f(context.Background()) }
 
+func (waiter) ReadBody(int64) ([]byte, error) { return nil, nil }
+
 // Outcome is what has come of a request.
 type Outcome struct {
 	Status int            // 200 if it has passed

@@ -1,0 +1,33 @@
+package policy
+
+import (
+	"context"
+
+	"github.com/keystone-gateway/keystone-gateway/tenants/store"
+)
+
+// Take asks the limit of a key for what the quota costs, and waits where the store
+// has to.
+func (r *Request) Take(from store.Store, key string, q store.Quota) (v store.Verdict, err error) {
+	if s, ok := from.(interface{ Instant() bool }); ok && s.Instant() {
+		return from.Take(context.Background(), key, q)
+	}
+	err = r.Wait(func(ctx context.Context) (err error) {
+		v, err = from.Take(ctx, key, q)
+		return err
+	})
+	return v, err
+}
+
+// AppendClient appends what stands for a client in the keys of limits: its address, of
+// IPv6 the network of 64 bits, which is one customer's (RFC 6177).
+func (r *Request) AppendClient(dst []byte) []byte {
+	switch client := r.Client.Unmap().WithZone(""); {
+	case client.Is4():
+		return client.AppendTo(dst)
+	case client.IsValid():
+		prefix, _ := client.Prefix(64)
+		return prefix.AppendTo(dst)
+	}
+	return append(dst, '-')
+}
