@@ -16,7 +16,7 @@ import (
 // nothing but defaults around it, a part of one included.
 func TestDocsYAML(t *testing.T) { //nolint:paralleltest // it sets environment variables
 	dir := t.TempDir()
-	for _, name := range []string{"admin-token", "probe", "api-key"} {
+	for _, name := range []string{"admin-token", "probe", "api-key", "jwt"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("thirty-two characters of a secret"), 0o600); err != nil {
 			t.Fatal(err)
 		}

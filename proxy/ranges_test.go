@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"encoding/json"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy"
@@ -59,6 +60,7 @@ func walkNumbers(schema map[string]any, path []string, f func(path []string, lea
 
 // needed is what policies need besides the number that is tried.
 var needed = map[string]map[string]any{
+	"basic_auth":  {"users": map[string]any{"a": "$2y$05$" + strings.Repeat("a", 53)}},
 	"concurrency": {"max": 1}, "maintenance": {"text": "x"}, "rate_limit": {"rate": "1000000/s"}, "redirect": {"https": true},
 }
 

@@ -6,12 +6,16 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/apikey"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/basicauth"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/concurrency"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/cors"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/csrf"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/errorpages"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/forwardauth"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/headers"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/ip"
+	"github.com/keystone-gateway/keystone-gateway/tenants/policy/jwt"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/maintenance"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/ratelimit"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/redirect"
@@ -50,6 +54,14 @@ type Policy struct {
 	Errors *errorpages.Config `yaml:"errors"`
 	// Fields that are set, added and removed.
 	Headers *headers.Config `yaml:"headers"`
+	// Who is served, by a name and a password.
+	BasicAuth *basicauth.Config `yaml:"basic_auth"`
+	// Who is served, by a key.
+	APIKey *apikey.Config `yaml:"api_key"`
+	// Who is served, by a token that others have signed.
+	JWT *jwt.Config `yaml:"jwt"`
+	// Who is served, as another server decides.
+	ForwardAuth *forwardauth.Config `yaml:"forward_auth"`
 }
 
 // OneKey says that an element has exactly one of its keys.

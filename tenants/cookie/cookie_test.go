@@ -140,3 +140,15 @@ func FuzzSigned(f *testing.F) {
 		}
 	})
 }
+
+// TestAppendWithout: all others stay, in their order.
+func TestAppendWithout(t *testing.T) {
+	t.Parallel()
+	for _, c := range [][3]string{
+		{"a=1; b=2; c=3", "b", "a=1; c=3"}, {"a=1", "a", ""}, {"a=1;a=2;b=3", "a", "b=3"}, {"A=1; ab=2; a", "a", "A=1; ab=2; a"}, {";; a=;b=c=d ;", "a", "b=c=d"}, {"", "a", ""},
+	} {
+		if got := string(cookie.AppendWithout([]byte("x"), []byte(c[0]), c[1])); got != "x"+c[2] {
+			t.Errorf("%q without %s: got %q, want %q", c[0], c[1], got, "x"+c[2])
+		}
+	}
+}

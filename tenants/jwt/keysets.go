@@ -96,7 +96,7 @@ func (s *KeySets) look(from Source, url string, t *Token, mayWait bool) ([]any, 
 	case usable && len(keys) > 0:
 		return keys, nil, nil
 	case usable || set.err == nil:
-		return nil, nil, errUnknownKey
+		return nil, nil, ErrUnknownKey
 	default:
 		return nil, nil, fmt.Errorf("cannot fetch the key set: %w", set.err)
 	}
@@ -129,9 +129,11 @@ func (s *KeySets) makeRoom(now time.Time) bool {
 }
 
 // fitting returns the keys for a token: of its kid, or those it may mean.
-func (set *keySet) fitting(t *Token) []any {
+func (set *keySet) fitting(t *Token) []any { return fitting(set.keys, t) }
+
+func fitting(list []setKey, t *Token) []any {
 	var keys []any
-	for _, key := range set.keys {
+	for _, key := range list {
 		if (t.KeyID == "" || t.KeyID == key.kid) && key.serves(t.Algorithm) && len(keys) < maxTries {
 			keys = append(keys, key.public)
 		}

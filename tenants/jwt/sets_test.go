@@ -67,7 +67,7 @@ func (s *issuer) find(t *testing.T, path, kid string) string {
 	keys, err := s.sets.Find(s.from, s.URL+path, token, func(fetched <-chan struct{}) { <-fetched })
 	word := "found"
 	switch {
-	case err == errUnknownKey:
+	case err == ErrUnknownKey:
 		word = "unknown"
 	case err == errTooManySets:
 		word = "too many"

@@ -23,7 +23,7 @@ var (
 	errCritical   = errors.New("token has critical extensions, which are not supported")
 	errAlgorithm  = errors.New("token has an algorithm that is not accepted")
 	ErrSignature  = errors.New("token has a wrong signature")
-	errUnknownKey = errors.New("token is signed with an unknown key")
+	ErrUnknownKey = errors.New("token is signed with an unknown key")
 )
 
 // Token is a token in its parts. Nothing of it has been verified.

@@ -18,16 +18,3 @@ func (r *Request) Take(from store.Store, key string, q store.Quota) (v store.Ver
 	})
 	return v, err
 }
-
-// AppendClient appends what stands for a client in the keys of limits: its address, of
-// IPv6 the network of 64 bits, which is one customer's (RFC 6177).
-func (r *Request) AppendClient(dst []byte) []byte {
-	switch client := r.Client.Unmap().WithZone(""); {
-	case client.Is4():
-		return client.AppendTo(dst)
-	case client.IsValid():
-		prefix, _ := client.Prefix(64)
-		return prefix.AppendTo(dst)
-	}
-	return append(dst, '-')
-}
