@@ -152,11 +152,7 @@ func (s *stream) leave(now int64) {
 	}
 	c.idleSince = now
 	c.quiet.Broadcast()
-	if c.leaving == left {
-		c.o.Sock.ExpireReads() // the reader sees that it is the end
-		return
-	}
-	c.o.Sock.SetReadExpiry(now + c.patience)
+	c.bound()
 }
 
 // Tunnel agrees to an extended CONNECT (RFC 8441 §5): the stream is the client's end.

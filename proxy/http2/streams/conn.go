@@ -54,7 +54,8 @@ type Options struct {
 	// Patience is how long a request is waited for from now on (nanoseconds), and
 	// whether the connection sleeps then instead of ending; Ending reports whether it
 	// isn't to go on for long, and MostRequests how many it may have, 0 is any number.
-	// All are called by the goroutine of Serve alone, but for Ending.
+	// They are called while Serve runs: Patience one call at a time, MostRequests by
+	// Serve's goroutine alone, Ending by any.
 	Patience     func() (nanoseconds int64, sleepy bool)
 	Ending       func() bool
 	MostRequests func() int
@@ -82,8 +83,9 @@ type Conn struct {
 	begun    bool // the preface is there
 	settings bool // and the first SETTINGS
 	block    pendingBlock
-	headAt   int64 // when the frame or block began that isn't complete; 0 is none
 	budgets  budgets
+
+	headAt atomic.Int64 // when the frame or block began that isn't complete; 0 is none; Serve's goroutine sets it
 
 	mu        sync.Mutex
 	quiet     sync.Cond          // the writer has ended, or a stream has; of mu
@@ -98,21 +100,22 @@ type Conn struct {
 	reset     resetRing
 	updates   http2.Budget // which the sending of DATA gives back
 
-	out     []byte // what is to be written
-	spare   []byte // the buffer that was written last
-	gen     uint64 // of out
-	writing bool   // the writer runs
-	window  int64  // what may be sent
-	due     uint32 // what is to be given back of the window that the client has
-	waiting int    // streams that wait to send
-	turn    uint64
-	leaving leaving
-	leaveAt int64 // when the second GOAWAY is sent at the latest
-	goaway  uint32
-	greeted bool         // SETTINGS have been sent
-	closing int64        // since when the connection ends; 0 is not
-	bad     http2.Budget // requests that are none
-	fatal   error        // what Serve is to end with
+	out       []byte // what is to be written
+	spare     []byte // the buffer that was written last
+	gen       uint64 // of out
+	writing   bool   // the writer runs
+	window    int64  // what may be sent
+	due       uint32 // what is to be given back of the window that the client has
+	waiting   int    // streams that wait to send
+	turn      uint64
+	leaving   leaving
+	leaveAt   int64 // when the second GOAWAY is sent at the latest
+	goaway    uint32
+	greeted   bool         // SETTINGS have been sent
+	tableless bool         // and that no dynamic table is used
+	closing   int64        // since when the connection ends; 0 is not
+	bad       http2.Budget // requests that are none
+	fatal     error        // what Serve is to end with
 
 	writeIdle atomic.Int64 // the longest time without progress that a stream has asked for
 	writeFn   func()
@@ -171,8 +174,8 @@ func (c *Conn) begin() (End, error) {
 		}
 		return going, nil
 	}
-	c.o.Sock.SetReadExpiry(c.idleSince + c.server.Header())
 	c.mu.Lock()
+	c.bound()
 	c.room(128)
 	c.out = http2.AppendSettings(c.out,
 		http2.Setting{ID: http2.MaxConcurrentStreams, Value: MaxStreams},
@@ -195,30 +198,40 @@ func (c *Conn) next() (*http2.Frame, error) {
 	if c.reader.Ready() {
 		return c.reader.Next()
 	}
-	if c.headAt == 0 && c.inHead() {
-		c.headAt = socket.Nanotime()
+	if c.headAt.Load() == 0 && c.inHead() {
+		c.headAt.Store(socket.Nanotime())
 	}
 	c.mu.Lock()
-	if c.patience, c.sleepy = c.o.Patience(); c.opened == 0 {
-		c.patience, c.sleepy = c.server.Header(), false
-	}
-	expiry := int64(0)
-	switch {
-	case c.headAt != 0:
-		expiry = c.headAt + c.server.Header()
-	case len(c.streams) == 0:
-		expiry = c.idleSince + c.patience
-	}
-	if c.leaving == left && len(c.streams) == 0 {
-		expiry = 1
-	}
-	c.o.Sock.SetReadExpiry(expiry)
+	c.bound()
 	c.mu.Unlock()
 	f, err := c.reader.Next()
 	if err == nil && c.block.stream == 0 {
-		c.headAt = 0
+		c.headAt.Store(0)
 	}
 	return f, err
+}
+
+// bound says until when the reader waits. Whatever that depends on may change while it
+// does, and then it is called again: nothing else sets the expiry of reads, or an end
+// that was told to the reader would be put off. It needs c.mu.
+func (c *Conn) bound() {
+	idle := len(c.streams) == 0
+	if c.fatal != nil || c.err != nil || idle && c.leaving == left {
+		c.o.Sock.ExpireReads() // the reader sees that it is the end
+		return
+	}
+	head := c.headAt.Load()
+	switch {
+	case head != 0:
+		c.o.Sock.SetReadExpiry(head + c.server.Header())
+	case !idle:
+		c.o.Sock.SetReadExpiry(0)
+	default:
+		if c.patience, c.sleepy = c.o.Patience(); c.opened == 0 {
+			c.patience, c.sleepy = c.server.Header(), false
+		}
+		c.o.Sock.SetReadExpiry(c.idleSince + c.patience)
+	}
 }
 
 // inHead reports whether a part of a head, or of something else that comes at once,

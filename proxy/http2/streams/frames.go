@@ -84,8 +84,7 @@ func (c *Conn) find(f *http2.Frame) (*stream, error) {
 }
 
 func (c *Conn) takeReset(f *http2.Frame) error {
-	code, err := f.Code()
-	if err != nil {
+	if _, err := f.Code(); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -94,15 +93,15 @@ func (c *Conn) takeReset(f *http2.Frame) error {
 	if err != nil {
 		return err
 	}
-	if s == nil {
-		return c.calm(&c.budgets.other, otherFrames, Others)
-	}
-	if code != http2.NoError || !s.intake.Ended() {
-		if err := c.calm(&c.budgets.resets, resets, Resets); err != nil {
+	if s == nil || s.closed { // its response has been sent: all that is given up is the rest of the request
+		if err := c.calm(&c.budgets.lateResets, lateResets, Late); s == nil || err != nil {
 			return err
 		}
+	} else if err := c.calm(&c.budgets.resets, resets, Resets); err != nil {
+		return err
+	} else {
+		c.server.Counters.Given.Add(1)
 	}
-	c.server.Counters.Given.Add(1)
 	s.given = true
 	s.giveUp(exchange.ErrClientGone)
 	return nil

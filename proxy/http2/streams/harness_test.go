@@ -93,8 +93,33 @@ type peer struct {
 	silent bool // it answers nothing, so that it can be read and written at once
 }
 
-// connect opens a connection and sends the preface, if it is to be sent.
+// connect opens a connection and sends the preface, and SETTINGS.
 func connect(t testing.TB, server *proxy.Server) *peer {
+	t.Helper()
+	p := dial(t, server)
+	_, err := io.WriteString(p.conn, http2.ClientPreface)
+	p.try(err)
+	p.try(p.framer.WriteSettings())
+	return p
+}
+
+// connectAsking is connect that sends a request on stream 1 by the same write.
+func connectAsking(t testing.TB, server *proxy.Server) *peer {
+	t.Helper()
+	p := dial(t, server)
+	whole := bytes.NewBufferString(http2.ClientPreface)
+	own := p.framer
+	p.framer = http2.NewFramer(whole, nil)
+	p.try(p.framer.WriteSettings())
+	p.ask(1, "GET", "/", true)
+	p.framer = own
+	_, err := p.conn.Write(whole.Bytes())
+	p.try(err)
+	return p
+}
+
+// dial opens a connection.
+func dial(t testing.TB, server *proxy.Server) *peer {
 	t.Helper()
 	conn, err := net.Dial("tcp", server.Addr().String())
 	if err != nil {
@@ -106,10 +131,6 @@ func connect(t testing.TB, server *proxy.Server) *peer {
 	p.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	p.framer.AllowIllegalWrites = true
 	p.encode = hpack.NewEncoder(&p.buf)
-	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
-		t.Fatal(err)
-	}
-	p.try(p.framer.WriteSettings())
 	return p
 }
 
@@ -155,10 +176,11 @@ type answer struct {
 // until reads frames until done says so, or the connection ends. It answers SETTINGS
 // and PING, and gives windows back if that is asked for.
 type reading struct {
-	answers map[uint32]*answer
-	goaways []*http2.GoAwayFrame
-	pongs   int
-	err     error
+	answers  map[uint32]*answer
+	goaways  []*http2.GoAwayFrame
+	pongs    int
+	settings bool // the gateway's
+	err      error
 }
 
 // read reads frames until done, given what has come, is true, or the connection ends.
@@ -215,6 +237,7 @@ func (p *peer) read(giveBack bool, done func(r *reading) bool) *reading {
 			copied := *f
 			r.goaways = append(r.goaways, &copied)
 		case *http2.SettingsFrame:
+			r.settings = r.settings || !f.IsAck()
 			if !f.IsAck() && !p.silent {
 				_ = p.framer.WriteSettingsAck()
 			}

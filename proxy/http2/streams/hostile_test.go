@@ -36,6 +36,25 @@ func TestFloods(t *testing.T) {
 			}
 			return p.framer.WriteRSTStream(uint32(2*i+1), http2.ErrCodeCancel)
 		},
+		"rapid reset without an error": func(p *peer, i int) error {
+			if err := p.send(uint32(2*i+1), "GET", "/hang", true); err != nil {
+				return err
+			}
+			return p.framer.WriteRSTStream(uint32(2*i+1), http2.ErrCodeNo)
+		},
+		"resets of a stream that has ended": func(p *peer, i int) error {
+			if i == 0 {
+				p.ask(1, "GET", "/hang", true)
+			}
+			return p.framer.WriteRSTStream(1, http2.ErrCodeNo)
+		},
+		"heads of a stream that was reset": func(p *peer, i int) error {
+			if i == 0 {
+				p.ask(1, "POST", "/hang", false)
+				p.try(p.framer.WriteRawFrame(http2.FrameWindowUpdate, 0, 1, []byte{0, 0, 0, 0}))
+			}
+			return p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: p.block("x", "y"), EndStream: true, EndHeaders: true})
+		},
 		"made you reset": func(p *peer, i int) error {
 			if err := p.send(uint32(2*i+1), "GET", "/hang", true); err != nil {
 				return err

@@ -50,16 +50,14 @@ func (c *Conn) leaveNow() {
 	c.room(32)
 	c.out = http2.AppendGoAway(c.out, c.last, http2.NoError, "")
 	c.wake()
-	if len(c.streams) == 0 {
-		c.o.Sock.ExpireReads()
-	}
+	c.bound()
 }
 
 // noteBad counts a request that was none; too many end the connection. It needs c.mu.
 func (c *Conn) noteBad(now int64) {
 	if c.fatal == nil && !c.bad.Take(now, resets) {
 		c.fatal = c.calmed(Resets)
-		c.o.Sock.ExpireReads()
+		c.bound()
 	}
 }
 
@@ -70,7 +68,7 @@ func (c *Conn) judge(err error) (End, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := socket.Nanotime()
+	now, head := socket.Nanotime(), c.headAt.Load()
 	switch {
 	case c.fatal != nil:
 		return going, c.fatal
@@ -78,13 +76,13 @@ func (c *Conn) judge(err error) (End, error) {
 		return going, c.err
 	case !c.begun:
 		return going, err
-	case c.headAt != 0 && now >= c.headAt+c.server.Header():
+	case head != 0 && now >= head+c.server.Header():
 		return going, &http2.ConnError{Code: http2.NoError, Why: exchange.SlowHead.Message}
 	case len(c.streams) > 0:
 		return going, nil
 	case c.leaving == left:
 		return Linger, nil
-	case now < c.idleSince+c.patience:
+	case head != 0, now < c.idleSince+c.patience:
 		return going, nil
 	}
 	if c.sleepy && !c.writing && c.leaving == staying && c.reader.Buffered() == 0 && c.block.stream == 0 {

@@ -13,14 +13,19 @@ import (
 var (
 	// resets are streams that the client has given up, or that the gateway had to:
 	// by whatever means a stream is given up early, its exchange has begun.
-	resets          = http2.Allowance{Burst: 400, PerSecond: 40}
-	settingsFrames  = http2.Allowance{Burst: 32, PerSecond: 1}
-	pings           = http2.Allowance{Burst: 1000, PerSecond: 100}
-	emptyFrames     = http2.Allowance{Burst: 100, PerSecond: 10}
-	tinyFrames      = http2.Allowance{Burst: 20_000, PerSecond: 10_000}
-	windowUpdates   = http2.Allowance{Burst: 2000, PerSecond: 200}
-	priorityFrames  = http2.Allowance{Burst: 1000, PerSecond: 100}
-	otherFrames     = http2.Allowance{Burst: 200, PerSecond: 20}
+	resets         = http2.Allowance{Burst: 400, PerSecond: 40}
+	settingsFrames = http2.Allowance{Burst: 32, PerSecond: 1}
+	pings          = http2.Allowance{Burst: 1000, PerSecond: 100}
+	emptyFrames    = http2.Allowance{Burst: 100, PerSecond: 10}
+	tinyFrames     = http2.Allowance{Burst: 20_000, PerSecond: 10_000}
+	windowUpdates  = http2.Allowance{Burst: 2000, PerSecond: 200}
+	priorityFrames = http2.Allowance{Burst: 1000, PerSecond: 100}
+	otherFrames    = http2.Allowance{Burst: 200, PerSecond: 20}
+	// What comes on streams that have ended was on its way then, or is what a client
+	// says at the end of each of its requests: a stream that is opened allows one
+	// RST_STREAM more.
+	lateHeads       = http2.Allowance{Burst: 400, PerSecond: 40}
+	lateResets      = http2.Allowance{Burst: 1000, PerSecond: 100}
 	continuationsOf = 32 // CONTINUATION frames of one block
 )
 
@@ -36,7 +41,7 @@ const (
 
 // budgets are what a connection has used of that.
 type budgets struct {
-	resets, settings, pings, empty, tiny, priority, other http2.Budget
+	resets, settings, pings, empty, tiny, priority, other, lateHeads, lateResets http2.Budget
 }
 
 // Kind is what a client has done too often.
@@ -54,11 +59,13 @@ const (
 	Continuations
 	Others
 	Unread
+	Late
 	Kinds // how many there are
 )
 
 var kindTexts = [Kinds]string{
 	"resets", "settings", "pings", "empty_frames", "tiny_frames", "window_updates", "priorities", "continuations", "others", "unread",
+	"late_frames",
 }
 
 func (k Kind) String() string { return kindTexts[k] }
@@ -66,6 +73,7 @@ func (k Kind) String() string { return kindTexts[k] }
 var kindWords = [Kinds]string{
 	"too many streams are given up", "too many SETTINGS", "too many PING", "too many frames without content", "too many frames with hardly any content",
 	"too many WINDOW_UPDATE", "too many frames of priorities", "too many CONTINUATION", "too many frames of unknown types", "answers are not read",
+	"too many frames of streams that have ended",
 }
 
 // Counters count what connections do.

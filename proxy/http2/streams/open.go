@@ -27,7 +27,7 @@ func (c *Conn) takeHeaders(f *http2.Frame) error {
 		return c.takeBlock(f.Stream, f.Payload, f.Has(http2.FlagEndStream), wrong)
 	}
 	c.block = pendingBlock{stream: f.Stream, ends: f.Has(http2.FlagEndStream), wrong: wrong, bytes: append(c.block.bytes[:0], f.Payload...)}
-	c.headAt = socket.Nanotime()
+	c.headAt.Store(socket.Nanotime())
 	return nil
 }
 
@@ -44,7 +44,8 @@ func (c *Conn) takeContinuation(f *http2.Frame) error {
 		return nil
 	}
 	done := *b
-	c.block, c.headAt = pendingBlock{bytes: b.bytes[:0]}, 0
+	c.block = pendingBlock{bytes: b.bytes[:0]}
+	c.headAt.Store(0)
 	if cap(c.block.bytes) > http2.MaxFrame {
 		c.block.bytes = nil
 	}
@@ -77,7 +78,7 @@ func (c *Conn) takeBlock(number uint32, block []byte, ends bool, wrong error) er
 		c.mu.Unlock()
 		switch {
 		case ignored: // the client has been told
-			return nil
+			return c.calm(&c.budgets.lateHeads, lateHeads, Late)
 		case wrong != nil:
 			return wrong
 		}
@@ -100,11 +101,9 @@ func (c *Conn) open(s *stream, ends bool) {
 	c.server.Counters.Streams.Add(1)
 	most := c.o.MostRequests()
 	c.mu.Lock()
-	if len(c.streams) == 0 {
-		c.o.Sock.SetReadExpiry(0)
-	}
 	c.last = s.number
 	c.streams[s.number] = s
+	c.budgets.lateResets.GiveBack(1, lateResets)
 	s.window = int64(c.peer.Window)
 	c.opened++
 	if c.leaving == staying && (most > 0 && c.opened >= most || c.o.Ending()) {
@@ -125,8 +124,10 @@ func (c *Conn) takeTrailer(number uint32, block []byte, ends bool) error {
 	defer c.mu.Unlock()
 	s, err := c.find(&http2.Frame{Type: http2.Headers, Stream: number})
 	switch {
-	case s == nil:
+	case err != nil:
 		return err
+	case s == nil:
+		return c.calm(&c.budgets.lateHeads, lateHeads, Late)
 	case s.intake.Ended():
 		return &http2.StreamError{Stream: number, Code: http2.StreamClosed, Why: "HEADERS after the end of the stream"}
 	case !ends:

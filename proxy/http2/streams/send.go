@@ -2,6 +2,7 @@ package streams
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http2"
@@ -36,6 +37,10 @@ func (s *stream) sendHead(ends bool) error {
 		return err
 	}
 	ends = ends || s.headEnds
+	if !c.tableless {
+		c.tableless = true
+		s.head = slices.Insert(s.head, 0, emptyTable)
+	}
 	c.room(len(s.head) + http2.FrameHead*(len(s.head)/http2.MaxFrame+1))
 	s.lastGen, s.lastAt = c.gen, len(c.out)
 	c.out = http2.AppendHeaders(c.out, s.number, s.head, http2.MaxFrame, ends)
@@ -43,6 +48,11 @@ func (s *stream) sendHead(ends bool) error {
 	s.closed, s.stuck = ends, 0
 	return nil
 }
+
+// emptyTable begins the first header block: a dynamic table of no size (RFC 7541 §6.3),
+// which is what a client expects to be told whose SETTINGS make its own smaller, and
+// what fits whatever they become.
+const emptyTable = 0x20
 
 // sendable says why nothing can be sent, if that is so.
 func (s *stream) sendable() error {
@@ -246,6 +256,7 @@ func (c *Conn) failAll(cause error) {
 	for _, s := range c.streams {
 		s.giveUp(cause)
 	}
+	c.bound()
 }
 
 // The priorities of RFC 9218 §4. A client that says nothing of them gets its

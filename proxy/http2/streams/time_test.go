@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -71,6 +72,33 @@ func TestTimeouts(t *testing.T) {
 			t.Errorf("after it: %+v, %v", r.answers[3], r.err)
 		}
 	})
+}
+
+// TestFirstIdle: a connection waits for its next request as long as it may, however
+// the first one has come.
+func TestFirstIdle(t *testing.T) {
+	t.Parallel()
+	const keepalive = time.Second
+	server := serve(t, "server: {timeouts: {header: 300ms, keepalive: 1s}}", echo)
+	for name, whole := range map[string]bool{"in parts": false, "as a whole": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var p *peer
+			asked := time.Now()
+			if whole {
+				p = connectAsking(t, server)
+			} else {
+				p = connect(t, server)
+				p.read(false, func(r *reading) bool { return r.settings })
+				asked = time.Now()
+				p.ask(1, "GET", "/", true)
+			}
+			r := p.read(false, func(r *reading) bool { return len(r.goaways) > 0 })
+			if a := r.answers[1]; a == nil || a.status != "200" || time.Since(asked) < keepalive {
+				t.Errorf("got %+v, %s after %v", a, r.code(), time.Since(asked))
+			}
+		})
+	}
 }
 
 // TestPriorities: of what waits for the client, what is urgent goes first, and what

@@ -93,7 +93,6 @@ func (c *Conn) write() {
 		}
 		if err != nil {
 			c.failAll(err)
-			c.o.Sock.ExpireReads()
 			break
 		}
 		c.grant()
