@@ -66,9 +66,10 @@ func TestWindowsSlide(t *testing.T) {
 func TestQuarantinesGetLonger(t *testing.T) {
 	t.Parallel()
 	var r record
-	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60} {
+	for i, seconds := range []int64{1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60} {
+		want := time.Duration(seconds * 1e9)
 		r.bad, r.good = [2]int{1, 2}, [2]int{3, 4}
-		if got := r.confine(1000); got != want*time.Second || r.until != 1000+int64(got) || r.spells != i+1 || r.bad != [2]int{} || r.good != [2]int{} {
+		if got := r.confine(1000); got != want || r.until != 1000+int64(got) || r.spells != i+1 || r.bad != [2]int{} || r.good != [2]int{} {
 			t.Errorf("the %d.: %v, %+v", i+1, got, r)
 		}
 	}

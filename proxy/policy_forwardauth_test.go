@@ -207,7 +207,7 @@ func TestForwardAuthOfWebSockets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = conn.Close() }()
+		t.Cleanup(func() { _ = conn.Close() })
 		send(t, conn, "GET /ws HTTP/1.1\r\nHost: a.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: eA==\r\nSec-WebSocket-Version: 13\r\nCookie: "+cookie+"\r\n\r\n")
 		reader := bufio.NewReader(conn)
 		answer, err := http.ReadResponse(reader, nil)

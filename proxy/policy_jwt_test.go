@@ -303,6 +303,6 @@ type steppedClock struct{ at atomic.Int64 }
 
 func (c *steppedClock) Now() time.Time { return time.Unix(0, c.at.Load()) }
 
-func (c *steppedClock) Sleep(ctx context.Context, d time.Duration) {
+func (c *steppedClock) Sleep(_ context.Context, d time.Duration) {
 	c.at.Add(int64(d))
 }

@@ -177,7 +177,7 @@ func TestRecipesOfNginx(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text+"\n"+b.text+"}\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.CommandContext(t.Context(), nginx, "-t", "-c", file).CombinedOutput(); err != nil { //nolint:gosec // G204: what LookPath has found
+		if out, err := exec.CommandContext(t.Context(), nginx, "-t", "-c", file).CombinedOutput(); err != nil {
 			t.Errorf("docs/recipes.md:%d: %v\n%s", line, err, out)
 		}
 	}

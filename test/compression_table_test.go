@@ -87,9 +87,9 @@ tenants:
 		}
 	}
 	for accept, accepted := range map[string]bool{
-		"gzip": true, "GZip": true, "br, gzip": true, "gzip;q=1": true, "gzip; q=0.001": true, "gzip ;q=0.5, br": true, "br;q=0, gzip": true,
-		"": false, "br": false, "identity": false, "gzip;q=0": false, "gzip;q=0.0": false, "gzip;q=0.000": false, "gzip; q=0.": false,
-		"gzip ; Q=0.0, br": false, "xgzip": false, "gzip2": false,
+		"gzip": true, "GZip": true, "deflate, gzip": true, "gzip;q=1": true, "gzip; q=0.001": true, "gzip ;q=0.5, deflate": true, "deflate;q=0, gzip": true,
+		"": false, "deflate": false, "identity": false, "gzip;q=0": false, "gzip;q=0.0": false, "gzip;q=0.000": false, "gzip; q=0.": false,
+		"gzip ; Q=0.0, deflate": false, "xgzip": false, "gzip2": false,
 	} {
 		for _, path := range []string{"/text", "/chunked", "/script"} {
 			for _, method := range []string{"GET", "HEAD"} {

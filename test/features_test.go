@@ -140,9 +140,9 @@ func TestCompression(t *testing.T) {
 		name, path, accept string
 		want               bool
 	}{
-		{"text", "/?type=text/plain%3Bcharset=utf-8", "br, gzip;q=0.5", true},
+		{"text", "/?type=text/plain%3Bcharset=utf-8", "deflate, gzip;q=0.5", true},
 		{"image", "/?type=image/png", "gzip", false},
-		{"not accepted", "/?type=text/plain", "br", false},
+		{"not accepted", "/?type=text/plain", "deflate", false},
 		{"refused", "/?type=text/plain", "gzip;q=0", false},
 		{"already coded", "/?type=text/plain&extra=Content-Encoding:br", "gzip", false},
 		{"not to be transformed", "/?type=text/plain&extra=Cache-Control:no-transform", "gzip", false},

@@ -159,7 +159,8 @@ func TestHTTP2Connecting(t *testing.T) {
 	if _, _, err = do(pool, &plainRequest{method: "GET", path: "/"}); err == nil {
 		t.Fatal("there is room")
 	}
-	if failure, _ = errors.AsType[*upstream.Failure](err); failure == nil || failure.Reason != upstream.Overflow || !strings.Contains(err.Error(), "connections.max_per_target (1)") {
+	var overflow *upstream.Failure
+	if !errors.As(err, &overflow) || overflow.Reason != upstream.Overflow || !strings.Contains(err.Error(), "connections.max_per_target (1)") {
 		t.Errorf("without room: %v", err)
 	}
 	first.Abort(errors.New("enough"))

@@ -113,7 +113,7 @@ func (in *introduced) take(tuned *tuning, header []byte, wait time.Duration) (c 
 		in.mu.Unlock()
 		if timer == nil {
 			timer = time.NewTimer(limit)
-			defer timer.Stop()
+			defer timer.Stop() //nolint:revive // one for all rounds
 		}
 		select {
 		case <-freed:

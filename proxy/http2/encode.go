@@ -52,7 +52,7 @@ func appendInteger(dst []byte, first byte, prefix, n int) []byte {
 	}
 	dst = append(dst, first|byte(most)) //nolint:gosec // G115: of 7 bits
 	for n -= most; n >= 0x80; n >>= 7 {
-		dst = append(dst, byte(n)|0x80) //nolint:gosec // G115: the lowest bits
+		dst = append(dst, byte(n)|0x80)
 	}
 	return append(dst, byte(n)) //nolint:gosec // G115: less than 0x80
 }

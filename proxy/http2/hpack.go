@@ -124,7 +124,8 @@ func (d *Decoder) literal(block []byte, prefix int, into *Block, keep bool) ([]b
 	if err != nil {
 		return nil, err
 	}
-	at, name := len(into.bytes), 0
+	at := len(into.bytes)
+	var name int
 	var ok bool
 	if index > 0 {
 		name, ok = d.appendEntry(into, index, false)

@@ -92,7 +92,9 @@ func TestSoonestFirst(t *testing.T) {
 		if time.Sleep(firstRetry/2 - 1); again != 0 {
 			t.Error("what is under way is tried again")
 		}
-		if time.Sleep(time.Nanosecond); again != 1 || !slices.Equal(r.Due(), []string{"b"}) {
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if again != 1 || !slices.Equal(r.Due(), []string{"b"}) {
 			t.Errorf("after %d calls, due is %q", again, r.Due())
 		}
 	})

@@ -31,6 +31,29 @@ func (c child) signal(signal syscall.Signal) error {
 	return unix.PidfdSendSignal(c.pidfd, signal, nil, 0)
 }
 
+// endsBefore reports whether the process ends before stop does, however many others
+// have its descriptors.
+func (c child) endsBefore(stop <-chan struct{}) bool {
+	if c.pidfd < 0 { // the end of the connection to it must do
+		<-stop
+		return false
+	}
+	for {
+		select {
+		case <-stop:
+			return false
+		default:
+		}
+		fds := []unix.PollFd{{Fd: int32(c.pidfd), Events: unix.POLLIN}} //nolint:gosec // G115: a descriptor
+		if n, err := unix.Poll(fds, endLook); err == nil && n > 0 {
+			return true
+		}
+	}
+}
+
+// endLook is how long endsBefore waits at a time, in milliseconds.
+const endLook = 20
+
 // wholeGroup is PIDFD_SIGNAL_PROCESS_GROUP, of Linux 6.9 and later.
 const wholeGroup = 4
 

@@ -17,6 +17,9 @@ func spawn(program Program, environment []string, files []uintptr) (child, error
 
 func (c child) signal(signal syscall.Signal) error { return syscall.Kill(c.pid, signal) }
 
+// endsBefore doesn't know: the end of the connection to the process must do.
+func (child) endsBefore(stop <-chan struct{}) bool { <-stop; return false }
+
 func (c child) kill() { _ = syscall.Kill(-c.pid, syscall.SIGKILL) }
 
 func (child) release() {}

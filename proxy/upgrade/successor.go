@@ -148,16 +148,31 @@ func (s *Successor) Await(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.control.SetReadDeadline(time.Now()) })
 	defer stop()
 	var answer ready
+	endWatch := s.watchEnd()
 	err := json.NewDecoder(io.LimitReader(s.control, 1<<10)).Decode(&answer)
+	endWatch()
 	switch {
 	case ctx.Err() != nil:
 		return s.giveUp(context.Cause(ctx))
-	case gone(err):
+	case gone(err), errors.Is(err, os.ErrDeadlineExceeded):
 		return s.giveUp(errors.New("the new process has ended before it was ready"))
 	case err != nil || !answer.Ready:
 		return s.giveUp(errors.Join(errors.New("the new process doesn't answer as a gateway does"), err))
 	}
 	return nil
+}
+
+// watchEnd ends the reading from a successor that has ended, also where what it has
+// started holds its end of the connection. The function that it returns ends the watch.
+func (s *Successor) watchEnd() (end func()) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		if s.process.endsBefore(stop) {
+			_ = s.control.SetReadDeadline(time.Now().Add(lastWords))
+		}
+	}()
+	return func() { close(stop); <-done }
 }
 
 // Go has a successor that is ready take over. After an error there is none.
@@ -190,8 +205,7 @@ func (s *Successor) tell(what any) error {
 const lastWords = 2 * time.Second
 
 // giveUp ends the new process with all that it has started, which may hold its sockets,
-// before the connection to it: it would go on
-// without a predecessor. The error that it returns is why with what it wrote last.
+// before the connection to it: it would go on without a predecessor. The error that it returns is why with what it wrote last.
 func (s *Successor) giveUp(why error) error {
 	s.process.kill()
 	_ = s.control.Close()

@@ -121,5 +121,5 @@ func (c *Cache[T]) Put(key []byte, value *T, now, until int64) {
 
 // setOf is where a key is looked for. The number of sets is a power of two.
 func setOf[T any](sets []set[T], key *[KeySize]byte) *set[T] {
-	return &sets[binary.LittleEndian.Uint64(key[:])&uint64(len(sets)-1)]
+	return &sets[binary.LittleEndian.Uint64(key[:])&uint64(len(sets)-1)] //nolint:gosec // G115: positive
 }

@@ -132,6 +132,6 @@ func appendTLV(dst []byte, kind Type, value []byte, most int) []byte {
 	if len(value) == 0 || len(value) > most {
 		return dst
 	}
-	dst = append(dst, byte(kind), byte(len(value)>>8), byte(len(value)))
+	dst = append(dst, byte(kind), byte(len(value)>>8), byte(len(value))) //nolint:gosec // G115: of 16 bits
 	return append(dst, value...)
 }

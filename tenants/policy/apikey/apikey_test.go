@@ -19,7 +19,7 @@ func newGuard(t testing.TB, c *Config) *guard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.(*guard) //nolint:forcetypeassert // New has made it
+	return p.(*guard)
 }
 
 // TestAllocates0: a request that passes costs no memory, wherever its key is.

@@ -50,7 +50,7 @@ func newGuard(t testing.TB, users ...string) (*guard, *atomic.Int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, n := p.(*guard), new(atomic.Int64) //nolint:forcetypeassert // New has made it
+	g, n := p.(*guard), new(atomic.Int64)
 	for _, u := range g.list {
 		u.hash = counted{u.hash, n}
 	}
@@ -140,7 +140,7 @@ func TestVerifierIsBounded(t *testing.T) {
 	for range maxWaiting {
 		<-begun
 	}
-	if good, _, err := v.verify(context.Background(), key(-1), nil); good || err != errBusy { //nolint:errorlint // that one
+	if good, _, err := v.verify(context.Background(), key(-1), nil); good || err != errBusy {
 		t.Errorf("one more: got %v %v", good, err)
 	}
 	second := make(chan string)

@@ -120,7 +120,7 @@ func parseArgon(text string) (hash, error) {
 	if badSalt != nil || badSum != nil || len(salt) < 8 || len(salt) > 64 || len(sum) < 16 || len(sum) > 64 {
 		return nil, errors.New("argon2id without salt and hash, expected 8 to 64 and 16 to 64 bytes in base64")
 	}
-	return &argonHash{salt, sum, uint32(m), uint32(t), uint8(p)}, nil //nolint:gosec // G115: bounded above
+	return &argonHash{salt, sum, uint32(m), uint32(t), uint8(p)}, nil
 }
 
 func (h *argonHash) matches(password []byte) bool {

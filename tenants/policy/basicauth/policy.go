@@ -193,10 +193,11 @@ func (g *guard) compare(ctx context.Context, h hash, password []byte) (bool, err
 		if err := acquire(ctx, turn); err != nil {
 			return false, err
 		}
-		defer release(turn)
+		defer release(turn) //nolint:revive // all are kept until the password is hashed
 	}
 	if g.processor != nil {
-		defer g.processor()()
+		end := g.processor()
+		defer end()
 	}
 	return h.matches(password), nil
 }

@@ -17,7 +17,7 @@ func newGuard(t testing.TB) *guard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.(*guard) //nolint:forcetypeassert // New has made it
+	return p.(*guard)
 }
 
 // FuzzTold: two requests of which the server is told something else have different

@@ -25,7 +25,7 @@ func newGuard(t testing.TB) *guard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.(*guard) //nolint:forcetypeassert // New has made it
+	return p.(*guard)
 }
 
 func signed(t testing.TB, claims string) string {
