@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http2"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
@@ -33,7 +34,15 @@ func (s *Stream) takeHead(b *http2.Block, end bool) {
 	s.begun = true
 	s.heads = append(s.heads, b)
 	interim := isInterim(b)
+	granted := s.holdHead(b)
 	switch {
+	case !granted:
+		s.failLocked(memory.ErrNoMemory)
+		s.resetByUs(http2.Cancel)
+		return
+	case interim && s.unread > maxHead:
+		s.refuseLocked(http2.EnhanceYourCalm, "informational responses of more than 64 KiB that wait to be passed on")
+		return
 	case s.ended || interim && end:
 		s.refuseLocked(http2.ProtocolError, "the response ended with an interim head")
 		return
@@ -58,7 +67,32 @@ func (s *Stream) takeTrailer(b *http2.Block, end bool) {
 		return
 	}
 	s.tail = b
+	if !s.holdHead(b) {
+		s.failLocked(memory.ErrNoMemory)
+		s.resetByUs(http2.Cancel)
+		return
+	}
 	s.endLocked()
+}
+
+// freeHeads is what unread heads may take before they are charged: what a stream
+// mostly has.
+const freeHeads = 8 << 10
+
+func headSize(b *http2.Block) int { return min(b.Size(), maxHead) }
+
+// holdHead charges a head, which waits to be read. It reports whether there is memory.
+func (s *Stream) holdHead(b *http2.Block) bool {
+	s.unread += headSize(b)
+	more := int64(s.unread) - s.headCharge
+	if s.unread <= freeHeads || more <= 0 || s.allowance == nil {
+		return true
+	}
+	if !s.allowance.Acquire(more) {
+		return false
+	}
+	s.headCharge += more
+	return true
 }
 
 func isInterim(b *http2.Block) bool {

@@ -99,6 +99,7 @@ func (s *Stream) End(trailer message.Header) error {
 		s.appendData(nil, true)
 	} else {
 		c.out.buf = http2.AppendHeaders(c.out.buf, s.id, block, c.peer.MaxFrame, true)
+		c.out.own += len(block)
 	}
 	s.closed = true
 	c.flush()

@@ -33,17 +33,19 @@ type Stream struct {
 	shown     http2.Block // what response is a view of
 
 	// Guarded by the connection's lock.
-	id      uint32
-	at      int64 // where in what the connection writes its request begins
-	err     error // why it has failed
-	aborted error
-	heads   []*http2.Block // that are not read yet: interim ones, and the final one
-	tail    *http2.Block   // the trailer section, once it is there
-	begun   bool           // a response has begun to come
-	final   bool           // its final head has come
-	ended   bool           // all of the response has come
-	length  int64          // what is still to come, where that is known; else -1
-	in      intake
+	id         uint32
+	at         int64 // where in what the connection writes its request begins
+	err        error // why it has failed
+	aborted    error
+	heads      []*http2.Block // that are not read yet: interim ones, and the final one
+	tail       *http2.Block   // the trailer section, once it is there
+	unread     int            // bytes of heads and tail
+	headCharge int64          // of which so many are charged
+	begun      bool           // a response has begun to come
+	final      bool           // its final head has come
+	ended      bool           // all of the response has come
+	length     int64          // what is still to come, where that is known; else -1
+	in         intake
 
 	window  int64  // what the target takes
 	payload []byte // of a body that is sent as a whole: what is left of it
@@ -92,6 +94,7 @@ func (s *Stream) Begin(block, content []byte, whole, toHEAD bool) error {
 	s.in.left, s.in.window = narrow, narrow
 	end := whole && len(content) == 0
 	c.out.buf = http2.AppendHeaders(c.out.buf, s.id, block, min(c.peer.MaxFrame, largestData), end)
+	c.out.own += len(block)
 	s.closed, s.payload, s.whole, s.toHEAD = end, content, whole, toHEAD
 	s.pushLocked()
 	c.flush()
@@ -142,6 +145,7 @@ func (s *Stream) ReadHead() (r *message.Response, size int, err error) {
 		defer c.mu.Unlock()
 		return nil, 0, s.err
 	}
+	s.unread -= headSize(s.heads[0])
 	s.shown, *s.heads[0] = *s.heads[0], s.shown
 	releaseBlock(s.heads[0])
 	s.heads = slices.Delete(s.heads, 0, 1)
@@ -321,7 +325,7 @@ func (s *Stream) Release() {
 	c.unreserveLocked()
 	c.flush()
 	freed := c.o.Freed
-	if s.charged > 0 {
+	if s.charged += s.headCharge; s.charged > 0 {
 		s.allowance.Release(s.charged)
 	}
 	s.reset()
@@ -366,6 +370,7 @@ func (s *Stream) reset() {
 	if s.tail != nil {
 		releaseBlock(s.tail)
 	}
+	s.unread, s.headCharge = 0, 0
 	s.tail, s.begun, s.final, s.ended, s.length = nil, false, false, false, 0
 	s.in.reset()
 	s.window, s.payload, s.whole, s.closed, s.stopped, s.gone, s.waits = 0, nil, false, false, false, false, false

@@ -9,7 +9,7 @@ import (
 const (
 	// fullOut is how much waits to be written before bodies wait.
 	fullOut = 64 << 10
-	// mostOut bounds it: what only answers the target comes on top of fullOut.
+	// mostOut bounds what only answers the target, on top of fullOut.
 	mostOut = 1 << 20
 	// keepOut is the largest buffer that an idle connection keeps.
 	keepOut = 16 << 10
@@ -20,6 +20,7 @@ const (
 // once, and the rest by the writer, with all that comes meanwhile.
 type outgoing struct {
 	buf     []byte // to be written next
+	own     int    // bytes of it that are heads and trailer sections, which streams bound
 	spare   []byte
 	rest    []byte // of what is being written, for the writer
 	writing bool   // somebody writes: who set it, or the writer
@@ -36,7 +37,7 @@ var errOverrun = errors.New("the target asks for answers that it doesn't read")
 // flush writes what there is, and unlocks the connection.
 func (c *Conn) flush() {
 	o := &c.out
-	if len(o.buf) > mostOut && c.dead == nil {
+	if len(o.buf)-o.own > mostOut && c.dead == nil {
 		c.endLocked(errOverrun)
 	}
 	if o.writing || len(o.buf) == 0 || c.dead != nil {
@@ -45,7 +46,7 @@ func (c *Conn) flush() {
 	}
 	o.writing = true
 	buf := o.buf
-	o.buf, o.spare = o.spare[:0], nil
+	o.buf, o.spare, o.own = o.spare[:0], nil, 0
 	o.rest = buf
 	if c.plain {
 		c.mu.Unlock()
@@ -100,7 +101,7 @@ func (c *Conn) writeOn() bool {
 		o.writing = false
 		return false
 	}
-	o.rest, o.buf, o.spare = o.buf, o.spare, nil
+	o.rest, o.buf, o.spare, o.own = o.buf, o.spare, nil, 0
 	return true
 }
 
