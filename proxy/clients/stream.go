@@ -198,6 +198,9 @@ func (s *http1Stream) Tunnel(r *message.Response, idle time.Duration) (exchange.
 	return http1.NewTunnel(s.pump.Conn, s.pump.Sock, &s.c.reader, idle), nil
 }
 
+// Agrees is left to the client, who has the key of the WebSocket.
+func (s *http1Stream) Agrees(*message.Response) bool { return true }
+
 // Finish leaves the connection at its next request, or about to be closed.
 func (s *http1Stream) Finish(now int64, last bool) {
 	c := s.c

@@ -46,6 +46,9 @@ func (x *exchange) forward() error {
 	}
 	r := &x.response
 	r.Target, r.Status, r.Header = true, x.call.Response.Status, &x.call.Response.Header
+	if t, ok := x.stream.(Tunneler); ok && x.Message.UpgradeAsked && !t.Agrees(&x.call.Response.Response) {
+		return faultBadResponse
+	}
 	if r.Status == 101 {
 		return x.checkUpgrade()
 	}

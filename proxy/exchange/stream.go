@@ -151,4 +151,7 @@ type Tunneler interface {
 	// Tunnel sends the head of a 101, and returns the client's end of the tunnel,
 	// which is valid until the stream is finished. idle bounds its writes.
 	Tunnel(r *message.Response, idle time.Duration) (TunnelEnd, error)
+	// Agrees reports whether a target's response to such a request says what it may
+	// to this client: what looks to it like a tunnel must be one.
+	Agrees(r *message.Response) bool
 }

@@ -21,6 +21,8 @@ type tunneler struct {
 	end  end
 }
 
+func (s *tunneler) Agrees(*message.Response) bool { return true }
+
 func (s *tunneler) Tunnel(r *message.Response, _ time.Duration) (exchange.TunnelEnd, error) {
 	s.Status, s.head = r.Status, *r
 	for _, f := range r.Header {

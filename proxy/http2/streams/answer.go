@@ -168,6 +168,18 @@ func (s *stream) Tunnel(r *message.Response, idle time.Duration) (exchange.Tunne
 	return &tunnel{s}, s.Flush()
 }
 
+// Agrees is false of a 101 that doesn't agree to what was asked for, and of any 2xx to
+// an extended CONNECT, which would say that there is a tunnel.
+func (s *stream) Agrees(r *message.Response) bool {
+	switch {
+	case s.request.Protocol == nil:
+		return true
+	case r.Status == 101:
+		return s.request.Agrees(r)
+	}
+	return r.Status < 200 || r.Status > 299
+}
+
 var errDisagrees = errors.New("the target has not agreed to the WebSocket that it was asked for")
 
 // tunnel is a stream on which another protocol is spoken.

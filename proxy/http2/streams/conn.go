@@ -107,6 +107,7 @@ type Conn struct {
 	window    int64  // what may be sent
 	due       uint32 // what is to be given back of the window that the client has
 	waiting   int    // streams that wait to send
+	progress  int64  // when one of them sent something last while others waited
 	turn      uint64
 	leaving   leaving
 	leaveAt   int64 // when the second GOAWAY is sent at the latest

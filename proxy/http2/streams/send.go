@@ -84,6 +84,9 @@ func (s *stream) sendData(span []byte) error {
 		c.out = append(http2.AppendFrameHead(c.out, n, http2.Data, 0, s.number), span[:n]...)
 		c.window -= int64(n)
 		s.window -= int64(n)
+		if c.waiting > 0 {
+			c.progress = socket.Nanotime()
+		}
 		c.turn++
 		s.turn, s.stuck = c.turn, 0
 		s.sent += int64(n)
@@ -178,7 +181,7 @@ func (s *stream) wait() error {
 	now := socket.Nanotime()
 	sent := s.sent
 	s.sent = 0
-	if s.isLate(now) || s.pace.Add(now-s.since, sent, int64(s.idle), s.minRate) {
+	if s.isLate(now) || s.pace.Add(now-s.alone(s.since), sent, int64(s.idle), s.minRate) {
 		c.grant()
 		return socket.ErrTimeout
 	}
@@ -187,7 +190,16 @@ func (s *stream) wait() error {
 
 // isLate reports whether the client has had its time to take something.
 func (s *stream) isLate(now int64) bool {
-	return s.total != 0 && now >= s.total || s.idle > 0 && now-s.stuck >= int64(s.idle)
+	return s.total != 0 && now >= s.total || s.idle > 0 && now-s.alone(s.stuck) >= int64(s.idle)
+}
+
+// alone is since when a wait is the client's fault: while it takes what other streams
+// send, and would take what this one does, it is the gateway that lets it wait.
+func (s *stream) alone(since int64) int64 {
+	if s.window <= 0 {
+		return since
+	}
+	return max(since, s.conn.progress)
 }
 
 // isNext reports whether no other stream that could send goes before s.

@@ -21,6 +21,10 @@ func TestExtendedConnect(t *testing.T) {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
+		if r.URL.Path == "/fine" {
+			w.WriteHeader(http.StatusOK)
+			return
+		}
 		if r.URL.Path == "/refused" {
 			w.WriteHeader(http.StatusForbidden)
 			return
@@ -64,11 +68,14 @@ func TestExtendedConnect(t *testing.T) {
 	}
 	open(3, "/refused")
 	open(5, "/wrong")
-	r = p.read(false, func(r *reading) bool { return r.ended(3) && r.ended(5) })
+	open(7, "/fine")
+	r = p.read(false, func(r *reading) bool { return r.ended(3) && r.ended(5) && r.ended(7) })
 	if a := r.answers[3]; a.status != "403" {
 		t.Errorf("refused: %+v", a)
 	}
-	if a := r.answers[5]; a.status == "200" {
-		t.Errorf("a target that didn't mean it: %+v", a)
+	for _, stream := range []uint32{5, 7} {
+		if a := r.answers[stream]; a.status != "502" || a.header["x-gateway-error"] != "upstream_bad_response" {
+			t.Errorf("a target that didn't mean it: %+v", a)
+		}
 	}
 }
