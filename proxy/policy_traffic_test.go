@@ -153,7 +153,9 @@ func TestOnOwnAnswers(t *testing.T) {
 	server := start(t, fmt.Sprintf("access_log: {output: %q}\ntenants:\n", log)+
 		"  - {name: dead, domains: [dead.example.com], policies: [{cors: {origins: 'https://app.example.com'}}, {security_headers: {}}, {errors: {problem: true, pages: {5xx: {file: '"+dir+"/502.html'}}}}], services: [{url: 'http://127.0.0.1:1'}], health: {interval: 1h}}\n"+
 		"  - {name: away, domains: [away.example.com], policies: [{maintenance: {text: <h1>Back soon</h1>, status: 599}}, {errors: {pages: {5xx: {text: never}}}}], services: [{url: 'http://127.0.0.1:1'}], health: {interval: 1h}}\n"+
-		"  - {name: moved, domains: [moved.example.com, www.moved.example.com], policies: [{redirect: {https: true, www: remove}}], services: [{url: 'http://127.0.0.1:1'}], health: {interval: 1h}}\n")
+		"  - {name: moved, domains: [moved.example.com, www.moved.example.com], policies: [{redirect: {https: true, www: remove}}], services: [{url: 'http://127.0.0.1:1'}], health: {interval: 1h}}\n"+
+		"  - {name: bare, domains: [bare.example.com], policies: [{maintenance: {}}], services: [{url: 'http://127.0.0.1:1'}], health: {interval: 1h}}\n"+
+		"  - {name: path, path_prefix: /path, policies: [{redirect: {www: remove, from: /path/old, to: /path/new}}], services: [{url: 'http://127.0.0.1:1'}], health: {interval: 1h}}\n")
 	for _, c := range []struct {
 		request    string
 		status     int
@@ -169,6 +171,11 @@ func TestOnOwnAnswers(t *testing.T) {
 		{"OPTIONS / HTTP/1.1\r\nHost: dead.example.com\r\nOrigin: https://evil.net\r\nAccess-Control-Request-Method: PUT", 403, "cors_denied", "cors_denied", map[string]string{"Access-Control-Allow-Origin": ""}},
 		{"GET / HTTP/1.1\r\nHost: away.example.com\r\nAccept: application/json", 599, "maintenance", "<h1>Back soon</h1>", map[string]string{"Content-Type": "text/html; charset=utf-8", "Retry-After": "300", "Cache-Control": "no-store"}},
 		{"POST / HTTP/1.1\r\nHost: away.example.com\r\nContent-Length: 4\r\n\r\nbody", 599, "maintenance", "<h1>Back soon</h1>", nil},
+		{"GET / HTTP/1.1\r\nHost: bare.example.com", 503, "maintenance", "code: maintenance", map[string]string{"Content-Type": "text/plain; charset=utf-8"}},
+		{"GET /path/a HTTP/1.1\r\nHost: www.any.test:8080", 308, "", "", map[string]string{"Location": "http://any.test:8080/path/a"}},
+		{"GET http://www.any.test:8080/path/a HTTP/1.0\r\n", 308, "", "", map[string]string{"Location": "http://any.test:8080/path/a"}},
+		{"GET /path/old HTTP/1.1\r\nHost: [2001:db8::1]", 308, "", "", map[string]string{"Location": "http://[2001:db8::1]/path/new"}},
+		{"GET /path/old HTTP/1.0\r\n", 400, "bad_host", "code: bad_host", nil},
 		{"GET /a//b?c HTTP/1.1\r\nHost: www.moved.example.com:8080", 308, "", "", map[string]string{"Location": "https://moved.example.com/a/b?c"}},
 		{"GET http://www.moved.example.com/a HTTP/1.1\r\nHost: www.moved.example.com", 308, "", "", map[string]string{"Location": "https://moved.example.com/a"}},
 	} {

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -90,6 +91,7 @@ func (x *exchange) showPolicies() *policy.Request {
 	x.policed.begun = true
 	r.ID, r.Tenant, r.Method = x.ID, x.Tenant.Name, x.Message.Method
 	r.Host, r.Path, r.Query = x.Host, x.Path, x.query
+	r.Port = portOf(x.Message.Authority)
 	r.Secure, r.Certificate, r.Header, r.Waiter = x.secure(), x.certificate(), &x.Message.Header, x
 	if r.Unnamed = x.Client.Unnamed || x.origin.unreadable; !r.Unnamed { // else Origin is a proxy's, and nobody knows who stands behind it
 		r.Client = x.Origin
@@ -99,6 +101,14 @@ func (x *exchange) showPolicies() *policy.Request {
 	}
 	x.Tenant.Policies.Begin(r)
 	return r
+}
+
+// portOf returns the port of an authority; nothing where it names none.
+func portOf(authority []byte) []byte {
+	if i := bytes.LastIndexByte(authority, ':'); i >= 0 && bytes.IndexByte(authority[i:], ']') < 0 {
+		return authority[i+1:]
+	}
+	return nil
 }
 
 // tracePolicy tells of a policy that was asked.

@@ -3,7 +3,6 @@ package policy
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
@@ -11,7 +10,6 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/spelling"
 	"github.com/keystone-gateway/keystone-gateway/tenants/cookie"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
-	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 // Key says whose requests are counted together: those that have the same in all of
@@ -107,9 +105,6 @@ func (k *Key) Append(dst []byte, r *Request) []byte {
 	return dst
 }
 
-// room is as long as what stands before a value.
-const room = 1 + binary.MaxVarintLen64
-
 func (p *keyPart) append(dst []byte, r *Request) []byte {
 	var value []byte
 	switch p.kind {
@@ -122,8 +117,7 @@ func (p *keyPart) append(dst []byte, r *Request) []byte {
 			return with
 		}
 	case byPath: // as it is compared, so that no spelling is another key
-		dst = slices.Grow(dst, room+len(r.Path))
-		value = route.Key(dst[len(dst)+room:len(dst)+room], r.Path)
+		value = r.Key()
 	case byHost:
 		value = r.Host
 	case byMethod:

@@ -3,11 +3,13 @@ package policy
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
@@ -134,6 +136,8 @@ type Request struct {
 	// User is who has sent the request, as a policy has found out: for the log, and for
 	// scripts; nil: nobody knows. At most MaxValue bytes.
 	User []byte
+	// Port is what the client has asked for, as far as it said; empty: the scheme's.
+	Port []byte
 	// Secure says whether the client has come by TLS, as far as is known.
 	Secure bool
 	// Certificate is what the client has proven who it is by; nil: nothing. It is
@@ -166,6 +170,8 @@ type Request struct {
 	spared string // the first policy that has set WouldAnswer
 	asked  int    // how many policies of the chain Judge was called of
 	text   []byte // of values that Append has made
+	key    []byte // once Key was asked for
+	keyed  []byte // memory for it
 }
 
 // Step is what one policy has made of one request.
@@ -225,6 +231,16 @@ func (r *Request) Append(write func(dst []byte) []byte) []byte {
 	return r.text[begin:len(r.text):len(r.text)]
 }
 
+// Key is the path as everything that decides about paths compares it (route.Key). It
+// is made once.
+func (r *Request) Key() []byte {
+	if r.key == nil {
+		r.keyed = slices.Grow(r.keyed[:0], len(r.Path))
+		r.key = route.Key(r.keyed, r.Path)
+	}
+	return r.key
+}
+
 // keepText is the largest memory of values that a request leaves to the next.
 const keepText = 16 << 10
 
@@ -232,9 +248,12 @@ const keepText = 16 << 10
 func (r *Request) Reset() {
 	clear(r.memos)
 	clear(r.left)
-	*r = Request{memos: r.memos[:0], left: r.left[:0], text: r.text[:0]}
+	*r = Request{memos: r.memos[:0], left: r.left[:0], text: r.text[:0], keyed: r.keyed[:0]}
 	if cap(r.text) > keepText {
 		r.text = nil
+	}
+	if cap(r.keyed) > keepText {
+		r.keyed = nil
 	}
 }
 

@@ -11,9 +11,9 @@ import (
 
 // New builds the policy.
 func (c *Config) New(policy.Deps) (policy.Policy, error) {
-	p := &pause{config: c, page: []byte(c.Text)}
-	if c.File != "" {
-		p.page = c.content
+	p := &pause{config: c, page: c.content}
+	if c.File == "" && c.Text != "" {
+		p.page = []byte(c.Text)
 	}
 	p.allow, p.unix = network.ParseSet(c.Allow)
 	p.on.Store(c.Enabled)
@@ -31,7 +31,7 @@ func (c *Config) New(policy.Deps) (policy.Policy, error) {
 type pause struct {
 	config *Config
 	on     atomic.Bool
-	page   []byte
+	page   []byte // nil: it is worded as all refusals are
 	header message.Header
 	allow  network.Set
 	unix   bool

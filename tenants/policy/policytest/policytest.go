@@ -85,8 +85,8 @@ func Request(head, client string) *policy.Request {
 			continue
 		}
 		if value = strings.TrimSpace(value); message.EqualFold([]byte(name), "host") {
-			host, _, _ := strings.Cut(value, ":")
-			r.Host = []byte(strings.ToLower(host))
+			host, port, _ := strings.Cut(value, ":")
+			r.Host, r.Port = []byte(strings.ToLower(host)), []byte(port)
 		}
 		*r.Header = append(*r.Header, message.Field{Name: []byte(name), Value: []byte(value), ID: message.Identify([]byte(name))})
 	}
@@ -183,7 +183,7 @@ func Allocates0(t *testing.T, chain *policy.Chain, r *policy.Request) {
 	if n := testing.AllocsPerRun(200, func() {
 		*request.Header = append((*request.Header)[:0], fields...)
 		r.Header, r.Client, r.Unnamed, r.Host, r.Path = request.Header, request.Client, request.Unnamed, request.Host, request.Path
-		r.Query, r.Method, r.Secure, r.Tenant, r.ID = request.Query, request.Method, request.Secure, request.Tenant, request.ID
+		r.Query, r.Port, r.Method, r.Secure, r.Tenant, r.ID = request.Query, request.Port, request.Method, request.Secure, request.Tenant, request.ID
 		response = append(response[:0], fields...)
 		chain.Begin(r)
 		if answer, by, err := chain.Judge(r); answer != nil || err != nil {

@@ -7,7 +7,6 @@ package redirect
 
 import (
 	_ "embed" // for About
-	"net/url"
 	"slices"
 	"strings"
 
@@ -17,7 +16,7 @@ import (
 )
 
 //go:embed config.go
-var source string
+var documented string
 
 // Config is the section redirect of a policy. A request is led once to where all of
 // its keys together lead.
@@ -37,7 +36,8 @@ type Config struct {
 
 	// Path, or URL with http or https, to which such requests are led. A "*" at its end
 	// stands for what the "*" of from has, which is the whole path where there is no
-	// from. The query goes along, unless there is one here. Default: none.
+	// from. The query goes along, unless there is one here; a path that is itself one of
+	// from is an error. Default: none.
 	To string `yaml:"to"`
 
 	// Status of the answer: 301 and 308 may be kept for ever, 302, 303 and 307 are for
@@ -50,8 +50,13 @@ func (c *Config) SetDefaults() { c.Status = 308 }
 
 const maxText = 4 << 10
 
+// noHost has the code of all requests whose Host is wrong.
+var noHost = &policy.Refusal{Status: 400, Code: "bad_host", Message: "the Host is missing, and without it there is nowhere to lead the request to"}
+
 // About describes the policy.
-func (c *Config) About() policy.About { return policy.About{Source: source} }
+func (c *Config) About() policy.About {
+	return policy.About{Source: documented, Refusals: []*policy.Refusal{noHost}}
+}
 
 // Check reports what is wrong with the section.
 func (c *Config) Check(r settings.Reporter) {
@@ -85,19 +90,21 @@ func (c *Config) checkFrom(r settings.Reporter) {
 }
 
 func (c *Config) checkTo(r settings.Reporter) {
-	text := strings.TrimSuffix(c.To, "*")
-	u, err := url.Parse(text)
-	whole := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
-	path := err == nil && u.Scheme == "" && u.Host == "" && strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//")
+	t, ok := parseTarget(c.To)
+	from := sourceOf(c.From)
 	switch {
-	case err != nil || !whole && !path || len(text) > maxText || strings.Contains(text, "*") || strings.Trim(text, printable) != "":
+	case !ok:
 		r.Errorf(&c.To, "to %.200q is neither a path nor a URL, expected one like /new or https://example.com/new, with a \"*\" only at its end", c.To)
-	case text != c.To && (u.RawQuery != "" || u.Fragment != "" || !strings.HasSuffix(text, "/")):
+	case t.rest && (strings.Contains(t.text, "?") || t.fragment != "" || !strings.HasSuffix(t.text, "/")):
 		r.Errorf(&c.To, "to %.200q has its \"*\" elsewhere than behind a \"/\" at the path's end", c.To)
-	case text != c.To && c.From != "" && !strings.HasSuffix(c.From, "*"):
+	case t.rest && !from.below:
 		r.Errorf(&c.To, "to %.200q has a \"*\", and from %.200q has none, expected it in both", c.To, c.From)
-	case path && (c.From == "" || strings.HasSuffix(c.From, "*") && strings.HasPrefix(text, strings.TrimSuffix(c.From, "*")) || c.From == text):
+	case t.scheme == "" && from.has(t.key):
 		r.Errorf(&c.To, "to %.200q is itself led on, again and again, expected it outside of from %.200q", c.To, c.From)
+	case t.scheme == "http" && c.HTTPS:
+		r.Errorf(&c.To, "to %.200q leads to http, and https: true away from there, expected one of them", c.To)
+	case c.WWW == "remove" && strings.HasPrefix(t.host, "www.") || c.WWW == "add" && t.scheme != "" && !strings.HasPrefix(t.host, "www."):
+		r.Errorf(&c.To, "to %.200q leads to a host that www: %s leads away from, expected them in two policies", c.To, c.WWW)
 	}
 }
 

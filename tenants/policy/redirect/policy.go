@@ -2,20 +2,17 @@ package redirect
 
 import (
 	"bytes"
-	"errors"
 	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
-	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 // New builds the policy.
 func (c *Config) New(policy.Deps) (policy.Policy, error) {
-	l := &leading{config: c, to: strings.TrimSuffix(c.To, "*"), rest: strings.HasSuffix(c.To, "*")}
-	l.from, l.below = strings.TrimSuffix(c.From, "*"), strings.HasSuffix(c.From, "*")
-	if c.From == "" {
-		l.below = true
+	l := &leading{config: c, source: sourceOf(c.From)}
+	if c.To != "" {
+		l.to, _ = parseTarget(c.To)
 	}
 	return l, nil
 }
@@ -23,10 +20,8 @@ func (c *Config) New(policy.Deps) (policy.Policy, error) {
 // leading is the policy.
 type leading struct {
 	config *Config
-	from   string // without "*"
-	below  bool   // all that begins with it
-	to     string // without "*"
-	rest   bool   // what from's "*" has stands behind it
+	source source
+	to     *target // nil: paths stay as they are
 }
 
 var www = []byte("www.")
@@ -48,7 +43,11 @@ func (l *leading) Judge(r *policy.Request) (*policy.Answer, error) {
 	if !elsewhere && !moved {
 		return nil, nil
 	}
-	return l.answer(r, scheme, host, rest, moved)
+	if len(host) == 0 && !(moved && l.to.scheme != "") {
+		return &policy.Answer{Refusal: noHost}, nil
+	}
+	location := l.location(r, scheme, host, rest, moved)
+	return &policy.Answer{Status: l.config.Status, Header: message.Header{{Name: []byte("Location"), Value: location}}}, nil
 }
 
 func schemeOf(r *policy.Request) string {
@@ -68,66 +67,55 @@ func (l *leading) scheme(r *policy.Request) string {
 // isAddress reports whether a host is an IPv4 address, which has no www.
 func isAddress(host []byte) bool { return len(bytes.Trim(host, "0123456789.")) == 0 }
 
-// match reports whether the path is one of from, and what its "*" has.
+// match reports whether the path is one of from that isn't there yet, and what its "*"
+// has.
 func (l *leading) match(r *policy.Request) (rest []byte, moved bool) {
-	if l.config.To == "" || len(r.Path) == 0 || r.Path[0] != '/' {
+	if l.to == nil || len(r.Path) == 0 || r.Path[0] != '/' {
 		return nil, false
 	}
-	path := r.Path
-	if l.from == "" {
-		return path[1:], !l.isThere(r)
+	if rest, moved = l.source.match(r.Path, r.Key()); !moved || l.to.leadsBack(r, &l.source) {
+		return nil, false
 	}
-	key := route.Key(nil, path) // as everything that decides about paths compares them
-	switch {
-	case string(key) == l.from:
-		return nil, true
-	case l.below && string(key)+"/" == l.from:
-		return nil, true
-	case l.below && bytes.HasPrefix(key, []byte(l.from)):
-		if rest, ok := bytes.CutPrefix(path, []byte(l.from)); ok {
-			return rest, true
-		}
-		return key[len(l.from):], true
-	}
-	return nil, false
+	return rest, true
 }
 
-// isThere reports whether all paths lead to where the request is already.
-func (l *leading) isThere(r *policy.Request) bool {
-	at, ok := strings.CutPrefix(l.to, schemeOf(r)+"://")
-	if !ok {
-		return false
-	}
-	host, path, _ := strings.Cut(at, "/")
-	return strings.EqualFold(host, string(r.Host)) && path == "" && l.rest
+// leadsBack reports whether a request for where "to" leads, at the host that this one
+// has come to, would be led there again. What stands behind a "to" that is outside of
+// from can be below from only if from begins with "to", and is the shorter each time.
+func (t *target) leadsBack(r *policy.Request, s *source) bool {
+	return t.scheme == schemeOf(r) && t.host == string(r.Host) && t.port == string(plainPort(t.scheme, r.Port)) && s.has(t.key)
 }
 
-func (l *leading) answer(r *policy.Request, scheme string, host, rest []byte, moved bool) (*policy.Answer, error) {
-	var at []byte
-	query := r.Query
-	switch {
-	case moved && l.to[0] != '/':
-		at = []byte(l.to)
-	case len(host) == 0:
-		return nil, errors.New("the request names no host that it could be led to")
-	default:
+// plainPort returns a port, or nothing for the one that a scheme has anyway.
+func plainPort[T []byte | string](scheme string, port T) T {
+	if scheme == "http" && string(port) == "80" || scheme == "https" && string(port) == "443" {
+		return port[:0]
+	}
+	return port
+}
+
+// location is where a request is led to.
+func (l *leading) location(r *policy.Request, scheme string, host, rest []byte, moved bool) (at []byte) {
+	if !moved || l.to.scheme == "" {
 		at = append(append(append(at, scheme...), "://"...), host...)
-		if moved {
-			at = append(at, l.to...)
+		if port := plainPort(scheme, r.Port); len(port) > 0 && scheme == schemeOf(r) { // the other scheme's isn't known
+			at = append(append(at, ':'), port...)
 		}
 	}
-	switch {
-	case moved && l.rest:
+	if !moved {
+		if r.Path[0] == '/' {
+			at = append(at, r.Path...)
+		}
+		return append(at, r.Query...)
+	}
+	at = append(at, l.to.text...)
+	if l.to.rest {
 		at = append(at, rest...)
-	case moved:
-		if strings.Contains(l.to, "?") {
-			query = nil
-		}
-	case r.Path[0] == '/':
-		at = append(at, r.Path...)
 	}
-	at = append(at, query...)
-	return &policy.Answer{Status: l.config.Status, Header: message.Header{{Name: []byte("Location"), Value: at}}}, nil
+	if !strings.Contains(l.to.text, "?") {
+		at = append(at, r.Query...)
+	}
+	return append(at, l.to.fragment...)
 }
 
 // Explain is policy.Explainer's.
