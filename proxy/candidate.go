@@ -70,7 +70,11 @@ func (s *Server) candidates(c *Config) []candidate {
 
 // buildPolicies builds what the candidate's policies are to be.
 func (s *Server) buildPolicies(c *Config, of *candidate) {
-	if len(of.asked.Policies) == 0 || !of.good() {
+	if !of.good() {
+		return
+	}
+	if len(of.asked.Policies) == 0 { // what is kept for them ends
+		_, _ = of.asked.BuildPolicies(keptOnly(s.keeps[of.asked.Name]), nil)
 		return
 	}
 	deps := policy.Deps{Tenant: of.asked.Name, Store: s.storeOf(of.asked), Fetch: fetch.Config{
@@ -85,6 +89,11 @@ func (s *Server) buildPolicies(c *Config, of *candidate) {
 		return
 	}
 	of.policies = built
+}
+
+func keptOnly(kept *policy.Kept) (deps policy.Deps) {
+	deps.Kept.Tenant = kept
+	return deps
 }
 
 // arrange decides which tenants are in one table together.

@@ -43,13 +43,15 @@ type step struct {
 // where the decisions of a kind of policy are counted. deps.Place is that of the list.
 func Build(list []Named, deps Deps, counter func(name string) *Counter) (*Chain, error) {
 	if len(list) == 0 {
+		succeed(deps.Kept.Tenant, nil)
 		return nil, nil
 	}
 	c := &Chain{worder: -1}
-	at := deps.Place
+	at, earlier := deps.Place, map[string][]Section{}
 	var owned []string
 	for i, named := range list {
-		deps.Place = fmt.Sprintf("%s[%d]", at, i)
+		deps.Place, deps.Earlier = fmt.Sprintf("%s[%d]", at, i), slices.Clip(earlier[named.Name])
+		earlier[named.Name] = append(deps.Earlier, named.Section)
 		built, err := named.Section.New(deps)
 		if err != nil {
 			return nil, fmt.Errorf("cannot build %s, %s: %w", deps.Place, named.Name, err)
@@ -71,6 +73,7 @@ func Build(list []Named, deps Deps, counter func(name string) *Counter) (*Chain,
 	}
 	c.arrangePreflights()
 	c.owned = message.NewNameSet(owned)
+	succeed(deps.Kept.Tenant, c.steps)
 	return c, nil
 }
 

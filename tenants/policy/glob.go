@@ -16,7 +16,7 @@ type Glob struct {
 
 // NewGlob compiles a pattern.
 func NewGlob(pattern string) Glob {
-	return Glob{bytes.Split(bytes.ToLower([]byte(pattern)), []byte("*")), pattern}
+	return Glob{bytes.Split(lower([]byte(pattern)), []byte("*")), pattern}
 }
 
 func (g *Glob) String() string { return g.source }
@@ -24,12 +24,12 @@ func (g *Glob) String() string { return g.source }
 // Match reports whether a text in lower case is one of the pattern's. The parts in the
 // middle are looked for from the left: the first place where one stands leaves most to
 // those behind it.
-func (g *Glob) Match(lower []byte) bool {
+func (g *Glob) Match(text []byte) bool {
 	first, last := g.parts[0], g.parts[len(g.parts)-1]
 	if len(g.parts) == 1 {
-		return bytes.Equal(lower, first)
+		return bytes.Equal(text, first)
 	}
-	rest, ok := bytes.CutPrefix(lower, first)
+	rest, ok := bytes.CutPrefix(text, first)
 	if !ok {
 		return false
 	}
@@ -58,9 +58,9 @@ func NewGlobs(list []string) (globs Globs) {
 }
 
 // Find returns the first pattern that a text in lower case is one of; nil is none.
-func (g Globs) Find(lower []byte) *Glob {
+func (g Globs) Find(text []byte) *Glob {
 	for i := range g {
-		if g[i].Match(lower) {
+		if g[i].Match(text) {
 			return &g[i]
 		}
 	}
@@ -91,11 +91,15 @@ func (r *Request) Lower(text []byte) []byte {
 	if bytes.IndexFunc(text, func(c rune) bool { return 'A' <= c && c <= 'Z' }) < 0 {
 		return text
 	}
-	lower := r.Append(func(dst []byte) []byte { return append(dst, text...) })
-	for i, c := range lower {
+	return lower(r.Append(func(dst []byte) []byte { return append(dst, text...) }))
+}
+
+// lower makes a text one in lower case, in place, as far as it is ASCII.
+func lower(text []byte) []byte {
+	for i, c := range text {
 		if 'A' <= c && c <= 'Z' {
-			lower[i] = c | 0x20
+			text[i] = c | 0x20
 		}
 	}
-	return lower
+	return text
 }

@@ -111,7 +111,7 @@ func (p *keyPart) append(dst []byte, r *Request) []byte {
 	case byTenant:
 		return append(dst, p.kind)
 	case byClient:
-		return appendClientKey(append(dst, p.kind), r)
+		return AppendClient(append(dst, p.kind), r)
 	case byField:
 		if with, ok := p.appendField(dst, r); ok {
 			return with
@@ -130,7 +130,7 @@ func (p *keyPart) append(dst []byte, r *Request) []byte {
 		}
 	}
 	if len(value) == 0 {
-		return appendClientKey(append(dst, p.kind, 0), r) // no value has the length 0
+		return AppendClient(append(dst, p.kind, 0), r) // no value has the length 0
 	}
 	return appendSized(append(dst, p.kind), value)
 }
@@ -150,11 +150,11 @@ func appendSized[T []byte | string](dst []byte, value T) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(value))), value...)
 }
 
-// appendClientKey appends what stands for a client's address: of IPv6 the network of
+// AppendClient appends what stands for a client's address: of IPv6 the network of
 // 64 bits, all of whose addresses are one customer's (RFC 6177). Clients whose address
 // isn't known are counted together: those on Unix sockets, and those whom a proxy has
 // not named.
-func appendClientKey(dst []byte, r *Request) []byte {
+func AppendClient(dst []byte, r *Request) []byte {
 	switch client := r.Client.Unmap(); {
 	case client.Is4():
 		a := client.As4()

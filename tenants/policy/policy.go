@@ -66,6 +66,8 @@ type Deps struct {
 	// Place is where the policy stands in the tenant's configuration, such as
 	// "policies[3]": no other policy of the tenant has the same.
 	Place string
+	// Earlier are the sections of the same kind that stand before it.
+	Earlier []Section
 	// Kept has what outlives generations and isn't in the store.
 	Kept struct {
 		Tenant  *Kept // as long as there is the tenant

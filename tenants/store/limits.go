@@ -11,8 +11,9 @@ import (
 // many as they like, and none costs another its place. A key has a place while its
 // bucket isn't full, which is the shorter, the less it was used; so whoever wants to
 // use up the places pays for each with requests that count. Keys for which there is
-// no place share buckets with each other, some dozens for each limit: they are
-// refused earlier than they should be, and never passed over.
+// no place share buckets, some dozens for each limit, with those of the same owner and
+// a few others: they are refused earlier than they should be, and never passed over; but
+// not all of them for what one owner does.
 //
 // It starts no goroutine, and allocates only when it grows. All methods may be called
 // at once; none waits for anything but, shortly, for another.
@@ -50,9 +51,10 @@ func NewLimits(most int, now func() time.Time) *Limits {
 
 // Take asks the limit of that number for what the quota costs, for a key; shared says
 // that the key shares its bucket with others, for want of a place. All quotas of one
-// limit have the same rate and burst. The key isn't kept: only a hash of it is, of 128
+// limit have the same rate and burst. owner is whom the key can't choose to be, such as
+// the client's address: it says which bucket is shared. The key isn't kept: only a hash of it is, of 128
 // bits, that nobody outside can foresee.
-func (l *Limits) Take(limit uint64, key []byte, q Quota) (v Verdict, shared bool) {
+func (l *Limits) Take(limit uint64, key, owner []byte, q Quota) (v Verdict, shared bool) {
 	if q.interval == 0 {
 		panic("BUG: a quota that NewQuota hasn't made")
 	}
@@ -63,7 +65,7 @@ func (l *Limits) Take(limit uint64, key []byte, q Quota) (v Verdict, shared bool
 		return v, false
 	}
 	l.shared.Add(1)
-	if v, ok = l.common.take(identity{spread(limit ^ h[0]%perLimit), limit}, now, q); !ok {
+	if v, ok = l.common.take(identity{spread(limit ^ maphash.Bytes(l.seeds[0], owner)%perLimit), limit}, now, q); !ok {
 		return Verdict{RetryAfter: time.Second, Reset: time.Second}, true
 	}
 	return v, true

@@ -35,7 +35,7 @@ func TestLimitsMean(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, shared := limits.Take(n, keyOf(n), q); got != want || shared {
+			if got, shared := limits.Take(n, keyOf(n), keyOf(n), q); got != want || shared {
 				t.Fatalf("got %+v %v, want %+v", got, shared, want)
 			}
 			time.Sleep(time.Duration(random.Int64N(int64(20 * time.Millisecond))))
@@ -49,14 +49,14 @@ func TestLimitsAreApart(t *testing.T) {
 	limits, q := store.NewLimits(1<<17, time.Now), quotaOf(t, 1, 3600, 1)
 	for limit := range uint64(10) {
 		for key := range uint64(1000) {
-			if v, shared := limits.Take(limit, keyOf(key), q); !v.Allowed || shared {
+			if v, shared := limits.Take(limit, keyOf(key), keyOf(key), q); !v.Allowed || shared {
 				t.Fatalf("limit %d, key %d: %+v %v", limit, key, v, shared)
 			}
 		}
 	}
 	for limit := range uint64(10) {
 		for key := range uint64(1000) { // nobody was pushed out by growth
-			if v, _ := limits.Take(limit, keyOf(key), q); v.Allowed {
+			if v, _ := limits.Take(limit, keyOf(key), keyOf(key), q); v.Allowed {
 				t.Fatalf("limit %d, key %d was forgotten", limit, key)
 			}
 		}
@@ -72,11 +72,11 @@ func TestLimitsWhenFull(t *testing.T) {
 		limits, q := store.NewLimits(1<<12, time.Now), quotaOf(t, 1, 3600, 1)
 		const honest = 500
 		for key := range uint64(honest) {
-			limits.Take(1, keyOf(key), q)
+			limits.Take(1, keyOf(key), keyOf(key), q)
 		}
 		allowed := 0
 		for key := range uint64(200_000) {
-			if v, _ := limits.Take(1, keyOf(1<<32+key), q); v.Allowed {
+			if v, _ := limits.Take(1, keyOf(1<<32+key), keyOf(1<<32+key), q); v.Allowed {
 				allowed++
 			}
 		}
@@ -84,7 +84,7 @@ func TestLimitsWhenFull(t *testing.T) {
 			t.Errorf("%d of made-up keys were let pass, want at most the places and the shared buckets", allowed)
 		}
 		for key := range uint64(honest) {
-			if v, shared := limits.Take(1, keyOf(key), q); v.Allowed || shared {
+			if v, shared := limits.Take(1, keyOf(key), keyOf(key), q); v.Allowed || shared {
 				t.Fatalf("key %d was pushed out: %+v %v", key, v, shared)
 			}
 		}
@@ -92,12 +92,34 @@ func TestLimitsWhenFull(t *testing.T) {
 			t.Errorf("%d shared", limits.Shared())
 		}
 		// Another limit isn't concerned by what the shared buckets of this one have.
-		if v, shared := limits.Take(2, keyOf(1), quotaOf(t, 10, 1, 10)); !v.Allowed || !shared {
+		if v, shared := limits.Take(2, keyOf(1), keyOf(1), quotaOf(t, 10, 1, 10)); !v.Allowed || !shared {
 			t.Logf("limit 2 found a place of its own: %+v %v", v, shared)
 		}
 		time.Sleep(time.Hour)
-		if v, shared := limits.Take(1, keyOf(1<<40), q); !v.Allowed || shared {
+		if v, shared := limits.Take(1, keyOf(1<<40), keyOf(1<<40), q); !v.Allowed || shared {
 			t.Errorf("an hour later: %+v %v", v, shared)
+		}
+	})
+}
+
+// TestLimitsOfOneOwner: one who makes up keys uses up the bucket that its own share, and
+// leaves the others to others.
+func TestLimitsOfOneOwner(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limits, q := store.NewLimits(1<<12, time.Now), quotaOf(t, 1, 3600, 1)
+		for key := range uint64(200_000) {
+			limits.Take(1, keyOf(key), []byte("one"), q)
+		}
+		allowed := 0
+		for owner := range uint64(2000) {
+			v, shared := limits.Take(1, keyOf(1<<32+owner), keyOf(owner), q)
+			if v.Allowed && shared {
+				allowed++
+			}
+		}
+		if allowed != 63 {
+			t.Errorf("%d of the 63 other buckets had something left for others", allowed)
 		}
 	})
 }
@@ -112,8 +134,8 @@ func TestLimitsTogether(t *testing.T) {
 	for range 8 {
 		wait.Go(func() {
 			for n := range uint64(100) {
-				v, _ := limits.Take(1, []byte("key"), q)
-				limits.Take(2, keyOf(n), q)
+				v, _ := limits.Take(1, []byte("key"), []byte("key"), q)
+				limits.Take(2, keyOf(n), keyOf(n), q)
 				mu.Lock()
 				if v.Allowed {
 					allowed++
@@ -135,12 +157,12 @@ func TestLimitsAllocate0(t *testing.T) { //nolint:paralleltest // it counts allo
 	for range 1 << 16 {
 		n++
 		binary.BigEndian.PutUint64(key, n)
-		limits.Take(1, key, q)
+		limits.Take(1, key, key, q)
 	}
 	if got := testing.AllocsPerRun(1000, func() {
 		n++
 		binary.BigEndian.PutUint64(key, n)
-		limits.Take(1, key, q)
+		limits.Take(1, key, key, q)
 	}); got > 0 {
 		t.Errorf("%v allocations, want 0", got)
 	}
@@ -153,6 +175,6 @@ func BenchmarkLimits(b *testing.B) {
 	for b.Loop() {
 		n++
 		binary.BigEndian.PutUint64(key, n%1000)
-		limits.Take(1, key, q)
+		limits.Take(1, key, key, q)
 	}
 }

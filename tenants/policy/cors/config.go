@@ -7,14 +7,11 @@ package cors
 
 import (
 	_ "embed" // for About
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
-	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 //go:embed config.go
@@ -76,7 +73,7 @@ func (c *Config) Check(r settings.Reporter) {
 	}
 	for i := range c.Origins {
 		at := &c.Origins[i]
-		switch _, meant := parseOrigin(*at); {
+		switch _, meant := policy.ParseOrigin(*at); {
 		case *at == every && c.Credentials:
 			r.Errorf(at, "origin \"*\" can't be together with credentials: every page could act as its visitors do; name the origins")
 		case *at == every:
@@ -101,47 +98,3 @@ func (c *Config) Check(r settings.Reporter) {
 
 // every stands for all origins.
 const every = "*"
-
-// origin is one that is allowed, or those below a host.
-type origin struct {
-	scheme string // with "://"
-	host   string // with the port; with a wildcard what stands behind its "*"
-	below  bool
-}
-
-// parseOrigin reads an origin as browsers write it. wrong is more than "" if it is none.
-func parseOrigin(text string) (o origin, wrong string) {
-	scheme, host, ok := strings.Cut(text, "://")
-	scheme = strings.ToLower(scheme)
-	switch {
-	case text == "null":
-		return o, "; \"null\" is what every sandboxed page and file has"
-	case !ok:
-		return o, "; write it with https://"
-	case strings.ContainsAny(host, "/?#@"):
-		return o, "; write it without a path"
-	case scheme == "" || strings.Trim(scheme, "abcdefghijklmnopqrstuvwxyz0123456789+-.") != "":
-		return o, " "
-	}
-	o.scheme = scheme + "://"
-	if host, o.below = strings.CutPrefix(host, "*."); strings.Contains(host, "*") {
-		return o, "; \"*\" stands for whole labels at the beginning of a host"
-	}
-	parsed, err := url.Parse(o.scheme + host)
-	if err != nil || parsed.Hostname() == "" {
-		return o, " "
-	}
-	canonical, err := route.CanonicalDomain(parsed.Hostname())
-	if err != nil || canonical == "" {
-		if canonical, err = route.CanonicalDomain("[" + parsed.Hostname() + "]"); err != nil {
-			return o, " "
-		}
-	}
-	if o.host = canonical; parsed.Port() != "" && parsed.Port() != map[string]string{"http": "80", "https": "443"}[scheme] {
-		o.host += ":" + parsed.Port()
-	}
-	if o.below {
-		o.host = "." + o.host
-	}
-	return o, ""
-}

@@ -21,14 +21,14 @@ func (c *Config) New(policy.Deps) (policy.Policy, error) {
 	}
 	s.headers, s.expose = []byte(strings.Join(c.Headers, ", ")), []byte(strings.Join(c.Expose, ", "))
 	for _, text := range c.Origins {
-		o, _ := parseOrigin(text)
+		o, _ := policy.ParseOrigin(text)
 		switch {
 		case text == every:
 			s.every = true
-		case o.below:
+		case o.Below:
 			s.below = append(s.below, o)
 		default:
-			s.exact[o.scheme+o.host] = true
+			s.exact[o.Scheme+o.Host] = true
 		}
 	}
 	return s, nil
@@ -39,7 +39,7 @@ type sharing struct {
 	config  *Config
 	every   bool
 	exact   map[string]bool
-	below   []origin
+	below   []policy.Origin
 	methods []byte
 	headers []byte // empty: whatever is asked for
 	expose  []byte
@@ -88,11 +88,11 @@ func (s *sharing) allows(text []byte) bool {
 	}
 	for i := range s.below {
 		o := &s.below[i]
-		rest, ok := bytes.CutPrefix(text, []byte(o.scheme))
+		rest, ok := bytes.CutPrefix(text, []byte(o.Scheme))
 		if !ok {
 			continue
 		}
-		if labels, ok := bytes.CutSuffix(rest, []byte(o.host)); ok && isLabels(labels) {
+		if labels, ok := bytes.CutSuffix(rest, []byte(o.Host)); ok && isLabels(labels) {
 			return true
 		}
 	}

@@ -7,7 +7,6 @@ package csrf
 
 import (
 	_ "embed" // for About
-	"net/url"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -51,9 +50,12 @@ func (c *Config) Check(r settings.Reporter) {
 	}
 	for i := range c.TrustedOrigins {
 		text := c.TrustedOrigins[i]
-		u, err := url.Parse(text)
-		if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != text || u.Hostname() == "" {
-			r.Errorf(&c.TrustedOrigins[i], "trusted origin %.200q is none, expected a scheme and a host like https://app.example.com", text)
+		o, meant := policy.ParseOrigin(text)
+		if meant == "" && o.Below {
+			meant = "; each by itself: what lets requests change something has no \"*\""
+		}
+		if meant != "" {
+			r.Errorf(&c.TrustedOrigins[i], "trusted origin %.200q is none, expected a scheme and a host like https://app.example.com%s", text, meant)
 		}
 	}
 	if c.TokenCookie != "" && (!message.IsToken([]byte(c.TokenCookie)) || len(c.TokenCookie) > 128) {

@@ -12,7 +12,7 @@ const host = "Host: shop.example.com:8443\r\n"
 
 func TestForeign(t *testing.T) {
 	t.Parallel()
-	chain := policytest.Build(t, "[{csrf: {trusted_origins: ['https://app.example.com', 'http://localhost:3000']}}]", policy.Deps{})
+	chain := policytest.Build(t, "[{csrf: {trusted_origins: ['https://app.example.com', 'http://localhost:3000', 'https://Ports.example.com:443']}}]", policy.Deps{})
 	for _, c := range []struct {
 		method, fields string
 		passes         bool
@@ -20,6 +20,12 @@ func TestForeign(t *testing.T) {
 		{"GET", "Sec-Fetch-Site: cross-site\r\nOrigin: https://evil.net", true},
 		{"HEAD", "Sec-Fetch-Site: cross-site", true},
 		{"OPTIONS", "Origin: https://evil.net", true},
+		{"GET", "Upgrade: websocket\r\nOrigin: https://evil.net", false},
+		{"GET", "Upgrade: websocket\r\nOrigin: https://evil.net\r\nSec-Fetch-Site: cross-site", false},
+		{"GET", "UPGRADE: WebSocket\r\nOrigin: https://shop.example.com:8443", true},
+		{"GET", "Upgrade: websocket\r\nOrigin: https://app.example.com\r\nSec-Fetch-Site: cross-site", true},
+		{"GET", "Upgrade: h2c", true},
+		{"POST", "Origin: https://ports.example.com", true}, // which is how browsers write it
 		{"POST", "X: y", true}, // no browser
 		{"POST", "Sec-Fetch-Site: same-origin", true},
 		{"POST", "Sec-Fetch-Site: none", true},
@@ -82,6 +88,14 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%q: got %d %s", fields, o.Status, o.Cause)
 		}
 	}
+	if o := policytest.Ask(chain, policytest.Request("GET / HTTP/1.1\r\n"+host+"Upgrade: websocket\r\nOrigin: http://shop.example.com:8443", "")); o.Status != 200 {
+		t.Errorf("a WebSocket without a token got %d %s", o.Status, o.Cause)
+	}
+	for says, want := range map[string]string{"": "private", "public, max-age=60": "public, max-age=60|private", "Private": "Private", "no-store": "no-store"} {
+		if o := policytest.Ask(chain, policytest.Request("GET / HTTP/1.1\r\n"+host, ""), "Cache-Control", says); strings.TrimPrefix(o.Field("Cache-Control"), "|") != want {
+			t.Errorf("Cache-Control %q became %q, want %q", says, o.Field("Cache-Control"), want)
+		}
+	}
 	has := policytest.Request("GET / HTTP/1.1\r\n"+host+"Cookie: csrf="+token, "")
 	if o := policytest.Ask(chain, has); o.Field("Set-Cookie") != "" {
 		t.Errorf("who has a token got %q", o.Field("Set-Cookie"))
@@ -102,6 +116,8 @@ func TestCheck(t *testing.T) {
 		"{trusted_origins: app.example.com}":            `trusted origin "app.example.com" is none`,
 		"{trusted_origins: 'https://app.example.com/'}": "is none",
 		"{trusted_origins: 'https://*.example.com/a'}":  "is none",
+		"{trusted_origins: 'https://*.example.com'}":    `is none, expected a scheme and a host like https://app.example.com; each by itself`,
+		"{trusted_origins: 'null'}":                     "is none",
 		"{token_cookie: 'a b'}":                         `token_cookie "a b" is not the name of a cookie`,
 		"{token_cookie: a, token_header: ''}":           `token_header "" is not the name of a field`,
 	} {

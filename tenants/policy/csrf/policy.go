@@ -16,8 +16,9 @@ import (
 // New builds the policy.
 func (c *Config) New(policy.Deps) (policy.Policy, error) {
 	g := &guard{trusted: map[string]bool{}}
-	for _, origin := range c.TrustedOrigins {
-		g.trusted[strings.ToLower(origin)] = true
+	for _, text := range c.TrustedOrigins {
+		o, _ := policy.ParseOrigin(text)
+		g.trusted[o.Scheme+o.Host] = true
 	}
 	if c.TokenCookie == "" {
 		return g, nil
@@ -31,13 +32,19 @@ type guard struct{ trusted map[string]bool }
 // Judge lets pass what changes nothing, and what comes from the same origin or no
 // browser.
 func (g *guard) Judge(r *policy.Request) (*policy.Answer, error) {
-	if isSafe(r.Method) {
+	if changesNothing(r) {
 		return nil, nil
 	}
 	if why := g.foreign(r); why != nil {
 		return refuse(why), nil
 	}
 	return nil, nil
+}
+
+// changesNothing reports whether a request is one that may come from anywhere. A
+// WebSocket isn't, by which a page of another site would speak, and hear, for its user.
+func changesNothing(r *policy.Request) bool {
+	return isSafe(r.Method) && policy.Lines(*r.Header, "upgrade") == 0
 }
 
 func isSafe(method []byte) bool {
@@ -94,7 +101,7 @@ func refuse(cause error) *policy.Answer { return &policy.Answer{Refusal: refused
 
 // Explain is policy.Explainer's.
 func (g *guard) Explain(r *policy.Request) string {
-	if isSafe(r.Method) {
+	if changesNothing(r) {
 		return fmt.Sprintf("%s changes nothing", r.Method)
 	}
 	return "it doesn't seem to be of another site"
@@ -110,7 +117,8 @@ type tokens struct {
 // leastToken is how long a token must be, in bytes; ours are longer.
 const leastToken = 16
 
-// Judge is the guard's, and demands that the field has what the cookie has.
+// Judge is the guard's, and demands that the field has what the cookie has, but for
+// WebSockets, for which no script can set a field.
 func (t *tokens) Judge(r *policy.Request) (*policy.Answer, error) {
 	if answer, err := t.guard.Judge(r); answer != nil || err != nil || isSafe(r.Method) {
 		return answer, err
@@ -143,4 +151,18 @@ func (t *tokens) Amend(r *policy.Request, response *policy.Response) {
 		line += "; Secure"
 	}
 	*response.Header = append(*response.Header, message.Field{Name: []byte("Set-Cookie"), Value: []byte(line), Added: true})
+	if !isPrivate(*response.Header) {
+		*response.Header = append(*response.Header, message.Field{Name: []byte("Cache-Control"), Value: []byte("private"), ID: message.CacheControl, Added: true})
+	}
+}
+
+// isPrivate reports whether no cache that several share keeps a response: their clients
+// would get the same token.
+func isPrivate(h message.Header) bool {
+	for i := range h {
+		if f := &h[i]; !f.Dropped && f.ID == message.CacheControl && (message.HasToken(f.Value, "private") || message.HasToken(f.Value, "no-store")) {
+			return true
+		}
+	}
+	return false
 }

@@ -8,6 +8,7 @@ package errorpages
 import (
 	_ "embed" // for About
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -35,7 +36,7 @@ type Config struct {
 // Page is one of the pages of errors.
 type Page struct {
 	// Text of the page. {status}, {reason}, {code}, {message} and {request_id} in it, or
-	// in the file, are those of the error. Default: none.
+	// in the file, are those of the error, 100 at most. Default: none.
 	Text string `yaml:"text"`
 
 	// File that has it, of at most 1 MiB. Default: none.
@@ -51,6 +52,10 @@ type Page struct {
 const (
 	maxPage  = 1 << 20
 	maxPages = 100
+
+	// maxPlaces bounds how often values stand in a page: with all of them it is
+	// less than half as long again as the largest.
+	maxPlaces = 100
 )
 
 // About describes the policy.
@@ -74,12 +79,16 @@ func (c *Config) Check(r settings.Reporter) {
 		}
 		if len(p.Text) > maxPage {
 			r.Errorf(&p.Text, "text of %d bytes is too long, expected at most %d", len(p.Text), maxPage)
+		} else if n := countPlaces(p.Text); n > maxPlaces {
+			r.Errorf(&p.Text, "text has %d values like {status}, expected at most %d", n, maxPlaces)
 		}
 		if v := []byte(p.ContentType); len(v) > 256 || !message.IsFieldText(v) || len(message.Trim(v)) != len(v) {
 			r.Errorf(&p.ContentType, "content_type %.100q is none, expected one like text/html", v)
 		}
 	}
 }
+
+func countPlaces(text string) int { return len(places.FindAllStringIndex(text, -1)) }
 
 func isStatus(s string) bool {
 	if s == "4xx" || s == "5xx" {
@@ -99,6 +108,9 @@ func (c *Config) Load(read policy.ReadFile, r settings.Reporter) {
 		content, err := read(p.File, maxPage)
 		if err == nil && len(content) == 0 {
 			err = errors.New("it is empty")
+		}
+		if n := countPlaces(string(content)); n > maxPlaces {
+			err = fmt.Errorf("it has %d values like {status}, expected at most %d", n, maxPlaces)
 		}
 		if err != nil {
 			r.Errorf(&p.File, "file %q can't be used: %v", p.File, err)

@@ -30,6 +30,11 @@ func TestWording(t *testing.T) {
 			t.Errorf("%d, JSON %v: got %q %q", c.status, c.json, kind, body)
 		}
 	}
+	r := policytest.Request("GET / HTTP/1.1", "")
+	chain.Begin(r)
+	if _, body := chain.Word(r, policy.Error{Refusal: policy.Refusal{Status: 403, Message: strings.Repeat("<", 5000)}}); string(body) != "<p>"+strings.Repeat("&lt;", 1024)+"</p>" {
+		t.Errorf("a long message makes a page of %d bytes", len(body))
+	}
 	if policytest.Build(t, "[{ip: {deny: 10.0.0.1}}]", policy.Deps{}).Words() {
 		t.Error("ip words errors")
 	}
@@ -40,7 +45,8 @@ func TestWording(t *testing.T) {
 		"{pages: {'4x4': {text: x}}}":          `"4x4" is no status of errors`,
 		"{pages: {'404': {}}}":                 "the page for 404 has neither text nor file",
 		"{pages: {'404': {text: x, file: y}}}": "the page for 404 has text and file",
-		"{pages: {'404': {file: y}}}":          `file "y" can't be used`,
+		"{pages: {'404': {text: '" + strings.Repeat("{code}{x}", 101) + "'}}}": "text has 101 values like {status}, expected at most 100",
+		"{pages: {'404': {file: y}}}":                                          `file "y" can't be used`,
 	} {
 		if _, err := policytest.Check("[{errors: "+list+"}]", t.TempDir()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", list, err, want)

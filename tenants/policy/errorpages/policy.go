@@ -3,6 +3,7 @@ package errorpages
 import (
 	"encoding/json"
 	"html"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,7 @@ func (c *Config) New(policy.Deps) (policy.Policy, error) {
 			text = string(p.content)
 		}
 		kind := policy.TypeOf([]byte(text), p.ContentType)
-		w.pages[status] = &page{text: text, kind: kind, markup: strings.Contains(kind, "html") || strings.Contains(kind, "xml")}
+		w.pages[status] = newPage(text, kind)
 	}
 	return w, nil
 }
@@ -30,9 +31,26 @@ type wording struct {
 	pages   map[string]*page
 }
 
+// page is one, taken apart where values of an error stand.
 type page struct {
-	text, kind string
-	markup     bool
+	kind   string
+	markup bool
+	whole  []byte   // if none stand there
+	texts  []string // before, between and behind the values
+	names  []string // of the values
+}
+
+// places are where values stand in a page.
+var places = regexp.MustCompile(`\{(?:status|reason|code|message|request_id)\}`)
+
+func newPage(text, kind string) *page {
+	p := &page{kind: kind, markup: strings.Contains(kind, "html") || strings.Contains(kind, "xml")}
+	if p.names = places.FindAllString(text, -1); p.names == nil {
+		p.whole = []byte(text)
+		return p
+	}
+	p.texts = places.Split(text, -1)
+	return p
 }
 
 // Judge lets all pass.
@@ -72,15 +90,34 @@ func (w *wording) problemOf(r *policy.Request, e policy.Error) []byte {
 	return append(body, '\n')
 }
 
+// maxValue bounds a value, in bytes, before it is escaped: what a script says of its
+// error has no bound of its own.
+const maxValue = 1 << 10
+
 // fill puts what is known of an error into the page. None of it can be markup there.
 func (p *page) fill(r *policy.Request, e policy.Error) []byte {
-	values := []string{"{status}", strconv.Itoa(e.Status), "{reason}", message.StatusText(e.Status), "{code}", e.Code, "{message}", e.Message, "{request_id}", string(r.ID)}
-	if p.markup {
-		for i := 1; i < len(values); i += 2 {
-			values[i] = html.EscapeString(values[i])
-		}
+	if p.whole != nil {
+		return p.whole
 	}
-	return []byte(strings.NewReplacer(values...).Replace(p.text))
+	values := map[string]string{"{status}": strconv.Itoa(e.Status), "{reason}": message.StatusText(e.Status), "{code}": e.Code, "{message}": e.Message, "{request_id}": string(r.ID)}
+	size := len(p.texts[0])
+	for name, value := range values {
+		if len(value) > maxValue {
+			value = strings.ToValidUTF8(value[:maxValue], "")
+		}
+		if p.markup {
+			value = html.EscapeString(value)
+		}
+		values[name] = value
+	}
+	for i, name := range p.names {
+		size += len(values[name]) + len(p.texts[i+1])
+	}
+	filled := append(make([]byte, 0, size), p.texts[0]...)
+	for i, name := range p.names {
+		filled = append(append(filled, values[name]...), p.texts[i+1]...)
+	}
+	return filled
 }
 
 // Explain is policy.Explainer's.

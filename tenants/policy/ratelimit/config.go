@@ -37,7 +37,7 @@ type Config struct {
 	By []string `yaml:"by" single:"true"`
 
 	// Name of the limit in the fields that tell clients of it: letters, digits, dots,
-	// hyphens and underscores. Default: that of by.
+	// hyphens and underscores. Default: that of by, and "-2", "-3" … where several are the same.
 	Name string `yaml:"name"`
 
 	// Networks whose clients are neither counted nor refused, as ip has them; "unix"

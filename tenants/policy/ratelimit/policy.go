@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,9 +35,28 @@ func (c *Config) New(deps policy.Deps) (policy.Policy, error) {
 	if !c.Headers {
 		return l, nil
 	}
-	name := cmp.Or(c.Name, strings.Join(c.By, "+"), "client")
+	name := nameOf(append(slices.Clip(deps.Earlier), c))
 	window := time.Duration(float64(c.burst()) / float64(c.Rate.Count) * float64(c.Rate.Per))
 	return &told{limit: l, begin: strconv.AppendQuote(nil, name), policy: fmt.Appendf(nil, "%q;q=%d;w=%d", name, c.burst(), seconds(window))}, nil
+}
+
+// nameOf returns the name of the last one of a tenant's limits: one of by, and a number
+// if an earlier one has the same.
+func nameOf(list []policy.Section) (name string) {
+	taken := map[string]bool{}
+	for _, section := range list {
+		c, ok := section.(*Config)
+		if !ok {
+			continue
+		}
+		first := cmp.Or(strings.Join(c.By, "+"), "client")
+		name = cmp.Or(c.Name, first)
+		for n := 2; c.Name == "" && taken[name]; n++ {
+			name = first + "-" + strconv.Itoa(n)
+		}
+		taken[name] = true
+	}
+	return name
 }
 
 // number tells limits apart whose requests aren't counted together.
@@ -79,7 +99,8 @@ func (l *limit) Judge(r *policy.Request) (*policy.Answer, error) {
 		return nil, nil
 	}
 	key := r.Append(func(dst []byte) []byte { return l.key.Append(dst, r) })
-	v, shared := l.limits.Take(l.number, key, l.quota)
+	client := r.Append(func(dst []byte) []byte { return policy.AppendClient(dst, r) })
+	v, shared := l.limits.Take(l.number, key, client, l.quota)
 	r.Memo.Numbers = [4]int64{memoState: counted, memoLeft: v.Remaining, memoReset: int64(v.Reset)}
 	switch {
 	case v.Allowed:

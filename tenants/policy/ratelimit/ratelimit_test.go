@@ -167,6 +167,22 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestNames: no two limits that clients are told of have the same name, unless the
+// configuration says so.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	chain := policytest.Build(t, "[{rate_limit: {rate: 1/s}}, {rate_limit: {rate: 100/h, by: client}}, {rate_limit: {rate: 1/s, by: path, name: client-3}}, {ip: {deny: 10.0.0.1}}, {rate_limit: {rate: 1/d, by: [client]}}, {rate_limit: {rate: 1/s, by: path}}]", policy.Deps{})
+	o := policytest.Ask(chain, policytest.Request(get, "192.0.2.1"))
+	names := []string{}
+	for value := range strings.SplitSeq(o.Field("RateLimit-Policy"), "|") {
+		name, _, _ := strings.Cut(value, ";")
+		names = append([]string{name}, names...)
+	}
+	if got := strings.Join(names, " "); got != `"client" "client-2" "client-3" "client-4" "path"` {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for list, want := range map[string]string{

@@ -35,6 +35,10 @@ type Config struct {
 	DenyMissing bool `yaml:"deny_missing"`
 }
 
+// maxLines bounds the fields of a request that are looked at: each is compared with a
+// thousand patterns.
+const maxLines = 8
+
 var denied = &policy.Refusal{Status: 403, Code: "referer_denied", Message: "pages of other sites may not lead here"}
 
 // About describes the policy.
@@ -70,13 +74,16 @@ type sites struct {
 
 // Judge lets a request pass, or refuses it, by each of its Referer fields.
 func (s *sites) Judge(r *policy.Request) (*policy.Answer, error) {
-	found := false
+	found, lines := false, 0
 	for i := range *r.Header {
 		f := &(*r.Header)[i]
 		if f.Dropped || len(f.Value) == 0 || !message.EqualFold(f.Name, "referer") {
 			continue
 		}
 		found = true
+		if lines++; lines > maxLines {
+			return refuse(fmt.Errorf("the request has more than %d Referer fields", maxLines)), nil
+		}
 		if why := s.refuses(r, f.Value); why != nil {
 			return refuse(why), nil
 		}

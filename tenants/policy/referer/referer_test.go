@@ -32,6 +32,8 @@ func TestSites(t *testing.T) {
 		{"{allow: example.org, deny_missing: true}", "Referer: ", false},
 		{"{deny: '*evil.net'}", "Referer: https://www.EVIL.net/", false},
 		{"{deny: '*evil.net'}", "Referer: https://other.net/", true},
+		{"{deny: '*evil.net'}", strings.Repeat("Referer: https://other.net/\r\n", 8), true},
+		{"{deny: '*evil.net'}", strings.Repeat("Referer: https://other.net/\r\n", 9), false},
 		{"{allow: '*.example.org', deny: 'bad.*'}", "Referer: https://bad.example.org/", false},
 	} {
 		o := policytest.Ask(policytest.Build(t, "[{referer: "+c.list+"}]", policy.Deps{}), policytest.Request("GET /a HTTP/1.1\r\nHost: shop.example.com\r\n"+c.fields, ""))

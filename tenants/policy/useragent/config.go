@@ -22,7 +22,7 @@ var source string
 type Config struct {
 	// Patterns of User-Agent that pass, such as "*Firefox/*"; all others are refused. A
 	// "*" stands for any text, and case makes no difference. Default: none, and whatever
-	// isn't in deny passes.
+	// isn't in deny passes. With allow or deny, more than 2 KiB of User-Agent is refused.
 	Allow []string `yaml:"allow" single:"true"`
 
 	// Patterns of User-Agent that are refused, whatever allow says. Default: none.
@@ -32,6 +32,10 @@ type Config struct {
 	// they are where there is an allow. Default: false.
 	DenyMissing bool `yaml:"deny_missing"`
 }
+
+// maxField bounds what is compared of a request, in bytes: a thousand patterns are looked
+// for in all of it.
+const maxField = 2 << 10
 
 var denied = &policy.Refusal{Status: 403, Code: "user_agent_denied", Message: "this program is not served"}
 
@@ -62,13 +66,16 @@ type programs struct {
 
 // Judge lets a request pass, or refuses it, by each of its User-Agent fields.
 func (p *programs) Judge(r *policy.Request) (*policy.Answer, error) {
-	found := false
+	found, size := false, 0
 	for i := range *r.Header {
 		f := &(*r.Header)[i]
 		if f.Dropped || len(f.Value) == 0 || !message.EqualFold(f.Name, "user-agent") {
 			continue
 		}
 		found = true
+		if size += len(f.Value); size > maxField && (p.allow != nil || p.deny != nil) {
+			return refuse(fmt.Errorf("User-Agent %.200q… is too long to compare, expected at most %d bytes", f.Value, maxField)), nil
+		}
 		lower := r.Lower(f.Value)
 		if glob := p.deny.Find(lower); glob != nil {
 			return refuse(fmt.Errorf("User-Agent %.200q is %q of deny", f.Value, glob)), nil

@@ -31,6 +31,13 @@ func TestPrograms(t *testing.T) {
 		{"{allow: a*b*c}", "User-Agent: axbxbxc", true},
 		{"{allow: a*b*b*c}", "User-Agent: axbxc", false},
 		{"{allow: '*'}", "User-Agent: x", true},
+		{"{deny: '*ÄRA*'}", "User-Agent: the Ära", false}, // case counts beyond ASCII
+		{"{deny: '*ÄRA*'}", "User-Agent: the ära", true},
+		{"{deny: curl}", "User-Agent: " + strings.Repeat("x", 2048), true},
+		{"{deny: curl}", "User-Agent: " + strings.Repeat("x", 2049), false},
+		{"{deny: curl}", "User-Agent: " + strings.Repeat("x", 1024) + "\r\nUser-Agent: " + strings.Repeat("y", 1025), false},
+		{"{allow: '*x'}", "User-Agent: " + strings.Repeat("x", 2049), false},
+		{"{deny_missing: true}", "User-Agent: " + strings.Repeat("x", 2049), true}, // nothing is compared
 	} {
 		o := policytest.Ask(policytest.Build(t, "[{user_agent: "+c.list+"}]", policy.Deps{}), policytest.Request("GET /a HTTP/1.1\r\n"+c.fields, ""))
 		if (o.Status == 200) != c.passes || !c.passes && (o.Code != "user_agent_denied" || o.Cause == "") {
