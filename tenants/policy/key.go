@@ -18,7 +18,7 @@ type Key struct{ parts []keyPart }
 
 type keyPart struct {
 	kind byte
-	name string // of a field, folded, or of a cookie
+	name string // of a field, folded; of a cookie or a value
 }
 
 // The kinds of parts.
@@ -31,6 +31,7 @@ const (
 	byCertificate = 'x'
 	byField       = 'f'
 	byCookie      = 'k'
+	byValue       = 'v'
 )
 
 var plainParts = map[string]byte{
@@ -60,6 +61,8 @@ func parsePart(word string) (part keyPart, ok bool) {
 	}
 	kind, name, named := strings.Cut(word, ":")
 	switch {
+	case !named && IsValueName(word):
+		return keyPart{byValue, word}, true
 	case !named || !message.IsToken([]byte(name)) || len(name) > 256:
 	case kind == "header":
 		return keyPart{byField, Folded(name)}, true
@@ -72,7 +75,7 @@ func parsePart(word string) (part keyPart, ok bool) {
 // CheckKey reports what is wrong with the names of a key's parts.
 func CheckKey(r settings.Reporter, by *[]string) {
 	if *by != nil && len(*by) == 0 {
-		r.Errorf(by, "by is empty, expected at least one of client, tenant, path, host, method, certificate, header:NAME and cookie:NAME")
+		r.Errorf(by, "by is empty, expected at least one of client, tenant, path, host, method, certificate, header:NAME, cookie:NAME and POLICY.VALUE")
 	}
 	if len(*by) > maxParts {
 		r.Errorf(by, "by has %d parts, expected at most %d", len(*by), maxParts)
@@ -87,7 +90,7 @@ func CheckKey(r settings.Reporter, by *[]string) {
 			if near := spelling.Nearest(word, []string{"client", "tenant", "path", "host", "method", "certificate"}); near != "" {
 				hint = fmt.Sprintf("; did you mean %q?", near)
 			}
-			r.Errorf(&(*by)[i], "by %.100q is nothing that requests have, expected client, tenant, path, host, method, certificate, header:NAME or cookie:NAME%s", word, hint)
+			r.Errorf(&(*by)[i], "by %.100q is nothing that requests have, expected client, tenant, path, host, method, certificate, header:NAME, cookie:NAME, or POLICY.VALUE of what an earlier policy has found out, such as jwt.sub%s", word, hint)
 		case seen[part]:
 			r.Errorf(&(*by)[i], "by has %q twice, expected it once", word)
 		}
@@ -97,7 +100,7 @@ func CheckKey(r settings.Reporter, by *[]string) {
 
 // Append appends the key of a request: a text that no other key has, which begins with
 // no part of it that a client could make up. A request that doesn't have a part, be it
-// a field, a cookie or a certificate, is counted by its client's address there.
+// a field, a cookie, a certificate or a value, is counted by its client's address there.
 func (k *Key) Append(dst []byte, r *Request) []byte {
 	for _, p := range k.parts {
 		dst = append(p.append(dst, r), ';') // else the lines of one field could be taken for those of another
@@ -124,6 +127,8 @@ func (p *keyPart) append(dst []byte, r *Request) []byte {
 		value = r.Method
 	case byCookie:
 		value, _ = cookie.Of(*r.Header, p.name)
+	case byValue:
+		value = r.Left(p.name)
 	case byCertificate:
 		if r.Certificate != nil {
 			return appendSized(append(dst, p.kind), r.Certificate.Fingerprint)
@@ -206,6 +211,11 @@ func (p *keyPart) describe(r *Request) string {
 			return "its cookie " + p.name
 		}
 		missing = "without the cookie " + p.name
+	case byValue:
+		if value := r.Left(p.name); len(value) > 0 {
+			return fmt.Sprintf("%s %.100q", p.name, value)
+		}
+		missing = "without " + p.name
 	}
 	return describeClient(r) + " " + missing
 }

@@ -32,8 +32,9 @@ type Config struct {
 
 	// Whose requests are counted together: those of the same client (by address; in
 	// IPv6 by the network of 64 bits), tenant (all of them), path, host, method,
-	// certificate, header:NAME or cookie:NAME. Of a list, those that have the same of all.
-	// What a request doesn't have is replaced by the client. Default: client.
+	// certificate, header:NAME, cookie:NAME, or of the same value that an earlier policy
+	// has found out, such as jwt.sub. Of a list, those that have the same of all. What a
+	// request doesn't have is replaced by the client. Default: client.
 	By []string `yaml:"by" single:"true"`
 
 	// Name of the limit in the fields that tell clients of it: letters, digits, dots,

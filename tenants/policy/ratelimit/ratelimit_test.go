@@ -79,6 +79,8 @@ func TestKeys(t *testing.T) {
 		{"[client, path]", "/a@192.0.2.1", "/b@192.0.2.1", false},
 		{"[client, path]", "/a@192.0.2.1", "/a@192.0.2.1", true},
 		{"[method, host]", "@192.0.2.1", "@192.0.2.2", true},
+		{"jwt.sub", "@192.0.2.1", "@192.0.2.2", false}, // nothing was found out
+		{"jwt.sub", "@192.0.2.1", "@192.0.2.1", true},
 		{"certificate", "@192.0.2.1", "@192.0.2.2", false}, // without one by client
 	} {
 		chain := policytest.Build(t, "[{rate_limit: {rate: 1/h, by: "+c.by+"}}]", policy.Deps{})
@@ -199,7 +201,7 @@ func TestCheck(t *testing.T) {
 		"{rate: 1/d, burst: 4000}":                      "rate 1/d with a burst of 4000 can't be kept: burst would take more than ten years to come back",
 		"{rate: 1/s, burst: -1}":                        "burst -1 is out of range",
 		"{rate: 1/s, burst: 1000000001}":                "burst 1000000001 is out of range",
-		"{rate: 1/s, by: clinet}":                       `by "clinet" is nothing that requests have, expected client, tenant, path, host, method, certificate, header:NAME or cookie:NAME; did you mean "client"?`,
+		"{rate: 1/s, by: clinet}":                       `by "clinet" is nothing that requests have, expected client, tenant, path, host, method, certificate, header:NAME, cookie:NAME, or POLICY.VALUE of what an earlier policy has found out, such as jwt.sub; did you mean "client"?`,
 		"{rate: 1/s, by: 'header:'}":                    `by "header:" is nothing that requests have`,
 		"{rate: 1/s, by: 'header:a b'}":                 `by "header:a b" is nothing that requests have`,
 		"{rate: 1/s, by: []}":                           "by is empty",
@@ -214,7 +216,7 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	for _, list := range []string{"{rate: 10/s}", "{rate: 300/m, burst: 1}", "{rate: 5000/d}", "{rate: 20/10s, by: [client, path]}", "{rate: 1/30d}", "{rate: 1000000/s, burst: 1000000000}",
-		"{rate: 1/s, by: ['header:X-Api-Key', 'cookie:__Host-s', host, certificate, method, tenant, path], name: a-b_c.d, exempt: unix}"} {
+		"{rate: 1/s, by: ['header:X-Api-Key', 'cookie:__Host-s', jwt.realm_access.tenant, host, certificate, method, tenant, path], name: a-b_c.d, exempt: unix}"} {
 		if _, err := policytest.Check("[{rate_limit: "+list+"}]", ""); err != nil {
 			t.Errorf("%s: %v", list, err)
 		}
@@ -224,7 +226,7 @@ func TestCheck(t *testing.T) {
 // TestAllocates0: nothing is allocated for requests that pass, whatever the key is,
 // those included whose bucket is full again each time.
 func TestAllocates0(t *testing.T) { //nolint:paralleltest // it counts allocations
-	for _, by := range []string{"client", "[client, path, host, method, tenant]", "'header:Authorization'", "['cookie:s', certificate]"} {
+	for _, by := range []string{"client", "[client, path, host, method, tenant]", "'header:Authorization'", "['cookie:s', certificate, jwt.sub]"} {
 		for _, rate := range []string{"1000000/s", "1000000/d"} {
 			chain := policytest.Build(t, "[{rate_limit: {rate: "+rate+", by: "+by+"}}]", policy.Deps{})
 			r := policytest.Request(get+"Authorization: Bearer "+strings.Repeat("x", 2000)+"\r\nCookie: a=b; s=1", "2001:db8::1")
@@ -251,4 +253,37 @@ func FuzzRate(f *testing.F) {
 			t.Errorf("%q is shown as %s, which is %+v %v", text, rate, again, err)
 		}
 	})
+}
+
+// TestByValues: what an earlier policy has found out tells requests apart, whoever
+// sends them.
+func TestByValues(t *testing.T) {
+	t.Parallel()
+	chain := policytest.Build(t, "[{rate_limit: {rate: 1/h, by: jwt.sub}}]", policy.Deps{})
+	for i, step := range []struct {
+		sub, client string
+		want        int
+	}{
+		{"alice", "192.0.2.1", 200},
+		{"alice", "192.0.2.2", 429},
+		{"bob", "192.0.2.1", 200},
+		{"", "192.0.2.1", 200}, // by client
+		{"", "192.0.2.1", 429},
+	} {
+		r := policytest.Request(get, step.client)
+		r.Leave("jwt", subject(step.sub))
+		if o := policytest.Ask(chain, r); o.Status != step.want {
+			t.Errorf("%d: %q from %s got %d, want %d", i, step.sub, step.client, o.Status, step.want)
+		}
+	}
+}
+
+// subject is what a policy has found out.
+type subject string
+
+func (s subject) Value(name string) []byte {
+	if name != "sub" {
+		return nil
+	}
+	return []byte(s)
 }
