@@ -43,7 +43,7 @@ func (l *leading) Judge(r *policy.Request) (*policy.Answer, error) {
 	if !elsewhere && !moved {
 		return nil, nil
 	}
-	if len(host) == 0 && !(moved && l.to.scheme != "") {
+	if len(host) == 0 && (!moved || l.to.scheme == "") {
 		return &policy.Answer{Refusal: noHost}, nil
 	}
 	location := l.location(r, scheme, host, rest, moved)
