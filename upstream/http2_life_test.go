@@ -164,7 +164,9 @@ func TestHTTP2Connecting(t *testing.T) {
 		t.Errorf("without room: %v", err)
 	}
 	first.Abort(errors.New("enough"))
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("what was given up is complete")
+	}
 }
 
 // TestHTTP2Windows: content waits for the target's window, and comes when it is

@@ -36,6 +36,7 @@ var keptFields = map[string]string{
 	"exchange.policed.request.memos":                 "empty",
 	"exchange.policed.request.left":                  "empty",
 	"exchange.policed.request.text":                  "empty",
+	"exchange.policed.request.keyed":                 "empty",
 	"exchange.policed.kept":                          "empty",
 }
 

@@ -43,7 +43,6 @@ type step struct {
 // where the decisions of a kind of policy are counted. deps.Place is that of the list.
 func Build(list []Named, deps Deps, counter func(name string) *Counter) (*Chain, error) {
 	if len(list) == 0 {
-		succeed(deps.Kept.Tenant, nil)
 		return nil, nil
 	}
 	c := &Chain{worder: -1}
@@ -73,7 +72,6 @@ func Build(list []Named, deps Deps, counter func(name string) *Counter) (*Chain,
 	}
 	c.arrangePreflights()
 	c.owned = message.NewNameSet(owned)
-	succeed(deps.Kept.Tenant, c.steps)
 	return c, nil
 }
 

@@ -1,41 +1,9 @@
 package policy
 
-import "sync"
-
 // Switch is a policy that can be switched on and off while its generation lasts.
 type Switch interface {
 	Switch(on bool)
 	Switched() bool
-	// Succeed is called before the policy is asked about any request. What stood in its
-	// place in the generation before is left as it was switched, if it had the same
-	// settings; both are switched together from then on.
-	Succeed(old Switch)
-}
-
-// switches are the policies of a tenant that can be switched, of the generation that
-// was built last, by their index.
-type switches struct {
-	mu   sync.Mutex
-	last map[int]Switch
-}
-
-// succeed has policies succeed those of the generation before.
-func succeed(kept *Kept, steps []step) {
-	s := Keep(kept, func() *switches { return &switches{} })
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := map[int]Switch{}
-	for i := range steps {
-		p, ok := steps[i].policy.(Switch)
-		if !ok {
-			continue
-		}
-		if old := s.last[i]; old != nil {
-			p.Succeed(old)
-		}
-		now[i] = p
-	}
-	s.last = now
 }
 
 // Switch switches all policies of a kind; found says whether there is one that can be.

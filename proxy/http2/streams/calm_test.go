@@ -51,7 +51,7 @@ func TestResetsAfterTheEnd(t *testing.T) {
 func TestStreamsAfterGoaway(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
-	server := serveOn(t, "[{address: '127.0.0.1:0', protocols: [h2c], max_requests_per_connection: 1}]", "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := serveOn(t, "[{address: '127.0.0.1:0', protocols: [h2c], max_requests_per_connection: 1}]", "", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case <-hang:
 		case <-r.Context().Done():

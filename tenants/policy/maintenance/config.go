@@ -21,8 +21,8 @@ var source string
 
 // Config is the section maintenance of a policy.
 type Config struct {
-	// Whether it answers. What stands here can be changed by the admin API, until a reload
-	// that changes a setting of this policy, or its place in the list. Default: true.
+	// Whether it answers. What stands here can be changed by the admin API, until the
+	// next reload. Default: true.
 	Enabled bool `yaml:"enabled"`
 
 	// Text of the answer. Without text and file it is worded as all refusals are, with

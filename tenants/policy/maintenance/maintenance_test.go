@@ -59,35 +59,6 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
-// TestReload: what was switched outlives reloads, until the settings or the place are
-// others, and isn't remembered beyond.
-func TestReload(t *testing.T) {
-	t.Parallel()
-	var deps policy.Deps
-	deps.Kept.Tenant = &policy.Kept{}
-	const off, other, moved = "[{maintenance: {enabled: false, text: a}}]", "[{maintenance: {enabled: false, text: b}}]", "[{ip: {deny: 10.0.0.1}}, {maintenance: {enabled: false, text: a}}]"
-	for i, step := range []struct {
-		list          string
-		on, switching bool
-	}{
-		{off, false, true}, {off, true, false}, {off, true, false}, {other, false, false}, {off, false, true},
-		{moved, false, false}, {off, false, true}, {off, true, false}, {"[]", false, false}, {off, false, false},
-	} {
-		chain := policytest.Build(t, step.list, deps)
-		if is, _ := chain.Switched("maintenance"); is != step.on {
-			t.Errorf("step %d, %s: it is %v", i, step.list, is)
-		}
-		if step.switching {
-			chain.Switch("maintenance", true)
-		}
-	}
-	old, fresh := policytest.Build(t, off, deps), policytest.Build(t, off, deps) // one that isn't used yet
-	old.Switch("maintenance", true)
-	if is, _ := fresh.Switched("maintenance"); !is {
-		t.Error("what was switched while the next generation was made is lost")
-	}
-}
-
 func TestFileAndCheck(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

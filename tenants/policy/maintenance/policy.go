@@ -1,7 +1,6 @@
 package maintenance
 
 import (
-	"reflect"
 	"strconv"
 	"sync/atomic"
 
@@ -12,7 +11,7 @@ import (
 
 // New builds the policy.
 func (c *Config) New(policy.Deps) (policy.Policy, error) {
-	p := &pause{config: c, on: &atomic.Bool{}, page: c.content}
+	p := &pause{config: c, page: c.content}
 	if c.File == "" && c.Text != "" {
 		p.page = []byte(c.Text)
 	}
@@ -31,8 +30,8 @@ func (c *Config) New(policy.Deps) (policy.Policy, error) {
 // pause is the policy.
 type pause struct {
 	config *Config
-	on     *atomic.Bool // shared with whom it succeeds
-	page   []byte       // nil: it is worded as all refusals are
+	on     atomic.Bool
+	page   []byte // nil: it is worded as all refusals are
 	header message.Header
 	allow  network.Set
 	unix   bool
@@ -58,20 +57,6 @@ func (p *pause) Switched() bool { return p.on.Load() }
 
 // Switch is policy.Switch's.
 func (p *pause) Switch(on bool) { p.on.Store(on) }
-
-// Succeed is policy.Switch's. Another content of the file is no other setting: pages are
-// written while applications are worked on.
-func (p *pause) Succeed(old policy.Switch) {
-	o, ok := old.(*pause)
-	if !ok {
-		return
-	}
-	was, is := *o.config, *p.config
-	was.content, is.content = nil, nil
-	if reflect.DeepEqual(was, is) {
-		p.on = o.on
-	}
-}
 
 // Explain is policy.Explainer's.
 func (p *pause) Explain(*policy.Request) string {
