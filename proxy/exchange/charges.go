@@ -24,7 +24,7 @@ const (
 )
 
 // encoderSizes are those of encoders at the level that takes most.
-var encoderSizes = [codingCount]int64{gzipCoding: 1400 << 10, brotliCoding: 2800 << 10, zstdCoding: 2100 << 10}
+var encoderSizes = [codingCount]int64{gzipCoding: 1440 << 10, brotliCoding: 2800 << 10, zstdCoding: 2100 << 10}
 
 // enter charges the request to its tenant.
 func (x *exchange) enter() error {
