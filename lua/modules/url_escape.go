@@ -55,18 +55,21 @@ func urlKeep(L *glua.LState, s string, class byte) string {
 		return s
 	}
 	const digits = "0123456789ABCDEF"
-	b := make([]byte, 0, len(s)+2*n)
+	var b strings.Builder
+	b.Grow(len(s) + 2*n)
 	for i := range len(s) {
 		if c := s[i]; urlClass[c]&class != 0 {
-			b = append(b, c)
+			b.WriteByte(c)
 		} else {
-			b = append(b, '%', digits[c>>4], digits[c&15])
+			b.WriteByte('%')
+			b.WriteByte(digits[c>>4])
+			b.WriteByte(digits[c&15])
 		}
 		if i%urlStep == urlStep-1 {
 			run.Spend(L, urlStep/8)
 		}
 	}
-	return string(b)
+	return b.String()
 }
 
 // url.escape(s) -> string: s as one component of a URL: all bytes but letters,
@@ -89,7 +92,7 @@ func urlEscapeAs(L *glua.LState, class byte) int {
 func urlUnescape(L *glua.LState) int {
 	s := vm.CheckString(L, 1)
 	urlSpend(L, len(s), 2)
-	plain, err := urlPlain(s, false)
+	plain, err := urlPlain(L, s, false)
 	if err != nil {
 		return urlFail(L, err)
 	}
@@ -98,12 +101,19 @@ func urlUnescape(L *glua.LState) int {
 }
 
 // urlPlain is s without escapes; plus says that + is a space.
-func urlPlain(s string, plus bool) (string, error) {
+func urlPlain(L *glua.LState, s string, plus bool) (string, error) {
 	if !strings.Contains(s, "%") && (!plus || !strings.Contains(s, "+")) {
 		return s, nil
 	}
-	b := make([]byte, 0, len(s))
+	run := vm.RunOf(L)
+	var b strings.Builder
+	b.Grow(len(s))
+	looked := 0
 	for i := 0; i < len(s); i++ {
+		if i-looked >= urlStep {
+			run.Spend(L, urlStep/8)
+			looked = i
+		}
 		switch {
 		case s[i] == '%':
 			if i+2 >= len(s) {
@@ -113,15 +123,15 @@ func urlPlain(s string, plus bool) (string, error) {
 			if high > 15 || low > 15 {
 				return "", errors.New("an escape without hexadecimal digits")
 			}
-			b = append(b, high<<4|low)
+			b.WriteByte(high<<4 | low)
 			i += 2
 		case s[i] == '+' && plus:
-			b = append(b, ' ')
+			b.WriteByte(' ')
 		default:
-			b = append(b, s[i])
+			b.WriteByte(s[i])
 		}
 	}
-	return string(b), nil
+	return b.String(), nil
 }
 
 // urlDigit is the value of a hexadecimal digit, more than 15 for none.
@@ -153,15 +163,15 @@ func urlQuery(L *glua.LState) int {
 		run.Charge(L, 150)
 		run.Spend(L, 15)
 		name, value, _ := strings.Cut(pair, "=")
-		name, err1 := urlPlain(name, true)
-		value, err2 := urlPlain(value, true)
+		name, err1 := urlPlain(L, name, true)
+		value, err2 := urlPlain(L, value, true)
 		if err := errors.Join(err1, err2); err != nil {
 			return urlFail(L, err)
 		}
 		part := vm.Part(L, whole, value)
 		switch before := t.RawGetString(name).(type) {
 		case *glua.LNilType:
-			t.RawSetString(strings.Clone(name), part)
+			t.RawSetString(vm.Clone(name), part)
 		case *glua.LTable:
 			vm.Add(L, before, part)
 		default:
