@@ -208,7 +208,7 @@ func TestSleeperOfHTTP2(t *testing.T) {
 	eventually(t, "all sleep", func() bool { return server.Asleep() == clients+1 })
 	each := (measure.Heap() - before) / clients
 	t.Logf("%d bytes each, with the client's side", each)
-	if each > maxSleeperMany {
+	if each > maxSleeperMany && !measure.Race { // with which pools forget at random
 		t.Errorf("a sleeping connection holds %d bytes, want at most %d", each, maxSleeperMany)
 	}
 	runtime.KeepAlive(list)
