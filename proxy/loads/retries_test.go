@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,22 +81,23 @@ func TestSoonestFirst(t *testing.T) {
 		a := failed("a", short)
 		r.Plan(map[string]*Load{"a": a}, func() {})
 		time.Sleep(firstRetry)
-		begun, again := New(lua.Options{Tenant: "a"}, nil, nil), 0
+		begun := New(lua.Options{Tenant: "a"}, nil, nil)
+		var again atomic.Int64
 		r.Begun(begun)
 		all := map[string]*Load{"a": a, "b": failed("b", short)}
-		r.Plan(all, func() { again++ })
+		r.Plan(all, func() { again.Add(1) })
 		time.Sleep(firstRetry / 2)
 		for i := range 20 { // all of them later
 			all[fmt.Sprint(i)] = failed(fmt.Sprint(i), short)
 		}
-		r.Plan(all, func() { again++ })
-		if time.Sleep(firstRetry/2 - 1); again != 0 {
+		r.Plan(all, func() { again.Add(1) })
+		if time.Sleep(firstRetry/2 - 1); again.Load() != 0 {
 			t.Error("what is under way is tried again")
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if again != 1 || !slices.Equal(r.Due(), []string{"b"}) {
-			t.Errorf("after %d calls, due is %q", again, r.Due())
+		if again.Load() != 1 || !slices.Equal(r.Due(), []string{"b"}) {
+			t.Errorf("after %d calls, due is %q", again.Load(), r.Due())
 		}
 	})
 }
@@ -105,8 +107,8 @@ func TestSoonestFirst(t *testing.T) {
 func TestFewAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r Retries
-		calls := 0
-		again := func() { calls++ }
+		var calls atomic.Int64
+		again := func() { calls.Add(1) }
 		all := map[string]*Load{}
 		r.Plan(map[string]*Load{"-old": failed("-old", short)}, again)
 		time.Sleep(firstRetry)
@@ -126,15 +128,16 @@ func TestFewAtOnce(t *testing.T) {
 			r.Begun(l)
 			all[name] = l
 		}
-		calls = 0
+		synctest.Wait()
+		calls.Store(0)
 		r.Plan(all, again)
-		if time.Sleep(time.Minute); calls > 0 || len(r.Due()) > 0 {
+		if time.Sleep(time.Minute); calls.Load() > 0 || len(r.Due()) > 0 {
 			t.Errorf("more than %d are to be tried again at once: %q", mostRetries, r.Due())
 		}
 		delete(all, "0") // has loaded well
 		r.Plan(all, again)
-		if time.Sleep(time.Minute); calls != 1 || !slices.Equal(r.Due(), []string{"-old"}) {
-			t.Errorf("after %d calls, due is %q", calls, r.Due())
+		if time.Sleep(time.Minute); calls.Load() != 1 || !slices.Equal(r.Due(), []string{"-old"}) {
+			t.Errorf("after %d calls, due is %q", calls.Load(), r.Due())
 		}
 	})
 }
