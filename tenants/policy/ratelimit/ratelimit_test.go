@@ -112,7 +112,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		r := policytest.Request(get+"Authorization: Bearer s3cr3t\r\nCookie: s=s3cr3t", "192.0.2.1")
 		text += strings.Join(policytest.Explanations(chain, r), "\n") + "\n"
 	}
-	if want := "rate_limit passed: 0 of 1 are left to its field authorization, its cookie s, at 1/h\nrate_limit answered: rate 1/h with a burst of 1 is used up by its field authorization, its cookie s, for 1h0m0s more\n"; text != want {
+	if want := "rate_limit passed: 0 of 1 are left to its field authorization, its cookie s, at 1/h\nrate_limit answered: rate 1/h with a burst of 1 is used up by its field authorization, its cookie s, for "; !strings.HasPrefix(text, want) || strings.Contains(text, "s3cr3t") {
 		t.Errorf("got %q", text)
 	}
 }
