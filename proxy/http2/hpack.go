@@ -35,7 +35,10 @@ func (t *huffmanText) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-var errCompression = connError(CompressionError, "a header block can't be decoded")
+var (
+	errCompression = connError(CompressionError, "a header block can't be decoded")
+	errLateResize  = connError(CompressionError, "a header block changes the size of the table behind its first field") // §4.2
+)
 
 // Decode decodes a whole block. After an error, a *ConnError, nothing that follows
 // can be decoded.
@@ -49,8 +52,8 @@ func (d *Decoder) Decode(block []byte, into *Block) error {
 		case first&0xc0 == 0x40:
 			block, err = d.literal(block, 6, into, true)
 		case first&0xe0 == 0x20:
-			if begun { // §4.2: only at the start
-				return errCompression
+			if begun {
+				return errLateResize
 			}
 			if block, err = d.resize(block); err != nil {
 				return err

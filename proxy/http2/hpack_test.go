@@ -119,6 +119,7 @@ func TestLargeBlock(t *testing.T) {
 func FuzzDecoder(f *testing.F) {
 	f.Add([]byte("\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff"), []byte("\x82\x86\x84\xbe"))
 	f.Add([]byte("\x40\x01a\x01b\xbe\x3f\xe1\x1f"), []byte("\x20\x3f\xe1\x1f\x40\x01a\x01b\x0f\x2f\x01c"))
+	f.Add([]byte("\x860"), []byte("0"))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		var decoder http2.Decoder
 		var block http2.Block
@@ -127,6 +128,9 @@ func FuzzDecoder(f *testing.F) {
 			block.Reset(1 << 20)
 			got := decoder.Decode(data, &block)
 			want, err := other.decode(data)
+			if err == nil && got != nil && strings.Contains(got.Error(), "behind its first field") {
+				return // x/net sees it only where its table isn't empty
+			}
 			if (got == nil) != (err == nil) {
 				t.Fatalf("%x: %v, and x/net says %v", data, got, err)
 			}
