@@ -33,6 +33,13 @@ func (s *seen) count(f func(s *seen)) {
 	f(s)
 }
 
+// now is one of the counts.
+func (s *seen) now(count *int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return *count
+}
+
 // watching serves connections: it keeps account of what comes, and has each
 // request's head answered.
 func watching(s *seen, first []http2.Setting, answer func(p *peer, id uint32, ended bool)) func(p *peer, number int) {
@@ -118,8 +125,8 @@ func TestHTTP2Timeouts(t *testing.T) {
 				s.count(func(s *seen) { told = len(s.resets) == 1 && s.resets[0] == http2.ErrCodeCancel })
 				return told
 			})
-			if _, body, err := do(pool, &plainRequest{method: "GET", path: "/"}); body != "good" || err != nil || s.conns != 1 {
-				t.Errorf("afterwards: %q, %v, %d connections", body, err, s.conns)
+			if _, body, err := do(pool, &plainRequest{method: "GET", path: "/"}); body != "good" || err != nil || s.now(&s.conns) != 1 {
+				t.Errorf("afterwards: %q, %v, %d connections", body, err, s.now(&s.conns))
 			}
 		})
 	}
@@ -194,8 +201,8 @@ func TestHTTP2Windows(t *testing.T) {
 	if err := call.Do(pool); err != nil {
 		t.Fatal(err)
 	}
-	if body, err := readAll(call); body != "good" || err != nil || s.data != 100 {
-		t.Errorf("%q, %v, it has got %d bytes", body, err, s.data)
+	if body, err := readAll(call); body != "good" || err != nil || s.now(&s.data) != 100 {
+		t.Errorf("%q, %v, it has got %d bytes", body, err, s.now(&s.data))
 	}
 	streamed, r := newStreamed("/", strings.Repeat("x", 1<<20))
 	if err := streamed.Do(pool); err != nil {
@@ -270,7 +277,7 @@ func TestHTTP2Continue(t *testing.T) {
 		t.Fatal(err)
 	}
 	body, err := readAll(call)
-	if body != "good" || err != nil && err != io.EOF || s.data != 7 || len(r.interim) != 1 || r.interim[0] != 103 {
-		t.Errorf("%q, %v, it has got %d bytes, and the caller %v", body, err, s.data, r.interim)
+	if body != "good" || err != nil && err != io.EOF || s.now(&s.data) != 7 || len(r.interim) != 1 || r.interim[0] != 103 {
+		t.Errorf("%q, %v, it has got %d bytes, and the caller %v", body, err, s.now(&s.data), r.interim)
 	}
 }
