@@ -100,7 +100,7 @@ func TestIntroducing(t *testing.T) {
 		address := introducedTo(t, secure, probed)
 		server := serve(t, fmt.Sprintf("tls: {cert_file: %q, key_file: %q}\nserver: {trusted_proxies: [127.0.0.2]}\n"+
 			"listeners: [{address: \"127.0.0.1:0\"}, {address: \"127.0.0.1:0\", tls: true}, {address: \"127.0.0.1:0\", proxy_protocol: {from: [127.0.0.1]}}]\n"+
-			"admin: {enabled: false}\naccess_log: {enabled: false}\ntenants: [{name: shop, path_prefix: /, health: {interval: 100ms}, target_tls: {insecure_skip_verify: true}, services: [{url: \"%s://%s\", proxy_protocol: %s}]}]\n",
+			"admin: {enabled: false}\naccess_log: {enabled: false}\ntenants: [{name: shop, path_prefix: /, health: {interval: 100ms, unhealthy_after: 1000}, target_tls: {insecure_skip_verify: true}, services: [{url: \"%s://%s\", proxy_protocol: %s}]}]\n",
 			cert, key, scheme, address, version))
 		say := func(conn net.Conn, head string) string {
 			send(t, conn, head)
