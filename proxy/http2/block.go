@@ -1,6 +1,10 @@
 package http2
 
-import "github.com/keystone-gateway/keystone-gateway/proxy/message"
+import (
+	"unsafe" // for sizes
+
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+)
 
 // Block is a header block as it was decoded: pseudo-fields and fields, in order. Its
 // slices are valid until Reset.
@@ -44,6 +48,12 @@ func (b *Block) Value(i int) []byte {
 
 // Size is how long a head of HTTP/1 with these fields would be, in bytes.
 func (b *Block) Size() int { return b.size }
+
+// held is how much memory it takes, with what refers to its fields, in bytes.
+func (b *Block) held() int64 {
+	each := int(unsafe.Sizeof(fieldSpan{}) + unsafe.Sizeof(message.Field{}))
+	return int64(cap(b.bytes) + cap(b.fields)*each)
+}
 
 // TooLarge reports whether there was more than there may be; the rest was decoded,
 // and not kept.

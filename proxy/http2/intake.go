@@ -44,6 +44,9 @@ type Intake struct {
 	GiveBack func(increment uint32)
 }
 
+// keepTrailer is the room for fields of a trailer section that is kept.
+const keepTrailer = 16
+
 // unknownLength is what is left where no length is known.
 const unknownLength = int64(-1)
 
@@ -79,7 +82,9 @@ func (i *Intake) Reset(account *memory.Account) {
 	i.mu.Unlock()
 	i.charge.End(account, 0)
 	trailer := i.trailer[:0]
-	clear(i.trailer)
+	if clear(i.trailer); cap(trailer) > keepTrailer {
+		trailer = nil
+	}
 	*i = Intake{trailer: trailer, GiveBack: i.GiveBack}
 }
 
@@ -175,6 +180,10 @@ func (i *Intake) End(trailer *Block) error {
 		return &StreamError{Code: ProtocolError, Why: message.WrongLength.Error()}
 	}
 	if trailer == nil {
+		return nil
+	}
+	if !i.charge.Acquire(trailer.held()) { // until Reset
+		i.fail(memory.ErrNoMemory)
 		return nil
 	}
 	var err error
