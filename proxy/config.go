@@ -127,7 +127,8 @@ type ServerConfig struct {
 	// Fields that are removed from requests unless they come from a trusted
 	// proxy, since applications take a proxy's word from them: who the client
 	// is, over what it came, what it has asked for. Underscores are taken for
-	// hyphens. X-Forwarded-* and Forwarded needn't be listed. Default:
+	// hyphens, and a name that ends with * is all that begin so, such as X-Auth-*.
+	// X-Forwarded-* and Forwarded needn't be listed. Default:
 	// X-Real-IP, True-Client-IP, CF-Connecting-IP, X-Scheme, Front-End-Https,
 	// X-Original-URL, Client-Cert and others of their kind, which docs/http.md
 	// lists; a list in the file takes the place of all of them.

@@ -141,6 +141,7 @@ func TestConfigurationThatCantWork(t *testing.T) {
 		tenant + "server: {timeouts: {linger_idle: 0}}":                                       "linger_idle 0s is too short",
 		tenant + "server: {identity_fields: [\"X Real\"]}":                                    "is not a field's name",
 		tenant + "server: {identity_fields: [x-forwarded-for]}":                               "looks after by itself",
+		tenant + "server: {identity_fields: ['*']}":                                           "is not a field's name",
 		tenant + "server: {identity_fields: [Accept]}":                                        "looks after by itself",
 		"tenants: [{name: a, domains: [a.b], services: [{url: \"http://h\", weight: 1001}]}]": "weight 1001",
 	} {

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 )
@@ -22,8 +21,8 @@ func checkIdentityFields(r settings.Reporter, names []string) {
 	for i := range names {
 		name := []byte(names[i])
 		switch {
-		case !message.IsToken(name) || len(name) > exchange.MaxFieldName:
-			r.Errorf(&names[i], "identity field %q is not a field's name of at most %d bytes, expected one like X-Real-IP", names[i], exchange.MaxFieldName)
+		case !message.IsToken(name) || names[i] == "*" || len(name) > message.MaxSetName:
+			r.Errorf(&names[i], "identity field %q is not a field's name of at most %d bytes, expected one like X-Real-IP", names[i], message.MaxSetName)
 		case message.Identify(name) != message.Unknown:
 			r.Errorf(&names[i], "identity field %q is one that the gateway looks after by itself, expected another one", names[i])
 		}

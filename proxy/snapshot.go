@@ -9,6 +9,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/acme"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
 	"github.com/keystone-gateway/keystone-gateway/proxy/loads"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/proxy/tickets"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
@@ -51,7 +52,7 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 		made: time.Now(), asked: c, config: c,
 		Generation: exchange.Generation{
 			Bounds:    exchange.NewBounds(&c.RequestLimits, c.serverTimeouts(), &c.Compression),
-			Identity:  exchange.NewFieldSet(c.Server.IdentityFields),
+			Identity:  message.NewNameSet(c.Server.IdentityFields),
 			Forwarded: c.Server.Forwarded, Via: c.Server.Via, AddDate: c.Server.AddDate, HeaderTimeout: c.Server.Timeouts.Header,
 			Logging: c.AccessLog.Enabled, Sample: c.AccessLog.Sample,
 		},

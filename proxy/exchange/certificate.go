@@ -10,13 +10,13 @@ var certificateNames = []string{"Client-Cert", "Client-Cert-Chain"}
 // CertificateFields say by which fields a tenant's targets get the certificates of
 // clients.
 type CertificateFields struct {
-	names      FieldSet // those below, and those of RFC 9440
-	own, chain []byte   // empty isn't sent
+	names      message.NameSet // those below, and those of RFC 9440
+	own, chain []byte          // empty isn't sent
 }
 
 // NewCertificateFields returns fields of these names; "" is none.
 func NewCertificateFields(own, chain string) *CertificateFields {
-	return &CertificateFields{NewFieldSet(append([]string{own, chain}, certificateNames...)), []byte(own), []byte(chain)}
+	return &CertificateFields{message.NewNameSet(append([]string{own, chain}, certificateNames...)), []byte(own), []byte(chain)}
 }
 
 // drop removes what isn't the gateway's.

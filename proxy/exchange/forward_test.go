@@ -91,7 +91,7 @@ func TestForwardedRequests(t *testing.T) {
 	strip := func(_ *exchange.Generation, tenant *exchange.Tenant) { tenant.StripPrefix = "/p" }
 	via := func(g *exchange.Generation, _ *exchange.Tenant) { g.Via = "gw" }
 	identity := func(g *exchange.Generation, _ *exchange.Tenant) {
-		g.Identity = exchange.NewFieldSet([]string{"X-Real-IP", "x_zone", "", strings.Repeat("n", 64), strings.Repeat("n", 63)})
+		g.Identity = message.NewNameSet([]string{"X-Real-IP", "x_zone", "", strings.Repeat("n", 64), strings.Repeat("n", 63)})
 	}
 	request := func(method, path string, fields ...string) message.Request {
 		return plain(exchangetest.Request(method, "a.example.com", path, fields...))

@@ -2,16 +2,6 @@ package exchange
 
 import "github.com/keystone-gateway/keystone-gateway/proxy/message"
 
-// MaxFieldName bounds a name of identity_fields, in bytes.
-const MaxFieldName = message.MaxSetName
-
-// FieldSet is a set of field names.
-type FieldSet = message.NameSet
-
-// NewFieldSet returns the set of these names; what is longer than MaxFieldName is
-// left out.
-func NewFieldSet(names []string) FieldSet { return message.NewNameSet(names) }
-
 // dropIdentity removes what only a trusted proxy may say of the client, and what
 // only the gateway may.
 func (x *exchange) dropIdentity(h message.Header) {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
@@ -71,11 +72,11 @@ func (p *Plane) LogPanic(cause any) {
 type Generation struct {
 	// Entrances are what it says of single listeners, by their numbers.
 	Entrances []*Entrance
-	Bounds    Bounds   // until a tenant is known
-	Identity  FieldSet // fields that only trusted peers may send
-	Forwarded bool     // Forwarded is written too
-	Via       string   // the pseudonym in Via; "" is none
-	AddDate   bool     // to responses without
+	Bounds    Bounds          // until a tenant is known
+	Identity  message.NameSet // fields that only trusted peers may send
+	Forwarded bool            // Forwarded is written too
+	Via       string          // the pseudonym in Via; "" is none
+	AddDate   bool            // to responses without
 	// HeaderTimeout bounds a request's head, for messages.
 	HeaderTimeout settings.Duration
 	// Health answers health requests on the public listener; nil answers none.
