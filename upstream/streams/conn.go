@@ -243,7 +243,7 @@ func (c *Conn) endLocked(err error) {
 	}
 	c.sock.Abort(err)
 	for _, s := range c.streams {
-		s.failLocked(&EndError{Err: err, Unsent: s.at >= c.out.written, Begun: s.begun})
+		s.failLocked(&EndError{Err: err, Unsent: s.at >= c.out.offered, Begun: s.begun})
 	}
 	c.settle()
 }

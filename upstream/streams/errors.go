@@ -37,7 +37,7 @@ func (e *GoAwayError) Error() string {
 // EndError says how the connection ended beneath the stream.
 type EndError struct {
 	Err    error
-	Unsent bool // nothing of the request had been written
+	Unsent bool // nothing of the request had been offered to the socket
 	Begun  bool // a response had begun
 }
 
@@ -69,8 +69,8 @@ func Unprocessed(err error) bool {
 	if reset, ok := errors.AsType[*ResetError](err); ok {
 		return reset.Code == http2.RefusedStream && !reset.Begun
 	}
-	if end, ok := errors.AsType[*EndError](err); ok && end.Unsent {
-		return true
+	if end, ok := errors.AsType[*EndError](err); ok {
+		return end.Unsent // whatever ended it: a GOAWAY that covers the stream has
 	}
 	return errors.As(err, new(*GoAwayError)) || errors.Is(err, ErrClosing)
 }

@@ -18,23 +18,28 @@ import (
 // patience bounds the wait for what must happen.
 const patience = time.Minute
 
-// connected returns both ends of a connection, of which the target has sent its
-// settings.
-func connected(t testing.TB, o streams.Options) (*streams.Conn, net.Conn) {
+// pair returns both ends of a connection.
+func pair(t testing.TB) (near, far net.Conn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	near, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
+	if near, err = net.Dial("tcp", listener.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	far, err := listener.Accept()
-	if err != nil {
+	if far, err = listener.Accept(); err != nil {
 		t.Fatal(err)
 	}
+	return near, far
+}
+
+// connected returns both ends of a connection, of which the target has sent its
+// settings.
+func connected(t testing.TB, o streams.Options) (*streams.Conn, net.Conn) {
+	t.Helper()
+	near, far := pair(t)
 	sweeper := socket.NewSweeper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)

@@ -29,6 +29,24 @@ func (g *grants) Acquire(n int64) bool {
 
 func (g *grants) Release(n int64) { g.held.Add(-n) }
 
+// pinged has the other end answer a PING: then it has taken all that was sent, and
+// written all that it had to say.
+func pinged(t *testing.T, framer *http2.Framer) {
+	t.Helper()
+	if err := framer.WritePing(false, [8]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		f, err := framer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ping, ok := f.(*http2.PingFrame); ok && ping.IsAck() {
+			return
+		}
+	}
+}
+
 // TestUnreadHeads: heads that nobody has read yet are charged, and those of interim
 // responses may be so large together as one.
 func TestUnreadHeads(t *testing.T) {
@@ -56,18 +74,7 @@ func TestUnreadHeads(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := framer.WritePing(false, [8]byte{1}); err != nil {
-				t.Fatal(err)
-			}
-			for {
-				f, err := framer.ReadFrame()
-				if err != nil {
-					t.Fatal(err)
-				}
-				if ping, ok := f.(*http2.PingFrame); ok && ping.IsAck() {
-					break
-				}
-			}
+			pinged(t, framer)
 			heads, err := 0, error(nil)
 			for err == nil {
 				if _, _, err = s.ReadHead(); err == nil {

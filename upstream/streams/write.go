@@ -25,6 +25,18 @@ type outgoing struct {
 	rest    []byte // of what is being written, for the writer
 	writing bool   // somebody writes: who set it, or the writer
 	written int64  // bytes the socket has taken
+	offered int64  // bytes it may have taken: while it is asked, more than written
+}
+
+// offer says that the socket is about to be asked to take buf, the next to be
+// written. It may be with the target long before the call returns.
+func (o *outgoing) offer(buf []byte) { o.offered = o.written + int64(len(buf)) }
+
+// took says that the socket has taken n of what it was offered, and of the rest
+// nothing.
+func (o *outgoing) took(n int) {
+	o.written += int64(n)
+	o.offered = o.written
 }
 
 // end is where in the whole of what the connection writes the next byte stands.
@@ -49,10 +61,11 @@ func (c *Conn) flush() {
 	o.buf, o.spare, o.own = o.spare[:0], nil, 0
 	o.rest = buf
 	if c.plain {
+		o.offer(buf)
 		c.mu.Unlock()
 		n, err := c.sock.WriteNow(buf)
 		c.mu.Lock()
-		o.written += int64(n)
+		o.took(n)
 		o.rest = buf[n:]
 		if err == nil && n == len(buf) && len(o.buf) == 0 {
 			o.writing, o.rest = false, nil
@@ -80,21 +93,22 @@ func (c *Conn) writeOn() bool {
 	c.mu.Lock()
 	o := &c.out
 	buf := o.rest
+	o.offer(buf)
 	c.mu.Unlock()
 	c.sock.SetWriteLimits(int64(c.o.WriteIdle), 0, 0)
 	n, err := c.net.Write(buf)
 	c.sock.SetWriteExpiry(0)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	o.written += int64(n)
 	o.rest = nil
-	if err != nil {
+	if err != nil { // more may have been taken than n says, where there is TLS
 		if errors.Is(err, socket.ErrTimeout) {
 			err = errors.New("the target takes nothing of what it is sent")
 		}
 		c.endLocked(err)
 		return false
 	}
+	o.took(n)
 	o.keep(buf)
 	c.unblock()
 	if len(o.buf) == 0 {
