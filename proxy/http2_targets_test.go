@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 // http2Target starts net/http's server, which speaks HTTP/2 without TLS.
@@ -85,6 +86,13 @@ func TestGRPCFaults(t *testing.T) {
 			w.WriteHeader(200)
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
+		case "/late/cut": // the target keeps the client's time too, and may be first to say so
+			w.WriteHeader(200)
+			_ = http.NewResponseController(w).Flush()
+			fallthrough
+		case "/late":
+			<-time.After(50 * time.Millisecond)
+			panic(http.ErrAbortHandler)
 		}
 	})
 	server := start(t, `tenants:
@@ -97,6 +105,8 @@ func TestGRPCFaults(t *testing.T) {
 		{"other.example", "/", "application/grpc", "", "12", "no_tenant: "},
 		{"t.example", "/slow", "application/grpc", "50m", "4", "upstream_timeout: "},
 		{"t.example", "/cut", "application/grpc", "", "14", "upstream_response_cut: "},
+		{"t.example", "/late", "application/grpc", "50m", "4", "upstream_timeout: "},
+		{"t.example", "/late/cut", "application/grpc", "50m", "4", "request_timeout: "},
 		{"down.example", "/", "application/grpc-web", "", "", ""},
 		{"down.example", "/", "text/plain", "", "", ""},
 	} {
@@ -116,7 +126,7 @@ func TestGRPCFaults(t *testing.T) {
 		_, err = io.Copy(io.Discard, resp.Body)
 		_ = resp.Body.Close()
 		from := resp.Header
-		if c.path == "/cut" {
+		if strings.HasSuffix(c.path, "/cut") {
 			from = resp.Trailer
 		}
 		status, words := from.Get("Grpc-Status"), from.Get("Grpc-Message")

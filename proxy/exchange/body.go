@@ -189,7 +189,7 @@ func (x *exchange) bodyFault(err error) error {
 	switch {
 	case err == nil || err == io.EOF:
 		return err
-	case errors.Is(err, socket.ErrTimeout) && x.call.Expiry != 0 && socket.Nanotime() >= x.call.Expiry:
+	case errors.Is(err, socket.ErrTimeout) && x.late():
 		return faultRequestTimeout
 	case errors.Is(err, socket.ErrTimeout):
 		return faultSlowBody

@@ -32,7 +32,7 @@ const (
 // cutFor marks the response as cut because of what has that code.
 func (x *exchange) cutFor(code string) {
 	x.state, x.cutReason = cut, cutReasonOf(code)
-	if (code == codeSlowResponse || code == codeSlowClient) && x.call.Expiry != 0 && socket.Nanotime() >= x.call.Expiry {
+	if (code == codeSlowResponse || code == codeSlowClient) && x.late() {
 		x.cutReason = CutByTime // which bounds what both wait for
 	}
 }

@@ -29,6 +29,9 @@ func (x *exchange) nameTotal() {
 	x.call.Timeouts.Total, x.call.Timeouts.TotalKey = t.Total, TotalKey
 }
 
+// late reports whether the time that the call may take as a whole has passed.
+func (x *exchange) late() bool { return x.call.Expiry != 0 && socket.Nanotime() >= x.call.Expiry }
+
 // explain returns what the log says of a fault: err, unless that is only the
 // fault itself and a setting, with its value, says more.
 func (x *exchange) explain(fault *Fault, err error) error {

@@ -36,6 +36,9 @@ func (x *exchange) Answer(err error) { x.explainTo(x.giveUp(err)) }
 // one becomes the exchange's.
 func (x *exchange) giveUp(err error) *Fault {
 	fault := faultOf(err)
+	if fault == faultReset && x.grpcLimit > 0 && x.late() {
+		fault = faultResponseTimeout // it was told the same grpc-timeout, and kept it
+	}
 	x.fault, x.Code, x.Cause = fault, fault.Code, x.explain(fault, err)
 	x.endCall(false) // a response that can't be passed on
 	x.last = x.last || fault.Close

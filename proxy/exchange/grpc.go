@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
-	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
 // A gRPC client takes what goes wrong from grpc-status alone: to it, each answer
@@ -168,7 +167,7 @@ func (x *exchange) endGRPC(to encoded, err error) bool {
 	if known, ok := errors.AsType[*Fault](err); ok {
 		fault = known
 	}
-	if errors.Is(err, socket.ErrTimeout) && x.call.Expiry != 0 && socket.Nanotime() >= x.call.Expiry {
+	if x.late() {
 		fault = faultRequestTimeout
 	}
 	code := grpcCodeOf(fault.Status, fault.Code)
