@@ -158,10 +158,13 @@ func demandSecure(t *testing.T, said string) {
 			t.Log("there is no curl: the line isn't run as it stands")
 			return
 		}
-		const want = `{"hello":"Ada","tenant":"shop"}`
-		output, err := exec.Command("sh", "-c", line+" --silent --show-error --noproxy '*'").CombinedOutput() // #nosec G204 -- what is tried is the line
-		if err != nil || strings.TrimSpace(string(output)) != want {
-			t.Errorf("%s\ngot  %s (%v)\nwant %s", line, output, err, want)
+		for option, version := range map[string]string{"": "2", " --http2": "2", " --http1.1": "1.1"} {
+			const answer = `{"hello":"Ada","tenant":"shop"}`
+			asked := line + option
+			output, err := exec.Command("sh", "-c", asked+" --silent --show-error --noproxy '*' --write-out '%{http_version}'").CombinedOutput() // #nosec G204 -- what is tried is the line
+			if got := string(output); err != nil || strings.TrimSpace(strings.TrimSuffix(got, version)) != answer || !strings.HasSuffix(got, version) {
+				t.Errorf("%s\ngot  %s (%v)\nwant %s, and HTTP/%s", asked, output, err, answer, version)
+			}
 		}
 		return
 	}

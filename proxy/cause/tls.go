@@ -141,7 +141,7 @@ func ofHandshake(text string) string {
 		{"server selected unsupported protocol version", "the server has chosen a version of TLS that is too old, expected 1.2 or 1.3"},
 		{"no cipher suite supported by both", "there is no cipher that both sides accept"},
 		{"no mutually supported", "there is nothing that both sides accept"},
-		{"client requested unsupported application protocols", "the client asks for other protocols than HTTP/1.1 (ALPN)"},
+		{"client requested unsupported application protocols", "the client asks for other protocols than are spoken here (ALPN)"},
 		{"server selected unadvertised ALPN protocol", "the server has chosen a protocol that wasn't offered (ALPN)"},
 		{"client didn't provide a certificate", "the client has sent no certificate"},
 		{"failed to verify certificate", "the certificate can't be verified"},

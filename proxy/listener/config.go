@@ -47,7 +47,8 @@ type Config struct {
 
 	// What clients may speak: "http/1.1", which is HTTP/1.0 too, "h2", HTTP/2 where TLS
 	// is spoken, chosen by ALPN, and "h2c", HTTP/2 without TLS, of clients that know
-	// that it is spoken here. Default: [http/1.1].
+	// that it is spoken here. Default: [h2, http/1.1] with tls: true, [http/1.1]
+	// without.
 	Protocols []string `yaml:"protocols"`
 
 	// Whether requests that have come without TLS are answered with 308 and their own
@@ -172,10 +173,13 @@ func (c *Config) Speaks() (list Protocols) {
 	for _, name := range c.Protocols {
 		list |= protocolOf(name)
 	}
-	if list == 0 {
-		return HTTP1
+	switch {
+	case list != 0:
+		return list
+	case c.TLS:
+		return HTTP1 | HTTP2
 	}
-	return list
+	return HTTP1
 }
 
 func protocolOf(name string) Protocols {
