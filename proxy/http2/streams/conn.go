@@ -109,6 +109,7 @@ type Conn struct {
 	waiting   int    // streams that wait to send
 	progress  int64  // when one of them sent something last while others waited
 	turn      uint64
+	turns     int // frames since one went to whoever has waited for longest
 	leaving   leaving
 	leaveAt   int64 // when the second GOAWAY is sent at the latest
 	goaway    uint32

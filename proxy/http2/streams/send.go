@@ -86,6 +86,7 @@ func (s *stream) sendData(span []byte) error {
 		s.window -= int64(n)
 		if c.waiting > 0 {
 			c.progress = socket.Nanotime()
+			c.countTurn()
 		}
 		c.turn++
 		s.turn, s.stuck = c.turn, 0
@@ -208,12 +209,31 @@ func (c *Conn) isNext(s *stream) bool {
 		return true
 	}
 	for _, other := range c.streams {
-		if other != s && other.waits && other.failed == nil && other.window > 0 && other.before(s) {
+		if other != s && other.waits && other.failed == nil && other.window > 0 && c.goesBefore(other, s) {
 			other.signal()
 			return false
 		}
 	}
 	return true
+}
+
+// fairTurn is how often a frame of content goes to whoever has waited for longest,
+// whatever its priority: so the others can't starve it (RFC 9218 §10).
+const fairTurn = 16
+
+// countTurn counts a frame that was sent while other streams waited.
+func (c *Conn) countTurn() {
+	if c.turns++; c.turns >= fairTurn {
+		c.turns = 0
+	}
+}
+
+// goesBefore reports whether a stream that waits is to be served before another one.
+func (c *Conn) goesBefore(s, other *stream) bool {
+	if c.turns == fairTurn-1 {
+		return other.stuck == 0 || s.stuck < other.stuck
+	}
+	return s.before(other)
 }
 
 // before reports whether s is to be served before another stream (RFC 9218 §10): by
@@ -245,7 +265,7 @@ func (c *Conn) grant() {
 			s.signal()
 			continue
 		}
-		if s.window > 0 && c.window > 0 && (next == nil || s.before(next)) {
+		if s.window > 0 && c.window > 0 && (next == nil || c.goesBefore(s, next)) {
 			next = s
 		}
 	}

@@ -132,3 +132,49 @@ func TestPriorities(t *testing.T) {
 		t.Errorf("served in the order %s, want 7, 9, 3 and 5, 1", got)
 	}
 }
+
+// TestNoneStarves: while urgent streams have more to send than the client takes, the
+// least urgent gets a frame now and then.
+func TestNoneStarves(t *testing.T) {
+	t.Parallel()
+	const urgent, most = 20, 5000 // a fair share needs some 150
+	span := bytes.Repeat([]byte("x"), 64<<10)
+	server := serve(t, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/last" {
+			_, _ = w.Write(span)
+			return
+		}
+		for {
+			if _, err := w.Write(span); err != nil {
+				return
+			}
+		}
+	}))
+	p := connect(t, server)
+	p.try(p.framer.WriteSettings(settingWindow(0)))
+	for i := range uint32(urgent) {
+		p.ask(2*i+1, "GET", "/", true, "priority", "u=0, i")
+	}
+	const last = 2*urgent + 1
+	p.ask(last, "GET", "/last", true, "priority", "u=7")
+	p.read(false, func(r *reading) bool { return len(r.answers) == urgent+1 })
+	p.try(p.framer.WriteSettings(settingWindow(1<<31 - 1)))
+	p.try(p.framer.WriteWindowUpdate(0, 1<<30))
+	others, mine := 0, 0
+	for mine < len(span) && others < most {
+		f, err := p.framer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch d, ok := f.(*http2.DataFrame); {
+		case !ok:
+		case d.StreamID == last:
+			mine += len(d.Data())
+		default:
+			others++
+		}
+	}
+	if mine < len(span) {
+		t.Errorf("after %d frames of others %d bytes of %d have come", others, mine, len(span))
+	}
+}
