@@ -56,7 +56,7 @@ func TestTypesDeclareObjects(t *testing.T) {
 		want        []string
 	}{
 		{"keystone.re.Pattern", "keystone/re.lua", names("keystone.re.", "compile", "escape")},
-		{"keystone.Router", "keystone.lua", names("chi.", "group", "not_found", "method_not_allowed", "get_head")},
+		{"keystone.Router", "keystone.lua", names("chi.", "group", "not_found", "method_not_allowed", "get_head", "tls_ask")},
 	} {
 		have := parseTypes(t, test.file).classes[test.class]
 		slices.Sort(have)

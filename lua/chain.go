@@ -74,7 +74,9 @@ type declarations struct {
 	root   *scope
 	scopes []*scope // but for the root, in order of declaration
 	routes []declaration
-	closed bool // loading has ended
+	// tlsAsks are asked whether a name may have a certificate, in this order.
+	tlsAsks []*step
+	closed  bool // loading has ended
 }
 
 func newDeclarations() declarations { return declarations{root: &scope{}} }

@@ -41,13 +41,13 @@ const (
 func (d *declarer) open(L *glua.LState, globals *glua.LTable, freeze func(string, *glua.LTable) *glua.LTable) {
 	for name, f := range map[string]glua.LGFunction{
 		"chi_middleware": d.middleware(nil), "chi_route": d.method(nil), "chi_group": d.group, "chi_route_group": d.group,
-		"chi_mount": d.mount(nil), "chi_not_found": d.notFound, "chi_method_not_allowed": d.methodNotAllowed,
+		"chi_mount": d.mount(nil), "chi_not_found": d.notFound, "chi_method_not_allowed": d.methodNotAllowed, "chi_tls_ask": d.tlsAsk,
 	} {
 		globals.RawSetString(name, L.NewFunction(d.loading(name, f)))
 	}
 	chi := d.table(L, nil)
 	for name, f := range map[string]glua.LGFunction{
-		"group": d.group, "not_found": d.notFound, "method_not_allowed": d.methodNotAllowed,
+		"group": d.group, "not_found": d.notFound, "method_not_allowed": d.methodNotAllowed, "tls_ask": d.tlsAsk,
 	} {
 		chi.RawSetString(name, L.NewFunction(d.loading("chi."+name, f)))
 	}

@@ -12,11 +12,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
 const reference = "../docs/lua.md"
@@ -30,7 +32,11 @@ const reference = "../docs/lua.md"
 //
 //	-- METHOD PATH[, Name: value…] [with BODY] -> STATUS [part of the body, or of a field]
 //
-// is a request. An example that begins with "-- scripts/FILE" is that file,
+// is a request, and
+//
+//	-- TLS NAME -> yes (or no)
+//
+// what scripts say to a name on demand. An example that begins with "-- scripts/FILE" is that file,
 // for the one after it.
 func TestReferenceExamples(t *testing.T) {
 	t.Setenv("GREETING", "hello")
@@ -51,6 +57,7 @@ func TestReferenceExamples(t *testing.T) {
 		files["example.lua"] = checked(code)
 		t.Run(fmt.Sprintf("line %d", e.line), func(t *testing.T) {
 			ask(t, serve(t, files, target.URL), e.code)
+			askTLS(t, files, e.code)
 		})
 		files = map[string]string{}
 	}
@@ -262,6 +269,9 @@ func ask(t *testing.T, address, code string) {
 	for _, line := range strings.Split(code, "\n") {
 		m := askLine.FindStringSubmatch(line)
 		if m == nil {
+			if strings.HasPrefix(line, "-- TLS ") {
+				continue
+			}
 			if strings.Contains(line, " -> ") && strings.HasPrefix(line, "-- ") {
 				t.Errorf("cannot understand %q", line)
 			}
@@ -292,6 +302,31 @@ func ask(t *testing.T, address, code string) {
 		all.Write(body)
 		if fmt.Sprint(response.StatusCode) != m[5] || !strings.Contains(all.String(), m[6]) {
 			t.Errorf("%s\ngot %d\n%s", line, response.StatusCode, all.String())
+		}
+	}
+}
+
+// askTLS asks the scripts of an example about names.
+func askTLS(t *testing.T, files map[string]string, code string) {
+	t.Helper()
+	asks := regexp.MustCompile(`(?m)^-- TLS (\S+) -> (yes|no)$`).FindAllStringSubmatch(code, -1)
+	if asks == nil {
+		return
+	}
+	dir := t.TempDir()
+	for name, text := range files {
+		put(t, dir, name, text)
+	}
+	o := options(dir, "example.lua")
+	o.Store, o.Config.HTTP.Allow = store.NewMemory(1<<20, time.Now), []string{"127.0.0.0/8"}
+	scripts, err := lua.Load(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer scripts.Close()
+	for _, m := range asks {
+		if yes, err := scripts.TLSAsk(t.Context(), m[1]); err != nil || yes != (m[2] == "yes") {
+			t.Errorf("%s: %v %v", m[0], yes, err)
 		}
 	}
 }

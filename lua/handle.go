@@ -16,7 +16,11 @@ type handle uint64
 
 // current returns the request that L runs for.
 func current(L *glua.LState) *call {
-	c, ok := vm.RunOf(L).Owner.(*call)
+	owner := vm.RunOf(L).Owner
+	if _, ok := owner.(*asking); ok {
+		L.RaiseError("there is no request while chi_tls_ask is asked")
+	}
+	c, ok := owner.(*call)
 	if !ok || c.exchange == nil {
 		L.RaiseError("there is no request while the script is loaded")
 	}

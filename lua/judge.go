@@ -56,6 +56,9 @@ func (sh *shard) judge(L *glua.LState) []warning {
 	for i := range d.routes {
 		each(true, d.routes[i].handler)
 	}
+	for _, s := range d.tlsAsks {
+		roots = append(roots, s.fn)
+	}
 	j.reach(roots)
 	return j.list
 }

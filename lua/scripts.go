@@ -95,6 +95,7 @@ type Scripts struct {
 	queued atomic.Int32 // requests that wait for the first VM
 
 	warnings warnings
+	tlsAskAt string // where chi_tls_ask is declared; "" is nowhere
 	errors   errorLog
 	stats    *Stats
 	budget   *modules.LogBudget // of lines in the gateway's log; nil is none

@@ -206,6 +206,7 @@ func (sh *shard) roots() []glua.LValue {
 	for i := range sh.declarer.routes {
 		add(sh.declarer.routes[i].handler)
 	}
+	add(sh.declarer.tlsAsks...)
 	if sh.packages != nil {
 		list = append(list, sh.packages.Roots()...)
 	}

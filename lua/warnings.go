@@ -34,8 +34,11 @@ func (s *Scripts) Warnings(hasPool bool) []string {
 // warnings are what Load has found; the VM that it was found in may be gone.
 type warnings struct{ withPool, without []string }
 
-// findWarnings looks at the first VM.
+// findWarnings looks at the first VM, and notes who is asked about names.
 func (s *Scripts) findWarnings(sh *shard) warnings {
+	if asked := sh.declarer.tlsAsks; len(asked) > 0 {
+		s.tlsAskAt = asked[0].place
+	}
 	sh.lock.Lock()
 	found := slices.Concat(s.undefined(sh.names()), sh.unreachable(), sh.declarer.warnings, sh.judge(sh.main), s.secrets())
 	sh.lock.Unlock()
@@ -44,7 +47,7 @@ func (s *Scripts) findWarnings(sh *shard) warnings {
 
 func (s *Scripts) warningsOf(sh *shard, found []warning, hasPool bool) []string {
 	list := slices.Concat(found, sh.declarer.unused(hasPool))
-	if sh.chain.idle() && len(s.names) > 0 {
+	if sh.chain.idle() && len(sh.declarer.tlsAsks) == 0 && len(s.names) > 0 {
 		list = append(list, warning{s.names[len(s.names)-1], 0, "the tenant's scripts declare no routes and no middleware"})
 	}
 	slices.SortStableFunc(list, func(a, b warning) int {

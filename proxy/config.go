@@ -93,7 +93,10 @@ type Config struct {
 	// settings.KeepUntilRestart has put back what is in use.
 	pending  []string
 	warnings []string // warnings with a place
-	loaded   *loadedCertificates
+	// unasked are those about certificates on demand, by tenant, that are true unless
+	// its scripts say which names may have one; "" is unless those of any tenant do.
+	unasked map[string][]string
+	loaded  *loadedCertificates
 	// listeners are those of the section, or the one of the short form, with what
 	// they inherit.
 	listeners []listener.Config

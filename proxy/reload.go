@@ -238,7 +238,7 @@ func changes(from, to *snapshot) []string {
 	a, b := *before, *after
 	a.Tenants, b.Tenants = nil, nil
 	a.Listeners, a.listeners = b.Listeners, b.listeners
-	a.sum, a.inputs, a.places, a.pending, a.faults, a.unmatched, a.redactor, a.warnings, a.loaded = b.sum, b.inputs, b.places, b.pending, b.faults, b.unmatched, b.redactor, b.warnings, b.loaded
+	a.sum, a.inputs, a.places, a.pending, a.faults, a.unmatched, a.redactor, a.warnings, a.unasked, a.loaded = b.sum, b.inputs, b.places, b.pending, b.faults, b.unmatched, b.redactor, b.warnings, b.unasked, b.loaded
 	if !reflect.DeepEqual(a, b) { //nolint:govet // the errors in it are the same ones by now
 		list = append(list, "settings outside tenants changed")
 	}

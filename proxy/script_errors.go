@@ -21,7 +21,7 @@ type place struct{ line, column int }
 // found when they are loaded, and the document is gone by then. Likewise, what
 // matches are taken is found when a table is made.
 func (c *Config) notePlaces(file string, document *settings.Document) {
-	c.file, c.places, c.redactor = file, map[*string]place{}, document.Redactor()
+	c.file, c.places, c.unasked, c.redactor = file, map[*string]place{}, map[string][]string{}, document.Redactor()
 	noteOne := func(field *string) {
 		line, column := document.Position(field)
 		c.places[field] = place{line, column}

@@ -153,6 +153,9 @@ func scriptWarnings(c *Config, all, known map[string]*lua.Scripts) []string {
 		for _, warning := range scripts.Warnings(len(t.Services) > 0) {
 			found.add(place{}, t.Name, warning)
 		}
+		if useless := c.askedInVain(t, scripts); useless != "" {
+			found.add(place{}, t.Name, useless)
+		}
 	}
-	return found.lines()
+	return append(found.lines(), c.askWarnings(all, known)...)
 }

@@ -257,6 +257,10 @@ function chi_not_found(handler) end
 ---@param handler keystone.Handler
 function chi_method_not_allowed(handler) end
 
+--- Says whether a name that no domain spells out may have a certificate: true or false, anything else is an error and no yes. For tenants with tls: auto; asked before the first certificate and before each renewal.
+---@param ask fun(name: string): boolean
+function chi_tls_ask(ask) end
+
 --- What chi.with returns: functions that declare in a scope of its own. Called with a dot.
 ---@class keystone.Router
 ---@field get fun(pattern: string, handler: keystone.Handler)
@@ -352,6 +356,10 @@ function chi.not_found(handler) end
 --- chi_method_not_allowed.
 ---@param handler keystone.Handler
 function chi.method_not_allowed(handler) end
+
+--- chi_tls_ask.
+---@param ask fun(name: string): boolean
+function chi.tls_ask(ask) end
 
 ----------------------------------------------------------------------------
 -- Modules that need no require

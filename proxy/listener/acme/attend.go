@@ -163,12 +163,12 @@ func (m *Manager) try(ctx context.Context, p *Plan, t *task) outcome {
 		if !t.used {
 			return outcome{pause: min(longestPause, max(t.cert.NotAfter.Sub(now)/2, time.Minute))} // until somebody does
 		}
-		switch yes, err := m.asked(ctx, p, t.name, t.tenant); {
+		switch yes, err := m.asked(ctx, p, t.name); {
 		case err != nil:
 			return outcome{err: err}
 		case !yes:
 			_ = p.storage.Delete(p.certificateKey(t.name))
-			return outcome{ended: "on_demand.ask refuses it"}
+			return outcome{ended: "whoever says which names may have one refuses it"}
 		}
 	}
 	return m.orderOnce(ctx, p, t)

@@ -61,7 +61,8 @@ type Config struct {
 	DNS DNSConfig `yaml:"dns"`
 
 	// Certificates for names that no domain of a tenant spells out: those below a
-	// wildcard, and those of a tenant without domains.
+	// wildcard, and those of a tenant without domains. They are ordered if ask, or the
+	// tenant's scripts by chi.tls_ask, say so.
 	OnDemand OnDemandConfig `yaml:"on_demand"`
 
 	// New certificates that are ordered within an hour at most, for all tenants
@@ -100,8 +101,9 @@ type DNSConfig struct {
 // OnDemandConfig is the section acme.on_demand.
 type OnDemandConfig struct {
 	// URL that is asked before the first certificate for such a name, and before each
-	// renewal, as GET URL?domain=NAME. Status 200 is a yes, anything else a no.
-	// Default: none, and there are no certificates for such names.
+	// renewal, as GET URL?domain=NAME. Status 200 is a yes, anything else a no. Where
+	// the tenant's scripts have chi.tls_ask, both have to say yes. Default: none, and
+	// there are certificates for such names only where scripts say so.
 	Ask string `yaml:"ask"`
 
 	// How long an answer may take. Default: 5s.

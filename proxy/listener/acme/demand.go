@@ -3,15 +3,10 @@ package acme
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
 )
 
@@ -85,11 +80,11 @@ func (m *Manager) Find(hello *tls.ClientHelloInfo) *certificates.Certificate {
 		}
 	}
 	m.mu.RUnlock()
-	if found != nil || p == nil || p.config.OnDemand.Ask == "" {
+	if found != nil || p == nil {
 		return found
 	}
 	of, spelt := p.names.find(name)
-	if spelt || !of.auto {
+	if spelt || !p.decides(of) {
 		return nil
 	}
 	return m.demand(hello.Context(), p, name, of.tenant)
@@ -177,7 +172,7 @@ func (m *Manager) fly(ctx context.Context, p *Plan, name, tenant string) (cert *
 			m.counters.turnedAway.Add(1)
 			return nil, 0
 		}
-		switch yes, err := m.asked(ctx, p, name, tenant); {
+		switch yes, err := m.asked(ctx, p, name); {
 		case err != nil:
 			return nil, min(unansweredPause, p.config.OnDemand.Remember.Std())
 		case !yes:
@@ -232,38 +227,4 @@ func (m *Manager) admit(p *Plan, name, tenant string, known *certificates.Certif
 	}
 	m.entries[name] = e
 	return e
-}
-
-// asked asks whether a name may have a certificate. It follows no redirect.
-func (m *Manager) asked(ctx context.Context, p *Plan, name, tenant string) (yes bool, err error) {
-	c := &p.config.OnDemand
-	u, err := url.Parse(c.Ask)
-	if err != nil {
-		return false, err
-	}
-	query := u.Query()
-	query.Set("domain", name)
-	u.RawQuery = query.Encode()
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout.Std())
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return false, err
-	}
-	request.Header.Set("User-Agent", "keystone-gateway")
-	response, err := p.asker.Do(request)
-	if err != nil {
-		m.counters.unanswered.Add(1)
-		err = fmt.Errorf("on_demand.ask was not answered: %w", err)
-		m.log.Warn().Str("name", name).Str("tenant", tenant).Str("error", cause.Short(err)).Msg("a name gets no certificate on demand")
-		return false, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 4096)) // so that the connection is used again
-	if response.StatusCode != http.StatusOK {
-		m.counters.refused.Add(1)
-		return false, nil
-	}
-	m.counters.allowed.Add(1)
-	return true, nil
 }

@@ -115,7 +115,9 @@ func (m *Manager) Use(p *Plan) {
 	wanted := p.names.wanted(p.wildcards())
 	m.drop(func(e *entry) bool {
 		if e.demanded && !isWanted(wanted, e.name) {
-			return p.config.OnDemand.Ask == "" || p.names.ownerOf(e.name) == ""
+			of, _ := p.names.find(e.name)
+			e.tenant = of.tenant
+			return !p.decides(of)
 		}
 		return !isWanted(wanted, e.name)
 	})

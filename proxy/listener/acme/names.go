@@ -10,6 +10,7 @@ type Tenant struct {
 	Name    string
 	Domains []string // canonical, as route.CanonicalDomain returns them; none is every host
 	Auto    bool     // certificates are ordered for it
+	Ask     Ask      // says which names that no domain spells out may have one; nil says nothing
 }
 
 // Names is the table of the hosts that tenants have. It doesn't change. All
@@ -25,6 +26,7 @@ type Names struct {
 type owner struct {
 	tenant string
 	auto   bool
+	ask    Ask
 }
 
 // NewNames compiles the table. Of several tenants with one host it belongs to the
@@ -33,7 +35,7 @@ func NewNames(list []Tenant) *Names {
 	n := &Names{exact: map[string]owner{}, wildcard: map[string]owner{}}
 	for i := range list {
 		t := &list[i]
-		mine := owner{t.Name, t.Auto}
+		mine := owner{t.Name, t.Auto, t.Ask}
 		if len(t.Domains) == 0 && !n.any.auto {
 			n.any = mine
 		}
