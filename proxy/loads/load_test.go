@@ -53,3 +53,81 @@ func TestRound(t *testing.T) {
 		t.Errorf("got %v, %v, %v", same.Err, known.Err, unended.Pending)
 	}
 }
+
+// TestKept: what is in use stays only if it is what is asked for now, and isn't what
+// another load is to find out.
+func TestKept(t *testing.T) {
+	t.Parallel()
+	cache := lua.NewCache()
+	begin := func(list ...*loads.Load) {
+		cache.Begin(nil)
+		loads.Begin(list, 1).Await(0, true)
+		for _, l := range list {
+			if l.Wait(); l.Scripts != nil {
+				t.Cleanup(l.Scripts.Close)
+			}
+		}
+	}
+	first := loads.New(options(t, cache, "local a = 1"), nil, nil)
+	begin(first)
+	in := loads.New(first.Options, first.Scripts, nil)
+	other := loads.New(first.Options, first.Scripts, first)
+	other.Known = loads.New(options(t, cache, "local a = 2"), nil, nil)
+	begin(other.Known)
+	begin(in, other)
+	if in.Scripts != first.Scripts || other.Scripts != other.Known.Scripts || other.Scripts == first.Scripts {
+		t.Error("what is in use is loaded anew, or kept although another load is to be its result")
+	}
+	changed := loads.New(first.Options, first.Scripts, nil)
+	if err := os.WriteFile(filepath.Join(first.Options.Dir, "a.lua"), []byte("local changed = 1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	begin(changed)
+	if changed.Err != nil || changed.Scripts == nil || changed.Scripts == first.Scripts {
+		t.Error("a script that has changed is not loaded anew")
+	}
+	if err := os.Chtimes(filepath.Join(first.Options.Dir, "a.lua"), time.Time{}, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	touched := loads.New(first.Options, changed.Scripts, nil)
+	begin(touched)
+	if touched.Scripts != changed.Scripts {
+		t.Error("a file of the same content is loaded anew")
+	}
+}
+
+// heldClock is one by which scripts sleep until it is closed.
+type heldClock chan struct{}
+
+func (heldClock) Now() time.Time { return time.Now() }
+func (c heldClock) Sleep(ctx context.Context, _ time.Duration) {
+	select {
+	case <-c:
+	case <-ctx.Done():
+	}
+}
+
+// TestWaitsAreNotTurns: while the scripts of a tenant wait for something, those of
+// others are loaded, even if only one may be at a time.
+func TestWaitsAreNotTurns(t *testing.T) {
+	t.Parallel()
+	cache := lua.NewCache()
+	cache.Begin(nil)
+	sleeps := options(t, cache, "require('keystone.time').sleep(1)")
+	clock := make(heldClock)
+	sleeps.Clock = clock
+	sleeps.Config.LoadTimeout *= 12 // a minute
+	slow, quick := loads.New(sleeps, nil, nil), loads.New(options(t, cache, "local a = 1"), nil, nil)
+	round := loads.Begin([]*loads.Load{slow, quick}, 1)
+	quick.Wait()
+	if slow.HasEnded() {
+		t.Error("the first load doesn't wait")
+	}
+	close(clock)
+	round.Await(0, false)
+	if slow.Err != nil || quick.Err != nil {
+		t.Fatal(slow.Err, quick.Err)
+	}
+	slow.Scripts.Close()
+	quick.Scripts.Close()
+}
