@@ -35,6 +35,9 @@ const (
 // waits for a whole request head, checks it, and hands fasthttp a constant
 // head in its place, by which it calls the handler, which stays for all further
 // requests; and Write drops the response that fasthttp makes up after that.
+//
+// One is made for each connection: at more than 512 bytes it would cost another kind
+// of allocation (TestSizes).
 type client struct {
 	*listener.Conn
 	server *Server
@@ -51,27 +54,26 @@ type client struct {
 	headAt  int64  // when the head was there, or was given up (socket.Nanotime)
 
 	lingers bool // the client may be sending still, although its last answer is there
-
-	shaken bool // Handshake has been called
-	broken bool // and it has failed
+	shaken  bool // shake has been called
+	broken  bool // and it has failed
+	woken   bool // by something that has not become a request yet
 
 	many atomic.Pointer[streams.Conn] // of a client of HTTP/2, once that is spoken
 
-	woken bool  // by something that has not become a request yet
-	stay  int64 // how long it doesn't sleep, in nanoseconds; see noteSleep
+	stay int64 // how long it doesn't sleep, in nanoseconds; see noteSleep
 
-	state     atomic.Int32 // idle, busy, dozing, asleep or ended
 	idleSince atomic.Int64
+	state     atomic.Int32 // idle, busy, dozing, asleep or ended
 
 	// For sweep, on a client whose request waits for its target:
-	sweepFn      func(now int64)
-	waiting      atomic.Int64 // since when, 0 = not
 	wrote        atomic.Bool  // since sweep has looked, which knows the time without asking for it
+	writing      atomic.Bool  // a write is under way; write_idle bounds it
+	takesInterim atomic.Bool  // its request is HTTP/1.1
+	waiting      atomic.Int64 // since when, 0 = not
 	lastWrite    atomic.Int64 // when sweep learnt of the last write
 	nextLook     atomic.Int64 // when sweep looks at it next
-	writing      atomic.Bool  // a write is under way; write_idle bounds it
 	finished     atomic.Int64 // when its end of sending was seen
-	takesInterim atomic.Bool  // its request is HTTP/1.1
+	sweepFn      func(now int64)
 
 	mu     sync.Mutex
 	call   exchange.Aborter // the one to abort when the client is gone
@@ -113,7 +115,7 @@ func newClient(s *Server, conn *listener.Conn) *client {
 // Read hands out signal once, when there is a request.
 func (c *client) Read(p []byte) (n int, err error) {
 	if c.given == len(signal) {
-		if c.broken || c.many.Load() == nil && !c.next() {
+		if c.shake() != nil || c.many.Load() == nil && !c.next() {
 			return 0, io.EOF
 		}
 		c.given = 0
@@ -129,7 +131,7 @@ func (c *client) Write(p []byte) (int, error) { return len(p), nil }
 // handle is fasthttp's handler. It is called for a connection's first request
 // and stays until the last: to fasthttp they are one.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	c := ctx.Conn().(*client) //nolint:forcetypeassert // connect makes no other
+	c := clientOf(ctx.Conn())
 	switch {
 	case c.takesMany():
 		c.runMany()

@@ -18,19 +18,52 @@ import (
 // given it, whose functions are deep: a handshake that its client leaves half done then
 // waits on a stack of 8 KiB, and not of 16.
 func (c *client) begin() {
-	if c.Handshake() != nil {
+	if c.shake() != nil {
 		_ = c.Close()
 		return
 	}
-	_ = c.server.fast.ServeConn(c) // its error is how the connection has ended
+	c.serve()
 }
 
-// Handshake begins what comes before the first request, so that it is known by
-// then who the client is and which protocol is spoken: a header of the PROXY
-// protocol, and TLS. fasthttp calls it for each connection that it is given, also after
-// a sleep, and knows by ConnectionState what ALPN has chosen: HTTP/1 is what it is used for
-// otherwise, and Server.NextProto is where another one comes in.
-func (c *client) Handshake() (err error) {
+// serve has fasthttp serve the connection until it ends or sleeps.
+func (c *client) serve() {
+	var conn net.Conn = c
+	if c.Secure {
+		conn = secured{c}
+	}
+	_ = c.server.fast.ServeConn(conn) // its error is how the connection has ended
+}
+
+// secured is a client with TLS as fasthttp sees it: with what ALPN has chosen, which
+// it asks each connection for that has these methods, and Server.NextProto serves.
+type secured struct{ *client }
+
+func (c secured) Handshake() error { return c.shake() }
+
+func (c secured) ConnectionState() (state tls.ConnectionState) {
+	if over, ok := c.Conn.Conn.(*tls.Conn); ok {
+		state = over.ConnectionState()
+	}
+	return state
+}
+
+// clientOf is the client behind what fasthttp was given.
+func clientOf(conn net.Conn) *client {
+	if over, ok := conn.(secured); ok {
+		return over.client
+	}
+	return conn.(*client) //nolint:forcetypeassert // there is nothing else
+}
+
+var errBroken = errors.New("the connection ended before its first request")
+
+// shake begins what comes before the first request, so that it is known by then who the
+// client is and which protocol is spoken: a header of the PROXY protocol, and TLS. It does
+// so once.
+func (c *client) shake() (err error) {
+	if c.broken {
+		return errBroken
+	}
 	if c.shaken {
 		return nil
 	}
@@ -38,7 +71,7 @@ func (c *client) Handshake() (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			c.server.Plane.LogPanic(cause)
-			c.broken = true
+			c.broken, err = true, errBroken
 		}
 	}()
 	if c.Due() {
@@ -86,14 +119,6 @@ const proofProtocol = "acme-tls/1"
 // errProof ends a connection by which an authority had a name proved: its handshake
 // was all of it (RFC 8737 §3).
 var errProof = errors.New("the handshake has proved a name, nothing follows it")
-
-// ConnectionState says what the handshake has come to.
-func (c *client) ConnectionState() (state tls.ConnectionState) {
-	if secure, ok := c.Conn.Conn.(*tls.Conn); ok {
-		state = secure.ConnectionState()
-	}
-	return state
-}
 
 // noTLS logs and counts a handshake that has failed; who speaks HTTP is told.
 func (c *client) noTLS(secure *tls.Conn, err error) {

@@ -26,7 +26,7 @@ func (c *client) takesMany() bool {
 
 // serveMany is what fasthttp calls where ALPN has chosen HTTP/2.
 func (s *Server) serveMany(conn net.Conn) error {
-	c := conn.(*client) //nolint:forcetypeassert // connect makes no other
+	c := clientOf(conn)
 	if !c.broken {
 		c.runMany()
 		c.linger()

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"net"
 	"testing"
+	"unsafe"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/test/pooled"
 )
 
@@ -101,3 +103,12 @@ func (grant) Acquire(int64) bool { return true }
 func (grant) Release(int64)      {}
 
 func (grant) ReadLazily(func() []byte, func([]byte)) ([]byte, int, error) { return nil, 0, nil }
+
+// TestSizes: what is allocated for each new connection stays what Go allocates the
+// cheaper way, without a header of its own.
+func TestSizes(t *testing.T) {
+	t.Parallel()
+	if size := max(unsafe.Sizeof(client{}), unsafe.Sizeof(socket.Conn{})); size > 512 {
+		t.Errorf("a connection's client or socket has %d bytes, want at most 512", size)
+	}
+}

@@ -72,7 +72,7 @@ func (c *client) Wake() {
 func (c *client) resume() {
 	c.woken = true
 	c.rebase(awakeSize)
-	go func() { _ = c.server.fast.ServeConn(c) }() // ends with the connection, or its next sleep
+	go c.serve() // ends with the connection, or its next sleep
 }
 
 // noteSleep comes with the first request after a sleep: if that was short, the

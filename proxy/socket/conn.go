@@ -59,8 +59,9 @@ type Conn struct {
 	onSweep                 atomic.Pointer[func(now int64)]
 	closed                  atomic.Bool
 
-	// Operands and results of the preallocated closures below. The read side
-	// belongs to the reading goroutine, the write side to the writing one.
+	// Operands and results of the closures below, each of which is made when it is
+	// used first: few connections use all. The read side belongs to the reading
+	// goroutine, the write side to the writing one.
 	rbuf                 []byte
 	rn                   int
 	acquire              func() []byte
@@ -76,23 +77,21 @@ type Conn struct {
 	writeTotal           int64
 	wsent                int64 // bytes that writes have written before the current one
 	wait                 writeWait
-	untuned              bool // see boundUnsent
-	wtotal               int  // bytes written until it was called
+	wtotal               int // bytes written until it was called
 	nowFn                func(uintptr)
 	writeFn              func(uintptr) bool
 	vecFn                func(uintptr) bool
 	sendFn               func(uintptr) bool
 	sendStep             sendStep
 	quiet                bool
+	untuned              bool // see boundUnsent
 	kept                 bool // SendReceive's
 	early                bool
 	peekFn               func(uintptr)
 
-	// Of ReadPipe and WritePipe, in the same way; the functions are made when
-	// they are used first.
-	pipeIn, pipeOut         *Pipe
-	spliceMost              int
-	spliceInFn, spliceOutFn func(uintptr) bool
+	// Of ReadPipe and WritePipe, likewise.
+	spliceIn  *splicing
+	spliceOut *splicing
 
 	sweeper *Sweeper
 	slot    int // index in the sweeper's shard, guarded by its lock
@@ -125,10 +124,6 @@ func New(nc net.Conn, sweeper *Sweeper) (*Conn, error) {
 	}
 	_, tcp := nc.(*net.TCPConn)
 	c := &Conn{nc: stream, rc: rc, sweeper: sweeper, untuned: tcp}
-	c.readFn, c.lazyFn = c.tryRead, c.tryReadLazily
-	c.nowFn = c.writeNow
-	c.writeFn, c.vecFn, c.sendFn = c.tryWrite, c.tryWriteVec, c.trySend
-	c.peekFn = func(fd uintptr) { c.quiet = isQuiet(fd) }
 	sweeper.add(c)
 	return c, nil
 }
@@ -139,6 +134,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	c.rbuf = p
+	if c.readFn == nil {
+		c.readFn = c.tryRead
+	}
 	err := c.parkReading(c.readFn)
 	c.rbuf = nil
 	return c.readResult(err)
@@ -158,6 +156,9 @@ func (c *Conn) Peek(p []byte) (int, error) {
 // An idle connection thereby costs no buffer.
 func (c *Conn) ReadLazily(acquire func() []byte, release func([]byte)) (buf []byte, n int, err error) {
 	c.acquire, c.release = acquire, release
+	if c.lazyFn == nil {
+		c.lazyFn = c.tryReadLazily
+	}
 	err = c.parkReading(c.lazyFn)
 	buf, c.rbuf = c.rbuf, nil
 	return c.lazyResult(buf, err)
@@ -184,6 +185,9 @@ func (c *Conn) lazyResult(buf []byte, err error) ([]byte, int, error) {
 func (c *Conn) SendReceive(out []byte, acquire func() []byte, release func([]byte), kept bool) (written int, buf []byte, n int, err error) {
 	c.acquire, c.release = acquire, release
 	c.wbuf, c.wn, c.sendStep, c.kept, c.early = out, 0, sendPending, kept, false
+	if c.sendFn == nil {
+		c.sendFn = c.trySend
+	}
 	err = c.parkReading(c.sendFn)
 	written, buf, c.rbuf, c.wbuf = c.wn, c.rbuf, nil, nil
 	if err == nil && c.sendStep == sendRefused {
@@ -212,6 +216,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return 0, nil
 	}
 	c.wbuf, c.wn, c.wparked, c.werr = p, 0, -1, 0
+	if c.writeFn == nil {
+		c.writeFn = c.tryWrite
+	}
 	err := c.parkWriting(c.writeFn)
 	c.wbuf = nil
 	return c.wn, err
@@ -221,6 +228,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 // takes them.
 func (c *Conn) WriteVec(a, b, d []byte) (int, error) {
 	c.wvec, c.wn, c.wparked, c.werr = [3][]byte{a, b, d}, 0, -1, 0
+	if c.vecFn == nil {
+		c.vecFn = c.tryWriteVec
+	}
 	err := c.parkWriting(c.vecFn)
 	c.wvec = [3][]byte{}
 	return c.wn, err
@@ -235,6 +245,9 @@ func (c *Conn) Early() bool { return c.early }
 // the reading goroutine may call it.
 func (c *Conn) Quiet() bool {
 	c.quiet = false
+	if c.peekFn == nil {
+		c.peekFn = func(fd uintptr) { c.quiet = isQuiet(fd) }
+	}
 	return c.rc.Control(c.peekFn) == nil && c.quiet
 }
 

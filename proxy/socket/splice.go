@@ -10,19 +10,26 @@ import (
 // kernel can't splice such a socket: read and write instead.
 var ErrNoSplice = errors.New("the socket can't be spliced now")
 
+// splicing is one direction of a connection that has been spliced: few are.
+type splicing struct {
+	pipe *Pipe
+	most int
+	fn   func(uintptr) bool
+}
+
 // ReadPipe moves at most n bytes, n > 0, from the socket into a pipe without
 // copying them, parking until something is there. It holds no pipe while it
 // waits. It reads as Read does: expiries, Abort and io.EOF are the same.
 //
 // The pipe is the caller's: WritePipe or Discard takes it back.
 func (c *Conn) ReadPipe(n int64) (*Pipe, error) {
-	if c.spliceInFn == nil { // once a connection: few have large bodies
-		c.spliceInFn = c.trySpliceIn
+	if c.spliceIn == nil {
+		c.spliceIn = &splicing{fn: c.trySpliceIn}
 	}
-	c.spliceMost = int(min(n, pipeBytes))
-	err := c.parkReading(c.spliceInFn)
-	pipe := c.pipeIn
-	c.pipeIn = nil
+	c.spliceIn.most = int(min(n, pipeBytes))
+	err := c.parkReading(c.spliceIn.fn)
+	pipe := c.spliceIn.pipe
+	c.spliceIn.pipe = nil
 	switch {
 	case pipe == nil && err == nil, err == nil && refused(syscall.Errno(-c.rn)):
 		pipe.Discard()
@@ -39,12 +46,12 @@ func (c *Conn) ReadPipe(n int64) (*Pipe, error) {
 // WritePipe writes all that p holds, as Write does, and takes p back, also
 // when it fails. It returns how many bytes the socket has taken.
 func (c *Conn) WritePipe(p *Pipe) (int, error) {
-	if c.spliceOutFn == nil {
-		c.spliceOutFn = c.trySpliceOut
+	if c.spliceOut == nil {
+		c.spliceOut = &splicing{fn: c.trySpliceOut}
 	}
-	c.pipeOut, c.wn, c.wparked, c.werr = p, 0, -1, 0
-	err := c.parkWriting(c.spliceOutFn)
-	c.pipeOut = nil
+	c.spliceOut.pipe, c.wn, c.wparked, c.werr = p, 0, -1, 0
+	err := c.parkWriting(c.spliceOut.fn)
+	c.spliceOut.pipe = nil
 	n := c.wn
 	if n == 0 && refused(c.werr) {
 		n, err = c.writeCopied(p)
@@ -82,18 +89,18 @@ func (c *Conn) trySpliceIn(fd uintptr) bool {
 	if pipe == nil {
 		return true
 	}
-	c.rn = pipe.pool.splice(int(fd), pipe.w, c.spliceMost)
+	c.rn = pipe.pool.splice(int(fd), pipe.w, c.spliceIn.most)
 	if c.rn == errAgain { // of the socket, since the pipe is empty
 		pipe.Discard()
 		return false
 	}
-	c.pipeIn = pipe
+	c.spliceIn.pipe = pipe
 	return true
 }
 
 func (c *Conn) trySpliceOut(fd uintptr) bool {
-	c.tune(fd, c.pipeOut.held)
-	for p := c.pipeOut; p.held > 0; {
+	c.tune(fd, c.spliceOut.pipe.held)
+	for p := c.spliceOut.pipe; p.held > 0; {
 		n := p.pool.splice(p.r, int(fd), p.held)
 		if n == errAgain { // of the socket, since the pipe is not empty
 			return c.parkWrite(fd)

@@ -9,6 +9,9 @@ import (
 // Only the writing goroutine may call it.
 func (c *Conn) WriteNow(p []byte) (int, error) {
 	c.wbuf, c.wn, c.werr = p, 0, 0
+	if c.nowFn == nil {
+		c.nowFn = c.writeNow
+	}
 	err := c.rc.Control(c.nowFn)
 	c.wbuf = nil
 	if err == nil && c.werr != 0 {
