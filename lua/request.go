@@ -136,6 +136,7 @@ func requestQueryParam(L *glua.LState) int {
 		pair, query, _ = bytes.Cut(query, []byte("&"))
 		key, value, _ := bytes.Cut(pair, []byte("="))
 		if unescapeQuery(key) == want {
+			c.run.Charge(L, len(value)+16)
 			L.Push(glua.LString(unescapeQuery(value)))
 			return 1
 		}
@@ -190,6 +191,7 @@ func (c *call) param(L *glua.LState, name string) glua.LValue {
 
 func (c *call) paramText(L *glua.LState, value []byte) glua.LValue {
 	if bytes.IndexByte(value, '%') >= 0 {
+		c.run.Charge(L, len(value)+16)
 		if decoded, err := url.PathUnescape(string(value)); err == nil {
 			return glua.LString(decoded)
 		}

@@ -93,4 +93,3 @@ func (o *open) dial(t *testing.T) *net.TCPConn {
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	return conn.(*net.TCPConn)
 }
-
