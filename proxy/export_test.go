@@ -111,3 +111,6 @@ func (s *Server) HandshakeFailures(n int) map[string]uint64 {
 
 // File returns the path of the configuration file.
 func (s *Server) File() string { return s.file }
+
+// HeldByLoads is how many bytes are held by scripts that are not in use yet.
+func (s *Server) HeldByLoads() int64 { return s.loads.Held() }
