@@ -19,7 +19,7 @@ func TestNamesWithoutCertificates(t *testing.T) {
 		{"", "tls: auto, domains: [localhost]", "it is no name of the DNS"}, {ask, "tls: auto, domains: [localhost]", "it is no name of the DNS"}, {dns, "tls: auto, domains: [192.0.2.1]", "it is no name of the DNS"},
 		{"", "tls: auto, path_prefix: /a", "it has no domains"}, {ask, "tls: auto, path_prefix: /a", ""},
 		{"", "path_prefix: /a", ""}, {"", "domains: ['*.example.com']", "there is no certificate for"}, {"", "domains: [localhost]", "there is no certificate for"},
-		{"on_demand: {timeout: 7s}", "domains: [a.example.com]", "certificates.acme.on_demand orders nothing"},
+		{"on_demand: {timeout: 7s}", "tls: auto, domains: [a.example.com]", "certificates.acme.on_demand orders nothing"},
 	} {
 		text := "tls: {enabled: true}\ncertificates: {acme: {email: a@example.com" + map[bool]string{true: ", "}[c.acme != ""] + c.acme + "}}\ntenants: [{name: a, " + c.tenant + ", " + pool + "}, " + orders + "]\n"
 		parsed, err := proxy.Parse("config.yaml", []byte(text))
