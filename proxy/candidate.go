@@ -185,7 +185,8 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 		snap.tenants = append(snap.tenants, t)
 		if match != nil {
 			entry := route.Entry[*exchange.Tenant]{Name: t.Name, Domains: match.Domains, PathPrefix: match.PathPrefix, Value: &t.Tenant}
-			entries = append(entries, boundEntry{entry, snap.asked.listenersOf(inUse.Tenants[i].Listeners, list[i].choice == route.Nothing)})
+			t.listeners = snap.asked.listenersOf(inUse.Tenants[i].Listeners, list[i].choice == route.Nothing)
+			entries = append(entries, boundEntry{entry, t.listeners})
 		}
 	}
 	if snap.tables, err = buildTables(entries); err != nil {

@@ -48,7 +48,7 @@ func (s *Server) byTerms(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if proof := s.acme.Prove(hello); proof != nil { // an authority shows no certificate, and gets no further
 		return proof, nil
 	}
-	chosen := s.current.Load().terms.Choose(hello.ServerName)
+	chosen := s.current.Load().Entrances[conn.Listener().Number()].Terms.Choose(hello.ServerName)
 	return chosen.Begin(&conn.Accepted, int(conn.Protocols)), nil
 }
 
@@ -156,19 +156,21 @@ func (s *Server) findTerms(snap *snapshot, list []candidate) (others *terms.Term
 	return others, nil
 }
 
-// nameTerms has clients find the terms of the tenants that are served.
+// nameTerms has clients find the terms of the tenants that are served: of those that
+// their listener has in its table. A tenant that is refused is found by what is asked
+// of those of nobody, unless another one has its host too.
 func (s *snapshot) nameTerms(others *terms.Terms) {
-	s.terms.Seal(func(add func(host string, t *terms.Terms)) {
-		for _, t := range s.tenants {
-			if t.Terms == nil {
-				t.Terms = others // it is refused
-				continue
-			}
-			for _, host := range t.Config.Hosts() {
-				add(host, t.Terms)
-			}
+	var list, refused []terms.Named
+	for _, t := range s.tenants {
+		into := &list
+		if t.Terms == nil {
+			t.Terms, into = others, &refused
 		}
-	}, others)
+		for _, host := range t.Config.Hosts() {
+			*into = append(*into, terms.Named{Host: host, Terms: t.Terms, Listeners: t.listeners})
+		}
+	}
+	s.terms.Seal(append(list, refused...), others)
 }
 
 // logTerms tells what has become of files.

@@ -193,7 +193,7 @@ func (s *Server) entrances(snap *snapshot, o *opened) {
 			snap.Entrances = append(snap.Entrances, nil)
 		}
 		entrance := newEntrance(config)
-		entrance.Table = snap.tables.of(config.Name)
+		entrance.Table, entrance.Terms = snap.tables.of(config.Name), snap.terms.At(config.Name)
 		if entrance.Redirect != nil && entrance.Redirect.Port == "" {
 			entrance.Redirect.Port = o.httpsPort()
 		}

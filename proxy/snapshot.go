@@ -42,7 +42,8 @@ type snapshot struct {
 // tenant is one tenant of a snapshot.
 type tenant struct {
 	exchange.Tenant
-	problem *Problem // nil: it is as the configuration asks for
+	problem   *Problem // nil: it is as the configuration asks for
+	listeners []string // those that it is in the table of; none is all
 }
 
 // build compiles a checked configuration. It changes nothing that is in use. With

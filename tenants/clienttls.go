@@ -14,7 +14,7 @@ var clientTLSSource string
 
 // ClientTLSConfig is the section client_tls, of the server and of a tenant: what is
 // asked of clients' TLS. It is chosen by the name that a client asks for (SNI), so
-// tenants with a domain in common have the same. A request for a tenant over a
+// tenants with a domain in common have the same, unless no listener serves both. A request for a tenant over a
 // connection that was accepted by other terms gets 421 misdirected_request.
 type ClientTLSConfig struct {
 	// Lowest version of TLS. Default: "1.2".
@@ -128,27 +128,51 @@ func (c *Config) Hosts() []string {
 	return list
 }
 
-// CheckTerms reports tenants that have a host in common with one before them, and
-// ask for something else of it: which of them a client wants isn't known when it
-// connects.
+// CheckTerms reports tenants that have a host at a listener in common with one before
+// them, and ask for something else of it: which of them a client wants isn't known
+// when it connects.
 func CheckTerms(list []Config, own func(index int) settings.Reporter) {
-	first := map[string]int{}
+	first := map[string]map[string]int{} // by host, and by listener: "" is of those that are bound to none
 	for i := range list {
 		t := &list[i]
 		for _, host := range t.Hosts() {
-			at, taken := first[host]
-			if !taken {
-				first[host] = i
-				continue
+			if first[host] == nil {
+				first[host] = map[string]int{}
 			}
-			if other := &list[at]; !t.ClientTLS.SameTerms(&other.ClientTLS) {
+			if at := t.otherTerms(list, first[host]); at >= 0 {
 				name := "every host that no tenant names"
 				if host != "" {
 					name = "the host " + host
 				}
-				own(i).Errorf(&t.ClientTLS, "tenant %q asks for other TLS (min_version, client_auth, ca_files, crl_files) than tenant %q, which has %s too, expected the same: a path isn't known when a client connects", t.Name, other.Name, name)
+				own(i).Errorf(&t.ClientTLS, "tenant %q asks for other TLS (min_version, client_auth, ca_files, crl_files) than tenant %q, which has %s too, expected the same: a path isn't known when a client connects", t.Name, list[at].Name, name)
 				break
+			}
+			for _, listener := range t.atListeners() {
+				if _, taken := first[host][listener]; !taken {
+					first[host][listener] = i
+				}
 			}
 		}
 	}
+}
+
+// atListeners are those that the tenant is bound to; "" is all.
+func (c *Config) atListeners() []string {
+	if len(c.Listeners) == 0 {
+		return []string{""}
+	}
+	return c.Listeners
+}
+
+// otherTerms finds one of the tenants with a host that asks for other terms at a
+// listener that this one is served at too; -1 is none.
+func (c *Config) otherTerms(list []Config, with map[string]int) (index int) {
+	index = -1
+	for listener, at := range with {
+		shared := listener == "" || len(c.Listeners) == 0 || slices.Contains(c.Listeners, listener)
+		if shared && !c.ClientTLS.SameTerms(&list[at].ClientTLS) && (index < 0 || at < index) {
+			index = at
+		}
+	}
+	return index
 }

@@ -91,9 +91,10 @@ type Generation struct {
 type Entrance struct {
 	Name      string // the listener's; "" where it has none
 	Table     *route.Table[*Tenant]
-	Trusted   network.Set // peers whose forwarded fields are believed
-	TrustUnix bool        // and those on Unix sockets
-	Redirect  *Redirect   // nil: requests are served
+	Terms     *terms.Names // of its clients' TLS, those of the tenants in Table
+	Trusted   network.Set  // peers whose forwarded fields are believed
+	TrustUnix bool         // and those on Unix sockets
+	Redirect  *Redirect    // nil: requests are served
 }
 
 // Tenant is one tenant, compiled.

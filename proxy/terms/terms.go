@@ -1,6 +1,6 @@
 // Package terms is what a tenant asks of its clients' TLS: the least version, and
 // whether they show a certificate, signed by whom. A Set finds the terms by the
-// name that a client asks for (SNI), and what a connection was Accepted by is
+// listener that a client comes in by and the name that it asks for (SNI), and what a connection was Accepted by is
 // compared with the terms of the tenant that a request on it is for: a tenant that
 // requires a certificate is reached by no other way.
 //
@@ -9,7 +9,7 @@
 //	conn.Accepted.End(state, now)                // after the handshake
 //	conn.Accepted.By(t, now)                     // for each request
 //
-// It knows neither tenants nor listeners.
+// It knows no tenants, and of listeners the names.
 package terms
 
 import (
