@@ -15,24 +15,31 @@ import (
 // by any.
 //
 // The window is given back as content is taken, so that a stream that nobody reads
-// holds one window at most, and takes nothing from others. What is held is charged:
-// to the account that Begin names, until content is taken, and then to the owner's.
+// holds one window at most, and takes nothing from others. It grows while content is
+// taken as fast as it comes, and shrinks when it no longer is (intake_window.go). What
+// is held is charged: to the account that Begin names, until content is taken, and then
+// to the owner's.
 type Intake struct {
-	mu     sync.Mutex
-	cond   sync.Cond // something has changed
-	buf    []byte    // buf[r:w] has come; guarded by mu, as all below
-	r, w   int
-	window int32 // what may still come
-	due    int32 // has been taken, and isn't given back yet
-	left   int64 // of the content's length; below 0 where it isn't known
-	came   int64
-	taken  int64
-	limit  int64
-	ended  bool  // all has come
-	err    error // stays
-	stop   error // of Interrupt
-	expiry int64
-	waits  bool
+	mu       sync.Mutex
+	cond     sync.Cond // something has changed
+	buf      []byte    // buf[r:w] has come; guarded by mu, as all below
+	r, w     int
+	later    []part // what has come behind it
+	unread   int    // bytes of both
+	window   int32  // what may still come
+	size     int32  // what the client may send that nobody has read
+	cycle    int32  // bytes that were taken since the size was chosen last
+	dry      bool   // there was nothing left to take meanwhile
+	promised int64  // memory that is charged for what may still come beyond the first window
+	left     int64  // of the content's length; below 0 where it isn't known
+	came     int64
+	taken    int64
+	limit    int64
+	ended    bool  // all has come
+	err      error // stays
+	stop     error // of Interrupt
+	expiry   int64
+	waits    bool
 
 	trailer message.Header
 
@@ -55,7 +62,7 @@ const unknownLength = int64(-1)
 // left alone by whoever else moves it.
 func (i *Intake) Begin(account *memory.Account, owner *memory.Charge) {
 	i.cond.L = &i.mu
-	i.window, i.left, i.owner = FirstWindow, unknownLength, owner
+	i.window, i.size, i.left, i.owner = FirstWindow, FirstWindow, unknownLength, owner
 	i.charge.Begin(account)
 }
 
@@ -85,14 +92,20 @@ func (i *Intake) Reset(account *memory.Account) {
 	if clear(i.trailer); cap(trailer) > keepTrailer {
 		trailer = nil
 	}
-	*i = Intake{trailer: trailer, GiveBack: i.GiveBack}
+	*i = Intake{trailer: trailer, later: i.later, GiveBack: i.GiveBack}
 }
 
 // drop gives all buffers back; it needs mu.
 func (i *Intake) drop() {
 	i.free(i.buf)
 	i.free(i.view)
-	i.buf, i.view, i.r, i.w = nil, nil, 0, 0
+	i.buf, i.view, i.r, i.w, i.unread = nil, nil, 0, 0, 0
+	for _, p := range i.later {
+		i.free(p.buf)
+	}
+	clear(i.later)
+	i.later = i.later[:0]
+	i.breakPromise()
 }
 
 func (i *Intake) free(buf []byte) {
@@ -123,46 +136,15 @@ func (i *Intake) Put(p []byte, flow int) error {
 	case i.left >= 0:
 		i.left -= int64(len(p))
 	}
-	i.due += int32(flow - len(p)) //nolint:gosec // G115: likewise
 	if len(p) == 0 {
 		return nil
 	}
-	if !i.room(len(p)) {
+	if !i.add(p) {
 		i.fail(memory.ErrNoMemory)
 		return nil
 	}
-	i.w += copy(i.buf[i.w:], p)
 	i.cond.Broadcast()
 	return nil
-}
-
-// room makes room for so many bytes more; it needs mu.
-func (i *Intake) room(n int) bool {
-	if i.w+n <= len(i.buf) {
-		return true
-	}
-	need := i.w - i.r + n
-	if need <= len(i.buf) {
-		i.w = copy(i.buf, i.buf[i.r:i.w])
-		i.r = 0
-		return true
-	}
-	size := memory.LargeBuffer
-	switch {
-	case need <= memory.SmallBuffer:
-		size = memory.SmallBuffer
-	case need <= memory.MediumBuffer:
-		size = memory.MediumBuffer
-	}
-	if !i.charge.Acquire(int64(size)) {
-		return false
-	}
-	buf := memory.AcquireBuffer(size)
-	i.w = copy(buf, i.buf[i.r:i.w])
-	i.r = 0
-	i.free(i.buf)
-	i.buf = buf
-	return true
 }
 
 // End says that all has come, with the trailer section in a block, or without one.
@@ -171,6 +153,7 @@ func (i *Intake) End(trailer *Block) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.ended = true
+	i.breakPromise() // there is nothing more to come
 	defer i.cond.Broadcast()
 	if i.err != nil {
 		return nil
@@ -208,6 +191,7 @@ func (i *Intake) fail(err error) {
 	if i.err == nil {
 		i.err = err
 	}
+	i.breakPromise()
 	if i.cond.L != nil {
 		i.cond.Broadcast()
 	}
@@ -273,6 +257,7 @@ func (i *Intake) await() error {
 			i.fail(memory.ErrNoMemory)
 		}
 	}
+	i.advance()
 	for {
 		switch {
 		case i.limit > 0 && i.came > i.limit:

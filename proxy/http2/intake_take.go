@@ -11,9 +11,7 @@ import (
 func (i *Intake) Next() ([]byte, error) {
 	i.mu.Lock()
 	i.recycle()
-	if i.r == i.w {
-		i.returnCredit()
-	}
+	i.returnCredit()
 	if err := i.await(); err != nil {
 		i.mu.Unlock()
 		return nil, err
@@ -43,9 +41,7 @@ func (i *Intake) ReadInto(p []byte) (int, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.recycle()
-	if i.r == i.w {
-		i.returnCredit()
-	}
+	i.returnCredit()
 	if err := i.await(); err != nil {
 		return 0, err
 	}
@@ -62,35 +58,22 @@ func (i *Intake) ReadInto(p []byte) (int, error) {
 // take counts what was taken; it needs mu.
 func (i *Intake) take(n int) {
 	i.taken += int64(n)
-	i.due += int32(n) //nolint:gosec // G115: it is within the window
-}
-
-// returnCredit gives the window back, once half of it is due and if more is to come. It
-// needs mu, which it lets go meanwhile.
-func (i *Intake) returnCredit() {
-	if i.due < FirstWindow/2 || i.ended || i.left == 0 || i.err != nil {
-		return
-	}
-	n := i.due
-	i.due = 0
-	i.window += n
-	i.mu.Unlock()
-	i.GiveBack(uint32(n))
-	i.mu.Lock()
+	i.unread -= n
+	i.cycle += int32(n) //nolint:gosec // G115: it is within the window
 }
 
 // Ready reports whether Next would return at once.
 func (i *Intake) Ready() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.r < i.w || i.err != nil || i.ended || i.left == 0
+	return i.unread > 0 || i.err != nil || i.ended || i.left == 0
 }
 
 // Done reports whether all has been taken.
 func (i *Intake) Done() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.err == io.EOF || i.err == nil && i.r == i.w && (i.ended || i.left == 0)
+	return i.err == io.EOF || i.err == nil && i.unread == 0 && (i.ended || i.left == 0)
 }
 
 // Read returns how much has been taken so far, in bytes.

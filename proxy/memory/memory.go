@@ -89,6 +89,12 @@ func (a *Account) Allows(bytes int64) bool {
 	return limit <= 0 || a.used.Load()+bytes <= limit
 }
 
+// spares reports whether half of every limit is left with so many bytes more.
+func (a *Account) spares(bytes int64) bool {
+	limit, ceiling := a.limit.Load(), a.process.ceiling.Load()
+	return !a.shedding.Load() && (limit <= 0 || a.used.Load()+bytes <= limit/2) && (ceiling <= 0 || a.process.used.Load()+bytes <= ceiling/2)
+}
+
 // acquire counts bytes if the limits allow it.
 func (a *Account) acquire(bytes int64) bool {
 	used, limit := a.used.Add(bytes), a.limit.Load()
@@ -166,6 +172,15 @@ func (c *Charge) Acquire(bytes int64) bool {
 	}
 	c.held.Add(bytes)
 	return true
+}
+
+// Spares reports whether half of what the account, and all of them, may hold is free.
+func (c *Charge) Spares() bool { return c.account.Load().spares(0) }
+
+// AcquireSpare is Acquire of memory that can be done without: it is refused where less
+// than half of what may be held would be left.
+func (c *Charge) AcquireSpare(bytes int64) bool {
+	return c.account.Load().spares(bytes) && c.Acquire(bytes)
 }
 
 // Release says that memory has gone.
