@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -241,7 +242,13 @@ func TestRefresh(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "a", ecKey(), 30, "a.example")
 	write(t, dir, "b", ecKey(), 30, "b.example")
-	source := certificates.Source{Directories: []string{dir}}
+	listed := t.TempDir() // has no pairs but the one that is listed
+	other := write(t, listed, "other", ecKey(), 30, "other.example")
+	renamed := certificates.Pair{Cert: other.Cert + ".txt", Key: other.Key + ".txt"}
+	if err := errors.Join(os.Rename(other.Cert, renamed.Cert), os.Rename(other.Key, renamed.Key)); err != nil {
+		t.Fatal(err)
+	}
+	source := certificates.Source{Directories: []string{dir, listed}, Files: []certificates.Pair{renamed}}
 	var store certificates.Store
 	store.Use(source, load(t, source))
 	serial := func(name string) int64 {
@@ -278,13 +285,33 @@ func TestRefresh(t *testing.T) {
 	if looks(2); serial("a.example") != 90 || len(store.Current().Problems) != 0 {
 		t.Errorf("it isn't mended: %v", store.Current().Problems)
 	}
-	for _, name := range []string{"a.crt", "a.key"} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
+	remove := func(names ...string) {
+		t.Helper()
+		for _, name := range names {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	if change := looks(2); len(change.Gone) != 1 || serial("a.example") != 30 {
+	remove("a.crt", "a.key")
+	if change := looks(1); len(change.Gone) != 0 || serial("a.example") != 90 {
+		t.Errorf("removed, or replaced by removing it first: %+v, want the next look to decide", change)
+	}
+	write(t, dir, "a", ecKey(), 95, "a.example")
+	if change := looks(2); len(change.Gone) != 0 || serial("a.example") != 95 {
+		t.Errorf("replaced by removing it first: %+v", change)
+	}
+	remove("a.crt", "a.key")
+	if change := looks(2); len(change.Gone) != 1 || store.Current().Has("a.example") || !store.Current().Has("b.example") {
 		t.Errorf("removed: %+v, want b to be what is left", change)
+	}
+	remove("b.crt", "b.key")
+	if change := looks(4); len(change.Gone) != 0 || serial("b.example") != 30 || !strings.Contains(fmt.Sprint(store.Current().Problems), "it has no certificates any more") {
+		t.Errorf("emptied: %+v %v", change, store.Current().Problems)
+	}
+	write(t, dir, "b", ecKey(), 30, "b.example")
+	if change := looks(3); len(change.Broken) != 0 || len(store.Current().Problems) != 0 {
+		t.Errorf("filled again: %+v %v", change, store.Current().Problems)
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)

@@ -75,6 +75,7 @@ type wanted struct {
 	err    error
 	stamps stamps // of the files as they are now
 	wait   bool   // they have changed just now, and are read once they are left alone
+	gone   bool   // so are they removed
 }
 
 // Load reads what a source has. Of last, which may be nil, it takes over what
@@ -85,7 +86,7 @@ func Load(source Source, last *Set, settled bool) *Set {
 	if last == nil {
 		last = newSet(nil, &bound{})
 	}
-	list, problems := source.pairs(last)
+	list, problems := source.pairs(last, settled)
 	shared := &intern{known: map[string][]byte{}}
 	for _, c := range last.all {
 		for _, part := range c.chain[1:] {
@@ -119,6 +120,10 @@ func Load(source Source, last *Set, settled bool) *Set {
 // load reads a pair, or takes over what is known of it.
 func (w *wanted) load(last *Set, settled bool, shared *intern) {
 	known := last.known[w.pair]
+	if w.gone {
+		w.result, w.wait = known, true
+		return
+	}
 	for i, path := range []string{w.pair.Cert, w.pair.Key} {
 		if w.stamps[i], w.err = files.Look(path); w.err != nil {
 			w.result = known
@@ -175,8 +180,13 @@ func compose(list []wanted, problems []Problem, last *Set) *Set {
 	return s
 }
 
-// pairs lists what a source has. What can't be listed any more is kept.
-func (s *Source) pairs(last *Set) (list []wanted, problems []Problem) {
+// errEmptied says that the last pair of a directory has gone: what was mounted there,
+// it may be.
+var errEmptied = errors.New("it has no certificates any more")
+
+// pairs lists what a source has. What can't be listed any more is kept; what was
+// removed is, if settled, until the next look.
+func (s *Source) pairs(last *Set, settled bool) (list []wanted, problems []Problem) {
 	known := map[Pair]bool{}
 	add := func(pair Pair, listed int) {
 		if !known[pair] {
@@ -193,19 +203,35 @@ func (s *Source) pairs(last *Set) (list []wanted, problems []Problem) {
 		if err == nil && len(found) > maxPairs {
 			err = fmt.Errorf("it has more than %d certificates", maxPairs)
 		}
+		before := slices.DeleteFunc(last.below(dir), func(pair Pair) bool { return known[pair] }) // those are others'
+		if err == nil && len(found) == 0 && len(before) > 0 {
+			err = errEmptied
+		}
 		if err != nil {
 			problems = append(problems, Problem{Pair{Cert: dir}, -1, true, err})
-			for _, c := range last.all {
-				if strings.HasPrefix(c.Pair.Cert, dir+string(filepath.Separator)) {
-					found = append(found, c.Pair)
-				}
-			}
+			found = append(found, before...)
 		}
 		for _, pair := range found {
 			add(pair, -1)
 		}
+		for _, pair := range before {
+			if again, waited := last.seen[pair]; !known[pair] && settled && (!waited || again != stamps{}) {
+				known[pair] = true
+				list = append(list, wanted{pair: pair, listed: -1, gone: true})
+			}
+		}
 	}
 	return list, problems
+}
+
+// below lists the pairs of a directory.
+func (s *Set) below(dir string) (list []Pair) {
+	for _, c := range s.all {
+		if strings.HasPrefix(c.Pair.Cert, dir+string(filepath.Separator)) {
+			list = append(list, c.Pair)
+		}
+	}
+	return list
 }
 
 // maxPairs bounds the certificates of a directory.
