@@ -159,6 +159,18 @@ func (c *Config) askedInVain(t *tenants.Config, scripts *lua.Scripts) string {
 	return ""
 }
 
+// whoIsAsked has the places of chi_tls_ask that are asked for some tenant: a script
+// that all have needn't be for each.
+func (c *Config) whoIsAsked(all map[string]*lua.Scripts) map[string]bool {
+	asked := map[string]bool{}
+	for i := range c.Tenants {
+		if scripts := all[c.Tenants[i].Name]; scripts != nil && c.askedInVain(&c.Tenants[i], scripts) == "" {
+			asked[scripts.TLSAskAt()] = true
+		}
+	}
+	return asked
+}
+
 // askWarnings are those about certificates on demand that scripts which are not in
 // known could have made groundless, and haven't.
 func (c *Config) askWarnings(all, known map[string]*lua.Scripts) (list []string) {

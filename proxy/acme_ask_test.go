@@ -163,6 +163,7 @@ func TestOnDemandDoubts(t *testing.T) {
 		{", on_demand: {max_names: 7}", "domains: [a.example.com], tls: auto, lua_routes: [a.lua]", none, "certificates.acme.on_demand orders nothing: it has no ask", ""},
 		{", on_demand: {max_names: 7}", "domains: [a.example.com], tls: auto, services: [{url: 'http://127.0.0.1:1'}]", none, "certificates.acme.on_demand orders nothing: it has no ask", ""},
 		{", on_demand: {max_names: 7}", "domains: ['*.example.com'], tls: auto, lua_routes: [a.lua]", ask, "", "on_demand"},
+		{"", "domains: ['*.example.com'], tls: auto, lua_routes: [a.lua]}\n- {name: b, domains: [b.example.com], lua_routes: [a.lua]", ask, "", "never asked"},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "a.lua"), []byte(c.script), 0o600); err != nil {

@@ -144,6 +144,7 @@ func (s *Server) Warnings() []string {
 // scriptWarnings are those of the scripts that are not in known.
 func scriptWarnings(c *Config, all, known map[string]*lua.Scripts) []string {
 	var found findings
+	asked := c.whoIsAsked(all)
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
 		scripts := all[t.Name]
@@ -153,7 +154,7 @@ func scriptWarnings(c *Config, all, known map[string]*lua.Scripts) []string {
 		for _, warning := range scripts.Warnings(len(t.Services) > 0) {
 			found.add(place{}, t.Name, warning)
 		}
-		if useless := c.askedInVain(t, scripts); useless != "" {
+		if useless := c.askedInVain(t, scripts); useless != "" && !asked[scripts.TLSAskAt()] {
 			found.add(place{}, t.Name, useless)
 		}
 	}

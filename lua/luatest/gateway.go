@@ -118,6 +118,7 @@ func (f *file) openGateway(L *glua.LState) *glua.LTable {
 			L.Push(glua.LNil)
 			return 1
 		},
+		"tls_ask": f.tlsAsk,
 		"log": func(L *glua.LState) int {
 			return f.pushEntries(L, func(e *entry) bool { return e.script })
 		},
@@ -125,6 +126,30 @@ func (f *file) openGateway(L *glua.LState) *glua.LTable {
 			return f.pushEntries(L, func(e *entry) bool { return e.failure != "" })
 		},
 	})
+}
+
+// tlsAsk is gateway.tls_ask(name): what the scripts say to a name that may have a
+// certificate, or nil and why they don't. It gives the VM away meanwhile, since they
+// may ask mocks.
+func (f *file) tlsAsk(L *glua.LState) int {
+	name := vm.CheckString(L, 1)
+	for t := range f.start(L).server.Tenants() {
+		if t.Lua == nil {
+			continue
+		}
+		var yes bool
+		var err error
+		vm.RunOf(L).Block(L, func(ctx context.Context) { yes, err = t.Lua.TLSAsk(ctx, strings.ToLower(name)) })
+		if err == nil {
+			L.Push(glua.LBool(yes))
+			return 1
+		}
+		L.Push(glua.LNil)
+		L.Push(glua.LString(cause.Text(err)))
+		return 2
+	}
+	L.RaiseError("there are no scripts")
+	return 0
 }
 
 // pushEntries pushes a list of what the gateway has logged in this test.

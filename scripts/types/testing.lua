@@ -146,6 +146,12 @@ function gateway.url() end
 ---@return number? value
 function gateway.metric(name, labels) end
 
+--- What scripts say to a name that may have a certificate (chi.tls_ask), or nil and why they don't.
+---@param name string
+---@return boolean? yes
+---@return string? problem
+function gateway.tls_ask(name) end
+
 --- What scripts have logged.
 ---@return table[]
 function gateway.log() end
