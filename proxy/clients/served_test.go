@@ -207,6 +207,34 @@ func TestLingers(t *testing.T) {
 	}
 }
 
+// TestLingersAfterRefusals: whoever has sent nonsense is listened to as well; whose request
+// was the last one of a drain had sent all of it.
+func TestLingersAfterRefusals(t *testing.T) {
+	t.Parallel()
+	for sent, want := range map[string]string{"nonsense\r\n\r\n": "400 close bad_request", "GET /a HTTP/1.1\r\nHost: x\r\n\r\n": "200 close GET /a"} {
+		o := serving(t, listener.Settings{Protocols: listener.HTTP1}, usual())
+		conn := o.dial(t)
+		drained := strings.HasPrefix(want, "200")
+		if drained {
+			_, _ = io.WriteString(conn, sent)
+			if got := answers(t, conn, "GET"); got != "200 GET /a" {
+				t.Fatalf("got %q", got)
+			}
+		}
+		o.draining.Store(drained)
+		_, _ = io.WriteString(conn, sent)
+		if got := answers(t, conn, "GET"); got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+		if n, err := io.Copy(io.Discard, conn); n > 0 || err != nil {
+			t.Errorf("after its answer came %d bytes and %v", n, err)
+		}
+		if open := o.account.Used() > 0; open == drained {
+			t.Errorf("after %q it is listened to: %v", want, open)
+		}
+	}
+}
+
 // certified is a TLS configuration, and a client's that believes in it.
 func certified(t *testing.T, protocols ...string) (ours, theirs *tls.Config) {
 	t.Helper()
@@ -247,7 +275,7 @@ func TestConnectionsOfTLS(t *testing.T) {
 		until.True(t, "nothing is left of the connection", func() bool { return o.account.Used() == 0 })
 	}
 	conn := o.dial(t)
-	_, _ = io.WriteString(conn, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+	_, _ = io.WriteString(conn, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"+strings.Repeat("x", 100_000))
 	if got := answers(t, conn, "GET"); got != "400 close tls_expected" {
 		t.Errorf("who speaks HTTP is answered %q", got)
 	}

@@ -22,6 +22,11 @@ func TestWakesForRequests(t *testing.T) {
 		}
 		until.True(t, "it sleeps", func() bool { return o.Asleep() == 1 && o.account.Used() == sleepSize })
 	}
+	for c := range o.Server.open.All() {
+		if c.stay == 0 {
+			t.Error("a sleep that was short is taken for a long one")
+		}
+	}
 	if o.CloseIdle(0, nil) != 1 {
 		t.Error("a connection that fell asleep later is closed")
 	}
