@@ -1,7 +1,12 @@
 package proxy
 
 import (
+	"bytes"
+	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
@@ -41,6 +46,25 @@ func TestClampConnections(t *testing.T) {
 	for n := 4; n < 10000; n++ {
 		if share := shareOfOne(n); share >= n || share < n/2 {
 			t.Fatalf("one address may have %d of %d", share, n)
+		}
+	}
+}
+
+// TestFewerConnectionsAreToldOf: that fewer are accepted than asked for, and nothing else.
+func TestFewerConnectionsAreToldOf(t *testing.T) {
+	t.Parallel()
+	for _, wanted := range []int{1, 8, 1 << 30} {
+		var log bytes.Buffer
+		c := DefaultConfig()
+		c.Server.MaxConnections, c.Server.MaxConnectionsPerAddress = wanted, 5
+		s := &Server{log: zerolog.New(&log)}
+		most, ofOne := s.connectionLimits(&c)
+		wantMost, wantOfOne := clampConnections(wanted, 5, descriptors())
+		if most != wantMost || ofOne != wantOfOne {
+			t.Errorf("of %d, %d are accepted, %d of one address", wanted, most, ofOne)
+		}
+		if told := strings.Contains(log.String(), `"max_connections":`+strconv.Itoa(wanted)); told != (most != wanted) {
+			t.Errorf("of %d, %d are accepted, and that is told: %v", wanted, most, told)
 		}
 	}
 }
