@@ -69,6 +69,7 @@ func (a *API) getMetrics(ctx *fasthttp.RequestCtx) {
 	m.certificates(a.server.Certificates())
 	m.files(a.server.BrokenFiles())
 	m.ordered(a.server.ACME())
+	m.store(a.server.SharedStore())
 	m.reloads(&view, &counters, a.server.LastReload())
 	m.process(a.started)
 	m.runtime()

@@ -74,6 +74,7 @@ type snapshot struct {
 	Reloads    reloadCount  `json:"reloads"`
 	LastReload reload       `json:"last_reload"`
 	Memory     memory       `json:"memory"`
+	Store      *sharedStore `json:"store"` // null: there is none
 }
 
 // memory is what the process holds, in bytes.
@@ -116,6 +117,7 @@ func (a *API) getSnapshot(ctx *fasthttp.RequestCtx) {
 		Reloads:    reloadCount{counters.Reloads, counters.ReloadsFailed, counters.ReloadsPartial},
 		LastReload: describeReload(a.server.LastReload()),
 		Memory:     a.memory(),
+		Store:      a.sharedStore(),
 	}
 	for i := range view.Tenants {
 		if p := view.Tenants[i].Problem; p != nil {

@@ -81,6 +81,7 @@ func (s *Server) buildPolicies(c *Config, of *candidate) {
 		Own: s.owns, Hops: s.hops.First, Place: func() (func(), error) { return s.places.Take(of.asked.Name) },
 	}}
 	deps.Now, deps.Processor = s.scripts.clock.Now, func() func() { AcquireProcessor(); return ReleaseProcessor }
+	deps.Shared, deps.WillShare = s.shared.Tenant(of.asked.Name), c.Store.Redis != nil
 	deps.Kept.Tenant, deps.Kept.Process = s.keptOf(of.asked.Name), &s.kept
 	built, err := of.asked.BuildPolicies(deps, s.statsOf(of.asked.Name).PolicyCounter)
 	if err != nil {

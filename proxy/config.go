@@ -12,6 +12,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/logs"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store/redis"
 )
 
 //go:embed config.go
@@ -59,6 +60,9 @@ type Config struct {
 
 	// Compression of responses.
 	Compression tenants.CompressionConfig `yaml:"compression"`
+
+	// Where several gateways count and remember together.
+	Store StoreConfig `yaml:"store"`
 
 	// Lua scripts.
 	LuaRouting LuaRoutingConfig `yaml:"lua_routing"`
@@ -307,6 +311,13 @@ type CertificatesConfig struct {
 	// Certificates that are ordered by ACME, for the tenants with tls: auto. Default:
 	// none are.
 	ACME *acme.Config `yaml:"acme"`
+}
+
+// StoreConfig is the section store.
+type StoreConfig struct {
+	// A server of Redis or Valkey that gateways share. Default: none, each gateway counts
+	// and remembers by itself.
+	Redis *redis.Config `yaml:"redis"`
 }
 
 // LuaRoutingConfig is the section lua_routing.

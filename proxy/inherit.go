@@ -86,9 +86,12 @@ func (c *Config) checkTraffic(own func(index int) settings.Reporter, written fun
 	}
 }
 
-// loadNamed reads the files that tenants name: certificates of and for targets, and
-// what policies have.
+// loadNamed reads the files that the store and tenants name: certificates of and for
+// servers and targets, and what policies have.
 func (c *Config) loadNamed(d *settings.Document) {
+	if c.Store.Redis != nil {
+		c.Store.Redis.Load(c.inputs.read, d)
+	}
 	for i := range c.Tenants {
 		t, own := &c.Tenants[i], d.Within(tenantsKey, i)
 		t.LoadPolicies(c.inputs.read, own)

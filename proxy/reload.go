@@ -168,6 +168,7 @@ func (s *Server) use(config *Config, result *ReloadResult) error {
 // one used.
 func (s *Server) swap(snap *snapshot, opened *opened) {
 	old := s.current.Load()
+	s.shared.Use(snap.asked.Store.Redis, storePatience) // before a request is judged by who asks it
 	if old != nil {
 		snap.number = old.number
 	}

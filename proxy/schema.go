@@ -8,12 +8,13 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/logs"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store/redis"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // Sources returns the source texts whose comments document the configuration.
 func Sources() settings.Sources {
-	return append(tenants.Sources(), configSource, logs.Source(), listener.Source(), certificates.ConfigSource(), acme.ConfigSource(), upstream.Source(), lua.Source())
+	return append(tenants.Sources(), configSource, logs.Source(), listener.Source(), certificates.ConfigSource(), acme.ConfigSource(), redis.Source(), upstream.Source(), lua.Source())
 }
 
 // Schema returns the JSON Schema of the configuration file.

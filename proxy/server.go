@@ -34,6 +34,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/tickets"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store/redis"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -80,6 +81,7 @@ type Server struct {
 	stores  map[string]*store.Memory // by tenant; guarded by reloadMu
 	keeps   map[string]*policy.Kept  // the same
 	kept    policy.Kept              // of all tenants
+	shared  redis.Shared             // with other gateways
 
 	statsMu sync.Mutex
 	stats   map[string]*exchange.Stats // by tenant; guarded by statsMu
@@ -205,6 +207,7 @@ func newServer(o *Options) *Server {
 		stats: map[string]*exchange.Stats{}, stores: map[string]*store.Memory{}, keeps: map[string]*policy.Kept{},
 		scripts: newScriptsOptions(o), hops: exchange.NewHops(), handed: make(chan struct{}),
 	}
+	s.shared.Tell = s.logStore
 	s.tickets = tickets.New(time.Now)
 	s.tickets.Use(tickets.Inherited(o.Tickets))
 	s.secured = s.handshake()
@@ -243,6 +246,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.drain(ctx)
 	s.registry.Close()
+	s.shared.Close()
 	stop()
 	wait.Wait()
 	select {
@@ -258,6 +262,7 @@ func (s *Server) Close() {
 	s.draining.Store(true)
 	s.endListeners()
 	s.registry.Close()
+	s.shared.Close()
 }
 
 // logPatience bounds the wait for the last lines of the access log.

@@ -42,6 +42,12 @@ func runLogged(t testing.TB, config string, log zerolog.Logger) *proxy.Server {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return runFile(t, file, log)
+}
+
+// runFile is runLogged with a file, which the test may change.
+func runFile(t testing.TB, file string, log zerolog.Logger) *proxy.Server {
+	t.Helper()
 	loaded, err := proxy.Load(file)
 	if err != nil {
 		t.Fatal(err)

@@ -76,6 +76,10 @@ type Deps struct {
 	// Store is what the tenant's policies and scripts remember. Keys begin with the
 	// policy's name and a colon, behind a NUL that no script's key has.
 	Store store.Store
+	// Shared counts together with other gateways; nil is nowhere. Whether the generation
+	// that is built has such a store is WillShare, whether there is one now its Configured.
+	Shared    store.Shared
+	WillShare bool
 	// Fetch is the beginning of a fetch.Config: what the gateway knows of itself, so
 	// that no request gets around its guard. The policy adds what it allows.
 	Fetch fetch.Config

@@ -74,9 +74,18 @@ func (q Quota) decide(arrival, now int64) (int64, Verdict) {
 	} else {
 		arrival += q.cost
 	}
-	v.Reset = time.Duration(arrival - now)
-	v.Remaining = max(0, q.burst-int64(v.Reset)) / q.interval
-	return arrival, v
+	return arrival, q.Verdict(v.Allowed, time.Duration(arrival-now), v.RetryAfter)
+}
+
+// Bucket is what a store elsewhere counts with, in nanoseconds: how long the bucket takes
+// from empty to full, what one use costs of that, and how far a bucket may be ahead of
+// the clock before that was set back.
+func (q Quota) Bucket() (burst, cost, skew int64) { return q.burst, q.cost, clockSkew }
+
+// Verdict is what a limit says whose bucket will be full again after ahead, what was
+// taken included.
+func (q Quota) Verdict(allowed bool, ahead, retry time.Duration) Verdict {
+	return Verdict{Allowed: allowed, RetryAfter: retry, Reset: ahead, Remaining: max(0, q.burst-int64(ahead)) / q.interval}
 }
 
 // limit is the value of a limit's entry in a Memory: its arrival time is when

@@ -28,6 +28,19 @@ type Store interface {
 	Take(ctx context.Context, key string, q Quota) (Verdict, error)
 }
 
+// Shared is what several gateways count together, of one tenant: a limit is what all of
+// them let pass. Its methods may be called at once by many goroutines.
+type Shared interface {
+	// Configured says whether there is such a store now; where it is away, there is.
+	Configured() bool
+	// Try decides where this gateway has taken enough of the limit before; ok is false
+	// where it has to be asked. It neither waits nor allocates.
+	Try(limit string, key []byte, q Quota) (v Verdict, ok bool)
+	// Take asks the limit of that name for what the quota costs, for a key, of which only
+	// a hash is sent and kept. It waits shortly; an error says that nobody has decided.
+	Take(ctx context.Context, limit string, key []byte, q Quota) (Verdict, error)
+}
+
 // The errors of stores. What is refused leaves the store as it was.
 var (
 	ErrTooLarge  = errors.New("the entry is too large for the store")

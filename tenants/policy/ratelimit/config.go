@@ -51,16 +51,25 @@ type Config struct {
 	// Whether responses tell clients of the limit, and what is left of it, in the fields
 	// RateLimit-Policy and RateLimit. Default: true.
 	Headers bool `yaml:"headers"`
+
+	// Where requests are counted: redis is the configuration's store, together with all
+	// gateways that have it; local is this process, by itself. Default: redis if there is
+	// a store, else local.
+	Store string `yaml:"store" enum:"redis,local"`
+
+	// What holds while the store is away, or too slow: local counts here, with the same
+	// rate and burst; open lets all pass; closed refuses all. Default: local.
+	OnStoreError string `yaml:"on_store_error" enum:"local,open,closed"`
 }
 
 // SetDefaults fills a fresh section.
-func (c *Config) SetDefaults() { c.Headers = true }
+func (c *Config) SetDefaults() { c.Headers, c.OnStoreError = true, onErrorLocal }
 
 var limited = &policy.Refusal{Status: 429, Code: "rate_limited", Message: "too many requests have come: wait as long as Retry-After says"}
 
 // About describes the policy.
 func (c *Config) About() policy.About {
-	return policy.About{Source: source, Refusals: []*policy.Refusal{limited}}
+	return policy.About{Source: source, Refusals: []*policy.Refusal{limited, unavailable}}
 }
 
 // Check reports what is wrong with the section.
@@ -76,6 +85,12 @@ func (c *Config) Check(r settings.Reporter) {
 	policy.CheckKey(r, &c.By)
 	if c.Name != "" && (!isName(c.Name) || len(c.Name) > 64) {
 		r.Errorf(&c.Name, "name %.80q is no name, expected at most 64 letters, digits, dots, hyphens and underscores", c.Name)
+	}
+	if c.Store != "" && c.Store != inStore && c.Store != inProcess {
+		r.Errorf(&c.Store, "store %.40q is unknown, expected redis or local", c.Store)
+	}
+	if c.OnStoreError != onErrorLocal && c.OnStoreError != onErrorOpen && c.OnStoreError != onErrorClosed {
+		r.Errorf(&c.OnStoreError, "on_store_error %.40q is unknown, expected local, open or closed", c.OnStoreError)
 	}
 	for i := range c.Exempt {
 		if _, ok := network.Parse(c.Exempt[i]); !ok && c.Exempt[i] != network.Unix {

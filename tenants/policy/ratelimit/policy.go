@@ -32,6 +32,12 @@ func (c *Config) New(deps policy.Deps) (policy.Policy, error) {
 	kept := policy.Keep(deps.Kept.Tenant, func() *limits { return &limits{store.NewLimits(mostKeys, time.Now)} })
 	l := &limit{config: c, limits: kept.Limits, quota: quota, key: policy.ParseKey(c.By), number: c.number(deps.Place)}
 	l.exempt, l.unix = network.ParseSet(c.Exempt)
+	if c.Store == inStore && (deps.Shared == nil || !deps.WillShare) {
+		return nil, errNoStore
+	}
+	if c.Store != inProcess {
+		l.shared = shared{deps.Shared, c.sharedName(deps.Place)}
+	}
 	if !c.Headers {
 		return l, nil
 	}
@@ -66,6 +72,14 @@ func (c *Config) number(place string) uint64 {
 	return h.Sum64()
 }
 
+// sharedName is number for all gateways: what has a name is the same wherever it stands.
+func (c *Config) sharedName(place string) string {
+	if c.Name != "" {
+		place = "name"
+	}
+	return "rate_limit:" + c.Name + ":" + strconv.FormatUint(c.number(place), 36)
+}
+
 // limit is the policy where clients aren't told.
 type limit struct {
 	config *Config
@@ -73,6 +87,7 @@ type limit struct {
 	quota  store.Quota
 	key    policy.Key
 	number uint64
+	shared shared
 	exempt network.Set
 	unix   bool // clients on Unix sockets are exempt
 }
@@ -82,6 +97,7 @@ const (
 	memoState = iota
 	memoLeft
 	memoReset // nanoseconds
+	memoBy    // who has decided
 )
 
 // The states of a memo.
@@ -90,6 +106,7 @@ const (
 	counted
 	exempted
 	wouldRefuse // but for dry_run
+	uncounted   // the store hasn't said, and on_store_error is not local
 )
 
 // Judge lets a request pass while its key has tokens left.
@@ -99,24 +116,53 @@ func (l *limit) Judge(r *policy.Request) (*policy.Answer, error) {
 		return nil, nil
 	}
 	key := r.Append(func(dst []byte) []byte { return l.key.Append(dst, r) })
-	client := r.Append(func(dst []byte) []byte { return policy.AppendClient(dst, r) })
-	v, shared := l.limits.Take(l.number, key, client, l.quota)
-	r.Memo.Numbers = [4]int64{memoState: counted, memoLeft: v.Remaining, memoReset: int64(v.Reset)}
+	var v store.Verdict
+	var answer *policy.Answer
+	var shares bool
+	m := &r.Memo.Numbers
+	if l.shared.asks() {
+		var ok bool
+		var err error
+		if v, ok = l.shared.store.Try(l.shared.name, key, l.quota); ok {
+			m[memoBy] = byStore
+		} else if v, answer, err = l.take(r, key); err != nil {
+			return nil, err
+		}
+	}
+	if by := m[memoBy]; answer == nil && (by == byProcess || by == byProcessInstead) {
+		client := r.Append(func(dst []byte) []byte { return policy.AppendClient(dst, r) })
+		v, shares = l.limits.Take(l.number, key, client, l.quota)
+	}
+	if m[memoState], m[memoLeft], m[memoReset] = counted, v.Remaining, int64(v.Reset); m[memoBy] == byNobody || answer != nil {
+		m[memoState] = uncounted
+	}
 	switch {
 	case v.Allowed:
 		return nil, nil
 	case l.config.DryRun:
-		r.Memo.Numbers[memoState] = wouldRefuse
+		if answer == nil {
+			m[memoState] = wouldRefuse
+		}
 		r.WouldAnswer = true
 		return nil, nil
+	case answer != nil:
+		return answer, nil
 	}
+	return l.refuse(r, v, shares), nil
+}
+
+// refuse answers who has used a limit up.
+func (l *limit) refuse(r *policy.Request, v store.Verdict, shares bool) *policy.Answer {
 	cause := fmt.Errorf("rate %s with a burst of %d is used up by %s, for %v more", l.config.Rate, l.config.burst(), l.key.Describe(r), v.RetryAfter.Round(time.Millisecond))
-	if shared {
+	if shares {
 		cause = fmt.Errorf("%w; more keys than there is room for share what is left", cause)
+	}
+	if r.Memo.Numbers[memoBy] == byProcessInstead {
+		cause = fmt.Errorf("%w; this gateway has counted by itself, since the store is away", cause)
 	}
 	return &policy.Answer{Refusal: limited, Cause: cause, Header: message.Header{
 		{Name: []byte("Retry-After"), Value: strconv.AppendInt(nil, seconds(v.RetryAfter), 10)},
-	}}, nil
+	}}
 }
 
 func (l *limit) exempts(r *policy.Request) bool {
@@ -133,8 +179,11 @@ func (l *limit) Explain(r *policy.Request) string {
 		return "the client is in exempt"
 	case wouldRefuse:
 		return fmt.Sprintf("dry_run: rate %s with a burst of %d is used up by %s", l.config.Rate, l.config.burst(), l.key.Describe(r))
+	case uncounted:
+		return "the store is away, and on_store_error is " + l.config.OnStoreError
 	}
-	return fmt.Sprintf("%d of %d are left to %s, at %s", r.Memo.Numbers[memoLeft], l.config.burst(), l.key.Describe(r), l.config.Rate)
+	where := [...]string{byProcess: "", byStore: ", in the store", byProcessInstead: ", of this gateway alone, since the store is away"}[r.Memo.Numbers[memoBy]]
+	return fmt.Sprintf("%d of %d are left to %s, at %s"+where, r.Memo.Numbers[memoLeft], l.config.burst(), l.key.Describe(r), l.config.Rate)
 }
 
 // told is the policy where clients are told, by the fields of
