@@ -108,6 +108,18 @@ func lined(start string, lines ...string) string {
 // gateway, and runs them in parallel.
 func runClientCases(t *testing.T, cases []clientCase) {
 	t.Helper()
+	g, mocks := serveCases(t, &gateway{}, cases)
+	for i, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(t, g, mocks[i])
+		})
+	}
+}
+
+// serveCases starts a gateway that has a tenant for each case, and their upstreams.
+func serveCases(t *testing.T, g *gateway, cases []clientCase) (*gateway, []*mock) {
+	t.Helper()
 	stray := startMock(t, "stray", nil)
 	config := strings.Builder{}
 	fmt.Fprintf(&config, "request_limits:\n  max_body_size: %d\n  max_header_size: %d\n  max_url_size: %d\ntenants:\n",
@@ -120,18 +132,13 @@ func runClientCases(t *testing.T, cases []clientCase) {
 		mocks[i] = startMock(t, name, nil)
 		tenantConfig(&config, name, "domains: ["+mocks[i].host()+"]", mocks[i])
 	}
-	g := startGateway(t, config.String())
+	g.start(t, config.String())
 	t.Cleanup(func() {
 		for _, r := range stray.seen() {
 			t.Errorf("another tenant's upstream saw %q with fields %q", r.start, r.fields)
 		}
 	})
-	for i, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			c.run(t, g, mocks[i])
-		})
-	}
+	return g, mocks
 }
 
 // host is the host of the tenant that the mock serves in the tables.

@@ -81,6 +81,8 @@ type gateway struct {
 	admin string
 	// config is the path of its configuration file.
 	config string
+	// protocols, if not empty, are what the listener speaks, separated by commas.
+	protocols string
 	// env is added to the environment, "NAME=value".
 	env []string
 	// dir is where it is started; empty is the test's directory.
@@ -152,6 +154,9 @@ func (g *gateway) write(t *testing.T, config string) {
 		server, rest = "\n"+config, ""
 	}
 	text := fmt.Sprintf("admin:\n  address: %s\nserver:\n  address: %s\n%s%s\n", g.admin, g.address, rest, server)
+	if g.protocols != "" {
+		text = fmt.Sprintf("admin:\n  address: %s\nlisteners: [{address: %q, protocols: [%s]}]\n%s\n", g.admin, g.address, g.protocols, server)
+	}
 	if err := os.WriteFile(g.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

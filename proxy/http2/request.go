@@ -105,6 +105,9 @@ func (r *Request) pseudoFields(b *Block) (n int, err error) {
 		*to = value
 	}
 	r.Target = path
+	if b.TooLarge() && n == b.Len() && (r.Method == nil || r.Scheme == nil || path == nil) {
+		return 0, message.HeaderTooLarge // what is missing may be what was too large
+	}
 	if len(r.Method) == 0 || len(r.Method) > maxMethod || !message.IsToken(r.Method) {
 		return 0, message.BadPseudoField
 	}
