@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -66,5 +67,17 @@ func TestFewerConnectionsAreToldOf(t *testing.T) {
 		if told := strings.Contains(log.String(), `"max_connections":`+strconv.Itoa(wanted)); told != (most != wanted) {
 			t.Errorf("of %d, %d are accepted, and that is told: %v", wanted, most, told)
 		}
+	}
+}
+
+// TestDescriptors are as many as the system says.
+func TestDescriptors(t *testing.T) {
+	t.Parallel()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if got := descriptors(); got != limit.Cur {
+		t.Errorf("there are %d, want %d", got, limit.Cur)
 	}
 }
