@@ -10,26 +10,28 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
 
+// made is a configuration with two tenants and two listeners, changed.
+func made(change func(*Config)) *Config {
+	c := new(Config)
+	*c = DefaultConfig()
+	for _, name := range []string{"a", "b"} {
+		var section tenants.Config
+		section.SetDefaults()
+		section.Name = name
+		c.Tenants = append(c.Tenants, section)
+	}
+	c.listeners = []listener.Config{{Address: "127.0.0.1:1"}, {Address: "127.0.0.1:2", Name: "two"}}
+	if change != nil {
+		change(c)
+	}
+	return c
+}
+
 // TestChanges: what a reload says that it has changed, in the file's order, and nothing
 // of what it hasn't.
 func TestChanges(t *testing.T) {
 	t.Parallel()
 	first, second := new(lua.Scripts), new(lua.Scripts)
-	made := func(change func(*Config)) *Config {
-		c := new(Config)
-		*c = DefaultConfig()
-		for _, name := range []string{"a", "b"} {
-			var section tenants.Config
-			section.SetDefaults()
-			section.Name = name
-			c.Tenants = append(c.Tenants, section)
-		}
-		c.listeners = []listener.Config{{Address: "127.0.0.1:1"}, {Address: "127.0.0.1:2", Name: "two"}}
-		if change != nil {
-			change(c)
-		}
-		return c
-	}
 	scripts := map[string]*lua.Scripts{"a": first, "b": first}
 	base := made(nil)
 	for _, c := range []struct {

@@ -9,12 +9,10 @@ import (
 	"time"
 )
 
-// TestLooks: a look notices files that come, go and change, even by their time or identity
-// alone, and nothing that no configuration reads.
-func TestLooks(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	write := func(name, text string) {
+// writesOld writes files below a directory, which look as if they had been written long ago.
+func writesOld(t *testing.T, dir string) func(name, text string) {
+	return func(name, text string) {
+		t.Helper()
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -26,6 +24,14 @@ func TestLooks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestLooks: a look notices files that come, go and change, even by their time or identity
+// alone, and nothing that no configuration reads.
+func TestLooks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := writesOld(t, dir)
 	write("c.yaml", "x")
 	write("scripts/a.lua", "x")
 	write("scripts/below/b.lua", "x")
@@ -72,6 +78,16 @@ func TestLooks(t *testing.T) {
 	}
 	if c.LuaRouting.Enabled = false; s.lookAround(&c).newest.Unix() != 1000 {
 		t.Error("scripts are looked at that don't run")
+	}
+}
+
+// TestScriptsOfADirectory are those that aren't hidden, at any depth.
+func TestScriptsOfADirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := writesOld(t, dir)
+	for _, name := range []string{"scripts/a.lua", "scripts/below/b.lua", "scripts/c.txt", "scripts/.c.lua", "scripts/.git/c.lua"} {
+		write(name, "x")
 	}
 	var found []string
 	eachScript(filepath.Join(dir, "scripts")+"/", func(path string) { found = append(found, strings.TrimPrefix(path, dir)) })
