@@ -32,7 +32,7 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	c := lua.DefaultConfig()
 	got := fmt.Sprintln(c.MaxInstructions, c.Timeout, c.LoadTimeout, c.TotalTimeout, c.MaxMemory.Int64(), c.MaxVMMemory.Int64(), c.MaxMemoryRate.Int64(), c.MaxCoroutines, c.MaxBody.Int64(), c.MaxWaiting,
-		string(c.OnError), c.QuarantineAfter, c.LogRate.Int64(), c.LogBurst.Int64(), c.SharedMemory.Int64(), c.HTTP.Timeout, c.HTTP.MaxResponse.Int64(), c.StrictGlobals)
+		c.OnError, c.QuarantineAfter, c.LogRate.Int64(), c.LogBurst.Int64(), c.SharedMemory.Int64(), c.HTTP.Timeout, c.HTTP.MaxResponse.Int64(), c.StrictGlobals)
 	if want := "10000000 100ms 5s 1m 67108864 67108864 67108864 100 1048576 1000 fail 5 262144 1048576 16777216 5s 1048576 false\n"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

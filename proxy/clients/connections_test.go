@@ -24,18 +24,18 @@ const hour = int64(time.Hour)
 // house is a server whose connections are made by hand: nobody serves them.
 type house struct {
 	*Server
-	process  memory.Process
-	account  memory.Account
-	draining atomic.Bool
-	open     atomic.Int64
-	at       *listener.Listener
+	process     memory.Process
+	account     memory.Account
+	draining    atomic.Bool
+	connections atomic.Int64
+	at          *listener.Listener
 }
 
 func newHouse(t *testing.T, settings listener.Settings) *house {
 	t.Helper()
 	h := &house{}
 	h.account.Open(&h.process)
-	h.Server = &Server{Plane: &exchange.Plane{Draining: h.draining.Load}, Memory: &h.account, Open: h.open.Load}
+	h.Server = &Server{Plane: &exchange.Plane{Draining: h.draining.Load}, Memory: &h.account, Open: h.connections.Load}
 	h.Limits.Store(&Limits{Header: hour, Keepalive: hour, HalfClose: hour, Linger: hour, LingerIdle: hour, MaxHeader: 1000})
 	h.Awake.Store(WakeShare)
 	h.at = h.listen(t, settings)

@@ -97,7 +97,7 @@ func TestConnectionsOfHTTP1(t *testing.T) {
 
 // ends demands that a connection has been ended by the server, or that it serves one
 // more request.
-func (o *open) ends(t *testing.T, conn net.Conn, want bool) {
+func (o *servedHouse) ends(t *testing.T, conn net.Conn, want bool) {
 	t.Helper()
 	if want {
 		if n, err := io.Copy(io.Discard, conn); n > 0 || err != nil {
@@ -335,7 +335,7 @@ func TestHTTP2WithoutTLS(t *testing.T) {
 	const get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 	both := serving(t, listener.Settings{Protocols: listener.HTTP1 | listener.HTTP2}, usual())
 	alone := serving(t, listener.Settings{Protocols: listener.HTTP2}, usual())
-	for _, o := range []*open{both, alone} {
+	for _, o := range []*servedHouse{both, alone} {
 		protocols := new(http.Protocols)
 		protocols.SetUnencryptedHTTP2(true)
 		transport := &http.Transport{Protocols: protocols}

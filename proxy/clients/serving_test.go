@@ -17,17 +17,17 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 )
 
-// open is a house that serves: each request is answered with its method and path.
-type open struct {
+// servedHouse is a house that serves: each request is answered with its method and path.
+type servedHouse struct {
 	*house
 	mu       sync.Mutex
 	failures []string // of handshakes
 	strange  []string // peers without a header of the PROXY protocol
 }
 
-func serving(t *testing.T, settings listener.Settings, limits Limits) *open {
+func serving(t *testing.T, settings listener.Settings, limits Limits) *servedHouse {
 	t.Helper()
-	o := &open{house: &house{}}
+	o := &servedHouse{house: &house{}}
 	o.account.Open(&o.process)
 	requests, coding := tenants.DefaultRequestLimits(), tenants.DefaultCompression()
 	g := &exchange.Generation{Bounds: exchange.NewBounds(&requests, tenants.ClientTimeoutsConfig{}, &coding)}
@@ -36,7 +36,7 @@ func serving(t *testing.T, settings listener.Settings, limits Limits) *open {
 	}
 	plane := &exchange.Plane{Draining: o.draining.Load, Hops: exchange.NewHops(), Log: zerolog.Nop(), Memory: &o.process, Observers: exchange.Observe()}
 	o.Server = &Server{
-		Plane: plane, Memory: &o.account, Open: o.house.open.Load,
+		Plane: plane, Memory: &o.account, Open: o.connections.Load,
 		NoHandshake: func(_ int, peer, name, reason string) { o.note(&o.failures, peer+" "+name+": "+reason) },
 		NoHeader:    func(_ int, peer netip.Addr, why error) { o.note(&o.strange, peer.String()+": "+why.Error()) },
 	}
@@ -66,13 +66,13 @@ func serving(t *testing.T, settings listener.Settings, limits Limits) *open {
 	return o
 }
 
-func (o *open) note(to *[]string, text string) {
+func (o *servedHouse) note(to *[]string, text string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	*to = append(*to, text)
 }
 
-func (o *open) noted(from *[]string) string {
+func (o *servedHouse) noted(from *[]string) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return strings.Join(*from, "; ")
@@ -83,7 +83,7 @@ func usual() Limits {
 	return Limits{Header: hour, Keepalive: hour, HalfClose: hour, Linger: hour, LingerIdle: hour, MaxHeader: 1000}
 }
 
-func (o *open) dial(t *testing.T) *net.TCPConn {
+func (o *servedHouse) dial(t *testing.T) *net.TCPConn {
 	t.Helper()
 	conn, err := net.Dial("tcp", o.at.Addr().String())
 	if err != nil {
