@@ -171,7 +171,7 @@ func TestConnectionsAreCharged(t *testing.T) {
 	if c.rebase(sleepSize); h.account.Used() != 0 {
 		t.Errorf("one that has ended holds %d bytes later", h.account.Used())
 	}
-	for range h.Server.open.All() {
+	for range h.open.All() {
 		t.Error("it is still known")
 	}
 	h.account.SetLimit(awakeSize - 1)

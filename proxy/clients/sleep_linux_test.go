@@ -22,7 +22,7 @@ func TestWakesForRequests(t *testing.T) {
 		}
 		until.True(t, "it sleeps", func() bool { return o.Asleep() == 1 && o.account.Used() == sleepSize })
 	}
-	for c := range o.Server.open.All() {
+	for c := range o.open.All() {
 		if c.stay == 0 {
 			t.Error("a sleep that was short is taken for a long one")
 		}
