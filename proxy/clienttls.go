@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
@@ -191,6 +193,29 @@ func (c *Config) ticketFile(dir string) string {
 	return inDir(dir, c.TLS.Tickets.SecretFile)
 }
 
+// useTickets has sessions sealed as a snapshot asks for.
+func (s *Server) useTickets(snap *snapshot, elsewhere bool) {
+	c := snap.asked
+	s.ticketFile.Use(s.tickets, c.ticketFile(s.dir), snap.tickets)
+	if elsewhere {
+		s.fleet.Forget()
+	}
+	switch was := s.sharesTickets.Swap(c.TLS.Tickets.Shared); {
+	case c.TLS.Tickets.Shared && !was:
+		s.fleet.Forget()
+		s.tickets.Use(&s.fleet)
+	case was && !c.TLS.Tickets.Shared && c.TLS.Tickets.SecretFile == "":
+		s.tickets.Use(tickets.Inherited(nil))
+	}
+}
+
+// findTickets looks for the secrets of sessions in the shared store.
+func (s *Server) findTickets(ctx context.Context) {
+	s.fleet.Run(ctx, time.Now, s.sharesTickets.Load, func(ctx context.Context, period int64) ([]byte, error) {
+		return s.shared.Secret(ctx, fmt.Sprintf("tickets:%d", period), 4*tickets.Period)
+	})
+}
+
 // readTickets is a part of build.
 func (s *Server) readTickets(snap *snapshot) (err error) {
 	path := snap.asked.ticketFile(s.dir)
@@ -204,6 +229,11 @@ func (s *Server) readTickets(snap *snapshot) (err error) {
 }
 
 func (c *Config) checkTickets(dir string, r settings.Reporter) {
+	if t := &c.TLS.Tickets; t.Shared && t.SecretFile != "" {
+		r.Errorf(&t.Shared, "both shared and secret_file are set, expected one of them")
+	} else if t.Shared && c.Store.Redis == nil {
+		r.Errorf(&t.Shared, "shared is for gateways with a store, and there is none, expected the section store with redis")
+	}
 	if path := c.ticketFile(dir); path != "" {
 		if _, err := tickets.Read(path); err != nil {
 			r.Errorf(&c.TLS.Tickets.SecretFile, "secret_file %q can't be used: %s", path, cause.Text(err))

@@ -302,6 +302,12 @@ type TicketsConfig struct {
 	// secret can read them, and make up sessions with clients' certificates. Default:
 	// none, and keys are this process's own.
 	SecretFile string `yaml:"secret_file"`
+
+	// Whether gateways that have the same store.redis resume each other's sessions: they
+	// make a secret there for every 12 hours. Whoever can read the store can read the
+	// sessions, as with secret_file; use TLS with it. While the store is away, keys are
+	// this process's own. Default: false.
+	Shared bool `yaml:"shared"`
 }
 
 // CertificatesConfig is the section certificates.

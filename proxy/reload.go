@@ -168,7 +168,7 @@ func (s *Server) use(config *Config, result *ReloadResult) error {
 // one used.
 func (s *Server) swap(snap *snapshot, opened *opened) {
 	old := s.current.Load()
-	s.shared.Use(snap.asked.Store.Redis, storePatience) // before a request is judged by who asks it
+	elsewhere := s.shared.Use(snap.asked.Store.Redis, storePatience) // before a request is judged by who asks it
 	if old != nil {
 		snap.number = old.number
 	}
@@ -176,7 +176,7 @@ func (s *Server) swap(snap *snapshot, opened *opened) {
 	s.clients.Limits.Store(limitsOf(snap.config))
 	s.entrances(snap, opened)
 	s.useCertificates(snap)
-	s.ticketFile.Use(s.tickets, snap.asked.ticketFile(s.dir), snap.tickets)
+	s.useTickets(snap, elsewhere)
 	s.acme.Use(snap.acme)
 	s.current.Store(snap)
 	s.useListeners(opened)

@@ -70,6 +70,8 @@ type Server struct {
 	secured       *terms.Base // what every handshake has, whatever the terms
 	tickets       *tickets.Keys
 	ticketFile    tickets.File
+	fleet         tickets.Fleet // where tickets are shared
+	sharesTickets atomic.Bool
 	handshakes    lineBudget // with clients, that failed
 	introductions lineBudget // by the PROXY protocol, that failed
 	acme          *acme.Manager
@@ -233,6 +235,7 @@ func (s *Server) Run(ctx context.Context) error {
 	wait.Go(func() { s.certificates.Staple(background, s.logStaple) })
 	wait.Go(func() { terms.Watch(background, func() *terms.Set { return s.current.Load().terms }, s.logTerms) })
 	wait.Go(func() { s.ticketFile.Watch(background, s.tickets, s.logTickets) })
+	wait.Go(func() { s.findTickets(background) })
 	logged := make(chan struct{})
 	go func() {
 		defer close(logged)

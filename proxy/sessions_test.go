@@ -13,6 +13,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store/redis/redistest"
+	"github.com/keystone-gateway/keystone-gateway/test/until"
 )
 
 // anyName is a client that resumes one session with whomever it speaks.
@@ -109,6 +111,37 @@ func TestSessions(t *testing.T) {
 	}
 	if result := first.Reload(); result.OK || !strings.Contains(fmt.Sprint(result.Errors), "expected at least 32") {
 		t.Errorf("a reload takes a bad secret: %v", result.Errors)
+	}
+}
+
+// TestSessionsInStore: gateways that have the same store resume each other's sessions,
+// and go on, each with its own, when it is away.
+func TestSessionsInStore(t *testing.T) {
+	t.Parallel()
+	store := redistest.Start(t)
+	cert, key := keyPair(t)
+	config := fmt.Sprintf("%sserver: {address: '127.0.0.1:0'}\ntls: {enabled: true, cert_file: %q, key_file: %q, tickets: {shared: true}}\naccess_log: {enabled: false}\ntenants: [{name: a, domains: [a.example], services: [{url: 'http://%s'}]}]\n", storeLine(store.Address), cert, key, echoing(t, ""))
+	first, second := serve(t, config), serve(t, config)
+	until.True(t, "a session of one is resumed at the other", func() bool {
+		cache := tls.NewLRUClientSessionCache(4)
+		at := func(server *proxy.Server) visit {
+			return visit{server, "a.example", "a.example", nil, tls.VersionTLS13, cache}
+		}
+		_, one := at(first).resumes(t)
+		resumed, other := at(second).resumes(t)
+		if !strings.HasPrefix(one, "GET /") || !strings.HasPrefix(other, "GET /") {
+			t.Fatalf("got %s, %s", one, other)
+		}
+		return resumed
+	})
+	store.Kill()
+	until.True(t, "the store is away", func() bool { return !hereAt(first) })
+	alone := serve(t, config)
+	cache := tls.NewLRUClientSessionCache(4)
+	for i := range 2 {
+		if resumed, got := (visit{alone, "a.example", "a.example", nil, tls.VersionTLS13, cache}).resumes(t); resumed != (i == 1) || !strings.HasPrefix(got, "GET /") {
+			t.Errorf("without the store, %d: resumed %v, %s", i, resumed, got)
+		}
 	}
 }
 

@@ -54,11 +54,11 @@ var (
 
 // Use has calls go to the server of a section from now on; nil is none. The one of before
 // is left to the calls that it has. Where a server is new, Use waits for it, up to
-// patience; calls aren't held up by that.
-func (s *Shared) Use(config *Config, patience time.Duration) {
+// patience; calls aren't held up by that. It says whether that is another server.
+func (s *Shared) Use(config *Config, patience time.Duration) (changed bool) {
 	old := s.current.Load()
 	if old != nil && old.config.same(config) || old == nil && config == nil {
-		return
+		return false
 	}
 	var fresh *client
 	if config != nil {
@@ -75,6 +75,7 @@ func (s *Shared) Use(config *Config, patience time.Duration) {
 	if old != nil {
 		old.retire()
 	}
+	return true
 }
 
 func (s *Shared) begin() <-chan struct{} {
