@@ -8,6 +8,7 @@ package redistest
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -98,6 +99,31 @@ func (s *Server) Do(command string) string {
 		s.t.Fatalf("%s: %v", command, err)
 	}
 	return reply
+}
+
+// Option returns the value of an option that Start was given.
+func (s *Server) Option(name string) string {
+	for i := range len(s.options) - 1 {
+		if s.options[i] == name {
+			return s.options[i+1]
+		}
+	}
+	return ""
+}
+
+// Holds says whether the reply to a command has that text.
+func (s *Server) Holds(command, text string) bool {
+	conn, err := net.Dial("tcp", s.Address)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := fmt.Fprintf(conn, "%s\r\nQUIT\r\n", command); err != nil {
+		return false
+	}
+	all, err := io.ReadAll(conn)
+	return err == nil && strings.Contains(string(all), text)
 }
 
 func (s *Server) try(command string) (string, error) {
