@@ -41,7 +41,12 @@ func TestListenerBesides(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
-	defer func() { cancel(); _ = <-done }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
 	for _, via := range []string{"one", "two"} {
 		list := server.Listeners()
 		if len(list) != 2 {
