@@ -82,7 +82,7 @@ type declarations struct {
 func newDeclarations() declarations { return declarations{root: &scope{}} }
 
 // compose makes the chain. The errors name scripts and lines at fault.
-func (d *declarations) compose() (c *chain, conflicts []error) {
+func (d *declarations) compose(claims claimed) (c *chain, conflicts []error) {
 	c = &chain{root: d.root.own, notFound: d.root.notFound, disallow: d.root.disallow, getHead: d.root.getHead}
 	chained := 0
 	for _, s := range d.scopes { // parents come before their children
@@ -102,6 +102,12 @@ func (d *declarations) compose() (c *chain, conflicts []error) {
 	var builder pattern.Builder[*route]
 	for i := range d.routes {
 		r := &d.routes[i]
+		if err := claims.conflict(r); err != nil {
+			if conflicts = append(conflicts, err); len(conflicts) == maxRefused {
+				break
+			}
+			continue
+		}
 		compiled := &route{method: r.method, pattern: r.pattern, chain: r.scope.steps, handler: r.handler, line: r.handler.line}
 		if err := builder.Add(r.method, r.pattern, compiled); err != nil {
 			conflicts = append(conflicts, fmt.Errorf("%s %w", r.where, err))

@@ -32,6 +32,7 @@ type Options struct {
 	// StripSlashes says that a slash at the end of a path makes no difference to
 	// the routes.
 	StripSlashes bool
+	Claims       []Claim // of the configuration's routes
 	Log          zerolog.Logger
 	Cache        *Cache
 	Store        store.Store // of the module shared; the owner keeps it over reloads
@@ -302,7 +303,7 @@ func (o *Options) key(name string, counted bool) cacheKey {
 
 func (s *Scripts) sameOptions(o *Options) bool {
 	have := &s.options
-	return have.Tenant == o.Tenant && have.Dir == o.Dir && slices.Equal(have.Scripts, o.Scripts) && have.Global == o.Global && have.StripSlashes == o.StripSlashes && reflect.DeepEqual(have.Config, o.Config)
+	return have.Tenant == o.Tenant && have.Dir == o.Dir && slices.Equal(have.Scripts, o.Scripts) && have.Global == o.Global && have.StripSlashes == o.StripSlashes && sameClaims(have.Claims, o.Claims) && reflect.DeepEqual(have.Config, o.Config)
 }
 
 // Current reports whether loading with these options again would give the

@@ -91,7 +91,7 @@ func (sh *shard) load(l *loading) error {
 	}
 	sh.declarer.closed = true
 	var conflicts []error
-	sh.chain, conflicts = sh.declarer.compose()
+	sh.chain, conflicts = sh.declarer.compose(newClaimed(sh.owner.options.Claims))
 	wrong := slices.Concat(sh.declarer.refused, conflicts)
 	if failed != nil {
 		wrong = append(wrong, failed)

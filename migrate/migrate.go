@@ -93,7 +93,7 @@ func (m *migration) note(format string, args ...any) {
 
 // guarding are keys of tenants that may have decided who is let in: without them
 // the tenant would be open.
-var guarding = []string{"routes", "route_groups", "lua_script", "middleware"}
+var guarding = []string{"route_groups", "lua_script", "middleware", "pattern", "handler", "method"}
 
 // dropForeign makes comments of the keys that are none here. The earlier Keystone
 // Gateway passed over what it didn't know.

@@ -74,10 +74,22 @@ func (s *Server) Tenants() iter.Seq[TenantView] {
 	}
 }
 
+// allPolicies are the tenant's and those of its routes; nil is none.
+func (t *tenant) allPolicies() *policy.Chain {
+	if t.Routes == nil {
+		return t.Policies
+	}
+	all := []*policy.Chain{t.Policies}
+	for _, r := range t.Routes.Routes() {
+		all = append(all, r.Policies)
+	}
+	return policy.Joined(all...)
+}
+
 func (t *tenant) view() TenantView {
 	return TenantView{
 		Name: t.Name, Routing: t.Config.Routing(), Domains: t.Config.Domains, Prefix: t.Config.PathPrefix,
-		Policies: t.Policies, Scripts: t.Config.LuaRoutes, Lua: t.Scripts, Pool: t.Pool, Stats: t.Stats, Problem: t.problemNow(),
+		Policies: t.allPolicies(), Scripts: t.Config.LuaRoutes, Lua: t.Scripts, Pool: t.Pool, Stats: t.Stats, Problem: t.problemNow(),
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
+	"github.com/keystone-gateway/keystone-gateway/tenants/routing"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -23,11 +24,12 @@ import (
 // whole (match, scripts, pool), or else a refusal.
 type candidate struct {
 	asked    *tenants.Config
-	last     *tenant       // the one in use, if it is good
-	before   *Problem      // of the one in use
-	policies *policy.Chain // for asked; nil without
-	terms    *terms.Terms  // for asked
-	scripts  *lua.Scripts  // for asked; nil without
+	last     *tenant        // the one in use, if it is good
+	before   *Problem       // of the one in use
+	policies *policy.Chain  // for asked; nil without
+	routes   *routing.Table // for asked; nil without
+	terms    *terms.Terms   // for asked
+	scripts  *lua.Scripts   // for asked; nil without
 
 	faults    settings.Errors // of its section
 	unmatched bool            // its hosts are not known
@@ -73,8 +75,9 @@ func (s *Server) buildPolicies(c *Config, of *candidate) {
 	if !of.good() {
 		return
 	}
-	if len(of.asked.Policies) == 0 { // what is kept for them ends
+	if !of.asked.HasPolicies() { // what is kept for them ends
 		_, _ = of.asked.BuildPolicies(keptOnly(s.keeps[of.asked.Name]), nil)
+		of.routes, _ = of.asked.BuildRoutes(policy.Deps{}, nil)
 		return
 	}
 	deps := policy.Deps{Tenant: of.asked.Name, Store: s.storeOf(of.asked), Fetch: fetch.Config{
@@ -83,7 +86,11 @@ func (s *Server) buildPolicies(c *Config, of *candidate) {
 	deps.Now, deps.Processor = s.scripts.clock.Now, func() func() { AcquireProcessor(); return ReleaseProcessor }
 	deps.Shared, deps.WillShare = s.shared.Tenant(of.asked.Name), c.Store.Redis != nil
 	deps.Kept.Tenant, deps.Kept.Process = s.keptOf(of.asked.Name), &s.kept
-	built, err := of.asked.BuildPolicies(deps, s.statsOf(of.asked.Name).PolicyCounter)
+	counter := s.statsOf(of.asked.Name).PolicyCounter
+	built, err := of.asked.BuildPolicies(deps, counter)
+	if err == nil {
+		of.routes, err = of.asked.BuildRoutes(deps, counter)
+	}
 	if err != nil {
 		at := c.places[&of.asked.Name]
 		of.faults = settings.Errors{{File: c.file, Line: at.line, Column: at.column, Message: c.redactor.Redact(err.Error())}}
@@ -213,12 +220,12 @@ func (s *Server) tenantOf(snap *snapshot, i int, c *candidate, generation *upstr
 	t.Terms, t.Certificates = c.terms, certificateFields(&config.ClientTLS)
 	if c.choice == route.Last {
 		t.Terms = c.last.Terms
-		t.problem, t.Policies = s.problemOf(snap, c), c.last.Policies
+		t.problem, t.Policies, t.Routes = s.problemOf(snap, c), c.last.Policies, c.last.Routes
 		if t.Scripts = c.last.Scripts; !snap.config.LuaRouting.Enabled {
 			t.Scripts = nil
 		}
 	} else {
-		t.Scripts, t.Policies = c.scripts, c.policies
+		t.Scripts, t.Policies, t.Routes = c.scripts, c.policies, c.routes
 	}
 	if t.Scripts != nil {
 		snap.scripts[t.Name] = t.Scripts

@@ -114,7 +114,8 @@ tenants:
 		`unknown key "module_paths" in lua_routing; it is a key of the earlier`,
 		`unknown key "nothing" in lua_routing; expected one of enabled`,
 		`config.yaml:8:5: unknown key "host" in tenants[0]; it is a key of the earlier Keystone Gateway: domains`,
-		`unknown key "routes" in tenants[0]; it is a key of the earlier Keystone Gateway: scripts declare routes`,
+		`unknown key "pattern" in tenants[0].routes[0]; it is a key of the earlier Keystone Gateway: path is the pattern`,
+		`unknown key "handler" in tenants[0].routes[0]; it is a key of the earlier Keystone Gateway: scripts declare routes`,
 		`unknown key "labels" in tenants[0].services[0]; it is a key of the earlier Keystone Gateway: a script chooses a target by its name, request:upstream(name); keystone-gateway migrate OLD > NEW makes a file of this one of it`,
 	} {
 		if !strings.Contains(err.Error(), want) {

@@ -112,7 +112,7 @@ var hints = []hint{
 	{atTop, []string{"server_name", "host", "hosts", "hostname", "domain", "domains", "virtual_hosts"},
 		"hosts belong to tenants: tenants: [{name: shop, domains: [shop.example.com], …}]"},
 	{inTenant, []string{"path", "paths", "location", "locations", "prefix", "uri", "url_prefix", "base_path", "route", "routes", "http_routes"},
-		"path_prefix is where its paths begin; routes are several tenants with a prefix each, or a script's: docs/lua.md#routes"},
+		"path_prefix is where its paths begin; routes is what answers which of them: docs/routes.md"},
 	{atTop, []string{"route", "routes", "router", "routers", "location", "locations", "ingress", "sites", "site", "vhosts", "apps", "virtual_hosts", "tenant"},
 		"what is served is a list: tenants: [{name: shop, domains: [shop.example.com], services: [{url: …}]}]"},
 	{inTenant, []string{"strip_path", "stripprefix", "strip_path_prefix", "strip", "rewrite_target"}, "strip_prefix: true cuts path_prefix off"},

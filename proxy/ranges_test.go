@@ -81,6 +81,12 @@ func withValue(path []string, value any) map[string]any {
 				}
 			}
 			at[key], at = []any{one}, one
+		case key == "routes":
+			one := map[string]any{"path": "/x"}
+			if path[i+2] == "redirect" {
+				one["redirect"] = map[string]any{"to": "/y"}
+			}
+			at[key], at = []any{one}, one
 		case needed[key] != nil && at[key] != nil:
 			at = at[key].(map[string]any)
 		case i == len(path)-1:

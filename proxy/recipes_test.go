@@ -57,6 +57,15 @@ var recipes = map[string][][]string{
 		{"POST /a HTTP/1.1\r\nHost: example.com\r\nContent-Length: 2000000", "413", "body_too_large"},
 		{"POST /a HTTP/1.1\r\nHost: uploads.example.com\r\nContent-Length: 2000000\r\n\r\n" + strings.Repeat("x", 2_000_000), "200", "eight"},
 	},
+	"A regular expression rewrites paths": {
+		{"GET /2026/spring HTTP/1.1\r\nHost: blog.example.com", "200", "seven", "GET /posts/spring?year=2026 "},
+		{"GET /20267/spring HTTP/1.1\r\nHost: blog.example.com", "200", "seven", "GET /20267/spring "},
+		{"GET /old/a/b?c HTTP/1.1\r\nHost: blog.example.com", "308", "Location: /archive/a/b?c"},
+	},
+	"Large uploads to one path only": {
+		{"POST /a HTTP/1.1\r\nHost: example.com\r\nContent-Length: 2000000", "413", "body_too_large"},
+		{"POST /upload HTTP/1.1\r\nHost: example.com\r\nContent-Length: 2000000\r\n\r\n" + strings.Repeat("x", 2_000_000), "200", "eight"},
+	},
 	"A maintenance page from a file": {
 		{"GET /a HTTP/1.1\r\nHost: shop.example.com", "503", "Retry-After: 3600", "Content-Type: text/html; charset=utf-8", "<h1>Back at noon</h1>"},
 		{"GET /a HTTP/1.1\r\nHost: shop.example.com\r\nX-Forwarded-For: 10.1.1.1", "200", "seven"},

@@ -38,6 +38,9 @@ func (c *Config) notePlaces(file string, document *settings.Document) {
 		note(t.Domains)
 		noteOne(&t.Name)
 		noteOne(&t.PathPrefix)
+		for j := range t.Routes {
+			note(t.Routes[j].Path)
+		}
 	}
 }
 

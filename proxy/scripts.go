@@ -110,7 +110,7 @@ func (s *Server) newLoad(c *Config, t *tenants.Config, dir string) *loads.Load {
 		s.scripts.stats[t.Name] = stats
 	}
 	return loads.New(lua.Options{
-		Tenant: t.Name, Dir: dir, Scripts: names, Global: len(c.LuaRouting.GlobalScripts), Config: t.Lua, StripSlashes: t.StripSlashes,
+		Tenant: t.Name, Dir: dir, Scripts: names, Global: len(c.LuaRouting.GlobalScripts), Config: t.Lua, StripSlashes: t.StripSlashes, Claims: c.claimsOf(t),
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
 		Cache: s.scripts.cache, Store: s.storeOf(t), Env: s.scripts.env,
 		Clock: s.scripts.clock, Random: rand.Reader, Cover: s.scripts.cover, Stats: stats,
@@ -158,7 +158,7 @@ func (s *Server) discardSnapshot(snap *snapshot) {
 func (s *Server) retireScripts(old, fresh *snapshot) {
 	stays, policed := map[string]bool{}, map[string]bool{}
 	for _, t := range fresh.tenants {
-		stays[t.Name], policed[t.Name] = true, t.Policies != nil
+		stays[t.Name], policed[t.Name] = true, t.Config.HasPolicies()
 	}
 	s.statsMu.Lock()
 	maps.DeleteFunc(s.stats, func(name string, _ *exchange.Stats) bool { return !stays[name] })

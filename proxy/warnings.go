@@ -59,6 +59,7 @@ func (c *Config) noteWarnings(d *settings.Document) {
 			doubt(tls, "target_tls of tenant %q is for no target: expected a service with a url that begins with https", t.Name)
 		}
 		if len(c.faults[i]) == 0 {
+			t.WarnOfRoutes(doubt)
 			t.WarnOfPolicies(func(field any, format string, args ...any) {
 				if !d.Secret(field) { // what a file has given is meant
 					doubt(field, format, args...)

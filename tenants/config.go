@@ -21,7 +21,7 @@ const maxName = 64
 
 // Config describes one tenant: an application behind the gateway, isolated
 // from the others. At least one of domains and path_prefix, and at least one
-// of services and lua_routes must be set.
+// of services, routes and lua_routes must be set.
 type Config struct {
 	// Name of the tenant in logs, metrics and the admin API: 1 to 64 letters,
 	// digits, dots, hyphens and underscores, unique among the tenants.
@@ -78,6 +78,12 @@ type Config struct {
 	// inherited from anywhere: a tenant has those that stand here. docs/policies.md
 	// explains them. Default: none.
 	Policies []Policy `yaml:"policies"`
+
+	// What answers requests, by path, method, fields, query, cookies and client: the
+	// first that matches, behind the tenant's policies and the scripts' middleware and
+	// routes. docs/routes.md explains them. Default: none, so that services answer what
+	// scripts don't.
+	Routes []Route `yaml:"routes"`
 
 	// What the scripts may use.
 	Lua lua.Config `yaml:"lua"`
@@ -255,8 +261,8 @@ func ValidName(name string) bool { return wrongName(name) == "" }
 func (c *Config) Check(r settings.Reporter) {
 	c.checkName(r)
 	c.checkMatch(r)
-	if len(c.Services) == 0 && len(c.LuaRoutes) == 0 {
-		r.Errorf(c, "tenant %q has neither services nor lua_routes, expected at least one of them", c.Name)
+	if len(c.Services) == 0 && len(c.LuaRoutes) == 0 && len(c.Routes) == 0 {
+		r.Errorf(c, "tenant %q has neither services nor lua_routes nor routes, expected at least one of them", c.Name)
 	}
 	for i, script := range c.LuaRoutes {
 		if strings.TrimSpace(script) == "" {
@@ -269,6 +275,7 @@ func (c *Config) Check(r settings.Reporter) {
 	c.checkHealthInterval(r)
 	upstream.CheckServices(c.Services, r)
 	c.checkPolicies(r)
+	c.checkRoutes(r)
 	c.Timeouts.Check(r)
 	c.Lua.Check(r)
 	c.Health.Check(r)

@@ -22,6 +22,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/referer"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/securityheaders"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/useragent"
+	"github.com/keystone-gateway/keystone-gateway/tenants/routing"
 )
 
 //go:embed policies.go
@@ -70,7 +71,7 @@ func (*Policy) OneKey() {}
 // Sources returns the texts whose comments document the section of a tenant in
 // the JSON Schema and in docs/configuration.md.
 func Sources() settings.Sources {
-	return append(policy.Sources(Policy{}), source, trafficSource, clientTLSSource, policiesSource)
+	return append(policy.Sources(Policy{}), source, trafficSource, clientTLSSource, policiesSource, routesSource, routing.Source())
 }
 
 // Refusals lists what policies refuse requests with.
@@ -81,42 +82,73 @@ func Refusals() []*policy.Refusal { return policy.Refusals(Policy{}) }
 const maxPolicies = 64
 
 func (c *Config) checkPolicies(r settings.Reporter) {
-	if len(c.Policies) > maxPolicies {
-		r.Errorf(&c.Policies, "%d policies are too many, expected at most %d", len(c.Policies), maxPolicies)
-	}
-	for i := range c.Policies {
-		policy.CheckOne(&c.Policies[i], c.policyAt(i), r)
+	c.eachList(func(list *[]Policy, at string) {
+		if len(*list) > maxPolicies {
+			r.Errorf(list, "%d policies are too many, expected at most %d", len(*list), maxPolicies)
+		}
+		for i := range *list {
+			policy.CheckOne(&(*list)[i], c.policyAt(at, i), r)
+		}
+	})
+}
+
+// eachList calls f for the tenant's list of policies, and for those of its routes; at
+// says where the list stands in the tenant's configuration.
+func (c *Config) eachList(f func(list *[]Policy, at string)) {
+	f(&c.Policies, "policies")
+	for i := range c.Routes {
+		f(&c.Routes[i].Policies, routePlace(i)+".policies")
 	}
 }
 
-// policyAt says in messages which policy it is.
-func (c *Config) policyAt(i int) string { return fmt.Sprintf("tenant %q, policies[%d]", c.Name, i) }
+// HasPolicies reports whether the tenant or one of its routes has any.
+func (c *Config) HasPolicies() (has bool) {
+	c.eachList(func(list *[]Policy, _ string) { has = has || len(*list) > 0 })
+	return has
+}
 
-// LoadPolicies has the policies read the files that they name; see policy.Loader.
+// policyAt says in messages which policy it is.
+func (c *Config) policyAt(at string, i int) string {
+	return fmt.Sprintf("tenant %q, %s[%d]", c.Name, at, i)
+}
+
+// LoadPolicies has the policies and routes read the files that they name; see
+// policy.Loader.
 func (c *Config) LoadPolicies(read policy.ReadFile, r settings.Reporter) {
-	for i := range c.Policies {
-		policy.LoadOne(&c.Policies[i], c.policyAt(i), read, r)
+	c.eachList(func(list *[]Policy, at string) {
+		for i := range *list {
+			policy.LoadOne(&(*list)[i], c.policyAt(at, i), read, r)
+		}
+	})
+	for i := range c.Routes {
+		c.Routes[i].Load(read, r)
 	}
 }
 
 // WarnOfPolicies tells of what policies that have passed their checks allow and is
 // seldom meant; see policy.Warner.
 func (c *Config) WarnOfPolicies(warn func(field any, format string, args ...any)) {
-	for i := range c.Policies {
-		for _, named := range policy.Of(&c.Policies[i]) {
-			if w, ok := named.Section.(policy.Warner); ok {
-				w.Warn(warn)
+	c.eachList(func(list *[]Policy, _ string) {
+		for i := range *list {
+			for _, named := range policy.Of(&(*list)[i]) {
+				if w, ok := named.Section.(policy.Warner); ok {
+					w.Warn(warn)
+				}
 			}
 		}
-	}
+	})
 }
 
 // BuildPolicies builds the policies of a tenant that has passed its checks.
 func (c *Config) BuildPolicies(deps policy.Deps, counter func(name string) *policy.Counter) (*policy.Chain, error) {
-	var list []policy.Named
-	for i := range c.Policies {
-		list = append(list, policy.Of(&c.Policies[i])...)
-	}
 	deps.Place = "policies"
+	return build(c.Policies, deps, counter)
+}
+
+func build(policies []Policy, deps policy.Deps, counter func(name string) *policy.Counter) (*policy.Chain, error) {
+	var list []policy.Named
+	for i := range policies {
+		list = append(list, policy.Of(&policies[i])...)
+	}
 	return policy.Build(list, deps, counter)
 }

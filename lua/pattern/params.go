@@ -81,6 +81,17 @@ func (p *Params) Get(name string) (value []byte, ok bool) {
 	return nil, false
 }
 
+// Span returns where in the path that was matched the parameter name was found: from
+// begin up to and without end.
+func (p *Params) Span(name string) (begin, end int, ok bool) {
+	for i, n := range p.names[:p.count] {
+		if n == name {
+			return p.spans[i].begin, p.spans[i].end, true
+		}
+	}
+	return 0, 0, false
+}
+
 // Steps returns the work done since Reset, for charging it to whoever declared
 // the patterns.
 func (p *Params) Steps() int { return p.steps }

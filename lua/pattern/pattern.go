@@ -21,6 +21,32 @@ func (p *Pattern) String() string { return p.text }
 // must not be changed.
 func (p *Pattern) Names() []string { return p.names }
 
+// Shape is the same for all patterns that match the same paths: it has no names.
+func (p *Pattern) Shape() string {
+	var b strings.Builder
+	for _, s := range p.segments {
+		b.WriteByte('/')
+		b.WriteString(s.shape)
+	}
+	return b.String()
+}
+
+// Covers reports whether the pattern matches every path that another one does. It may
+// say no where regexps would have to be compared.
+func (p *Pattern) Covers(other *Pattern) bool {
+	for i, s := range p.segments {
+		switch {
+		case i >= len(other.segments):
+			return false
+		case s.rest && s.prefix == "" && len(s.holes) == 0:
+			return true
+		case !s.covers(other.segments[i]):
+			return false
+		}
+	}
+	return len(p.segments) == len(other.segments)
+}
+
 // Size estimates the memory that the pattern holds, in bytes, to be charged to
 // the script that declared it.
 func (p *Pattern) Size() int {

@@ -54,7 +54,7 @@ func (x *exchange) beginBody() error {
 
 // admitBody lets the body in within the limit, and buffers a small one.
 func (x *exchange) admitBody() error {
-	if err := x.limitBody(x.bounds.maxBody); err != nil || x.Message.Length == 0 {
+	if err := x.limitBody(x.mostBody()); err != nil || x.Message.Length == 0 {
 		return err
 	}
 	if x.Message.Length == message.Unsized && hasCome(x.content.Body) {

@@ -35,6 +35,7 @@ type exchange struct {
 	method   []byte // the client's, unless a script has changed it
 	sendPath []byte // path after strip_prefix, in the spelling that is sent
 	policed  policed
+	routed   *routed // nil: none has been looked for
 	content  content
 	upload   upload
 	sent     message.Sent
@@ -107,6 +108,7 @@ func (x *exchange) reset() {
 	x.call.Reset()
 	x.script.reset()
 	x.policed.reset()
+	x.forgetRoute()
 	x.response.Reset()
 	x.state, x.cutReason, x.last, x.fault = unanswered, 0, false, nil
 	x.coding, x.takes, x.head = coding{}, identity, message.Response{}
@@ -212,11 +214,18 @@ func (x *exchange) answerChallenge() bool {
 	return true
 }
 
-// answer has the tenant's scripts or a target make the response.
+// answer has the tenant's scripts, a route of the configuration or a target make the
+// response.
 func (x *exchange) answer() error {
 	if x.Tenant.Scripts != nil {
 		x.stage(Script)
 		return x.runScripts()
+	}
+	if answered, err := x.takeRoute(); answered || err != nil {
+		return err
+	}
+	if x.routed != nil && x.routed.rewritten != nil {
+		x.sendPath = x.routed.rewritten
 	}
 	if x.script.read { // by a policy
 		x.script.resized = true
@@ -312,7 +321,7 @@ func (x *exchange) route() error {
 	if t.Refuse != nil {
 		return t.Refuse
 	}
-	if t.Scripts == nil && t.Pool == nil {
+	if t.Scripts == nil && t.Pool == nil && t.Routes == nil {
 		return faultNoRoute
 	}
 	if err := x.enter(); err != nil {

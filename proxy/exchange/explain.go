@@ -26,7 +26,7 @@ func (x *exchange) nameTotal() {
 		x.call.Timeouts.Total, x.call.Timeouts.TotalKey = limit, grpcTotalKey
 		return
 	}
-	x.call.Timeouts.Total, x.call.Timeouts.TotalKey = t.Total, TotalKey
+	x.call.Timeouts.Total, x.call.Timeouts.TotalKey = x.total()
 }
 
 // late reports whether the time that the call may take as a whole has passed.
@@ -57,6 +57,9 @@ func (x *exchange) explain(fault *Fault, err error) error {
 	case faultURLTooLong:
 		return setting("more than request_limits.max_url_size (%s)", limits.MaxURLSize)
 	case faultBodyTooLarge:
+		if r := x.taken(); r != nil && r.MaxBody > 0 {
+			return fmt.Errorf("more than %s.max_body_size (%s)", r.Place, settings.Size(r.MaxBody))
+		}
 		if x.Tenant != nil && x.Tenant.Scripts != nil {
 			return fmt.Errorf("more than request_limits.max_body_size (%s), or lua.max_body (%s) where a script reads it", limits.MaxBodySize, x.Tenant.Config.Lua.MaxBody)
 		}

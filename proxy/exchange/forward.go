@@ -16,6 +16,7 @@ func (x *exchange) forward() error {
 	t := x.Tenant
 	x.call.Caller, x.call.Request, x.call.Allowance = x, &x.sent, x.memory
 	x.call.Timeouts = t.Timeouts
+	x.narrow(&x.call.Timeouts)
 	if t.Pool.Introduces() {
 		x.call.Introduction = x.introduction()
 	}

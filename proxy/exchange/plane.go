@@ -28,6 +28,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
+	"github.com/keystone-gateway/keystone-gateway/tenants/routing"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
@@ -112,7 +113,8 @@ type Tenant struct {
 	Spelling     route.Spelling
 	Prefix       string        // of path_prefix, in its comparison form
 	Policies     *policy.Chain // nil without
-	Scripts      *lua.Scripts  // nil without
+	Routes       *routing.Table
+	Scripts      *lua.Scripts // nil without
 	ScriptsTotal time.Duration
 	Bounds       Bounds
 	Terms        *terms.Terms       // by which its connections are accepted; nil: any

@@ -24,7 +24,7 @@ type policed struct {
 }
 
 func (p *policed) reset() {
-	if !p.begun {
+	if !p.begun && !p.amending {
 		return
 	}
 	p.request.Reset()
@@ -37,16 +37,27 @@ func (p *policed) reset() {
 // judge asks the tenant's policies. If one has answered, its answer is the
 // response.
 func (x *exchange) judge() (answered bool, err error) {
+	x.Tenant.Routes.DropOwned(x.Message.Header)
 	chain := x.Tenant.Policies
 	if chain == nil {
 		return false, nil
 	}
-	r := x.showPolicies()
+	x.showPolicies()
+	if answered, err = x.ask(chain, &x.policed); !answered && err == nil {
+		x.keepHeader()
+	}
+	return answered, err
+}
+
+// ask asks a chain of policies, and takes up what they have made of the request.
+func (x *exchange) ask(chain *policy.Chain, p *policed) (answered bool, err error) {
+	r := &p.request
 	answer, by, err := chain.Judge(r)
 	x.query, x.User = r.Query, r.User
-	x.Spared = r.Spared()
+	if x.Spared == "" {
+		x.Spared = r.Spared()
+	}
 	if answer == nil && err == nil {
-		x.keepHeader()
 		return false, nil
 	}
 	x.Policy = by
@@ -61,7 +72,7 @@ func (x *exchange) judge() (answered bool, err error) {
 		return false, x.refuse(answer, by)
 	}
 	x.Cause = answer.Cause
-	x.response.Local = append(x.response.Local[:0], answer.Header...)
+	x.response.Local = append(x.response.Local, answer.Header...)
 	x.local(answer.Status, "", answer.Body)
 	return true, nil
 }
@@ -82,25 +93,29 @@ func (x *exchange) refuse(answer *policy.Answer, by string) error {
 	return fault
 }
 
-// showPolicies fills in what policies see.
+// showPolicies fills in what the tenant's policies see.
 func (x *exchange) showPolicies() *policy.Request {
-	r := &x.policed.request
-	if x.policed.begun {
-		return r
+	if !x.policed.begun {
+		x.show(&x.policed)
+		if len(x.plane.Observers.policy) > 0 {
+			x.policed.request.Trace = x.tracePolicy
+		}
+		x.Tenant.Policies.Begin(&x.policed.request)
 	}
-	x.policed.begun = true
-	r.ID, r.Tenant, r.Method = x.ID, x.Tenant.Name, x.Message.Method
-	r.Host, r.Path, r.Query = x.Host, x.Path, x.query
+	return &x.policed.request
+}
+
+// show fills in what policies see.
+func (x *exchange) show(p *policed) {
+	p.begun = true
+	r := &p.request
+	r.ID, r.Tenant, r.Method = x.ID, x.Tenant.Name, x.method
+	r.Host, r.Path, r.Query, r.User = x.Host, x.Path, x.query, x.User
 	r.Port = portOf(x.Message.Authority)
 	r.Secure, r.Certificate, r.Header, r.Waiter = x.secure(), x.certificate(), &x.Message.Header, x
 	if r.Unnamed = x.Client.Unnamed || x.origin.unreadable; !r.Unnamed { // else Origin is a proxy's, and nobody knows who stands behind it
 		r.Client = x.Origin
 	}
-	if len(x.plane.Observers.policy) > 0 {
-		r.Trace = x.tracePolicy
-	}
-	x.Tenant.Policies.Begin(r)
-	return r
 }
 
 // portOf returns the port of an authority; nothing where it names none.
@@ -118,30 +133,45 @@ func (x *exchange) tracePolicy(s policy.Step) {
 	}
 }
 
-// amend has the tenant's policies change the header of a final response. What they
-// fail at is answered without them.
+// amend has the policies of the route, and then those of the tenant, change the header
+// of a final response. What they fail at is answered without them.
 func (x *exchange) amend(status int, h *message.Header) {
-	if x.Tenant == nil || !x.Tenant.Policies.Amends() || x.policed.amending {
+	if x.Tenant == nil || x.policed.amending {
 		return
 	}
 	x.policed.amending = true
-	x.policed.response = policy.Response{Status: status, Header: h}
-	x.Tenant.Policies.Amend(x.showPolicies(), &x.policed.response)
+	if r := x.routed; r != nil && r.policed.begun && r.route.Policies.Amends() {
+		r.policed.response = policy.Response{Status: status, Header: h}
+		r.route.Policies.Amend(&r.policed.request, &r.policed.response)
+	}
+	if x.Tenant.Policies.Amends() {
+		x.policed.response = policy.Response{Status: status, Header: h}
+		x.Tenant.Policies.Amend(x.showPolicies(), &x.policed.response)
+	}
 	x.policed.amending = false
 }
 
-// word has the tenant's policies word an error, if one of them does.
+// word has the policies of the route, or else those of the tenant, word an error, if
+// one of them does.
 func (x *exchange) word(f *Fault) (contentType string, body []byte) {
-	if x.Tenant == nil || !x.Tenant.Policies.Words() {
+	if x.Tenant == nil {
 		return "", nil
 	}
-	return x.Tenant.Policies.Word(x.showPolicies(), policy.Error{
-		Refusal: policy.Refusal{Status: f.Status, Code: f.Code, Message: f.Message}, JSON: acceptsJSON(x.Message.Header),
-	})
+	e := policy.Error{Refusal: policy.Refusal{Status: f.Status, Code: f.Code, Message: f.Message}, JSON: acceptsJSON(x.Message.Header)}
+	if r := x.routed; r != nil && r.policed.begun && r.route.Policies.Words() {
+		if contentType, body = r.route.Policies.Word(&r.policed.request, e); body != nil {
+			return contentType, body
+		}
+	}
+	if !x.Tenant.Policies.Words() {
+		return "", nil
+	}
+	return x.Tenant.Policies.Word(x.showPolicies(), e)
 }
 
 // endPolicies tells the policies that were asked of the end.
 func (x *exchange) endPolicies() {
+	x.endRoute()
 	if x.policed.begun {
 		x.Tenant.Policies.Done(&x.policed.request)
 	}

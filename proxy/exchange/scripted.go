@@ -77,8 +77,8 @@ func (x *exchange) Unbound() {
 		return
 	}
 	x.call.Expiry = 0
-	if total := int64(x.Tenant.Total); total > 0 {
-		x.call.Expiry = x.Start + total
+	if total, _ := x.total(); total > 0 {
+		x.call.Expiry = x.Start + int64(total)
 	}
 	x.nameTotal()
 }
@@ -133,8 +133,16 @@ func (x *exchange) Request() *lua.Request { return &x.script.request }
 // Response returns what scripts see of the response.
 func (x *exchange) Response() *lua.Response { return &x.response }
 
-// HasPool says whether there is a pool.
-func (x *exchange) HasPool() bool { return x.Tenant.Pool != nil }
+// HasPool says whether there is a pool, or a route of the configuration which the
+// request takes behind the scripts.
+func (x *exchange) HasPool() bool {
+	if x.Tenant.Pool != nil {
+		return true
+	}
+	x.method = x.script.request.Method
+	found, err := x.findRoute()
+	return found || err != nil // Forward says what is wrong
+}
 
 // Forward sends the request to the pool. A fault becomes the response.
 func (x *exchange) Forward() error {
@@ -152,7 +160,12 @@ func (x *exchange) Forward() error {
 func (x *exchange) forwardScripted() error {
 	s := &x.script
 	x.method = s.request.Method
-	if err := x.stripAgain(); err != nil {
+	if answered, err := x.takeRoute(); answered || err != nil {
+		return err
+	}
+	if x.routed != nil && x.routed.rewritten != nil {
+		x.sendPath = x.routed.rewritten
+	} else if err := x.stripAgain(); err != nil {
 		return err
 	}
 	switch {

@@ -23,7 +23,7 @@ func (x *exchange) ReadBody(limit int64) ([]byte, error) {
 	case x.state != unanswered && x.stream.Expects(): // the client waits for a 100 that can no longer be sent
 		return nil, errors.New("the response has begun: read request.body before response:flush()")
 	}
-	body, err := x.readWhole(min(limit, x.bounds.maxBody))
+	body, err := x.readWhole(min(limit, x.mostBody()))
 	if err != nil {
 		fault := faultOf(err)
 		x.last = x.last || fault.Close

@@ -27,6 +27,7 @@ type Chain struct {
 	finish   []int
 	worder   int             // the first Worder; -1 is none
 	owned    message.NameSet // fields that only its policies write
+	owns     []string        // likewise
 }
 
 type step struct {
@@ -71,7 +72,7 @@ func Build(list []Named, deps Deps, counter func(name string) *Counter) (*Chain,
 		c.steps = append(c.steps, s)
 	}
 	c.arrangePreflights()
-	c.owned = message.NewNameSet(owned)
+	c.owned, c.owns = message.NewNameSet(owned), owned
 	return c, nil
 }
 
@@ -101,6 +102,29 @@ func (c *Chain) DropOwned(h message.Header) {
 	if c != nil {
 		c.owned.Drop(h)
 	}
+}
+
+// Owns lists those fields, as message.NewNameSet takes them.
+func (c *Chain) Owns() []string {
+	if c == nil {
+		return nil
+	}
+	return c.owns
+}
+
+// Joined returns the policies of several chains as one that is only counted and
+// switched; nil is that they have none.
+func Joined(chains ...*Chain) *Chain {
+	all := &Chain{worder: -1}
+	for _, c := range chains {
+		if c != nil {
+			all.steps = append(all.steps, c.steps...)
+		}
+	}
+	if len(all.steps) == 0 {
+		return nil
+	}
+	return all
 }
 
 // Begin makes a request ready for the chain; its fields are set by then. What only

@@ -19,9 +19,15 @@ func NewGlob(pattern string) Glob {
 	return Glob{bytes.Split(lower([]byte(pattern)), []byte("*")), pattern}
 }
 
+// NewExactGlob compiles a pattern that is compared with texts as they are.
+func NewExactGlob(pattern string) Glob {
+	return Glob{bytes.Split([]byte(pattern), []byte("*")), pattern}
+}
+
 func (g *Glob) String() string { return g.source }
 
-// Match reports whether a text in lower case is one of the pattern's. The parts in the
+// Match reports whether a text is one of the pattern's: one in lower case, unless the
+// pattern is exact. The parts in the
 // middle are looked for from the left: the first place where one stands leaves most to
 // those behind it.
 func (g *Glob) Match(text []byte) bool {

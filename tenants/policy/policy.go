@@ -168,6 +168,9 @@ type Request struct {
 	// WouldAnswer is set by a policy that lets a request pass only because it is to be
 	// tried without effect; it is counted, and unset again.
 	WouldAnswer bool
+	// Outer is the request as the policies around have left it, whose values those of a
+	// route ask for too; nil: there are none.
+	Outer *Request
 	// Trace, if somebody has the request traced, is told of each policy that was asked.
 	Trace func(s Step)
 
@@ -182,7 +185,8 @@ type Request struct {
 
 // Step is what one policy has made of one request.
 type Step struct {
-	Index    int // in the tenant's list
+	Route    string // "routes[3]", whose list it is; "" is the tenant's
+	Index    int    // in the list
 	Name     string
 	Decision Decision
 	Why      string // "" where the policy doesn't say

@@ -45,6 +45,9 @@ func (r *Request) Left(name string) []byte {
 			return r.left[i].values.Value(value)
 		}
 	}
+	if r.Outer != nil {
+		return r.Outer.Left(name)
+	}
 	return nil
 }
 

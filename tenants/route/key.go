@@ -62,6 +62,45 @@ func appendKey(out, path []byte, limit int) []byte {
 	return out
 }
 
+// Spelled returns the part of a canonical path of which the bytes from begin up to and
+// without end of its key were made: an encoded slash within is one still, and
+// parameters that a segment ends with are left out. It aliases path.
+func Spelled(path []byte, begin, end int) []byte {
+	if begin >= end {
+		return nil
+	}
+	if !hasSpecial(path) {
+		return path[begin:end:end]
+	}
+	from, made, last, parameters := 0, 0, byte(0), false
+	for i := 0; i < len(path); {
+		c := path[i]
+		kind, size := delimiter(path[i:])
+		makes := false
+		switch {
+		case kind == '/':
+			parameters, makes, c = false, made == 0 || last != '/', '/'
+		case kind == ';':
+			parameters = true
+		case !parameters:
+			makes = true
+			if b, ok := hexByte(path[i:]); ok && isPathByte(b) {
+				c, size = b, 3
+			}
+		}
+		if makes {
+			if made == begin {
+				from = i
+			}
+			if made, last = made+1, c; made == end {
+				return path[from : i+size : i+size]
+			}
+		}
+		i += size
+	}
+	return nil
+}
+
 // CanonicalPrefix returns the comparison form of a configured path prefix,
 // without a trailing slash; it is empty for "/", which matches every path. The
 // prefix obeys the same rule as request paths and may have neither a query nor

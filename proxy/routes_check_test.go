@@ -1,0 +1,112 @@
+package proxy_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/keystone-gateway/keystone-gateway/proxy"
+)
+
+// TestRoutesOfScriptsAndConfiguration: a pattern that both have is an error that names
+// both places.
+func TestRoutesOfScriptsAndConfiguration(t *testing.T) {
+	t.Parallel()
+	const edge = "local f = function(request, response) response:write('x') end\nchi_route('GET', '/users/{id}', f)\nchi_route('ANY', '/all', f)\n"
+	for routes, want := range map[string]string{
+		"{path: '/users/{name}', methods: GET, respond: {}}":                               `c.yaml:6:75: edge.lua:2: pattern "/users/{id}" is declared for GET, and c.yaml:6:102 has a route for "/users/{name}"`,
+		"{path: '/users/{name}', methods: [POST, GET], respond: {}}":                       `has a route for "/users/{name}"`,
+		"{path: /all, methods: PUT, respond: {}}":                                          `edge.lua:3: pattern "/all" is declared for any method`,
+		"{path: /x, respond: {}}, {path: [/y, /all], headers: {A: b}, respond: {}}":        `edge.lua:3: pattern "/all"`,
+		"{path: '/users/{name}', respond: {}}":                                             "",
+		"{path: '/users/{name}', methods: POST, respond: {}}":                              "",
+		"{path: '/users/{name:[0-9]+}', methods: GET, respond: {}}":                        "",
+		"{path: '/users/*', methods: GET, respond: {}}, {path: /users, redirect: {to: /}}": "",
+	} {
+		w := newWorkshop(t, "scripts/edge.lua", edge, "c.yaml", tenantsOf("a", "domains: [a.example.com], lua: {timeout: 20s}, lua_routes: [edge.lua], routes: ["+routes+"]"))
+		err := w.start()
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(strings.Join(w.lines(err.Error()), "\n"), want) {
+			t.Errorf("%s:\ngot  %v\nwant %s", routes, err, want)
+		}
+	}
+}
+
+// TestRoutesAreChecked: what is wrong with routes, all at once and by its place.
+func TestRoutesAreChecked(t *testing.T) {
+	t.Parallel()
+	for route, want := range map[string]string{
+		"{}":                                                      `routes[0]: the tenant has no services to answer, expected redirect or respond`,
+		"{respond: {}, redirect: {to: /x}}":                       `routes[0]: the route has redirect and respond, expected one of them`,
+		"{path: a, respond: {}}":                                  `routes[0]: pattern "a"`,
+		"{path: [], respond: {}}":                                 `path has 0 patterns`,
+		"{path: '/a//b', respond: {}}":                            `pattern "/a//b"`,
+		"{methods: get, respond: {}}":                             `method "get" is none`,
+		"{headers: {'a b': x}, respond: {}}":                      `headers: "a b" is not the name of a field`,
+		"{headers: {a: ''}, respond: {}}":                         `headers: "a" has the value ""`,
+		"{query: {a: ''}, respond: {}}":                           `query: "a" has the value ""`,
+		"{cookies: {'a=': x}, respond: {}}":                       `cookies: "a=" is not the name of a cookie`,
+		"{clients: 10.0.0.0/33, respond: {}}":                     `is not a network`,
+		"{redirect: {to: /a, status: 304}}":                       `status 304 is no redirect's`,
+		"{redirect: {to: a}}":                                     `to "a" is neither a path nor a URL`,
+		"{redirect: {to: //evil.net}}":                            `is neither a path nor a URL`,
+		"{redirect: {to: 'javascript:x'}}":                        `is neither a path nor a URL`,
+		"{redirect: {to: ''}}":                                    `is neither a path nor a URL`,
+		"{redirect: {to: '/{id}'}}":                               `has {id}, and the route's path has no such parameter`,
+		"{path: '/{a}', redirect: {to: '/x/{b}'}}":                `has {b}, and the path "/{a}" has no such parameter`,
+		"{path: ['/{a}/x', /y], redirect: {to: '/{a}'}}":          `and the path "/y" has no such parameter`,
+		"{path: '/{a}', redirect: {to: 'https://{a}.com/'}}":      `is neither a path nor a URL`,
+		"{path: '/{a}', redirect: {to: 'https://x.com{a}'}}":      `is neither a path nor a URL`,
+		"{path: '/{a}', redirect: {to: 'https://x.com/{a'}}":      `begins no name`,
+		"{path: '/{a}', redirect: {to: 'https://u:p@x.com/{a}'}}": `is neither a path nor a URL`,
+		"{path: '/old/*', redirect: {to: '/old/new/{*}'}}":        `is led on, again and again`,
+		"{redirect: {to: /x}}":                                    `is led on, again and again`,
+		"{respond: {status: 600}}":                                `600`,
+		"{respond: {status: 204, body: x}}":                       `status 204 has no content`,
+		"{respond: {body: x, file: c.yaml}}":                      `respond has body and file`,
+		"{respond: {file: none}}":                                 `file "none" can't be used`,
+		"{respond: {headers: {Content-Length: '1'}}}":             `is the gateway's to write`,
+		"{respond: {headers: {X: \"a\\r\\nb\"}}}":                 `has the value`,
+		"{respond: {}, policies: [{ip: {deny: x}}]}":              `tenant "a", routes[0].policies[0].ip: `,
+		"{respond: {}, policies: [{}]}":                           `routes[0].policies[0]: a policy is missing`,
+		"{redirect: {to: /x}, path: /y, rewrite: /z}":             `which are for requests that services get`,
+		"{rewrite: a}":                                            `rewrite "a" is neither a path`,
+		"{rewrite: 'https://a.com/x'}":                            `rewrite "https://a.com/x" is no path`,
+		"{rewrite: '/x/{id}'}":                                    `has {id}, and the route's path has no such parameter`,
+		"{rewrite: /../x}":                                        `rewrite "/../x"`,
+		"{timeouts: {total: 1ms}}":                                `timeout 1ms is out of range`,
+		"{respons: {}}":                                           `unknown key "respons"`,
+	} {
+		w := newWorkshop(t, "scripts/none.lua", "", "c.yaml", tenantsOf("a", "domains: [a.example.com], routes: ["+route+"]"))
+		if err := w.start(); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "c.yaml:6:") {
+			t.Errorf("%s:\ngot  %v\nwant %s", route, err, want)
+		}
+	}
+}
+
+// TestWarningsOfRoutes: routes that are never taken, and what a catch-all leaves open.
+func TestWarningsOfRoutes(t *testing.T) {
+	t.Parallel()
+	for routes, want := range map[string]string{
+		"{path: '/a/*', respond: {}}, {path: /a/b, respond: {}}":                                      `routes[1] is never taken: routes[0] is asked before it`,
+		"{respond: {}}, {path: /a, methods: GET, headers: {A: b}, respond: {}}":                       `routes[1] is never taken`,
+		"{path: '/{x}/b', methods: [GET, PUT], respond: {}}, {path: /a/b, methods: GET, respond: {}}": `routes[1] is never taken`,
+		"{path: [/b, /a], query: {a: b}, respond: {}}, {path: /a, query: {a: b, c: d}, respond: {}}":  `routes[1] is never taken`,
+		"{path: '/a/*', policies: [{ip: {deny: 10.0.0.1}}], respond: {}}":                             `not /a itself`,
+		"{path: '/users/:id', respond: {}}":                                                           `did you mean "/users/{id}"?`,
+		"{path: /a/b, respond: {}}, {path: '/a/*', respond: {}}":                                      "",
+		"{path: '/a/*', methods: PUT, respond: {}}, {path: /a/b, respond: {}}":                        "",
+		"{path: /a, query: {a: c}, respond: {}}, {path: /a, query: {a: b}, respond: {}}":              "",
+		"{path: /a, clients: 10.0.0.1, respond: {}}, {path: /a, respond: {}}":                         "",
+		"{path: [/a, '/a/*'], policies: [{ip: {deny: 10.0.0.1}}], respond: {}}":                       "",
+	} {
+		w := newWorkshop(t, "scripts/none.lua", "", "c.yaml", tenantsOf("a", "domains: [a.example.com], routes: ["+routes+"]"))
+		config, err := proxy.Load(filepath.Join(w.dir, "c.yaml"))
+		if err != nil {
+			t.Fatalf("%s: %v", routes, err)
+		}
+		got := strings.Join(config.Warnings(), "\n")
+		if want == "" && strings.Contains(got, "routes[") || !strings.Contains(got, want) {
+			t.Errorf("%s: got %q, want %q", routes, got, want)
+		}
+	}
+}

@@ -1,0 +1,318 @@
+package routing
+
+import (
+	_ "embed" // for Source
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keystone-gateway/keystone-gateway/lua/pattern"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants/network"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
+)
+
+//go:embed config.go
+var source string
+
+// Source is the text whose comments document the sections.
+func Source() string { return source }
+
+// Config is what an element of the list routes says of the requests that take it, and
+// how they are answered, but for its policies. All conditions must hold; of redirect
+// and respond it has one at most, and without them the tenant's services get the
+// requests.
+type Config struct {
+	// Patterns of the paths, one without a list, as scripts' routes have them:
+	// /users/{id}, {id:[0-9]+} for a regular expression, and "*" at the end for all that
+	// follows, as in /files/*, which isn't /files itself. They are compared with the path
+	// below path_prefix, and with the whole path. Default: every path.
+	Path []string `yaml:"path" single:"true"`
+
+	// Methods, one without a list; GET is HEAD too, so that what guards the one guards
+	// the other. Default: every method.
+	Methods []string `yaml:"methods" single:"true"`
+
+	// Fields of the request, each with the value that one of its lines must have; "*" in
+	// it stands for any text, so that "*" alone asks for the field itself. Default: none.
+	Headers map[string]string `yaml:"headers"`
+
+	// Parameters of the query, decoded, with their values, likewise. Default: none.
+	Query map[string]string `yaml:"query"`
+
+	// Cookies, with their values, likewise. Default: none.
+	Cookies map[string]string `yaml:"cookies"`
+
+	// Networks of the client, as policies' ip has them; "unix" stands for clients on a
+	// Unix socket. Default: every client.
+	Clients []string `yaml:"clients" single:"true"`
+
+	// Leads to another URL.
+	Redirect *RedirectConfig `yaml:"redirect"`
+
+	// Answers with what stands here.
+	Respond *RespondConfig `yaml:"respond"`
+
+	// Path that services get in the place of the client's: {name} stands for what that
+	// parameter of the route's path has matched, {*} for what its "*" has. The query goes
+	// along, unless there is one here. strip_prefix doesn't hold for it. Default: the
+	// client's path.
+	Rewrite string `yaml:"rewrite"`
+
+	// Bound of the requests' bodies, above or below that of the tenant. 0 is the
+	// tenant's, request_limits.max_body_size. Default: 0.
+	MaxBodySize settings.Size `yaml:"max_body_size"`
+
+	// Time limits of the exchange with a target, in the place of the tenant's.
+	Timeouts TimeoutsConfig `yaml:"timeouts"`
+
+	// Whether responses are compressed, as the tenant's compression says; false leaves
+	// them as they are. Default: true.
+	Compression bool `yaml:"compression"`
+}
+
+// SetDefaults fills a fresh element of the list.
+func (c *Config) SetDefaults() { c.Compression = true }
+
+// TimeoutsConfig is the section timeouts of a route. What is 0 is the tenant's, from
+// its section timeouts.
+type TimeoutsConfig struct {
+	// Until the head of the target's response is there. Default: 0.
+	ResponseHeader settings.Duration `yaml:"response_header"`
+
+	// Between two reads or writes of bodies and tunnels. Default: 0.
+	Idle settings.Duration `yaml:"idle"`
+
+	// For the request as a whole, from its arrival to the last byte of the response.
+	// Default: 0.
+	Total settings.Duration `yaml:"total"`
+}
+
+// RedirectConfig is the section redirect of a route.
+type RedirectConfig struct {
+	// Path, or URL with http or https. {name} stands for what that parameter of the
+	// route's path has matched, {*} for what its "*" has. The query goes along, unless
+	// there is one here.
+	To string `yaml:"to" required:"true"`
+
+	// 301 and 308 may be kept for ever, 302, 303 and 307 are for now; 307 and 308 keep
+	// the method and the body. Default: 308.
+	Status int `yaml:"status" min:"301" max:"308"`
+}
+
+// SetDefaults fills a fresh section.
+func (c *RedirectConfig) SetDefaults() { c.Status = 308 }
+
+// RespondConfig is the section respond of a route.
+type RespondConfig struct {
+	// Status of the answer, 200 to 599. Default: 200.
+	Status int `yaml:"status" min:"200" max:"599"`
+
+	// Fields of the answer. Default: none.
+	Headers map[string]string `yaml:"headers"`
+
+	// Text of the answer. Default: none.
+	Body string `yaml:"body"`
+
+	// File that has it, of at most 1 MiB; it is read when the configuration is. Default:
+	// none.
+	File string `yaml:"file"`
+
+	// Content-Type of body or file. Default: text/html; charset=utf-8 for what begins
+	// with "<", else text/plain; charset=utf-8.
+	ContentType string `yaml:"content_type"`
+
+	content []byte // of the file
+}
+
+// SetDefaults fills a fresh section.
+func (c *RespondConfig) SetDefaults() { c.Status = 200 }
+
+// Bounds of a route.
+const (
+	maxPage       = 1 << 20
+	maxText       = 4 << 10
+	maxConditions = 32
+	maxValue      = 256
+	maxStars      = 8
+)
+
+// Check reports what is wrong with the route.
+func (c *Config) Check(r settings.Reporter) {
+	c.checkPath(r)
+	for i := range c.Methods {
+		if m := c.Methods[i]; m == "" || len(m) > 32 || !message.IsToken([]byte(m)) || m != strings.ToUpper(m) {
+			r.Errorf(&c.Methods[i], "method %.40q is none, expected an upper-case word such as GET", m)
+		}
+	}
+	if len(c.Methods) > maxConditions {
+		r.Errorf(&c.Methods, "%d methods are too many, expected at most %d", len(c.Methods), maxConditions)
+	}
+	checkConditions(r, &c.Headers, "headers", "a field, expected one like X-Version")
+	checkConditions(r, &c.Query, "query", "")
+	checkConditions(r, &c.Cookies, "cookies", "a cookie, expected one like session")
+	for i := range c.Clients {
+		if _, ok := network.Parse(c.Clients[i]); !ok && c.Clients[i] != network.Unix {
+			r.Errorf(&c.Clients[i], "%.100q is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, or \"unix\" for clients on a Unix socket%s", c.Clients[i], network.Meant(c.Clients[i]))
+		}
+	}
+	if c.Redirect != nil && c.Respond != nil {
+		r.Errorf(c.Respond, "the route has redirect and respond, expected one of them")
+	}
+	if c.Redirect != nil {
+		c.Redirect.check(r, c.patterns())
+		c.checkCircle(r)
+	}
+	c.checkForwarding(r)
+	if c.Respond != nil {
+		c.Respond.check(r)
+	}
+}
+
+func (c *Config) checkPath(r settings.Reporter) {
+	if c.Path != nil && len(c.Path) == 0 || len(c.Path) > maxConditions {
+		r.Errorf(&c.Path, "path has %d patterns, expected 1 to %d", len(c.Path), maxConditions)
+	}
+	for i := range c.Path {
+		if _, err := pattern.Parse(c.Path[i]); err != nil {
+			r.Errorf(&c.Path[i], "%v", err)
+		}
+	}
+}
+
+// patterns compiles those that are right; nil is every path.
+func (c *Config) patterns() (list []*pattern.Pattern) {
+	for _, text := range c.Path {
+		if parsed, err := pattern.Parse(text); err == nil {
+			list = append(list, parsed)
+		}
+	}
+	return list
+}
+
+// checkConditions checks names and values; token is what a name is otherwise, where it
+// has to be a token.
+func checkConditions(r settings.Reporter, list *map[string]string, key, token string) {
+	if len(*list) > maxConditions {
+		r.Errorf(list, "%s has %d conditions, expected at most %d", key, len(*list), maxConditions)
+	}
+	for _, name := range slices.Sorted(maps.Keys(*list)) {
+		value := (*list)[name]
+		if name == "" || len(name) > 64 || token != "" && !message.IsToken([]byte(name)) {
+			of := token
+			if of == "" {
+				of = "a parameter, expected one of 1 to 64 bytes"
+			}
+			r.Errorf(list, "%s: %.64q is not the name of %s", key, name, of)
+		}
+		if value == "" || len(value) > maxValue || strings.Count(value, "*") > maxStars {
+			r.Errorf(list, "%s: %q has the value %.100q, expected a text of 1 to %d bytes with at most %d \"*\"; \"*\" alone is any value", key, name, value, maxValue, maxStars)
+		}
+	}
+}
+
+func (c *RedirectConfig) check(r settings.Reporter, paths []*pattern.Pattern) {
+	if !slices.Contains([]int{301, 302, 303, 307, 308}, c.Status) {
+		r.Errorf(&c.Status, "status %d is no redirect's, expected 301, 302, 303, 307 or 308", c.Status)
+	}
+	if _, err := parseLocation(c.To, paths); err != nil {
+		r.Errorf(&c.To, "to %.200q %v", c.To, err)
+	}
+}
+
+// checkForwarding checks what is for the way to services.
+func (c *Config) checkForwarding(r settings.Reporter) {
+	if answers := c.Redirect != nil || c.Respond != nil; answers && (c.Rewrite != "" || c.MaxBodySize != 0 || c.Timeouts != TimeoutsConfig{}) {
+		r.Errorf(c, "the route has redirect or respond, and rewrite, max_body_size or timeouts, which are for requests that services get")
+	}
+	if c.Rewrite != "" {
+		to, err := parseLocation(c.Rewrite, c.patterns())
+		if err == nil && (to.pathFrom > 0 || to.fragment != "") {
+			err = errors.New("is no path, expected one like /new/{*}")
+		}
+		if err == nil {
+			_, _, _, err = route.Canonical(nil, []byte(to.plain))
+		}
+		if err != nil {
+			r.Errorf(&c.Rewrite, "rewrite %.200q %v", c.Rewrite, err)
+		}
+	}
+	if c.MaxBodySize.Int64() < 0 || c.MaxBodySize.Int64() > 1<<50 {
+		r.Errorf(&c.MaxBodySize, "max_body_size %s is out of range, expected 0 to 1PiB", &c.MaxBodySize)
+	}
+	for _, t := range []*settings.Duration{&c.Timeouts.ResponseHeader, &c.Timeouts.Idle, &c.Timeouts.Total} {
+		if *t != 0 && (t.Std() < 10*time.Millisecond || t.Std() > 24*time.Hour) {
+			r.Errorf(t, "timeout %s is out of range, expected 10ms to 24h, or 0 for the tenant's", t)
+		}
+	}
+}
+
+// checkCircle reports a redirect that leads to a path of the route itself, if nothing
+// but the path decides.
+func (c *Config) checkCircle(r settings.Reporter) {
+	patterns := c.patterns()
+	to, err := parseLocation(c.Redirect.To, patterns)
+	if err != nil || to.pathFrom > 0 || len(c.Methods)+len(c.Headers)+len(c.Query)+len(c.Cookies)+len(c.Clients) > 0 {
+		return
+	}
+	path, _, _, err := route.Canonical(nil, []byte(to.plain))
+	if err != nil {
+		r.Errorf(&c.Redirect.To, "to %.200q has no canonical path: %v", c.Redirect.To, err)
+		return
+	}
+	key := route.Key(make([]byte, 0, len(path)), path)
+	var params pattern.Params
+	if len(patterns) == 0 || slices.ContainsFunc(patterns, func(p *pattern.Pattern) bool { return p.Match(key, &params) == pattern.Found }) {
+		r.Errorf(&c.Redirect.To, "to %.200q is led on, again and again: it is itself one of the route's paths, expected another", c.Redirect.To)
+	}
+}
+
+func (c *RespondConfig) check(r settings.Reporter) {
+	if c.Status < 200 || c.Status > 599 {
+		r.Errorf(&c.Status, "status %d is out of range, expected 200 to 599", c.Status)
+	}
+	if c.Body != "" && c.File != "" {
+		r.Errorf(&c.File, "respond has body and file, expected one of them")
+	}
+	if len(c.Body) > maxPage {
+		r.Errorf(&c.Body, "body of %d bytes is too long, expected at most %d", len(c.Body), maxPage)
+	}
+	if (c.Body != "" || c.File != "") && (c.Status == 204 || c.Status == 205 || c.Status == 304) {
+		r.Errorf(&c.Status, "status %d has no content, expected neither body nor file with it", c.Status)
+	}
+	if v := []byte(c.ContentType); len(v) > maxValue || !message.IsFieldText(v) || len(message.Trim(v)) != len(v) {
+		r.Errorf(&c.ContentType, "content_type %.100q is none, expected one like text/html", v)
+	}
+	if len(c.Headers) > maxConditions {
+		r.Errorf(&c.Headers, "%d fields are too many, expected at most %d", len(c.Headers), maxConditions)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		value := []byte(c.Headers[name])
+		switch {
+		case !message.IsToken([]byte(name)) || len(name) > 128:
+			r.Errorf(&c.Headers, "%.64q is not the name of a field, expected one like X-Frame-Options", name)
+		case ownedByGateway.Has(message.Identify([]byte(name))) || message.EqualFold([]byte(name), "date"):
+			r.Errorf(&c.Headers, "field %q is the gateway's to write, expected others", name)
+		case len(value) > maxText || !message.IsFieldText(value) || len(message.Trim(value)) != len(value):
+			r.Errorf(&c.Headers, "field %q has the value %.100q, expected one line of at most %d bytes without white space at its ends", name, value, maxText)
+		}
+	}
+}
+
+var ownedByGateway = message.SetOf(message.ContentLength, message.TransferEncoding, message.Connection, message.KeepAlive, message.TE,
+	message.Trailer, message.Upgrade, message.ProxyAny, message.HTTP2Settings, message.Via, message.XRequestID, message.XGatewayError)
+
+// Load reads the file that the route names.
+func (c *Config) Load(read func(path string, limit int64) ([]byte, error), r settings.Reporter) {
+	if c.Respond == nil || c.Respond.File == "" {
+		return
+	}
+	content, err := read(c.Respond.File, maxPage)
+	if err != nil {
+		r.Errorf(&c.Respond.File, "file %q can't be used: %v", c.Respond.File, err)
+	}
+	c.Respond.content = content
+}
