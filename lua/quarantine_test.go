@@ -90,7 +90,7 @@ func TestQuarantine(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := startBench(t, 5)
+			b, spent := startBench(t, 5), uint64(0)
 			for step := range strings.SplitSeq(c.talk, ", ") {
 				words := strings.Fields(step)
 				n, _ := strconv.Atoi(words[0])
@@ -104,7 +104,13 @@ func TestQuarantine(t *testing.T) {
 					if got := b.ask(client(who), words[2]); got != words[3] {
 						t.Fatalf("%q, the %d. time: %s", step, i+1, got)
 					}
+					if words[3] == "spent" {
+						spent++
+					}
 				}
+			}
+			if n := b.scripts.Stats().Exhausted.Load(); n != spent {
+				t.Errorf("%d runs are counted that have used up their budget, want %d", n, spent)
 			}
 		})
 	}
