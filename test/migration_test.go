@@ -216,7 +216,7 @@ func TestMigrateCommand(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"empty.yaml": "", "kept.yaml": "tenants:\n  - name: a\n    path_prefix: /\n    routes: []\n    services: [{url: \"http://127.0.0.1:1\"}]\n",
+		"empty.yaml": "", "kept.yaml": "tenants:\n  - name: a\n    path_prefix: /\n    route_groups: []\n    services: [{url: \"http://127.0.0.1:1\"}]\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -230,7 +230,7 @@ func TestMigrateCommand(t *testing.T) {
 		{[]string{"migrate"}, 1, "", "0 files are named, expected one"},
 		{[]string{"migrate", "none.yaml"}, 1, "", "none.yaml"},
 		{[]string{"migrate", "empty.yaml"}, 1, "", "is empty"},
-		{[]string{"migrate", "kept.yaml"}, 1, "compatibility: keystone-1\ntenants:", "left to do before NEW can be used:\n- line 4 of OLD: tenants[0].routes stays"},
+		{[]string{"migrate", "kept.yaml"}, 1, "compatibility: keystone-1\ntenants:", "left to do before NEW can be used:\n- line 4 of OLD: tenants[0].route_groups stays"},
 		{[]string{"migrate", "-h"}, 0, "usage: keystone-gateway migrate OLD > NEW", ""},
 	} {
 		stdout, stderr, code := runIn(t, dir, c.args...)
