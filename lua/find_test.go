@@ -1,6 +1,7 @@
 package lua_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +35,7 @@ func TestScriptsBelow(t *testing.T) {
 		{"of all tenants, in a tenant's directory", "shop/auth.lua", "auth", true, `cannot open script "auth.lua"`},
 		{"with a directory", "x/lib/auth.lua", "lib/auth", false, `cannot open script "lib/auth.lua"`},
 		{"misspelt", "auth.lua lib/users.lua", "uzers", false, `there is no such file below lua_routing.scripts_dir; did you mean "users.lua"?`},
+		{"misspelt among too many", "auth.lua lib/users.lua" + many(500), "uzers", false, `cannot open script "uzers.lua": there is no such file below lua_routing.scripts_dir`},
 		{"another tenant's isn't guessed at", "evil/users.lua", "uzers", false, `there is no such file below lua_routing.scripts_dir`},
 		{"with a directory that isn't there", "auth.lua", "scripts/auth", false, `cannot open script "scripts/auth.lua": there is no such file below lua_routing.scripts_dir`},
 		{"hidden", ".git/auth.lua lib/.auth.lua", "auth", false, `cannot open script "auth.lua"`},
@@ -62,6 +64,9 @@ func TestScriptsBelow(t *testing.T) {
 			if err != nil {
 				if !strings.Contains(err.Error(), c.want) {
 					t.Errorf("got %v, expected %s", err, c.want)
+				}
+				if strings.Contains(err.Error(), "did you mean") != strings.Contains(c.want, "did you mean") {
+					t.Errorf("got %v, which guesses or doesn't", err)
 				}
 				return
 			}
@@ -125,4 +130,13 @@ func fill(t *testing.T, dir, words string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// many is the names of n more files.
+func many(n int) string {
+	var names strings.Builder
+	for i := range n {
+		fmt.Fprintf(&names, " more/%d.lua", i)
+	}
+	return names.String()
 }

@@ -185,6 +185,18 @@ type poolless struct {
 func (x *poolless) HasPool() bool    { return false }
 func (x *poolless) Answer(err error) { x.answered = err }
 
+// TestGroupsAreCalledWithNothing: what stands in a group is called once, with no
+// arguments.
+func TestGroupsAreCalledWithNothing(t *testing.T) {
+	load(t, `local called = 0
+	local function count(...) called = called + 1; assert(select("#", ...) == 0) end
+	chi_group("/a", count)
+	chi.route("/b", count)
+	chi.group(count)
+	assert(called == 3)
+	chi_middleware(function(request, response, next) next() end)`)
+}
+
 // TestMissingBehindGroups: a group's middleware that goes on comes to the answer
 // that there is no such route, or none for the method, as without it.
 func TestMissingBehindGroups(t *testing.T) {
