@@ -228,10 +228,11 @@ func (s *Server) connections() int64 {
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
+	order := s.acme.Start(background) // before a client can ask for a name
 	wait.Go(func() { s.sweeper.Run(background) })
 	wait.Go(func() { s.pressure.run(background) })
 	wait.Go(func() { s.certificates.Watch(background, s.logCertificates) })
-	wait.Go(func() { s.acme.Run(background) })
+	wait.Go(order)
 	wait.Go(func() { s.certificates.Staple(background, s.logStaple) })
 	wait.Go(func() { terms.Watch(background, func() *terms.Set { return s.current.Load().terms }, s.logTerms) })
 	wait.Go(func() { s.ticketFile.Watch(background, s.tickets, s.logTickets) })

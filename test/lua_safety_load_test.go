@@ -45,7 +45,9 @@ func (a *assault) start() {
 			due := began.Add(time.Duration(n) * time.Second / time.Duration(a.rate))
 			select {
 			case <-a.quit:
-				return
+				if n > 0 { // one is sent in any case
+					return
+				}
 			case <-time.After(time.Until(due)):
 			}
 			select {

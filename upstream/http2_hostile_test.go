@@ -128,6 +128,7 @@ func TestHTTP2Hostile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			said := make(chan struct{}) // all that it wants to; until then nothing of the content is read
 			listener := framePeer(t, func(p *peer, number int) {
 				_ = p.WriteSettings()
 				for {
@@ -137,6 +138,7 @@ func TestHTTP2Hostile(t *testing.T) {
 					}
 					if number == 0 && id == 1 {
 						c.answer(p, id)
+						close(said)
 					} else {
 						p.answer(id)
 					}
@@ -147,6 +149,7 @@ func TestHTTP2Hostile(t *testing.T) {
 			call.Idempotent = false
 			err := call.Do(pool)
 			if err == nil {
+				<-said
 				_, err = readAll(call)
 				if c.late != (err != nil) {
 					t.Fatalf("the content: %v", err)

@@ -73,7 +73,7 @@ func start(t *testing.T, dir string) *gateway {
 	g.store.Issued = g.Find
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { g.Run(ctx) })
+	running.Go(g.Start(ctx))
 	g.end = sync.OnceFunc(func() {
 		cancel()
 		running.Wait()

@@ -6,7 +6,7 @@
 //
 //	manager := acme.New(acme.Options{Log: log, Covered: set.Has})
 //	manager.Use(plan)      // at the start and at each reload; it waits for no authority
-//	go manager.Run(ctx)
+//	go manager.Start(ctx)()
 //	store.Issued = manager.Find
 //
 // Names are looked after by one loop, a few at a time. No handshake and no request
@@ -66,8 +66,8 @@ type Manager struct {
 	entries  map[string]*entry
 	paused   time.Time            // until when the authority wants to be left alone
 	worked   string               // the challenge that has been met last
-	running  context.Context      //nolint:containedctx // that of Run, for what handshakes start; nil while it doesn't run
-	work     sync.WaitGroup       // what Run waits for; added to while running isn't nil
+	running  context.Context      //nolint:containedctx // Start's, for what handshakes begin; nil while it doesn't run
+	work     sync.WaitGroup       // what run waits for; added to while running isn't nil
 	flights  map[string]*flight   // names on demand that are on their way
 	refusals map[string]time.Time // names that an ask has refused, until when
 	busy     int                  // entries that are being looked after
@@ -186,7 +186,7 @@ func (p *Plan) stored(name string) (*certificates.Certificate, error) {
 // by the clock.
 func (m *Manager) wall() time.Time { return m.now().Round(0) }
 
-// look has Run look at all names now.
+// look has run look at all names now.
 func (m *Manager) look() {
 	select {
 	case m.wake <- struct{}{}:
@@ -194,11 +194,16 @@ func (m *Manager) look() {
 	}
 }
 
-// Run looks after the names until ctx is done, and what it has begun has ended.
-func (m *Manager) Run(ctx context.Context) {
+// Start has handshakes find certificates on demand from now on. The function that it
+// returns looks after the names until ctx is done, and what was begun has ended.
+func (m *Manager) Start(ctx context.Context) (run func()) {
 	m.mu.Lock()
 	m.running = ctx
 	m.mu.Unlock()
+	return func() { m.run(ctx) }
+}
+
+func (m *Manager) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
