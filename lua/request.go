@@ -147,13 +147,10 @@ func requestQueryParam(L *glua.LState) int {
 
 // unescapeQuery decodes a part of a query; what is no escape stays as it is.
 func unescapeQuery(b []byte) string {
-	s := string(b)
-	if strings.ContainsAny(s, "%+") {
-		if decoded, err := url.QueryUnescape(s); err == nil {
-			return decoded
-		}
+	if !bytes.ContainsAny(b, "%+") {
+		return string(b)
 	}
-	return s
+	return string(message.AppendParameter(make([]byte, 0, len(b)), b))
 }
 
 func requestCookie(L *glua.LState) int {

@@ -239,16 +239,6 @@ func (b *Body) readTrailer() error {
 	return io.EOF
 }
 
-func unhex(c byte) (byte, bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c|0x20 && c|0x20 <= 'f':
-		return c | 0x20 - 'a' + 10, true
-	}
-	return 0, false
-}
-
 // line reads one CRLF-terminated line of at most limit bytes and returns it
 // without the CRLF. A lone CR or LF is BadChunk.
 func (r *Reader) line(limit int) ([]byte, error) {

@@ -11,7 +11,7 @@ import (
 func parseChunkSize(line []byte) (size int64, ok bool) {
 	digits := 0
 	for digits < len(line) {
-		d, hex := unhex(line[digits])
+		d, hex := message.HexDigit(line[digits])
 		if !hex {
 			break
 		}

@@ -251,14 +251,6 @@ func (c *Conn) Quiet() bool {
 	return c.rc.Control(c.peekFn) == nil && c.quiet
 }
 
-// ExpireReads makes every read end with ErrTimeout at once, without a look at
-// the socket, until another expiry is set: what a layer above still returns
-// is what it has buffered itself.
-func (c *Conn) ExpireReads() {
-	c.readExpiry.Store(1)
-	_ = c.nc.SetReadDeadline(longAgo) // fails only on a closed socket
-}
-
 // TryWrite writes what the socket takes at once. The caller must know that
 // nobody else writes. It returns the count, or a negative number.
 func (c *Conn) TryWrite(p []byte) (n int) {
@@ -290,35 +282,6 @@ func (c *Conn) Peer() Peer {
 // Control calls f with the descriptor, which is not closed meanwhile; it fails
 // on a closed connection.
 func (c *Conn) Control(f func(fd uintptr)) error { return c.rc.Control(f) }
-
-// SetReadExpiry bounds the current and later reads: one that is parked at
-// that moment (Nanotime) ends with ErrTimeout within a sweep. 0 is no bound.
-func (c *Conn) SetReadExpiry(at int64) { c.readExpiry.Store(at) }
-
-// SwapReadExpiry sets the read expiry unless somebody else has changed it.
-func (c *Conn) SwapReadExpiry(before, at int64) { c.readExpiry.CompareAndSwap(before, at) }
-
-// SetWriteExpiry does the same for writes.
-func (c *Conn) SetWriteExpiry(at int64) {
-	c.writeIdle, c.writeRate, c.writeTotal = 0, 0, 0
-	c.changeWriteExpiry(at)
-}
-
-// changeWriteExpiry spares a store, which costs much more than a load: it is mostly
-// 0 already.
-func (c *Conn) changeWriteExpiry(at int64) {
-	if c.writeExpiry.Load() != at {
-		c.writeExpiry.Store(at)
-	}
-}
-
-// earlier is the first of an expiry, 0 for none, and a moment.
-func earlier(expiry, at int64) int64 {
-	if expiry != 0 && expiry < at {
-		return expiry
-	}
-	return at
-}
 
 // OnSweep has f called with every sweep, on the sweeper's goroutine, until the
 // connection is closed or another function, perhaps nil, is set.
@@ -376,29 +339,3 @@ func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
 
 // RemoteAddr returns the peer's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
-
-// SetDeadline sets both expiries, for callers that know only net.Conn.
-func (c *Conn) SetDeadline(t time.Time) error {
-	c.readExpiry.Store(expiryOf(t))
-	c.writeExpiry.Store(expiryOf(t))
-	return nil
-}
-
-// SetReadDeadline sets the read expiry, for callers that know only net.Conn.
-func (c *Conn) SetReadDeadline(t time.Time) error {
-	c.readExpiry.Store(expiryOf(t))
-	return nil
-}
-
-// SetWriteDeadline sets the write expiry, for callers that know only net.Conn.
-func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.writeExpiry.Store(expiryOf(t))
-	return nil
-}
-
-func expiryOf(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return Nanotime() + int64(time.Until(t))
-}

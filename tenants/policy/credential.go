@@ -148,7 +148,7 @@ func nextPair(query []byte) (pair, rest []byte) {
 func isNamed(name, want []byte) bool {
 	at := 0
 	for i := 0; i < len(name); {
-		b, n := unescaped(name[i:])
+		b, n := message.Unescaped(name[i:])
 		if at >= len(want) || b != want[at] {
 			return false
 		}
@@ -158,33 +158,13 @@ func isNamed(name, want []byte) bool {
 	return at == len(want)
 }
 
+// appendUnescaped decodes a parameter's value. A plus is one: keys have it, and no
+// spaces.
 func appendUnescaped(dst, text []byte) []byte {
 	for i := 0; i < len(text); {
-		b, n := unescaped(text[i:])
+		b, n := message.Unescaped(text[i:])
 		dst = append(dst, b)
 		i += n
 	}
 	return dst
-}
-
-// unescaped returns the first byte of a part of a query, and how many stand for it. A
-// plus is one: keys have it, and no spaces.
-func unescaped(text []byte) (c byte, n int) {
-	if text[0] == '%' && len(text) >= 3 {
-		high, low := hexDigit(text[1]), hexDigit(text[2])
-		if high < 16 && low < 16 {
-			return high<<4 | low, 3
-		}
-	}
-	return text[0], 1
-}
-
-func hexDigit(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c|0x20 && c|0x20 <= 'f':
-		return c | 0x20 - 'a' + 10
-	}
-	return 16
 }
