@@ -136,10 +136,7 @@ func (i *Intake) Put(p []byte, flow int) error {
 	case i.left >= 0:
 		i.left -= int64(len(p))
 	}
-	if len(p) == 0 {
-		return nil
-	}
-	if !i.add(p) {
+	if len(p) > 0 && !i.add(p) {
 		i.fail(memory.ErrNoMemory)
 		return nil
 	}
@@ -275,6 +272,9 @@ func (i *Intake) await() error {
 			return i.err
 		case i.expiry != 0 && socket.Nanotime() >= i.expiry:
 			return socket.ErrTimeout
+		}
+		if i.returnCredit() { // of padding that came without content
+			continue
 		}
 		i.free(i.buf) // who waits holds none
 		i.buf, i.r, i.w = nil, 0, 0

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http2"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
@@ -48,5 +49,46 @@ func TestTrailerIsCharged(t *testing.T) {
 		if account.Used() != 0 || process.Used() != 0 {
 			t.Errorf("after the end %d and %d bytes are charged", account.Used(), process.Used())
 		}
+	}
+}
+
+// TestPaddingIsGivenBack: padding counts in the window, and whoever waits for content
+// gives it back, also where none comes with it.
+func TestPaddingIsGivenBack(t *testing.T) {
+	t.Parallel()
+	var process memory.Process
+	var account memory.Account
+	account.Open(&process)
+	var owner memory.Charge
+	owner.Begin(&account)
+	given := make(chan uint32, 8)
+	i := http2.Intake{GiveBack: func(n uint32) { given <- n }}
+	i.Begin(&account, &owner)
+	read := make(chan error, 1)
+	go func() {
+		_, err := i.Next()
+		read <- err
+	}()
+	const half = (http2.FirstWindow + 1) / 2
+	for range 4 { // twice as much as the window has
+		for range 2 {
+			if err := i.Put(nil, half/2); err != nil {
+				t.Fatal(err)
+			}
+		}
+		select {
+		case n := <-given:
+			if n != half {
+				t.Fatalf("%d of %d bytes were given back", n, half)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("nothing is given back")
+		}
+	}
+	if err := i.Put([]byte("x"), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-read; err != nil {
+		t.Error(err)
 	}
 }

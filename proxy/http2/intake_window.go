@@ -107,22 +107,23 @@ func (i *Intake) room(n int) bool {
 }
 
 // returnCredit gives the window back, once half of it has been taken and if more is to
-// come. It needs mu, which it lets go meanwhile.
-func (i *Intake) returnCredit() {
+// come: then gave is true. It needs mu, which it lets go meanwhile.
+func (i *Intake) returnCredit() (gave bool) {
 	i.dry = i.dry || i.unread == 0
 	unread := int32(i.unread) //nolint:gosec // G115: it is within the window
 	if i.size-i.window-unread < i.size/2 || i.ended || i.left == 0 || i.err != nil {
-		return
+		return false
 	}
 	i.resize(unread)
 	n := i.size - i.window - unread
 	if n <= 0 {
-		return
+		return false
 	}
 	i.window += n
 	i.mu.Unlock()
 	i.GiveBack(uint32(n))
 	i.mu.Lock()
+	return true
 }
 
 // resize has the window follow whoever takes what comes. It needs mu.
@@ -140,15 +141,23 @@ func (i *Intake) resize(unread int32) {
 	if i.cycle >= i.size {
 		i.cycle, i.dry = 0, false
 	}
-	size = max(size, i.window+unread) // what the client may send already, it may
-	promise := int64(size-FirstWindow) - int64(len(i.later))*memory.LargeBuffer
-	switch promise = max(0, promise); {
-	case promise > i.promised && !i.charge.AcquireSpare(promise-i.promised):
-		return
-	case promise < i.promised:
+	least := i.window + unread // what the client may send already, it may
+	size = max(size, least)
+	promise := i.beyond(size)
+	if promise > i.promised && !i.charge.AcquireSpare(promise-i.promised) {
+		size = max(FirstWindow, least)
+		promise = min(i.promised, i.beyond(size))
+	}
+	if promise < i.promised {
 		i.charge.Release(i.promised - promise)
 	}
 	i.size, i.promised = size, promise
+}
+
+// beyond is what is to be charged for a window of that size, besides the buffers that
+// there are. It needs mu.
+func (i *Intake) beyond(size int32) int64 {
+	return max(0, int64(size-FirstWindow)-int64(len(i.later))*memory.LargeBuffer)
 }
 
 // grown is twice the window, as far as that much is to come. It needs mu.

@@ -137,6 +137,31 @@ func TestWindowFollowsReader(t *testing.T) {
 	s.end()
 }
 
+// TestWindowIsCharged: where others have taken the memory meanwhile, no more is given back
+// than what is charged.
+func TestWindowIsCharged(t *testing.T) {
+	t.Parallel()
+	const limit = 4 << 20
+	s := newSender(t, limit, -1)
+	for range 20 {
+		s.send(1 << 20)
+		s.take(1<<20, nil)
+	}
+	s.send(1 << 20)
+	others := int64(0)
+	for s.read+http2.MostWindow/4 < s.sent {
+		more := limit/2 - s.account.Used() - 20<<10
+		s.account.Hold(more)
+		others += more
+		s.take(1, nil)
+		if over := s.window + s.sent - s.read - http2.FirstWindow - int(s.intake.Held()); over > 0 {
+			t.Fatalf("with %d bytes unread the client may send %d, which is %d beyond what is charged", s.sent-s.read, s.window, over)
+		}
+	}
+	s.account.Hold(-others)
+	s.end()
+}
+
 // TestWindowIsBounded: by what is to come, and by half of what the owner may hold.
 func TestWindowIsBounded(t *testing.T) {
 	t.Parallel()
