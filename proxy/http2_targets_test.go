@@ -139,3 +139,33 @@ func TestGRPCFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestGRPCTimeoutBehindScripts: what a client allows holds also once the scripts have ended.
+func TestGRPCTimeoutBehindScripts(t *testing.T) {
+	t.Parallel()
+	hold := make(chan struct{})
+	t.Cleanup(func() { close(hold) })
+	address := http2Target(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/grpc")
+		_ = http.NewResponseController(w).Flush()
+		<-hold
+	})
+	w := newWorkshop(t, "scripts/pass.lua", "chi_middleware(function(request, response, next) next() end)", "c.yaml",
+		tenantsOf("g", "domains: [g.example.com], lua_routes: pass.lua, lua: {timeout: 20s}, services: [{url: 'grpc://"+address+"'}]"))
+	w.run()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+w.server.Addr().String()+"/", strings.NewReader("\x00\x00\x00\x00\x00"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "g.example.com"
+	r.Header.Set("Content-Type", "application/grpc")
+	r.Header.Set("Grpc-Timeout", "300m")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.Trailer.Get("Grpc-Status") != "4" {
+		t.Errorf("grpc-status %q, %v", resp.Trailer.Get("Grpc-Status"), err)
+	}
+}

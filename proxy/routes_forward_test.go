@@ -15,12 +15,15 @@ func TestRoutesForward(t *testing.T) {
 	tenant := func(name, more string) []string {
 		return []string{name, "domains: [" + name + ".example.com], " + more + "request_limits: {max_body_size: 10B}, compression: {enabled: true, min_size: 1}, services: [{url: 'http://" + services + "'}], routes: [" +
 			"{path: '/old/*', rewrite: '/new/{*}'}, {path: '/{year:[0-9]{4}}/{slug}', rewrite: '/posts/{slug}?year={year}'}, {path: '/deep/*', rewrite: '/{*}/x'}, " +
+			"{path: '/v{n}/*', rewrite: '/api/{n}/{*}'}, {path: '/pre*', rewrite: '/static/{*}'}, {path: '/img/{w}x{h}', rewrite: '/store/{h}/{w}'}, {path: /answer, compression: false, respond: {body: xx}}, " +
 			"{path: /big, max_body_size: 1KiB}, {path: /small, max_body_size: 2B}, {path: /plain, compression: false}, {path: /hot, rewrite: /x, policies: [{ip: {deny: 127.0.0.1}}]}]"}
 	}
 	list := append(tenant("a", ""), tenant("b", "lua_routes: pass.lua, lua: {timeout: 20s}, ")...)
 	list = append(list, "c", "domains: [c.example.com], services: [{url: 'http://"+silent+"'}], routes: [{path: /total, timeouts: {total: 100ms}}, {path: /head, timeouts: {response_header: 100ms}}]")
 	list = append(list, "d", "domains: [d.example.com], path_prefix: /app, strip_prefix: true, services: [{url: 'http://"+services+"'}], routes: [{path: '/r/{x}', rewrite: '/app/{x}'}]")
-	w := newWorkshop(t, "scripts/pass.lua", "chi_middleware(function(request, response, next) next() end)", "c.yaml", tenantsOf(list...))
+	list = append(list, "e", "domains: [e.example.com], lua_routes: read.lua, lua: {timeout: 20s}, services: [{url: 'http://"+services+"'}], routes: [{path: /small, max_body_size: 2B}]")
+	list = append(list, "f", "domains: [f.example.com], lua_routes: pass.lua, lua: {timeout: 1s, total_timeout: 1s}, services: [{url: 'http://"+silent+"'}], routes: [{path: /total, timeouts: {total: 1h}}]")
+	w := newWorkshop(t, "scripts/read.lua", "chi_middleware(function(request, response, next) request:body() next() end)", "scripts/pass.lua", "chi_middleware(function(request, response, next) next() end)", "c.yaml", tenantsOf(list...))
 	w.strict = true
 	w.run()
 	for _, host := range []string{"a", "b"} {
@@ -34,6 +37,20 @@ func TestRoutesForward(t *testing.T) {
 			{"GET /20266/a?page=2", "", "GET /20266/a?page=2"},
 			{"GET /deep/%2F%2Fevil.net", "", "GET /evil.net/x"},
 			{"GET /deep/", "", "GET /x"},
+			{"GET /v1/a", "", "GET /api/1/a"},
+			{"GET /v.../..a", "", "GET /api/.../..a"},
+			{"GET /v../admin", "", "400"},
+			{"GET /v./admin", "", "400"},
+			{"GET /v..;a/admin", "", "400"},
+			{"GET /v..%2Fx/admin", "", "400"},
+			{"GET /v%2E%2e/admin", "", "400"},
+			{"GET /pre../admin", "", "400"},
+			{"GET /pre..%5Cadmin", "", "400"},
+			{"GET /pre..", "", "400"},
+			{"GET /pre.%2E%3Badmin", "", "400"},
+			{"GET /pre...", "", "GET /static/..."},
+			{"GET /img/1x..", "", "400"},
+			{"GET /img/..x2", "", "400"},
 			{"POST /big", strings.Repeat("x", 1024), "POST /big"},
 			{"POST /big", strings.Repeat("x", 1025), "413"},
 			{"POST /small", "xx", "POST /small"},
@@ -54,13 +71,16 @@ func TestRoutesForward(t *testing.T) {
 				t.Errorf("%s: %s: got %q, want %q", host, c.line, got, c.want)
 			}
 		}
-		for path, want := range map[string]string{"/plain": "", "/": "gzip"} {
+		for path, want := range map[string]string{"/plain": "", "/answer": "", "/": "gzip"} {
 			if answer, _ := askRaw(t, w.server.Addr().String(), "GET "+path+" HTTP/1.1\r\nHost: "+host+".example.com\r\nAccept-Encoding: gzip\r\n\r\n"); answer.Header.Get("Content-Encoding") != want {
 				t.Errorf("%s%s is %v, want %q", host, path, answer.Header, want)
 			}
 		}
 	}
 	w.tell("c", [3]string{"GET /total", "", "504 upstream_timeout"})
+	w.tell("e", [3]string{"POST /small", "Content-Length: 2\r\n\r\nxx", "200 services"})
+	w.tell("e", [3]string{"POST /small", "Content-Length: 3\r\n\r\nxxx", "413 body_too_large"})
+	w.tell("f", [3]string{"GET /total", "", "504 upstream_timeout"}) // scripts run no longer than lua.total_timeout says
 	w.tell("c", [3]string{"GET /head", "", "504 upstream_timeout"})
 	if _, body := w.speak("GET /app/r/y HTTP/1.1\r\nHost: d.example.com\r\n\r\n"); !strings.Contains(body, "GET /app/y ") {
 		t.Errorf("behind a prefix: %q", body)

@@ -57,6 +57,7 @@ func TestRoutes(t *testing.T) {
       - {path: "/users/{id}", redirect: {to: "/people/{id}?id={id}", status: 301}}
       - {path: [/old, "/old/*"], redirect: {to: /new/}}
       - {path: "/moved/*", redirect: {to: "https://new.example.com/{*}#top", status: 302}}
+      - {path: "/cdn*", redirect: {to: "https://cdn.example.com/tenant/{*}"}}
       - {path: "/two/{a}/{b}", redirect: {to: "/{b}/{a}", status: 307}}
       - {path: "/deep/*", redirect: {to: "/{*}/x", status: 303}}
       - {path: /page, respond: {status: 503, headers: {Retry-After: "120", X-Own: "a b"}, file: `+filepath.Join("page.html")+`}}
@@ -112,6 +113,10 @@ func TestRoutes(t *testing.T) {
 		{"GET /moved/", "", "302 https://new.example.com/#top"},
 		{"GET /moved/%2Fevil.net", "", "302 https://new.example.com/evil.net#top"},
 		{"GET /moved/..%2Fevil.net", "", "400 bad_path"},
+		{"GET /cdn/a", "", "308 https://cdn.example.com/tenant/a"},
+		{"GET /cdn../other", "", "400 bad_path"},
+		{"GET /cdn..;/x", "", "400 bad_path"},
+		{"GET /cdn..%2Fother", "", "400 bad_path"},
 		{"GET /two/a/b", "", "307 /b/a"},
 		{"GET /two/a/%2F%2Fevil.net", "", "307 /evil.net/a"},
 		{"GET /deep/", "", "303 /x"},

@@ -3,6 +3,7 @@ package tenants
 import (
 	_ "embed" // for Sources
 	"fmt"
+	"slices"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
@@ -53,7 +54,10 @@ func (c *Config) WarnOfRoutes(warn func(field any, format string, args ...any)) 
 		warn(&c.Routes[s.Index], "tenant %q, %s is never taken: %s is asked before it, and matches all that it does; expected the narrower one first", c.Name, routePlace(s.Index), routePlace(s.By))
 	}
 	for i := range c.Routes {
-		list[i].Warn(len(c.Routes[i].Policies), list, warn)
+		list[i].Warn(len(c.Routes[i].Policies), !c.StripSlashes, list, warn)
+		if m := c.Routes[i].AllMethods(); m != nil && !slices.Contains(m, "OPTIONS") && slices.ContainsFunc(c.Routes[i].Policies, func(p Policy) bool { return p.CORS != nil }) {
+			warn(&c.Routes[i].Methods, "tenant %q, %s has cors, and preflights don't take it: expected OPTIONS among its methods", c.Name, routePlace(i))
+		}
 	}
 }
 

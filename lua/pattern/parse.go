@@ -158,16 +158,26 @@ func (r *reader) literalByte() error {
 		return r.fault(r.at, `"?" never matches, expected a path without the query`)
 	case c == '#':
 		return r.fault(r.at, `"#" never matches, expected a path without a fragment`)
+	case c == ';':
+		return r.fault(r.at, `";" never matches: %s`, noParameters)
+	case c == '\\':
+		return r.fault(r.at, "%q never matches: such paths are refused, and where it is encoded they are compared as if it were a slash, expected one", `\`)
 	case c == '%':
 		return r.escape()
-	case c <= ' ' || c >= 0x7F || strings.IndexByte("\"<>[]\\^`|", c) >= 0:
+	case c <= ' ' || c >= 0x7F || strings.IndexByte("\"<>[]^`|", c) >= 0:
 		return r.fault(r.at, "%q never matches, expected it percent-encoded, as paths have it: %%%02X", r.text[r.at:r.at+1], c)
 	}
 	r.at++
 	return nil
 }
 
-// escape takes %XX in the one form that canonical paths have.
+// pathMarks are what paths may have besides letters, digits and "-._~" (pchar of RFC
+// 3986 §3.3); they are decoded before paths are compared.
+const pathMarks = "!$&'()*+,=:@"
+
+const noParameters = "what follows a semicolon in a segment is left out when paths are compared, expected the path without"
+
+// escape takes %XX in the one form that paths have when they are compared.
 func (r *reader) escape() error {
 	const digits = "0123456789ABCDEF"
 	high, low := -1, -1
@@ -178,10 +188,18 @@ func (r *reader) escape() error {
 	if high < 0 || low < 0 {
 		return r.fault(r.at, `"%%" is not followed by two upper-case hexadecimal digits, expected an escape such as %%2C`)
 	}
-	if c := byte(high<<4 | low); c < ' ' || c == 0x7F { //nolint:gosec // two digits make a byte
+	written := r.text[r.at : r.at+3]
+	switch c := byte(high<<4 | low); { //nolint:gosec // two digits make a byte
+	case c < ' ' || c == 0x7F:
 		return r.fault(r.at, "an escaped control character never matches: such paths are refused")
-	} else if isNameByte(c) || c == '~' {
-		return r.fault(r.at, "%q never matches, expected the character itself: %c", r.text[r.at:r.at+3], c)
+	case c == '/' || c == '\\':
+		return r.fault(r.at, "%q never matches: paths are compared as if it were a slash, expected one", written)
+	case c == ';':
+		return r.fault(r.at, "%q never matches: %s", written, noParameters)
+	case c == '*':
+		return r.fault(r.at, "%q never matches, expected a regular expression such as {star:[*]}", written)
+	case isNameByte(c) || c == '~' || strings.IndexByte(pathMarks, c) >= 0:
+		return r.fault(r.at, "%q never matches, expected the character itself: %c", written, c)
 	}
 	r.at += 3
 	return nil

@@ -143,7 +143,7 @@ func TestParseErrors(t *testing.T) {
 	for i := range pattern.MaxParams {
 		fmt.Fprintf(&many, "/{p%d}", i)
 	}
-	for _, good := range []string{deep, many.String(), "/a;b=c/$-_.~!&'(),:@+=", "/%C3%A9", "/{a-b.C_9}"} {
+	for _, good := range []string{deep, many.String(), "/a/$-_.~!&'(),:@+=b", "/%C3%A9", "/%7B%22%5B%3C%20%25%3F%23", "/{a-b.C_9}"} {
 		mustParse(t, good)
 	}
 	for _, c := range []struct {
@@ -183,7 +183,14 @@ func TestParseErrors(t *testing.T) {
 		{"/é", 1, "%C3"},
 		{"/a?b", 2, "query"},
 		{"/a#b", 2, "fragment"},
-		{"/a\\b", 2, "%5C"},
+		{"/a\\b", 2, "expected one"},
+		{"/a%2Fb", 2, "expected one"},
+		{"/a%5Cb", 2, "expected one"},
+		{"/a;v=1", 2, "semicolon"},
+		{"/a%3Bv", 2, "semicolon"},
+		{"/%40a", 1, "character itself: @"},
+		{"/a%2Bb", 2, "character itself: +"},
+		{"/a%2Ab", 2, "{star:[*]}"},
 		{"/%c3", 1, "upper-case"},
 		{"/%4", 1, "upper-case"},
 		{"/%61", 1, "character itself: a"},

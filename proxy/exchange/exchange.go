@@ -42,7 +42,7 @@ type exchange struct {
 	told     upstream.Introduction // of the client, to targets that ask
 	call     upstream.Call         // open from forward to endCall
 	script   scripted
-	// grpcLimit is the grpc-timeout, where that bounds the call.
+	// grpcLimit is the grpc-timeout; 0 is none.
 	grpcLimit time.Duration
 
 	// The response.
@@ -229,6 +229,9 @@ func (x *exchange) answer() error {
 	}
 	if x.script.read { // by a policy
 		x.script.resized = true
+		if err := x.holdBody(); err != nil {
+			return err
+		}
 	} else if err := x.admitBody(); err != nil {
 		return err
 	}
@@ -312,12 +315,10 @@ func (x *exchange) route() error {
 		return err
 	}
 	x.takes = accepted(x.Message.Header, x.bounds.compression.order)
-	if t.Total > 0 {
-		x.call.Expiry = x.Start + int64(t.Total)
-	}
 	if x.speaksGRPC() {
-		x.boundGRPC()
+		x.grpcLimit, _ = parseGRPCTimeout(x.Message.Header.Value(grpcTimeout))
 	}
+	x.boundCall()
 	if t.Refuse != nil {
 		return t.Refuse
 	}

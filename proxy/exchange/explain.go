@@ -15,6 +15,21 @@ const (
 	grpcTotalKey    = "the request's grpc-timeout"
 )
 
+// boundCall bounds the call as a whole: by the total time-out of the tenant or of the
+// route, by that of scripts while they run, and by what a gRPC client has asked for.
+func (x *exchange) boundCall() {
+	limit, _ := x.total()
+	if total := x.Tenant.ScriptsTotal; x.script.runs && total > 0 && (limit == 0 || total < limit) {
+		limit = total
+	}
+	if x.grpcLimit > 0 && (limit == 0 || x.grpcLimit < limit) {
+		limit = x.grpcLimit
+	}
+	if x.call.Expiry = 0; limit > 0 {
+		x.call.Expiry = x.Start + int64(limit)
+	}
+}
+
 // nameTotal says which setting bounds the call as a whole.
 func (x *exchange) nameTotal() {
 	t := x.Tenant

@@ -82,17 +82,6 @@ func (x *exchange) speaksGRPC() bool {
 	return x.Message.Came(message.ContentType) && isGRPC(x.Message.Header)
 }
 
-// boundGRPC bounds the exchange by what the client has asked for.
-func (x *exchange) boundGRPC() {
-	limit, ok := parseGRPCTimeout(x.Message.Header.Value(grpcTimeout))
-	if !ok {
-		return
-	}
-	if at := x.Start + int64(limit); x.call.Expiry == 0 || at < x.call.Expiry {
-		x.call.Expiry, x.grpcLimit = at, limit
-	}
-}
-
 // mostGRPCTimeout bounds what a client may ask for: beyond it there is none.
 const mostGRPCTimeout = 30 * 24 * time.Hour
 

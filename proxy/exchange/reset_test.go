@@ -38,6 +38,13 @@ var keptFields = map[string]string{
 	"exchange.policed.request.text":                  "empty",
 	"exchange.policed.request.keyed":                 "empty",
 	"exchange.policed.kept":                          "empty",
+	"routed.request.text":                            "empty",
+	"routed.params.spans":                            "read up to count, which is 0",
+	"routed.policed.request.memos":                   "empty",
+	"routed.policed.request.left":                    "empty",
+	"routed.policed.request.text":                    "empty",
+	"routed.policed.request.keyed":                   "empty",
+	"routed.policed.kept":                            "empty",
 }
 
 // known implement the interfaces that exchanges lead to.
@@ -71,6 +78,19 @@ func TestResetForgetsEverything(t *testing.T) {
 	}
 	if x.response.Header != &x.response.Local {
 		t.Error("the header of the next response isn't its own")
+	}
+}
+
+// TestRoutedForgetsEverything is the same for what routes have made of an exchange.
+func TestRoutedForgetsEverything(t *testing.T) {
+	t.Parallel()
+	r := new(routed)
+	if filled := pooled.Fill(t, r, known...); filled < 30 {
+		t.Errorf("only %d fields were filled", filled)
+	}
+	r.reset()
+	for _, left := range pooled.Left("routed", r, keptFields) {
+		t.Errorf("after reset, %s", left)
 	}
 }
 

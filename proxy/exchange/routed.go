@@ -106,9 +106,13 @@ func (x *exchange) takeRoute() (answered bool, err error) {
 	if answered, err = x.judgeRoute(); answered || err != nil {
 		return answered, err
 	}
-	switch r := x.routed.route; {
+	r := x.routed.route
+	if r.Plain {
+		x.takes = identity
+	}
+	switch {
 	case r.Redirect != nil:
-		x.leadAway(r.Redirect)
+		return true, x.leadAway(r.Redirect)
 	case r.Answer != nil:
 		for i := range r.Answer.Header {
 			x.response.Local.Set(r.Answer.Header[i].Name, r.Answer.Header[i].Value)
@@ -122,16 +126,16 @@ func (x *exchange) takeRoute() (answered bool, err error) {
 
 // prepareRoute makes ready what a route says of the way to the services.
 func (x *exchange) prepareRoute(r *routing.Route) error {
-	if r.Plain {
-		x.takes = identity
-	}
-	if r.Total > 0 && !x.upload.running() && (x.grpcLimit == 0 || r.Total < x.grpcLimit) {
-		x.call.Expiry = x.Start + int64(r.Total)
+	if r.Total > 0 && !x.upload.running() {
+		x.boundCall()
 	}
 	if r.Rewrite == nil || x.Message.Form == message.AsteriskForm {
 		return nil
 	}
-	written := x.keepValue(r.Rewrite.Append(x.values, x.appendCaptured))
+	written, err := r.Rewrite.Append(x.values, x.appendCaptured)
+	if written = x.keepValue(written); err != nil {
+		return err
+	}
 	if n := 3 * len(written); cap(x.sendBuf) < n {
 		x.sendBuf = make([]byte, 0, n)
 	}
@@ -151,6 +155,14 @@ func (x *exchange) taken() *routing.Route {
 		return nil
 	}
 	return x.routed.route
+}
+
+// holdBody holds a body that was read before the route was known to the route's bound.
+func (x *exchange) holdBody() error {
+	if r := x.taken(); r != nil && r.MaxBody > 0 && int64(len(x.script.body)) > r.MaxBody {
+		return message.BodyTooLarge
+	}
+	return nil
 }
 
 // mostBody bounds the request's body.
@@ -208,10 +220,14 @@ func (x *exchange) traceRoute(s policy.Step) {
 }
 
 // leadAway answers with the location of a redirect.
-func (x *exchange) leadAway(to *routing.Redirect) {
-	location := to.Append(x.values, x.query, x.appendCaptured)
+func (x *exchange) leadAway(to *routing.Redirect) error {
+	location, err := to.Append(x.values, x.query, x.appendCaptured)
+	if location = x.keepValue(location); err != nil {
+		return err
+	}
 	x.local(to.Status, "", nil)
-	x.response.Local.Set(locationName, x.keepValue(location))
+	x.response.Local.Set(locationName, location)
+	return nil
 }
 
 // appendCaptured appends what the route's path has captured under a name: as it was

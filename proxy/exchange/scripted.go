@@ -19,6 +19,7 @@ type scripted struct {
 	request lua.Request
 	host    string // to send on, if a script has set it
 	body    []byte // all of the request's body, if a script has read or set it
+	runs    bool   // and bound the call by their total time-out
 	read    bool   // body is the client's
 	resized bool   // body is sent, framed anew
 	took    int64  // what the client's body is charged
@@ -29,7 +30,7 @@ type scripted struct {
 
 func (s *scripted) reset() {
 	s.request = lua.Request{}
-	s.host, s.body, s.read, s.resized, s.took, s.charged, s.gone = "", nil, false, false, 0, 0, nil
+	s.host, s.body, s.runs, s.read, s.resized, s.took, s.charged, s.gone = "", nil, false, false, false, 0, 0, nil
 	if cap(s.keyBuf) > keepScratch {
 		s.keyBuf = nil
 	}
@@ -65,21 +66,18 @@ func (x *exchange) showRequest() {
 	}
 	x.response.Reset()
 	x.locateForScripts()
-	if total := int64(t.ScriptsTotal); total > 0 && (x.call.Expiry == 0 || x.Start+total < x.call.Expiry) {
-		x.call.Expiry = x.Start + total
-	}
+	x.script.runs = true
+	x.boundCall()
 }
 
-// Unbound says that no script runs any more: only the tenant's own total
-// time-out bounds what is left.
+// Unbound says that no script runs any more: the scripts' total time-out doesn't bound
+// what is left.
 func (x *exchange) Unbound() {
 	if x.upload.running() { // a response that overtook its request: the upload looks at it too
 		return
 	}
-	x.call.Expiry = 0
-	if total, _ := x.total(); total > 0 {
-		x.call.Expiry = x.Start + int64(total)
-	}
+	x.script.runs = false
+	x.boundCall()
 	x.nameTotal()
 }
 
@@ -173,6 +171,9 @@ func (x *exchange) forwardScripted() error {
 		s.body, s.resized = s.request.Body, true
 	case s.read:
 		s.resized = true
+		if err := x.holdBody(); err != nil {
+			return err
+		}
 	default:
 		if err := x.admitBody(); err != nil {
 			return err

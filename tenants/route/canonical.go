@@ -246,3 +246,34 @@ func checkRawByte(c byte) error {
 
 func isDot(s []byte) bool    { return len(s) == 1 && s[0] == '.' }
 func isDotDot(s []byte) bool { return len(s) == 2 && s[0] == '.' && s[1] == '.' }
+
+// HasDotSegment reports whether a path, canonical or not, has a segment that somebody
+// may take for "." or "..": encoded dots count, and encoded slashes and semicolons
+// delimit.
+func HasDotSegment(path []byte) bool {
+	dots, more, parameters := 0, false, false
+	for i := 0; i < len(path); {
+		kind, size := delimiter(path[i:])
+		switch {
+		case kind == '/':
+			if !more && (dots == 1 || dots == 2) {
+				return true
+			}
+			dots, more, parameters = 0, false, false
+		case kind == ';':
+			parameters = true
+		case !parameters:
+			c := path[i]
+			if b, ok := hexByte(path[i:]); ok {
+				c, size = b, 3
+			}
+			if c == '.' {
+				dots++
+			} else {
+				more = true
+			}
+		}
+		i += size
+	}
+	return !more && (dots == 1 || dots == 2)
+}

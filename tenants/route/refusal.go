@@ -20,6 +20,7 @@ const (
 	RefusedParameter Refusal = "encoded slash or backslash after a semicolon within one path segment"
 	RefusedEmpty     Refusal = "dot segment behind an empty one in the path, expected a path without dot segments where slashes aren't merged"
 	RefusedStrip     Refusal = "encoded slash where the path prefix ends, expected a plain one"
+	RefusedCapture   Refusal = "part of the path that the route would make a dot segment of"
 )
 
 // Reasons why CanonicalHost refuses a host.

@@ -69,8 +69,8 @@ type Config struct {
 	// Time limits of the exchange with a target, in the place of the tenant's.
 	Timeouts TimeoutsConfig `yaml:"timeouts"`
 
-	// Whether responses are compressed, as the tenant's compression says; false leaves
-	// them as they are. Default: true.
+	// Whether responses are compressed, as the tenant's compression says, those of
+	// respond too; false leaves them as they are. Default: true.
 	Compression bool `yaml:"compression"`
 }
 
@@ -143,17 +143,13 @@ const (
 // Check reports what is wrong with the route.
 func (c *Config) Check(r settings.Reporter) {
 	c.checkPath(r)
-	for i := range c.Methods {
-		if m := c.Methods[i]; m == "" || len(m) > 32 || !message.IsToken([]byte(m)) || m != strings.ToUpper(m) {
-			r.Errorf(&c.Methods[i], "method %.40q is none, expected an upper-case word such as GET", m)
-		}
-	}
-	if len(c.Methods) > maxConditions {
-		r.Errorf(&c.Methods, "%d methods are too many, expected at most %d", len(c.Methods), maxConditions)
-	}
+	c.checkMethods(r)
 	checkConditions(r, &c.Headers, "headers", "a field, expected one like X-Version")
 	checkConditions(r, &c.Query, "query", "")
 	checkConditions(r, &c.Cookies, "cookies", "a cookie, expected one like session")
+	if c.Clients != nil && len(c.Clients) == 0 {
+		r.Errorf(&c.Clients, "clients names nobody, expected a network; every client is what holds without the key")
+	}
 	for i := range c.Clients {
 		if _, ok := network.Parse(c.Clients[i]); !ok && c.Clients[i] != network.Unix {
 			r.Errorf(&c.Clients[i], "%.100q is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, or \"unix\" for clients on a Unix socket%s", c.Clients[i], network.Meant(c.Clients[i]))
@@ -179,6 +175,22 @@ func (c *Config) checkPath(r settings.Reporter) {
 	for i := range c.Path {
 		if _, err := pattern.Parse(c.Path[i]); err != nil {
 			r.Errorf(&c.Path[i], "%v", err)
+		}
+	}
+}
+
+func (c *Config) checkMethods(r settings.Reporter) {
+	if c.Methods != nil && len(c.Methods) == 0 || len(c.Methods) > maxConditions {
+		r.Errorf(&c.Methods, "methods has %d of them, expected 1 to %d; every method is what holds without the key", len(c.Methods), maxConditions)
+	}
+	for i := range c.Methods {
+		switch m := c.Methods[i]; {
+		case m == "ANY" || m == "*":
+			r.Errorf(&c.Methods[i], "method %q is none: every method is what holds without the key methods", m)
+		case m == "TRACE" || m == "CONNECT":
+			r.Errorf(&c.Methods[i], "method %s is answered by no route: the gateway refuses it", m)
+		case m == "" || len(m) > 32 || !message.IsToken([]byte(m)) || m != strings.ToUpper(m):
+			r.Errorf(&c.Methods[i], "method %.40q is none, expected an upper-case word such as GET", m)
 		}
 	}
 }
@@ -289,8 +301,13 @@ func (c *RespondConfig) check(r settings.Reporter) {
 	if len(c.Headers) > maxConditions {
 		r.Errorf(&c.Headers, "%d fields are too many, expected at most %d", len(c.Headers), maxConditions)
 	}
+	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		value := []byte(c.Headers[name])
+		if other := seen[strings.ToLower(name)]; other != "" {
+			r.Errorf(&c.Headers, "field %q is %q, the case of letters apart, expected one of them", name, other)
+		}
+		seen[strings.ToLower(name)] = name
 		switch {
 		case !message.IsToken([]byte(name)) || len(name) > 128:
 			r.Errorf(&c.Headers, "%.64q is not the name of a field, expected one like X-Frame-Options", name)

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/pattern"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 )
 
 // location is a path or a URL with what a route's pattern has captured in it: literal
@@ -42,6 +44,7 @@ func parseLocation(text string, paths []*pattern.Pattern) (*location, error) {
 		l.fragment = "#" + fragment
 	}
 	var plain strings.Builder // with a letter for each name
+	named := 0
 	for rest := text; rest != ""; {
 		literal, after, open := strings.Cut(rest, "{")
 		p := part{text: literal}
@@ -53,6 +56,9 @@ func parseLocation(text string, paths []*pattern.Pattern) (*location, error) {
 			}
 			if err := captured(name, paths); err != nil {
 				return nil, err
+			}
+			if named++; named > pattern.MaxParams {
+				return nil, fmt.Errorf("has more than %d captures", pattern.MaxParams)
 			}
 			p.name, after = name, behind
 			plain.WriteByte('x')
@@ -105,14 +111,16 @@ func (l *location) settle(plain string) error {
 	if l.pathFrom > 0 && (len(l.parts[0].text) < l.pathFrom || len(l.parts[0].text) == l.pathFrom && l.parts[0].name != "") {
 		return errNowhere // a stranger would choose the host
 	}
-	l.plain = before[l.pathFrom:]
+	if l.plain = before[l.pathFrom:]; route.HasDotSegment([]byte(l.plain)) {
+		return errors.New("has a dot segment, expected a path without")
+	}
 	return nil
 }
 
 // append appends the location. value appends what was captured under a name to dst.
 // Slashes of the path that captures would double are written once: "//host" is
-// another host.
-func (l *location) append(dst []byte, value func(dst []byte, name string) []byte) []byte {
+// another host. A dot segment that they would make is route.RefusedCapture.
+func (l *location) append(dst []byte, value func(dst []byte, name string) []byte) ([]byte, error) {
 	start, query := len(dst), false
 	for i := range l.parts {
 		p := &l.parts[i]
@@ -134,7 +142,11 @@ func (l *location) append(dst []byte, value func(dst []byte, name string) []byte
 			dst, _ = single(dst, from, start)
 		}
 	}
-	return dst
+	path, _, _ := bytes.Cut(dst[start+l.pathFrom:], []byte("?"))
+	if route.HasDotSegment(path) {
+		return dst, route.RefusedCapture
+	}
+	return dst, nil
 }
 
 // single drops slashes behind others from dst[from:], up to the query; what stands

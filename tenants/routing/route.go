@@ -51,9 +51,9 @@ type Redirect struct {
 // Rewrite is the path that services get.
 type Rewrite struct{ to *location }
 
-// Append appends the path with its query, if it has one of its own. value is as for
-// Redirect.Append.
-func (r *Rewrite) Append(dst []byte, value func(dst []byte, name string) []byte) []byte {
+// Append appends the path with its query, if it has one of its own. value and err are as
+// for Redirect.Append.
+func (r *Rewrite) Append(dst []byte, value func(dst []byte, name string) []byte) (path []byte, err error) {
 	return r.to.append(dst, value)
 }
 
@@ -129,11 +129,14 @@ func (c *RespondConfig) answer() *Answer {
 func (r *Route) Forwards() bool { return r.Redirect == nil && r.Answer == nil }
 
 // Append appends the location. value appends what was captured under a name of the
-// route's path to dst; query, with its "?", goes along where the location has none.
-func (r *Redirect) Append(dst, query []byte, value func(dst []byte, name string) []byte) []byte {
-	dst = r.to.append(dst, value)
+// route's path to dst; query, with its "?", goes along where the location has none. What
+// captures would make a dot segment of is refused: it leads where nobody has meant to.
+func (r *Redirect) Append(dst, query []byte, value func(dst []byte, name string) []byte) (location []byte, err error) {
+	if dst, err = r.to.append(dst, value); err != nil {
+		return dst, err
+	}
 	if !r.to.query {
 		dst = append(dst, query...)
 	}
-	return append(dst, r.to.fragment...)
+	return append(dst, r.to.fragment...), nil
 }

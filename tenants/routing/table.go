@@ -214,43 +214,13 @@ func (c *condition) inQuery(r *Request) bool {
 		var pair []byte
 		pair, rest, _ = bytes.Cut(rest, []byte("&"))
 		name, value, _ := bytes.Cut(pair, []byte("="))
-		r.text = appendDecoded(r.text[:0], name)
+		r.text = message.AppendParameter(r.text[:0], name)
 		if string(r.text) != c.name {
 			continue
 		}
-		if r.text = appendDecoded(r.text[:0], value); c.is.Match(r.text) {
+		if r.text = message.AppendParameter(r.text[:0], value); c.is.Match(r.text) {
 			return true
 		}
 	}
 	return false
-}
-
-// appendDecoded decodes a name or value of a query, as forms encode them; broken
-// escapes stay.
-func appendDecoded(dst, text []byte) []byte {
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		switch {
-		case c == '+':
-			c = ' '
-		case c == '%' && i+2 < len(text):
-			high, low := digit(text[i+1]), digit(text[i+2])
-			if high < 16 && low < 16 {
-				c, i = high<<4|low, i+2
-			}
-		}
-		dst = append(dst, c)
-	}
-	return dst
-}
-
-// digit is the value of a hexadecimal digit; 16 is none.
-func digit(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c|0x20 && c|0x20 <= 'f':
-		return c | 0x20 - 'a' + 10
-	}
-	return 16
 }

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/lua/pattern"
 )
@@ -59,7 +60,8 @@ func coverAll(of, others []*pattern.Pattern) bool {
 }
 
 // Warn tells of what a route that has passed its check allows and is seldom meant.
-func (c *Config) Warn(policies int, all []*Config, warn func(field any, format string, args ...any)) {
+// slashes says that a slash at the end of a path makes a difference.
+func (c *Config) Warn(policies int, slashes bool, all []*Config, warn func(field any, format string, args ...any)) {
 	for i := range c.Path {
 		if meant := pattern.Meant(c.Path[i]); meant != "" {
 			warn(&c.Path[i], "the path %q matches just that text: did you mean %q?", c.Path[i], meant)
@@ -70,12 +72,18 @@ func (c *Config) Warn(policies int, all []*Config, warn func(field any, format s
 	}
 	for i := range c.Path {
 		root, below := cutCatchAll(c.Path[i])
+		if slashes && ends(c.Path[i]) && !slices.ContainsFunc(all, func(other *Config) bool { return other.has(c.Path[i] + "/") }) {
+			warn(&c.Path[i], "the route's policies guard %s, and not %s/, which no route is for: expected path: [%s, %s/], or strip_slashes", c.Path[i], c.Path[i], c.Path[i], c.Path[i])
+		}
 		if !below || slices.ContainsFunc(all, func(other *Config) bool { return other.has(root) }) {
 			continue
 		}
 		warn(&c.Path[i], "the route's policies guard what is below %s, and not %s itself, which no route is for: expected path: [%s, %s]", root, root, root, c.Path[i])
 	}
 }
+
+// ends reports whether a pattern ends within a segment.
+func ends(text string) bool { return !strings.HasSuffix(text, "/") && !strings.HasSuffix(text, "*") }
 
 // cutCatchAll cuts "/*" off a pattern; below is false where there is nothing before it.
 func cutCatchAll(text string) (root string, below bool) {
