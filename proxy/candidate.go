@@ -75,14 +75,14 @@ func (s *Server) buildPolicies(c *Config, of *candidate) {
 	if !of.good() {
 		return
 	}
+	name := of.asked.Name
+	place := func() (func(), error) { return s.places.Take(name) }
 	if !of.asked.HasPolicies() { // what is kept for them ends
 		_, _ = of.asked.BuildPolicies(keptOnly(s.keeps[of.asked.Name]), nil)
-		of.routes, _ = of.asked.BuildRoutes(policy.Deps{}, nil)
+		of.routes, _ = of.asked.BuildRoutes(policy.Deps{Fetch: fetch.Config{Place: place}}, nil)
 		return
 	}
-	deps := policy.Deps{Tenant: of.asked.Name, Store: s.storeOf(of.asked), Fetch: fetch.Config{
-		Own: s.owns, Hops: s.hops.First, Place: func() (func(), error) { return s.places.Take(of.asked.Name) },
-	}}
+	deps := policy.Deps{Tenant: of.asked.Name, Store: s.storeOf(of.asked), Fetch: fetch.Config{Own: s.owns, Hops: s.hops.First, Place: place}}
 	deps.Now, deps.Processor = s.scripts.clock.Now, func() func() { AcquireProcessor(); return ReleaseProcessor }
 	deps.Shared, deps.WillShare = s.shared.Tenant(of.asked.Name), c.Store.Redis != nil
 	deps.Kept.Tenant, deps.Kept.Process = s.keptOf(of.asked.Name), &s.kept

@@ -106,5 +106,5 @@ func codeBlocks(text string) func(yield func(int, codeBlock) bool) {
 
 // namesNoFile says that an error is about a file of the reader's own.
 func namesNoFile(text string) bool {
-	return strings.Contains(text, "there is no such file") || strings.Contains(text, `scripts_dir "scripts" can't be opened`)
+	return strings.Contains(text, "there is no such file") || strings.Contains(text, "there is no such directory") || strings.Contains(text, `scripts_dir "scripts" can't be opened`)
 }

@@ -94,7 +94,7 @@ func (c *Config) loadNamed(d *settings.Document) {
 	}
 	for i := range c.Tenants {
 		t, own := &c.Tenants[i], d.Within(tenantsKey, i)
-		t.LoadPolicies(c.inputs.read, own)
+		t.LoadPolicies(c.inputs.read, c.inputs.directory, own)
 		t.TargetTLS.Load(c.inputs.read, own)
 		for j := range t.Services {
 			service := &t.Services[j]

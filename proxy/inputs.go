@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -46,6 +47,24 @@ func (in *inputs) read(path string, limit int64) ([]byte, error) {
 		return nil, tooLarge(limit)
 	}
 	return one.content, one.err
+}
+
+// directory returns the absolute path of a directory. What is in it isn't remembered.
+func (in *inputs) directory(path string) (string, error) {
+	path, err := filepath.Abs(inDir(in.dir, path))
+	if err != nil {
+		return "", err //nolint:wrapcheck // the caller tells what it is about
+	}
+	status, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", errors.New("there is no such directory")
+	case err != nil:
+		return "", errors.Unwrap(err)
+	case !status.IsDir():
+		return "", errors.New("it is not a directory")
+	}
+	return path, nil
 }
 
 // secret is the File of settings.Variables.

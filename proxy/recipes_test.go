@@ -2,6 +2,8 @@ package proxy_test
 
 import (
 	"bufio"
+	"crypto/ed25519"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -11,11 +13,35 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // recipe is what the configuration under a heading of docs/recipes.md is to do: each
 // request, with the status, and texts of the answer, "!" before those that it hasn't.
 var recipes = map[string][][]string{
+	"Static files beside an API": {
+		{"GET /api/users HTTP/1.1\r\nHost: app.example.com", "200", "seven", "GET /api/users "},
+		{"GET /app.js HTTP/1.1\r\nHost: app.example.com", "200", "Content-Type: text/javascript; charset=utf-8", "the script"},
+		{"GET /app.js HTTP/1.1\r\nHost: app.example.com\r\nAccept-Encoding: gzip, br", "200", "Content-Encoding: gzip", "in gzip"},
+		{"GET /app.js HTTP/1.1\r\nHost: app.example.com\r\nRange: bytes=4-", "206", "Content-Range: bytes 4-9/10"},
+		{"GET / HTTP/1.1\r\nHost: app.example.com", "200", "<h1>The application</h1>"},
+		{"GET /orders/7 HTTP/1.1\r\nHost: app.example.com", "200", "<h1>The application</h1>"},
+		{"GET /.env HTTP/1.1\r\nHost: app.example.com", "200", "<h1>The application</h1>", "!secret"},
+	},
+	"An application behind a password": {
+		{"GET /a HTTP/1.1\r\nHost: wiki.example.com", "401", `Www-Authenticate: Basic realm="Wiki"`},
+		{"GET /a HTTP/1.1\r\nHost: wiki.example.com\r\nAuthorization: Basic YWxpY2U6c2VjcmV0\r\nX-Auth-User: root", "200", "seven", "alice", "!root"},
+		{"GET /a HTTP/1.1\r\nHost: wiki.example.com\r\nAuthorization: Basic YWxpY2U6b3RoZXI=", "401", "basic_auth_denied"},
+	},
+	"An API with JSON Web Tokens": {
+		{"GET /a HTTP/1.1\r\nHost: api.example.com", "401", "jwt_denied"},
+		{"GET /a HTTP/1.1\r\nHost: api.example.com\r\nX-User: root\r\nAuthorization: Bearer TOKEN", "200", "seven", "alice", "!root"},
+		{"GET /a HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer TOKENx", "401", "jwt_denied"},
+	},
+	"An application behind a login elsewhere": {
+		{"GET /a HTTP/1.1\r\nHost: app.example.com", "302", "Location: https://login.example.com"},
+		{"GET /a HTTP/1.1\r\nHost: app.example.com\r\nCookie: session=alice\r\nRemote-User: root", "200", "seven", "alice", "!root"},
+	},
 	"Hosts, and a wildcard host": {
 		{"GET /a HTTP/1.1\r\nHost: example.com", "200", "seven"},
 		{"GET /a HTTP/1.1\r\nHost: shop.example.com", "200", "seven"},
@@ -109,14 +135,12 @@ func TestRecipes(t *testing.T) {
 			if n := strings.Count(block, "\n"); n > 60 {
 				t.Errorf("it has %d lines", n)
 			}
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "maintenance.html"), []byte("<h1>Back at noon</h1>"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			block = strings.NewReplacer("10.0.0.7:8080", seven, "10.0.0.8:8080", eight, "file: maintenance.html", "file: '"+dir+"/maintenance.html'").Replace(block)
+			dir, token := pantry(t)
+			block = strings.NewReplacer("10.0.0.7:8080", seven, "10.0.0.8:8080", eight, "file: maintenance.html", "file: '"+dir+"/maintenance.html'",
+				"root: site", "root: '"+dir+"/site'", "users_file: users.htpasswd", "users_file: '"+dir+"/users.htpasswd'", "jwks_file: jwks.json", "jwks_file: '"+dir+"/jwks.json'").Replace(block)
 			server := serve(t, "server: {address: '127.0.0.1:0', trusted_proxies: [127.0.0.1]}\naccess_log: {enabled: false}\n"+block)
 			for _, try := range tries {
-				request := try[0]
+				request := strings.ReplaceAll(try[0], "TOKEN", token)
 				if !strings.Contains(request, "\r\n\r\n") {
 					request += "\r\n\r\n"
 				}
@@ -137,6 +161,32 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
+// pantry is a directory with the files that recipes name, and a token for the key set.
+func pantry(t *testing.T) (dir, token string) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	dir = t.TempDir()
+	for name, text := range map[string]string{
+		"maintenance.html": "<h1>Back at noon</h1>", "site/index.html": "<h1>The application</h1>", "site/app.js": "the script", "site/app.js.gz": "in gzip", "site/.env": "secret",
+		"users.htpasswd": "alice:" + hashed(t, "secret", 4) + "\n",
+		"jwks.json":      `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"` + encode(public) + `"}]}`,
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := encode([]byte(`{"alg":"EdDSA"}`)) + "." + encode(fmt.Appendf(nil, `{"iss":"https://id.example.com","aud":"api","sub":"alice","exp":%d}`, time.Now().Add(time.Hour).Unix()))
+	return dir, text + "." + encode(ed25519.Sign(private, []byte(text)))
+}
+
 // naming is a target that answers with its name and the request's first line.
 func naming(t *testing.T, name string) (address string) {
 	t.Helper()
@@ -148,9 +198,15 @@ func naming(t *testing.T, name string) (address string) {
 				return
 			}
 			_, _ = io.Copy(io.Discard, r.Body)
-			body := name + "\n" + r.Method + " " + r.RequestURI + strings.Repeat(" ", 1000)
+			user := r.Header.Get("X-Auth-User") + r.Header.Get("X-User") + r.Header.Get("Remote-User")
+			body := name + "\n" + r.Method + " " + r.RequestURI + strings.Repeat(" ", 1000) + user
 			answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-			if r.URL.Path == "/broken" {
+			switch session, _ := r.Cookie("session"); {
+			case r.URL.Path == "/api/authz/forward-auth" && session == nil:
+				answer = "HTTP/1.1 302 Found\r\nLocation: https://login.example.com/\r\nContent-Length: 0\r\n\r\n"
+			case r.URL.Path == "/api/authz/forward-auth":
+				answer = "HTTP/1.1 200 OK\r\nRemote-User: " + session.Value + "\r\nContent-Length: 0\r\n\r\n"
+			case r.URL.Path == "/broken":
 				answer = "HTTP/1.1 what\r\n\r\n"
 			}
 			if _, err := io.WriteString(conn, answer); err != nil {

@@ -35,7 +35,18 @@ func TestRoutesOfScriptsAndConfiguration(t *testing.T) {
 func TestRoutesAreChecked(t *testing.T) {
 	t.Parallel()
 	for route, want := range map[string]string{
-		"{}":                                                      `routes[0]: the tenant has no services to answer, expected redirect or respond`,
+		"{}":                                                      `routes[0]: the tenant has no services to answer, expected redirect, respond or files`,
+		"{files: {root: .}, redirect: {to: /x}}":                  `routes[0]: the route has redirect and files, expected one of them`,
+		"{files: {}}":                                             `root`,
+		"{files: {root: nowhere}}":                                `root "nowhere" can't be used: there is no such directory`,
+		"{files: {root: c.yaml}}":                                 `root "c.yaml" can't be used: it is not a directory`,
+		"{files: {root: ., index: a/b}}":                          `index "a/b" can't be served`,
+		"{files: {root: ., index: .x}}":                           `index ".x" can't be served`,
+		"{files: {root: ., fallback: ../x}}":                      `fallback "../x" can't be served`,
+		"{files: {root: ., precompressed: [br, br]}}":             `precompressed has "br"`,
+		"{files: {root: ., precompressed: deflate}}":              `precompressed has "deflate"`,
+		"{files: {root: .}, methods: POST}":                       `files are there for GET and HEAD`,
+		"{files: {root: .}, rewrite: /x}":                         `the route has files, and rewrite`,
 		"{respond: {}, redirect: {to: /x}}":                       `routes[0]: the route has redirect and respond, expected one of them`,
 		"{path: a, respond: {}}":                                  `routes[0]: pattern "a"`,
 		"{path: [], respond: {}}":                                 `path has 0 patterns`,

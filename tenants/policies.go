@@ -23,6 +23,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/securityheaders"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/useragent"
 	"github.com/keystone-gateway/keystone-gateway/tenants/routing"
+	"github.com/keystone-gateway/keystone-gateway/tenants/site"
 )
 
 //go:embed policies.go
@@ -71,7 +72,7 @@ func (*Policy) OneKey() {}
 // Sources returns the texts whose comments document the section of a tenant in
 // the JSON Schema and in docs/configuration.md.
 func Sources() settings.Sources {
-	return append(policy.Sources(Policy{}), source, trafficSource, clientTLSSource, policiesSource, routesSource, routing.Source())
+	return append(policy.Sources(Policy{}), source, trafficSource, clientTLSSource, policiesSource, routesSource, routing.Source(), site.Source())
 }
 
 // Refusals lists what policies refuse requests with.
@@ -113,15 +114,15 @@ func (c *Config) policyAt(at string, i int) string {
 }
 
 // LoadPolicies has the policies and routes read the files that they name; see
-// policy.Loader.
-func (c *Config) LoadPolicies(read policy.ReadFile, r settings.Reporter) {
+// policy.Loader. directory returns the absolute path of a directory, or why it can't be used.
+func (c *Config) LoadPolicies(read policy.ReadFile, directory func(path string) (string, error), r settings.Reporter) {
 	c.eachList(func(list *[]Policy, at string) {
 		for i := range *list {
 			policy.LoadOne(&(*list)[i], c.policyAt(at, i), read, r)
 		}
 	})
 	for i := range c.Routes {
-		c.Routes[i].Load(read, r)
+		c.Routes[i].Load(read, directory, r)
 	}
 }
 

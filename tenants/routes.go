@@ -37,8 +37,8 @@ func (c *Config) checkRoutes(r settings.Reporter) {
 		route := &c.Routes[i]
 		own := placed{r, fmt.Sprintf("tenant %q, %s", c.Name, routePlace(i))}
 		route.Check(own)
-		if route.Redirect == nil && route.Respond == nil && len(c.Services) == 0 {
-			own.Errorf(route, "the tenant has no services to answer, expected redirect or respond")
+		if route.Forwards() && len(c.Services) == 0 {
+			own.Errorf(route, "the tenant has no services to answer, expected redirect, respond or files")
 		}
 	}
 }
@@ -81,7 +81,7 @@ func (c *Config) BuildRoutes(deps policy.Deps, counter func(name string) *policy
 		if err != nil {
 			return nil, err
 		}
-		list[i] = routing.New(&c.Routes[i].Config, routePlace(i), chain)
+		list[i] = routing.New(&c.Routes[i].Config, routePlace(i), chain, deps.Fetch.Place)
 	}
 	return routing.NewTable(list, c.StripSlashes), nil
 }

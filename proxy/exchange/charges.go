@@ -104,6 +104,21 @@ func (x *exchange) holdFields() error {
 	return x.hold(int64(2 * length))
 }
 
+// holdPage charges a body of the configuration's that is about to become the response's.
+func (x *exchange) holdPage(body []byte) error {
+	s := &x.script
+	x.memory.Release(s.charged)
+	s.charged = 0
+	if len(body) <= keepBody {
+		return nil
+	}
+	if err := x.hold(int64(len(body))); err != nil {
+		return err
+	}
+	s.charged = int64(len(body))
+	return nil
+}
+
 // dropBody forgets the request's body, once nobody can ask for it any more.
 func (x *exchange) dropBody() {
 	s := &x.script

@@ -99,7 +99,7 @@ func Faults() []*Fault {
 		faultMethodRefused, SlowHead, faultSlowBody, faultBodyTooLarge, faultURLTooLong, faultMisdirected, faultExpectation,
 		faultHeaderTooLarge, faultClientGone, faultInternal, faultConnect, faultSend, faultRefused, faultReset, faultBadResponse,
 		faultRequestTimeout, faultNoTarget, faultOverflow, faultLoop, faultHops, Drained, ScriptsUnavailable, faultConnectTimeout, faultResponseTimeout,
-		faultMethodNotAllowed, faultRoutesExhausted, faultScriptError, faultScriptLimit, Misconfigured, faultQuarantine, faultScriptsBusy, OutOfMemory, faultPolicy,
+		faultMethodNotAllowed, faultRoutesExhausted, faultNoFile, faultFileUnreadable, faultFiles, faultScriptError, faultScriptLimit, Misconfigured, faultQuarantine, faultScriptsBusy, OutOfMemory, faultPolicy,
 	}
 	for _, refusal := range tenants.Refusals() {
 		list = append(list, faultOfRefusal(refusal))

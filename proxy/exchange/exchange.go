@@ -47,6 +47,7 @@ type exchange struct {
 
 	// The response.
 	response  lua.Response // as it is to become: a target's, the gateway's own, or that of scripts
+	served    served       // the file that it is
 	state     state
 	cutReason CutReason // once state is cut
 	last      bool      // what the client sends next can't be trusted to be a request
@@ -110,6 +111,7 @@ func (x *exchange) reset() {
 	x.policed.reset()
 	x.forgetRoute()
 	x.response.Reset()
+	x.served = served{}
 	x.state, x.cutReason, x.last, x.fault = unanswered, 0, false, nil
 	x.coding, x.takes, x.head = coding{}, identity, message.Response{}
 	x.values, x.pathBuf, x.sendBuf = shrunk(x.values), shrunk(x.pathBuf), shrunk(x.sendBuf)
@@ -379,6 +381,7 @@ func (x *exchange) complete() {
 // endCall ends what is under way with a target, and gives its connection back.
 // whole says that its response was read to the end, or isn't wanted.
 func (x *exchange) endCall(whole bool) {
+	x.served.close()
 	x.upload.stop(x)
 	if x.call.Open() {
 		x.stream.EndWait()

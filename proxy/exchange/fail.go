@@ -79,10 +79,10 @@ func (x *exchange) exposed(fault *Fault, err error) *Fault {
 // describe words a fault for the client, unless a policy does: JSON if it asks for
 // that, else text.
 func (x *exchange) describe(f *Fault) (contentType string, body []byte) {
-	if f.page != nil {
+	if f.page != nil && x.holdPage(f.page) == nil {
 		return "", f.page
 	}
-	if contentType, body = x.word(f); body != nil {
+	if contentType, body = x.word(f); body != nil && x.holdPage(body) == nil {
 		return contentType, body
 	}
 	if !acceptsJSON(x.Message.Header) {

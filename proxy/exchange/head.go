@@ -35,7 +35,7 @@ var notPassedBack = hopByHop | message.SetOf(message.XRequestID, message.XGatewa
 // without what ends at this hop, what isn't true any more, and what only the
 // gateway may say, and with what it has to say.
 func (x *exchange) completeHeader() {
-	h, own := x.response.Header, !x.response.Target
+	h, own := x.response.Header, !x.response.Target || x.served.is
 	x.head.Without = x.withheld(own)
 	if x.coding.recoded {
 		x.recode(*h)

@@ -71,6 +71,9 @@ func (x *exchange) ask(chain *policy.Chain, p *policed) (answered bool, err erro
 	case answer.Refusal != nil:
 		return false, x.refuse(answer, by)
 	}
+	if err := x.holdPage(answer.Body); err != nil {
+		return false, err
+	}
 	x.Cause = answer.Cause
 	x.response.Local = append(x.response.Local, answer.Header...)
 	x.local(answer.Status, "", answer.Body)

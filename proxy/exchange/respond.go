@@ -24,6 +24,8 @@ func (x *exchange) respond() error {
 		x.endFlushed()
 	case !x.response.Target:
 		return x.respondLocally(true)
+	case x.served.is:
+		return x.passFile()
 	case x.response.Status == 101 && x.call.Response.Status == 101:
 		return x.tunnel()
 	case x.passable():

@@ -113,7 +113,12 @@ func (x *exchange) takeRoute() (answered bool, err error) {
 	switch {
 	case r.Redirect != nil:
 		return true, x.leadAway(r.Redirect)
+	case r.Files != nil:
+		return true, x.serveFile(r.Files)
 	case r.Answer != nil:
+		if err := x.holdPage(r.Answer.Body); err != nil {
+			return false, err
+		}
 		for i := range r.Answer.Header {
 			x.response.Local.Set(r.Answer.Header[i].Name, r.Answer.Header[i].Value)
 		}

@@ -105,6 +105,9 @@ func (x *exchange) append(body, span []byte, limit int64) ([]byte, error) {
 // ReadResponse reads all of the target's body.
 func (x *exchange) ReadResponse(limit int64) error {
 	r := &x.response
+	if x.served.is {
+		return x.readServed(limit)
+	}
 	r.Body = r.Body[:0]
 	if x.call.Response.Length > limit {
 		return fmt.Errorf("the response's body has %d bytes, lua.max_body is %d", x.call.Response.Length, limit)

@@ -31,6 +31,9 @@ var (
 	// ErrForeign is about a link that leads into the directory of somebody else.
 	ErrForeign = errors.New("it is a link into another tenant's directory")
 
+	// ErrDirectory is ErrNotRegular of a directory.
+	ErrDirectory = fmt.Errorf("it is a directory: %w", ErrNotRegular)
+
 	errLinks = errors.New("there are too many links on the way")
 	errDepth = errors.New("there are too many directories on the way")
 	errWaits = errors.New("reading it would have to wait")
@@ -115,7 +118,7 @@ func regular(status *unix.Stat_t) error {
 	case unix.S_IFLNK:
 		return errLink
 	case unix.S_IFDIR:
-		kind = "a directory"
+		return ErrDirectory
 	case unix.S_IFIFO:
 		kind = "a pipe"
 	case unix.S_IFCHR, unix.S_IFBLK:

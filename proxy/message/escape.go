@@ -25,6 +25,16 @@ func Unescaped(text []byte) (c byte, n int) {
 	return text[0], 1
 }
 
+// AppendUnescaped decodes escapes. What is no escape stays.
+func AppendUnescaped(dst, text []byte) []byte {
+	for i := 0; i < len(text); {
+		c, n := Unescaped(text[i:])
+		dst = append(dst, c)
+		i += n
+	}
+	return dst
+}
+
 // AppendParameter decodes a name or value of a query, as forms encode them: a plus is a
 // space. What is no escape stays.
 func AppendParameter(dst, text []byte) []byte {

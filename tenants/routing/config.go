@@ -13,6 +13,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
+	"github.com/keystone-gateway/keystone-gateway/tenants/site"
 )
 
 //go:embed config.go
@@ -23,7 +24,7 @@ func Source() string { return source }
 
 // Config is what an element of the list routes says of the requests that take it, and
 // how they are answered, but for its policies. All conditions must hold; of redirect
-// and respond it has one at most, and without them the tenant's services get the
+// respond and files it has one at most, and without them the tenant's services get the
 // requests.
 type Config struct {
 	// Patterns of the paths, one without a list, as scripts' routes have them:
@@ -55,6 +56,9 @@ type Config struct {
 
 	// Answers with what stands here.
 	Respond *RespondConfig `yaml:"respond"`
+
+	// Serves the files of a directory.
+	Files *site.Config `yaml:"files"`
 
 	// Path that services get in the place of the client's: {name} stands for what that
 	// parameter of the route's path has matched, {*} for what its "*" has. The query goes
@@ -155,8 +159,8 @@ func (c *Config) Check(r settings.Reporter) {
 			r.Errorf(&c.Clients[i], "%.100q is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, or \"unix\" for clients on a Unix socket%s", c.Clients[i], network.Meant(c.Clients[i]))
 		}
 	}
-	if c.Redirect != nil && c.Respond != nil {
-		r.Errorf(c.Respond, "the route has redirect and respond, expected one of them")
+	if answers := c.answers(); len(answers) > 1 {
+		r.Errorf(c, "the route has %s, expected one of them", strings.Join(answers, " and "))
 	}
 	if c.Redirect != nil {
 		c.Redirect.check(r, c.patterns())
@@ -166,7 +170,30 @@ func (c *Config) Check(r settings.Reporter) {
 	if c.Respond != nil {
 		c.Respond.check(r)
 	}
+	if c.Files != nil {
+		c.Files.Check(r)
+		if c.Methods != nil && !slices.Contains(c.Methods, "GET") {
+			r.Errorf(&c.Methods, "files are there for GET and HEAD, expected GET among the methods")
+		}
+	}
 }
+
+// answers are the keys of what the route answers with; none is the tenant's services.
+func (c *Config) answers() (keys []string) {
+	if c.Redirect != nil {
+		keys = append(keys, "redirect")
+	}
+	if c.Respond != nil {
+		keys = append(keys, "respond")
+	}
+	if c.Files != nil {
+		keys = append(keys, "files")
+	}
+	return keys
+}
+
+// Forwards reports whether the tenant's services answer.
+func (c *Config) Forwards() bool { return len(c.answers()) == 0 }
 
 func (c *Config) checkPath(r settings.Reporter) {
 	if c.Path != nil && len(c.Path) == 0 || len(c.Path) > maxConditions {
@@ -237,8 +264,8 @@ func (c *RedirectConfig) check(r settings.Reporter, paths []*pattern.Pattern) {
 
 // checkForwarding checks what is for the way to services.
 func (c *Config) checkForwarding(r settings.Reporter) {
-	if answers := c.Redirect != nil || c.Respond != nil; answers && (c.Rewrite != "" || c.MaxBodySize != 0 || c.Timeouts != TimeoutsConfig{}) {
-		r.Errorf(c, "the route has redirect or respond, and rewrite, max_body_size or timeouts, which are for requests that services get")
+	if !c.Forwards() && (c.Rewrite != "" || c.MaxBodySize != 0 || c.Timeouts != TimeoutsConfig{}) {
+		r.Errorf(c, "the route has %s, and rewrite, max_body_size or timeouts, which are for requests that services get", c.answers()[0])
 	}
 	if c.Rewrite != "" {
 		to, err := parseLocation(c.Rewrite, c.patterns())
@@ -322,8 +349,11 @@ func (c *RespondConfig) check(r settings.Reporter) {
 var ownedByGateway = message.SetOf(message.ContentLength, message.TransferEncoding, message.Connection, message.KeepAlive, message.TE,
 	message.Trailer, message.Upgrade, message.ProxyAny, message.HTTP2Settings, message.Via, message.XRequestID, message.XGatewayError)
 
-// Load reads the file that the route names.
-func (c *Config) Load(read func(path string, limit int64) ([]byte, error), r settings.Reporter) {
+// Load reads the file that the route names, or finds the directory; see site.Config.Load.
+func (c *Config) Load(read func(path string, limit int64) ([]byte, error), directory func(path string) (string, error), r settings.Reporter) {
+	if c.Files != nil {
+		c.Files.Load(directory, r)
+	}
 	if c.Respond == nil || c.Respond.File == "" {
 		return
 	}

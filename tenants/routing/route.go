@@ -10,15 +10,17 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
+	"github.com/keystone-gateway/keystone-gateway/tenants/site"
 )
 
 // Route is one route, compiled. It doesn't change any more.
 type Route struct {
 	Place    string        // "routes[3]"
 	Policies *policy.Chain // nil without
-	// How it answers; both nil: the tenant's services do.
+	// How it answers; all nil: the tenant's services do.
 	Redirect *Redirect
 	Answer   *Answer
+	Files    *Files
 	// What services get: nil is the client's path.
 	Rewrite *Rewrite
 	// Bounds in the place of the tenant's; 0 is the tenant's.
@@ -57,6 +59,14 @@ func (r *Rewrite) Append(dst []byte, value func(dst []byte, name string) []byte)
 	return r.to.append(dst, value)
 }
 
+// Files is a directory whose files are served.
+type Files struct {
+	Site *site.Site
+	// Place takes a place for an open file, which giveBack gives back once; the error
+	// says that the process has too many open.
+	Place func() (giveBack func(), err error)
+}
+
 // Answer is what is answered. Nobody may change what it has.
 type Answer struct {
 	Status int
@@ -64,8 +74,9 @@ type Answer struct {
 	Body   []byte
 }
 
-// New compiles a route that has passed its check, and whose file has been loaded.
-func New(c *Config, place string, policies *policy.Chain) *Route {
+// New compiles a route that has passed its check, and whose file has been loaded. open is
+// the Place of Files.
+func New(c *Config, place string, policies *policy.Chain, open func() (giveBack func(), err error)) *Route {
 	r := &Route{Place: place, Policies: policies, paths: c.patterns(), methods: c.AllMethods()}
 	r.headers, r.query, r.cookies = conditions(c.Headers), conditions(c.Query), conditions(c.Cookies)
 	for i := range r.headers {
@@ -88,6 +99,8 @@ func New(c *Config, place string, policies *policy.Chain) *Route {
 		r.Redirect = &Redirect{c.Redirect.Status, to}
 	case c.Respond != nil:
 		r.Answer = c.Respond.answer()
+	case c.Files != nil:
+		r.Files = &Files{site.New(c.Files), open}
 	}
 	return r
 }
@@ -125,8 +138,8 @@ func (c *RespondConfig) answer() *Answer {
 	return a
 }
 
-// Forwards reports whether the tenant's services answer.
-func (r *Route) Forwards() bool { return r.Redirect == nil && r.Answer == nil }
+// EveryPath reports whether the route has no pattern.
+func (r *Route) EveryPath() bool { return r.paths == nil }
 
 // Append appends the location. value appends what was captured under a name of the
 // route's path to dst; query, with its "?", goes along where the location has none. What

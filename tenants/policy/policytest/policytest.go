@@ -39,7 +39,7 @@ func Check(list, dir string) (*tenants.Config, error) {
 				err = errors.New("it is too large")
 			}
 			return content, err //nolint:wrapcheck // for a test
-		}, document)
+		}, func(path string) (string, error) { return filepath.Join(dir, path), nil }, document)
 	}
 	if err := document.Err(); err != nil {
 		return nil, err //nolint:wrapcheck // settings.Errors, as they are
