@@ -188,9 +188,14 @@ func (l *logLine) tenant(r *exchange.Record) {
 	if r.ScriptRoute != "" {
 		l.text(`,"script_route":"`, r.ScriptRoute)
 	}
+	if r.ConfigRoute != "" {
+		l.text(`,"config_route":"`, r.ConfigRoute)
+	}
 	if r.Policy != "" {
 		l.text(`,"answered_by":"`, "policy")
 		l.text(`,"policy":"`, r.Policy)
+	} else if r.ByRoute {
+		l.text(`,"answered_by":"`, "route")
 	} else if r.Tenant != nil && r.Tenant.Scripts != nil && r.Attempts == 0 && r.Code == "" {
 		l.text(`,"answered_by":"`, "script")
 		if r.ScriptStep != "" {

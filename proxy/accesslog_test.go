@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestLogNamesScripts demands of the access log that it says which function
+// TestLogNamesScripts demands of the access log that it says which function or route
 // answered, and that a request went on without a script that failed.
 func TestLogNamesScripts(t *testing.T) {
 	t.Parallel()
@@ -26,10 +26,12 @@ chi_middleware("/broken", function(request, response, next) error("no key") end)
 	log := filepath.Join(dir, "access.log")
 	target := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	server := start(t, fmt.Sprintf("access_log: {output: %q}\nlua_routing: {enabled: true, scripts_dir: %q}\ntenants:\n"+
-		"  - {name: a, domains: [example.com], lua_routes: [auth.lua], lua: {on_error: continue, timeout: 20s}, services: [{url: \"http://%s\"}]}\n", log, dir, target))
+		"  - {name: a, domains: [example.com], lua_routes: [auth.lua], lua: {on_error: continue, timeout: 20s}, routes: [{path: /moved, redirect: {to: /x}}, {path: /passed}], services: [{url: \"http://%s\"}]}\n", log, dir, target))
 	wants := map[string]string{
 		"/private": `"answered_by":"script","script":"auth.lua:2"`,
 		"/route":   `"answered_by":"script","script":"auth.lua:5"`,
+		"/moved":   `"config_route":"routes[0]","answered_by":"route"`,
+		"/passed":  `"config_route":"routes[1]","target":"`,
 		"/broken":  `"error":"script_skipped","cause":"auth.lua:6: no key"`,
 	}
 	for path := range wants {

@@ -61,6 +61,8 @@ func TestLoggedMembers(t *testing.T) {
 		{func(r *exchange.Record) { r.Code, r.Skipped = "x", errors.New("y") }, []string{`,"error":"x"`}, []string{"script_skipped", "cause"}},
 		{func(r *exchange.Record) { r.Tenant = tenant }, []string{`"request_id":"id","tenant":"shop","route":"shop.example","method"`}, []string{"answered_by"}},
 		{func(r *exchange.Record) { r.Tenant, r.ScriptRoute = tenant, "/{a}" }, []string{`,"script_route":"/{a}"`}, nil},
+		{func(r *exchange.Record) { r.Tenant, r.ConfigRoute = tenant, "routes[3]" }, []string{`,"config_route":"routes[3]"`}, []string{"answered_by"}},
+		{func(r *exchange.Record) { r.Tenant, r.ConfigRoute, r.ByRoute = scripted, "routes[3]", true }, []string{`,"config_route":"routes[3]","answered_by":"route"`}, []string{"script"}},
 		{func(r *exchange.Record) { r.Tenant, r.Policy = scripted, "jwt" }, []string{`,"answered_by":"policy","policy":"jwt"`}, []string{`"script"`}},
 		{func(r *exchange.Record) { r.Tenant, r.Spared = tenant, "ip" }, []string{`,"would_answer":"ip"`}, []string{"answered_by"}},
 		{func(r *exchange.Record) { r.Tenant = scripted }, []string{`,"answered_by":"script"`}, []string{`"script":`}},

@@ -103,6 +103,8 @@ type Record struct {
 	Policy      string // that has answered, or failed
 	Spared      string // by a policy that is only tried, and would have answered
 	ScriptRoute string // the pattern of the script's route
+	ConfigRoute string // where the route of the configuration stands that was taken
+	ByRoute     bool   // which has answered
 	ScriptStep  string // the function that was called last
 	Target      *upstream.Target
 	Attempts    int

@@ -42,6 +42,7 @@ func (x *exchange) findRoute() (found bool, err error) {
 		return false, nil
 	}
 	x.endRoute()
+	x.ConfigRoute, x.ByRoute = "", false
 	if x.routed == nil {
 		x.routed = routeds.Get().(*routed) //nolint:forcetypeassert // the pool holds nothing else
 	}
@@ -58,7 +59,7 @@ func (x *exchange) findRoute() (found bool, err error) {
 	taken, offset, outcome := t.Routes.Match(seen, &r.params)
 	switch outcome {
 	case pattern.Found:
-		r.route, r.offset = taken, offset
+		r.route, r.offset, x.ConfigRoute = taken, offset, taken.Place
 		return true, nil
 	case pattern.Exhausted:
 		return false, faultRoutesExhausted
@@ -110,6 +111,7 @@ func (x *exchange) takeRoute() (answered bool, err error) {
 	if r.Plain {
 		x.takes = identity
 	}
+	x.ByRoute = !r.Forwards()
 	switch {
 	case r.Redirect != nil:
 		return true, x.leadAway(r.Redirect)

@@ -138,6 +138,9 @@ func (c *RespondConfig) answer() *Answer {
 	return a
 }
 
+// Forwards reports whether the tenant's services answer.
+func (r *Route) Forwards() bool { return r.Redirect == nil && r.Answer == nil && r.Files == nil }
+
 // EveryPath reports whether the route has no pattern.
 func (r *Route) EveryPath() bool { return r.paths == nil }
 
