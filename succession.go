@@ -77,16 +77,17 @@ func (p *process) upgrades(ctx context.Context, server *proxy.Server, handOver f
 			continue
 		}
 		err := p.upgrade(ctx, server)
-		if err != nil {
-			p.log.Error().Str("program", p.program.Path).Str("error", cause.Text(err)).Msg("no upgrade, this process goes on")
-		} else {
-			handOver()
-		}
 		select {
 		case <-p.asked.upgrade:
 			p.log.Warn().Msg("one upgrade, not two: a second SIGUSR2 has come within the first")
 		default:
 		}
+		if err == nil {
+			handOver()
+			continue
+		}
+		// Said last: whoever has read it can try again.
+		p.log.Error().Str("program", p.program.Path).Str("error", cause.Text(err)).Msg("no upgrade, this process goes on")
 	}
 }
 

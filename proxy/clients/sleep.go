@@ -45,12 +45,14 @@ func (c *client) patience(l *Limits) (nanoseconds int64, sleepy bool) {
 	return awake, true
 }
 
-// doze begins the sleep, on the connection's goroutine.
+// doze begins the sleep, on the connection's goroutine, unless somebody has chosen to close
+// the connection meanwhile: that stays so, or else it would be woken for a request, and
+// closed with it.
 func (c *client) doze() {
 	c.Sock.SetReadExpiry(0) // endSleep watches the idle time
 	c.head = nil
 	c.rebase(sleepSize)
-	c.state.Store(clientDozing)
+	c.state.CompareAndSwap(clientIdle, clientDozing)
 }
 
 // fallAsleep is false if the connection must end instead.

@@ -8,6 +8,22 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/test/until"
 )
 
+// TestDozeOfOneThatIsClosed: a connection that a drain has chosen to close, just before its
+// goroutine leaves it, doesn't sleep: who sends a request then must not have it begun, and
+// lose the answer.
+func TestDozeOfOneThatIsClosed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, listener.Settings{Protocols: listener.HTTP1})
+	c, _ := h.connect(t, h.at)
+	if !c.finish() {
+		t.Fatal("it can't be closed")
+	}
+	c.doze()
+	if c.state.Load() != clientEnded || c.fallAsleep() {
+		t.Error("it sleeps, and would be woken")
+	}
+}
+
 // TestWakesForRequests: a connection that idles sleeps, holds less, and goes on with
 // its next request.
 func TestWakesForRequests(t *testing.T) {
