@@ -19,6 +19,7 @@ type sharedStore struct {
 // storeCalls are how many have ended how.
 type storeCalls struct {
 	Answered uint64 `json:"answered"`
+	Unusable uint64 `json:"unusable"` // answered, and the key held something else
 	Late     uint64 `json:"late"`
 	Failed   uint64 `json:"failed"`
 	Spared   uint64 `json:"spared"` // not made, since the store was away
@@ -32,7 +33,7 @@ func (a *API) sharedStore() *sharedStore {
 	}
 	n := status.Counts
 	view := &sharedStore{
-		Address: status.Address, State: "away", Since: status.Since.UTC(), Calls: storeCalls{n.Answered, n.Late, n.Failed, n.Spared, n.Local},
+		Address: status.Address, State: "away", Since: status.Since.UTC(), Calls: storeCalls{n.Answered, n.Unusable, n.Late, n.Failed, n.Spared, n.Local},
 	}
 	if status.Here {
 		view.State = "here"
@@ -53,12 +54,12 @@ func (m *scrape) store(status redis.Status, ok bool) {
 	}
 	m.family("keystone_store_up", gauge, "Whether the store that gateways share answers in time; if not, limits hold by their on_store_error.")
 	m.int(here)
-	m.family("keystone_store_calls_total", counter, "Decisions that the store was to make, by what came of it: answered; late or failed; spared since the store was away; local where the gateway had taken enough beforehand.")
+	m.family("keystone_store_calls_total", counter, "Decisions that the store was to make, by what came of it: answered; unusable where the key held something else; late or failed; spared since the store was away; local where the gateway had taken enough beforehand.")
 	n := status.Counts
 	for _, one := range []struct {
 		outcome string
 		count   uint64
-	}{{"answered", n.Answered}, {"late", n.Late}, {"failed", n.Failed}, {"spared", n.Spared}, {"local", n.Local}} {
+	}{{"answered", n.Answered}, {"unusable", n.Unusable}, {"late", n.Late}, {"failed", n.Failed}, {"spared", n.Spared}, {"local", n.Local}} {
 		m.uint(one.count, label("outcome", one.outcome))
 	}
 }

@@ -50,6 +50,7 @@ func (c *candidate) good() bool {
 
 // candidates are the tenants that a configuration asks for.
 func (s *Server) candidates(c *Config) []candidate {
+	s.shared.Announce(c.Store.Redis)
 	current := map[string]*tenant{}
 	if snap := s.current.Load(); snap != nil {
 		for _, t := range snap.tenants {

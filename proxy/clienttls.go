@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/proxy/tickets"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store/redis"
 )
 
 // cipherSuites are those of TLS 1.2: with forward secrecy, and authenticated. Go
@@ -211,9 +213,26 @@ func (s *Server) useTickets(snap *snapshot, elsewhere bool) {
 
 // findTickets looks for the secrets of sessions in the shared store.
 func (s *Server) findTickets(ctx context.Context) {
-	s.fleet.Run(ctx, time.Now, s.sharesTickets.Load, func(ctx context.Context, period int64) ([]byte, error) {
-		return s.shared.Secret(ctx, fmt.Sprintf("tickets:%d", period), 4*tickets.Period)
+	s.fleet.Run(ctx, time.Now, tickets.Place{
+		Wanted: func() bool {
+			status, ok := s.shared.Status()
+			return ok && status.Here && s.sharesTickets.Load()
+		},
+		Fetch: func(ctx context.Context, period int64, offered []byte) ([]byte, error) {
+			return s.shared.Secret(ctx, fmt.Sprintf("tickets:%d", period), offered, 4*tickets.Period)
+		},
+		Tell:   s.logFleet,
+		Spoilt: func(err error) bool { return errors.Is(err, redis.ErrForeign) },
 	})
+}
+
+// logFleet tells that what the store has of sessions can't be used, or can again.
+func (s *Server) logFleet(err error) {
+	if err != nil {
+		s.log.Error().Str("error", cause.Text(err)).Msg("sessions don't go on at other gateways: a secret of session tickets in the store can't be used")
+		return
+	}
+	s.log.Info().Msg("the secrets of session tickets in the store can be used again")
 }
 
 // readTickets is a part of build.

@@ -7,8 +7,12 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/tenants/fetch"
 )
 
-// owns says whether this process listens at an address, for its scripts.
+// owns says whether this process listens at an address, or the store does that it
+// shares with others, for its scripts.
 func (s *Server) owns(at netip.AddrPort) fetch.Ownership {
+	if s.shared.Reaches(at, listener.IsLocal) {
+		return fetch.OwnAdmin // whoever writes there decides about limits
+	}
 	switch s.own.Find(at) {
 	case listener.Public:
 		return fetch.OwnPublic

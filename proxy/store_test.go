@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,6 +139,36 @@ func TestStoreIsChanged(t *testing.T) {
 	wait.Wait()
 }
 
+// TestStoreIsOutOfReach of tenants' scripts, whatever they are allowed: who writes there
+// decides about limits. That holds while scripts are loaded, too.
+func TestStoreIsOutOfReach(t *testing.T) {
+	t.Parallel()
+	store, other := redistest.Start(t), redistest.Start(t)
+	folder := t.TempDir()
+	_, number, _ := net.SplitHostPort(store.Address)
+	script := "local http = require('keystone.http')\nlocal loading = tostring(select(2, http.get('http://" + store.Address + "/')))\n" +
+		"chi_route('GET', '/*', function(request, response)\n" +
+		"  response:write(loading .. '|' .. tostring(select(2, http.get('http://' .. request.query:sub(4) .. '/'))))\nend)\n"
+	config := storeLine(store.Address) + "access_log: {enabled: false}\nserver: {address: '127.0.0.1:0'}\nlua_routing: {enabled: true, scripts_dir: scripts}\n" +
+		"tenants: [{name: a, path_prefix: /, lua_routes: [a.lua], lua: {http: {allow: ['127.0.0.0/8', '" + store.Address + "', 'localhost:" + number + "', '" + other.Address + "']}}}]\n"
+	for name, text := range map[string]string{"c.yaml": config, "scripts/a.lua": script} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(folder, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := runFile(t, filepath.Join(folder, "c.yaml"), zerolog.Nop())
+	for at, refused := range map[string]bool{store.Address: true, "localhost:" + number: true, "127.0.0.2:" + number: true, other.Address: false} {
+		_, got := askRaw(t, server.Addr().String(), "GET /?at="+at+" HTTP/1.1\r\nHost: a\r\n\r\n")
+		loading, asked, _ := strings.Cut(got, "|")
+		if !strings.Contains(loading, "is not allowed") || strings.Contains(asked, "is not allowed") != refused {
+			t.Errorf("%s: got %s", at, got)
+		}
+	}
+}
+
 // TestStoreIsWrong: what can't be meant is said, with its place.
 func TestStoreIsWrong(t *testing.T) {
 	t.Parallel()
@@ -155,9 +186,18 @@ func TestStoreIsWrong(t *testing.T) {
 		"store: {redis: {address: 'a:1', username: u}}\n":                                  `username "u" has no password`,
 		"store: {redis: {address: 'a:1', sentinel: {}}}\n":                                 "master",
 		"store: {redis: {address: 'a:1', cluster: true, database: 3}}\n":                   "database 3 can't be had of a cluster",
+		"store: {redis: {address: 'a:99999'}}\n":                                           `address "a:99999" has no port from 1 to 65535`,
+		"store: {redis: {address: 'a:abc'}}\n":                                             `address "a:abc" has no port from 1 to 65535`,
+		"store: {redis: {address: 'a:0'}}\n":                                               `address "a:0" has no port from 1 to 65535`,
+		"store: {redis: {address: 'redis://u:geheim@a:1'}}\n":                              "address 1 of store.redis is a URL",
+		"store: {redis: {address: ['a:1', 'u:geheim@a:1']}}\n":                             "address 2 of store.redis is a URL",
+		`store: {redis: {address: 'a:1', password: "geheim\r\n"}}` + "\n":                  "password of store.redis has a line break",
+		`store: {redis: {address: 'a:1', sentinel: {master: "m\n"}}}` + "\n":               "sentinel.master of store.redis has a line break",
+		"store: {redis: {address: 'a:1', tls: {ca_file: ca.pem}}}\n":                       "store.redis.tls has ca_file, and TLS isn't spoken, expected enabled: true",
+		"store: {redis: {address: 'a:1', tls: {server_name: b}}}\n":                        "store.redis.tls has server_name",
 		"store: {redis: {address: 'a:1', adress: x}}\n":                                    "adress",
 	} {
-		if _, err := proxy.Parse("c.yaml", []byte(text+tenant)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := proxy.Parse("c.yaml", []byte(text+tenant)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("%s: got %v, want %s", text, err, want)
 		}
 	}

@@ -3,6 +3,7 @@ package tenants
 import (
 	_ "embed" // for PoliciesSource
 	"fmt"
+	"slices"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
@@ -89,6 +90,35 @@ func (c *Config) checkPolicies(r settings.Reporter) {
 		}
 		for i := range *list {
 			policy.CheckOne(&(*list)[i], c.policyAt(at, i), r)
+		}
+	})
+	c.checkClashes(r)
+}
+
+// checkClashes finds policies that don't go with one that a request passes before them,
+// in the same list or in the tenant's.
+func (c *Config) checkClashes(r settings.Reporter) {
+	type before struct {
+		policy.Named
+		at string
+	}
+	var tenants []before
+	c.eachList(func(list *[]Policy, at string) {
+		earlier := slices.Clip(tenants)
+		for i := range *list {
+			for _, named := range policy.Of(&(*list)[i]) {
+				if d, ok := named.Section.(policy.Distinct); ok {
+					for _, b := range earlier {
+						if field, wrong := d.Clash(b.Section); b.Name == named.Name && wrong != "" {
+							r.Errorf(field, "%s.%s: %s of %s", c.policyAt(at, i), named.Name, wrong, b.at)
+						}
+					}
+				}
+				earlier = append(earlier, before{named, fmt.Sprintf("%s[%d]", at, i)})
+			}
+		}
+		if list == &c.Policies {
+			tenants = earlier
 		}
 	})
 }

@@ -63,15 +63,15 @@ func (o *Own) Find(at netip.AddrPort) Purpose {
 	for purpose > None && counts[purpose] == 0 {
 		purpose--
 	}
-	if purpose == None || !isLocal(at.Addr().Unmap()) {
+	if purpose == None || !IsLocal(at.Addr().Unmap()) {
 		return None
 	}
 	return purpose
 }
 
-// isLocal reports whether packets to an address stay on this machine: then the
+// IsLocal reports whether packets to an address stay on this machine: then the
 // system sends them from that address.
-func isLocal(addr netip.Addr) bool {
+func IsLocal(addr netip.Addr) bool {
 	if addr.IsLoopback() || addr.IsUnspecified() {
 		return true
 	}

@@ -66,7 +66,11 @@ const header = 4 + 12
 // Seal returns the ticket of a session.
 func (k *Keys) Seal(terms [sha256.Size]byte, name string, session []byte) ([]byte, error) {
 	now := k.now()
-	aead, err := k.aead(now, now, &terms, name)
+	secret, ok := (*k.source.Load()).Secret(now, now)
+	if !ok {
+		return nil, errNone
+	}
+	aead, err := aeadOf(secret, now, &terms, name)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +92,24 @@ func (k *Keys) Open(terms [sha256.Size]byte, name string, ticket []byte) []byte 
 	if period > now+1 || period <= now-keptPeriods {
 		return nil
 	}
-	aead, err := k.aead(period, now, &terms, name)
+	source := *k.source.Load()
+	if secret, ok := source.Secret(period, now); ok {
+		if session := open(secret, period, &terms, name, ticket); session != nil {
+			return session
+		}
+	}
+	if earlier, ok := source.(interface{ Before(period int64) [][]byte }); ok {
+		for _, secret := range earlier.Before(period) {
+			if session := open(secret, period, &terms, name, ticket); session != nil {
+				return session
+			}
+		}
+	}
+	return nil
+}
+
+func open(secret []byte, period int64, terms *[sha256.Size]byte, name string, ticket []byte) []byte {
+	aead, err := aeadOf(secret, period, terms, name)
 	if err != nil {
 		return nil
 	}
@@ -101,13 +122,9 @@ func (k *Keys) Open(terms [sha256.Size]byte, name string, ticket []byte) []byte 
 
 var errNone = errors.New("there is no key for session tickets")
 
-// aead makes the key of a period for some terms and one name, which takes a
+// aeadOf makes the key of a period for some terms and one name, which takes a
 // hundredth of what a handshake does.
-func (k *Keys) aead(period, now int64, terms *[sha256.Size]byte, name string) (cipher.AEAD, error) {
-	secret, ok := (*k.source.Load()).Secret(period, now)
-	if !ok {
-		return nil, errNone
-	}
+func aeadOf(secret []byte, period int64, terms *[sha256.Size]byte, name string) (cipher.AEAD, error) {
 	info := fmt.Sprintf("keystone session ticket 1 %d %x %s", period, terms[:], name)
 	key, err := hkdf.Key(sha256.New, secret, nil, info, 32)
 	if err != nil {
@@ -144,6 +161,13 @@ func (o *own) Secret(period, now int64) ([]byte, bool) {
 	}
 	o.secrets = kept
 	return kept[now], true
+}
+
+// known returns the secret of a period, if there is one.
+func (o *own) known(period int64) []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.secrets[period]
 }
 
 // Own returns the secrets that only this process knows, by their periods, for one

@@ -39,11 +39,12 @@ type Permission struct {
 	Port    uint16       // 0 is any
 }
 
-// Ownership says whether an address is one that this process listens on.
+// Ownership says whether an address is one that this process listens on, or of what it
+// alone may reach.
 type Ownership int
 
 // Of addresses: somebody else's, one that serves tenants, one that serves the
-// operator.
+// operator, or the gateway alone.
 const (
 	NotOwn Ownership = iota
 	OwnPublic

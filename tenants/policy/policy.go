@@ -35,6 +35,13 @@ type Warner interface {
 	Warn(warn func(field any, format string, args ...any))
 }
 
+// Distinct is a Section that doesn't go with every other one of its kind.
+type Distinct interface {
+	// Clash says what is wrong with it if requests pass another one before it; "" is
+	// nothing. Both have passed Check. field is a pointer as Reporter.Errorf takes it.
+	Clash(earlier Section) (field any, wrong string)
+}
+
 // Loader is a Section that names files.
 type Loader interface {
 	// Load reads the files, once for each generation of the configuration, and reports

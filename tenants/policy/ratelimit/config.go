@@ -57,7 +57,8 @@ type Config struct {
 	// a store, else local.
 	Store string `yaml:"store" enum:"redis,local"`
 
-	// What holds while the store is away, or too slow: local counts here, with the same
+	// What holds while the store is away, or too slow, or has something else under the
+	// limit's key: local counts here, with the same
 	// rate and burst; open lets all pass; closed refuses all. Default: local.
 	OnStoreError string `yaml:"on_store_error" enum:"local,open,closed"`
 }

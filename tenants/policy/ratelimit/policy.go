@@ -158,7 +158,7 @@ func (l *limit) refuse(r *policy.Request, v store.Verdict, shares bool) *policy.
 		cause = fmt.Errorf("%w; more keys than there is room for share what is left", cause)
 	}
 	if r.Memo.Numbers[memoBy] == byProcessInstead {
-		cause = fmt.Errorf("%w; this gateway has counted by itself, since the store is away", cause)
+		cause = fmt.Errorf("%w; this gateway has counted by itself, since the store has not", cause)
 	}
 	return &policy.Answer{Refusal: limited, Cause: cause, Header: message.Header{
 		{Name: []byte("Retry-After"), Value: strconv.AppendInt(nil, seconds(v.RetryAfter), 10)},
@@ -180,9 +180,9 @@ func (l *limit) Explain(r *policy.Request) string {
 	case wouldRefuse:
 		return fmt.Sprintf("dry_run: rate %s with a burst of %d is used up by %s", l.config.Rate, l.config.burst(), l.key.Describe(r))
 	case uncounted:
-		return "the store is away, and on_store_error is " + l.config.OnStoreError
+		return "the store has not decided, and on_store_error is " + l.config.OnStoreError
 	}
-	where := [...]string{byProcess: "", byStore: ", in the store", byProcessInstead: ", of this gateway alone, since the store is away"}[r.Memo.Numbers[memoBy]]
+	where := [...]string{byProcess: "", byStore: ", in the store", byProcessInstead: ", of this gateway alone, since the store has not decided"}[r.Memo.Numbers[memoBy]]
 	return fmt.Sprintf("%d of %d are left to %s, at %s"+where, r.Memo.Numbers[memoLeft], l.config.burst(), l.key.Describe(r), l.config.Rate)
 }
 

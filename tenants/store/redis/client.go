@@ -30,6 +30,7 @@ type client struct {
 	tell   func(address string, err error, away time.Duration)
 	counts *counts
 	leases leases
+	reach  *reach
 	ending <-chan struct{} // of the Shared
 
 	link   atomic.Pointer[link] // nil while the server is away
@@ -50,6 +51,8 @@ type link struct {
 	redis    rueidis.Client
 	failures atomic.Int32 // in a row
 	address  string
+	began    time.Time
+	forgot   atomic.Int64 // when scripts were missing, since began
 
 	mu     sync.Mutex
 	open   map[*guard]struct{}
@@ -62,6 +65,8 @@ func newClient(config *Config, of *Shared) *client {
 		at: strings.Join(config.Address, " "), since: time.Now(), err: errors.New("it was not connected to yet"),
 	}
 	c.leases.init()
+	c.reach = &reach{}
+	c.reach.addLiterals(config)
 	c.context, c.retire = context.WithCancel(context.Background())
 	return c
 }
@@ -167,7 +172,7 @@ func (c *client) lose(l *link, why error) {
 // probe takes a token of a limit that is nobody's: what all others need is tried by it,
 // be it the right to write, or that the server is the master.
 func (c *client) probe(ctx context.Context, r rueidis.Client) error {
-	_, err := c.take(ctx, r, c.config.Prefix+"::probe", probeQuota, 0)
+	_, err := c.take(ctx, r, c.config.Prefix+"::probe", probeQuota, 0, "own")
 	return err
 }
 
@@ -197,36 +202,44 @@ func (c *client) connectTo(addresses ...string) (*link, error) {
 	defer stop()
 	err := c.dial(l, c.config.Username, c.config.Password, addresses)
 	if err == nil {
-		// One that takes longer than the time-out is none that can be used.
-		within, cancel := context.WithTimeout(c.context, c.config.Timeout.Std())
-		defer cancel()
-		err = c.probe(within, l.redis)
+		// One that takes longer than the time-out is none that can be used, but the script
+		// may have to be sent there first.
+		if err = c.tryProbe(l); errors.Is(err, errForgotten) {
+			err = c.tryProbe(l)
+		}
 	}
 	if err != nil {
 		l.close()
-		return nil, fmt.Errorf("%s: %w", l.address, err)
+		return nil, fmt.Errorf("%s: %w", l.address, c.config.word(err))
 	}
 	return l, nil
 }
 
+// tryProbe says whether a server answers in time.
+func (c *client) tryProbe(l *link) error {
+	within, cancel := context.WithTimeout(c.context, c.config.Timeout.Std())
+	defer cancel()
+	return guarded(func() error { return c.probe(within, l.redis) })
+}
+
 // dial makes the library's client of a link.
-func (c *client) dial(l *link, username, password string, addresses []string) (err error) {
-	defer func() {
-		if caught := recover(); caught != nil {
-			err = errReply
-		}
-	}()
-	l.redis, err = rueidis.NewClient(rueidis.ClientOption{
+func (c *client) dial(l *link, username, password string, addresses []string) error {
+	option := rueidis.ClientOption{
 		InitAddress: addresses, Username: username, Password: password, SelectDB: c.config.Database, ClientName: "keystone-gateway", ClientSetInfo: []string{},
 		ForceSingleClient: !c.config.Cluster, DisableCache: true, DisableRetry: true, AlwaysPipelining: true,
 		PipelineMultiplex: 1, RingScaleEachConn: 10, ReadBufferEachConn: 32 << 10, WriteBufferEachConn: 32 << 10,
 		ConnWriteTimeout: connectTimeout, Dialer: net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second},
 		ClusterOption: rueidis.ClusterOption{MaxMovedRedirections: 2},
 		DialCtxFn: func(ctx context.Context, address string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
-			return l.dial(ctx, c.config, address, dialer)
+			watched := *dialer
+			watched.ControlContext = c.reach.control
+			return l.dial(ctx, c.config, address, &watched)
 		},
+	}
+	return guarded(func() (err error) {
+		l.redis, err = rueidis.NewClient(option)
+		return err //nolint:wrapcheck // callers wrap it
 	})
-	return err //nolint:wrapcheck // callers wrap it
 }
 
 // dial opens one connection of a link.
@@ -247,7 +260,7 @@ func (l *link) dial(ctx context.Context, config *Config, address string, dialer 
 		}
 		conn = secure
 	}
-	g := &guard{Conn: conn, closed: l.forget}
+	g := newGuard(conn, config.Cluster, l.forget)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -265,7 +278,7 @@ func (l *link) forget(g *guard) {
 }
 
 func newLink(addresses []string) *link {
-	return &link{open: map[*guard]struct{}{}, address: strings.Join(addresses, " ")}
+	return &link{open: map[*guard]struct{}{}, address: strings.Join(addresses, " "), began: time.Now()}
 }
 
 // cut ends all connections, and those that are to come.

@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	_ "embed" // for Source
 	"net"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 )
@@ -118,8 +120,12 @@ func (c *Config) Check(r settings.Reporter) {
 		r.Errorf(&c.Address, "store.redis has no address, expected one like 127.0.0.1:6379")
 	}
 	for i := range c.Address {
-		if wrong := wrongAddress(c.Address[i]); wrong != "" {
-			r.Errorf(&c.Address[i], "address %q %s, expected host:port, [IPv6]:port or unix:/path", c.Address[i], wrong)
+		switch wrong := wrongAddress(c.Address[i]); {
+		case wrong == "":
+		case strings.ContainsAny(c.Address[i], "@/?") && !strings.HasPrefix(c.Address[i], "unix:"): // it may have a password
+			r.Errorf(&c.Address[i], "address %d of store.redis is a URL, expected host:port, [IPv6]:port or unix:/path; username, password, database and tls are settings of their own", i+1)
+		default:
+			r.Errorf(&c.Address[i], "address %.300q %s, expected host:port, [IPv6]:port or unix:/path", c.Address[i], wrong)
 		}
 	}
 	if c.Timeout.Std() < time.Millisecond || c.Timeout.Std() > longestTimeout {
@@ -146,6 +152,42 @@ func (c *Config) Check(r settings.Reporter) {
 	if c.Username != "" && c.Password == "" {
 		r.Errorf(&c.Username, "username %q has no password, expected one", c.Username)
 	}
+	c.checkWords(r)
+	c.TLS.check(r)
+}
+
+// checkWords finds what has got into words by mistake, such as the end of a file's line.
+func (c *Config) checkWords(r settings.Reporter) {
+	words := []struct {
+		name string
+		word *string
+	}{{"username", &c.Username}, {"password", &c.Password}}
+	if s := c.Sentinel; s != nil {
+		words = append(words, []struct {
+			name string
+			word *string
+		}{{"sentinel.master", &s.Master}, {"sentinel.username", &s.Username}, {"sentinel.password", &s.Password}}...)
+	}
+	for _, w := range words {
+		if strings.ContainsFunc(*w.word, unicode.IsControl) {
+			r.Errorf(w.word, "%s of store.redis has a line break, or another control character, expected none", w.name)
+		}
+	}
+}
+
+// check finds files for a TLS that isn't spoken.
+func (t *TLSConfig) check(r settings.Reporter) {
+	if t.Enabled {
+		return
+	}
+	for _, set := range []struct {
+		name  string
+		value *string
+	}{{"server_name", &t.ServerName}, {"ca_file", &t.CAFile}, {"cert_file", &t.CertFile}, {"key_file", &t.KeyFile}} {
+		if *set.value != "" {
+			r.Errorf(set.value, "store.redis.tls has %s, and TLS isn't spoken, expected enabled: true beside it, or no %s", set.name, set.name)
+		}
+	}
 }
 
 const prefixBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
@@ -158,8 +200,11 @@ func wrongAddress(address string) string {
 		return ""
 	}
 	host, port, err := net.SplitHostPort(address)
-	if err != nil || host == "" || port == "" || strings.ContainsAny(address, "/ @") {
+	if err != nil || host == "" || len(host) > 255 || strings.ContainsAny(address, "/ @?") || strings.ContainsFunc(address, unicode.IsControl) {
 		return "is none"
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "has no port from 1 to 65535"
 	}
 	return ""
 }

@@ -21,15 +21,27 @@ type guard struct {
 	closed   func(*guard)
 }
 
-const (
-	mostBulk     = 32 << 20 // bytes of a string
-	mostElements = 1 << 14  // of an array: a cluster has as many slots
-	mostLine     = 64 << 10 // bytes of a line
-	mostNested   = 8        // arrays within arrays
+// bounds are what one whole value may have, with all that is within it.
+type bounds struct{ bytes, elements int64 }
+
+var (
+	aloneBounds   = bounds{16 << 10, 1 << 10} // what limits and secrets take, and a handshake
+	clusterBounds = bounds{8 << 20, 1 << 18}  // a cluster's 2^14 slots, each with some nodes
+	sentBounds    = bounds{64 << 20, 1 << 18} // commands are the gateway's own
 )
+
+const mostNested = 8 // arrays within arrays
 
 // errReply is what all that is wrong with replies is.
 var errReply = errors.New("the server's reply is none")
+
+func newGuard(conn net.Conn, cluster bool, closed func(*guard)) *guard {
+	received := aloneBounds
+	if cluster {
+		received = clusterBounds
+	}
+	return &guard{Conn: conn, sent: values{most: sentBounds}, received: values{most: received}, closed: closed}
+}
 
 // Write counts the commands before they are sent: their replies may come at once.
 func (g *guard) Write(p []byte) (int, error) {
@@ -62,7 +74,9 @@ func (g *guard) Close() error {
 
 // values reads along a sequence of RESP's values, and keeps none of them.
 type values struct {
-	kind   byte // of the line that is being read; 0: a value begins
+	most   bounds
+	size   bounds // of the value that is being read, so far
+	kind   byte   // of the line that is being read; 0: a value begins
 	line   [24]byte
 	length int               // of that line, of which line has the beginning
 	last   byte              // of that line, so far
@@ -85,6 +99,7 @@ func (v *values) feed(p []byte, most int64) error {
 			}
 		case v.kind == 0:
 			if v.depth == 0 {
+				v.size = bounds{}
 				if v.begun++; v.begun > most {
 					return fmt.Errorf("%w that was asked for", errReply)
 				}
@@ -94,6 +109,9 @@ func (v *values) feed(p []byte, most int64) error {
 			}
 			v.kind, v.length, v.last = p[0], 0, 0
 			p = p[1:]
+			if err := v.grow(1, 0); err != nil {
+				return err
+			}
 		default:
 			n := bytes.IndexByte(p, '\n')
 			part := p
@@ -125,8 +143,18 @@ func (v *values) add(part []byte) error {
 	}
 	v.length += len(part)
 	v.last = part[len(part)-1]
-	if v.length > mostLine {
-		return fmt.Errorf("%w: a line of more than %d bytes", errReply, mostLine)
+	return v.grow(int64(len(part)), 0)
+}
+
+// grow counts what belongs to the value, before it is read where that is known.
+func (v *values) grow(bytes, elements int64) error {
+	v.size.bytes += bytes
+	v.size.elements += elements
+	if v.size.bytes > v.most.bytes {
+		return fmt.Errorf("%w: it has more than %d bytes", errReply, v.most.bytes)
+	}
+	if v.size.elements > v.most.elements {
+		return fmt.Errorf("%w: it has more than %d elements", errReply, v.most.elements)
 	}
 	return nil
 }
@@ -164,9 +192,9 @@ func (v *values) endLine() error {
 // enter begins a value of a length.
 func (v *values) enter(kind byte, n int64) error {
 	bulk := kind == '$' || kind == '=' || kind == '!'
-	most := int64(mostElements)
+	most := v.most.elements
 	if bulk {
-		most = mostBulk
+		most = v.most.bytes
 	}
 	switch {
 	case n == -1 && (kind == '$' || kind == '*'):
@@ -176,9 +204,12 @@ func (v *values) enter(kind byte, n int64) error {
 		return fmt.Errorf("%w: %q has the length %d, expected at most %d", errReply, kind, n, most)
 	case bulk:
 		v.skip = n + 2
-		return nil
+		return v.grow(n, 0)
 	case kind == '%':
 		n *= 2
+	}
+	if err := v.grow(0, n); err != nil {
+		return err
 	}
 	if n == 0 {
 		v.end()

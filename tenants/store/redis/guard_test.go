@@ -20,6 +20,23 @@ import (
 // command's words; "" says nothing.
 func liar(t *testing.T, answer func(words []string) string) string {
 	t.Helper()
+	return serveEach(t, func(conn net.Conn) {
+		r := bufio.NewReader(conn)
+		for {
+			words, err := readCommand(r)
+			if err != nil {
+				return
+			}
+			if _, err := conn.Write([]byte(answer(words))); err != nil {
+				return
+			}
+		}
+	})
+}
+
+// serveEach serves each connection until serve returns.
+func serveEach(t *testing.T, serve func(conn net.Conn)) (address string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -33,16 +50,7 @@ func liar(t *testing.T, answer func(words []string) string) string {
 			}
 			go func() {
 				defer func() { _ = conn.Close() }()
-				r := bufio.NewReader(conn)
-				for {
-					words, err := readCommand(r)
-					if err != nil {
-						return
-					}
-					if _, err := conn.Write([]byte(answer(words))); err != nil {
-						return
-					}
-				}
+				serve(conn)
 			}()
 		}
 	}()

@@ -16,18 +16,26 @@ import (
 
 // takeScript is Quota.decide at the server, by its clock: the generic cell rate
 // algorithm. Numbers of Lua are exact up to 2^53, so times are differences from now,
-// and what is kept is seconds and nanoseconds apart.
+// and what is kept is seconds and nanoseconds apart. Of another's key nothing is changed,
+// unless it is the gateway's own, without which it could not look whether the server is there.
 const takeScript = `
 local now = redis.call('TIME')
 local s, ns = tonumber(now[1]), tonumber(now[2]) * 1000
 local burst, cost, skew, share = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local ahead = 0
-local kept = redis.call('GET', KEYS[1])
+local kept = redis.pcall('GET', KEYS[1])
+if type(kept) == 'table' then
+  if not string.find(kept.err, 'WRONGTYPE', 1, true) then return kept end
+  kept = 'of another type'
+end
 if kept then
   local ks, kns = string.match(kept, '^l(%d+):(%d+)$')
-  if not ks then return {-1, 0, 0, 0} end
-  ahead = math.max(0, (tonumber(ks) - s) * 1e9 + (tonumber(kns) - ns))
-  if ahead > burst + skew then ahead = burst end
+  if ks then
+    ahead = math.max(0, (tonumber(ks) - s) * 1e9 + (tonumber(kns) - ns))
+    if ahead > burst + skew then ahead = burst end
+  elseif ARGV[5] ~= 'own' then
+    return {-1, 0, 0, 0}
+  end
 end
 local wait = ahead + cost - burst
 if wait > 0 then return {0, ahead, wait, 0} end
@@ -40,7 +48,7 @@ return {1, ahead, 0, more}
 `
 
 var (
-	take       = rueidis.NewLuaScript(takeScript)
+	take       = newScript(takeScript)
 	probeQuota = func() store.Quota {
 		q, err := store.NewQuota(1000, 1, 1_000_000, 1)
 		if err != nil {
@@ -56,28 +64,28 @@ type taken struct {
 	more int64 // uses that were taken besides, for the next requests
 }
 
-// take runs the script on a key.
-func (c *client) take(ctx context.Context, r rueidis.Client, key string, q store.Quota, share float64) (t taken, err error) {
+// take runs the script on a key; more says what else it is to know.
+func (c *client) take(ctx context.Context, r rueidis.Client, key string, q store.Quota, share float64, more ...string) (t taken, err error) {
 	burst, cost, skew := q.Bucket()
 	if burst == 0 {
 		return t, store.ErrQuota
 	}
-	args := []string{strconv.FormatInt(burst, 10), strconv.FormatInt(cost, 10), strconv.FormatInt(skew, 10), strconv.FormatFloat(share, 'g', -1, 64)}
-	numbers, err := take.Exec(ctx, r, []string{key}, args).AsIntSlice()
+	args := append([]string{strconv.FormatInt(burst, 10), strconv.FormatInt(cost, 10), strconv.FormatInt(skew, 10), strconv.FormatFloat(share, 'g', -1, 64)}, more...)
+	numbers, err := take.run(ctx, r, key, args...).AsIntSlice()
 	if err != nil {
 		return t, err //nolint:wrapcheck // outcome looks at it
 	}
 	if len(numbers) != 4 {
 		return t, fmt.Errorf("%w of the script", errReply)
 	}
-	allowed, ahead, wait, more := numbers[0], numbers[1], numbers[2], numbers[3]
+	allowed, ahead, wait, leased := numbers[0], numbers[1], numbers[2], numbers[3]
 	switch {
 	case allowed == -1:
 		return t, store.ErrNotLimit
-	case allowed != 0 && allowed != 1, ahead < 0 || ahead > burst+skew, wait < 0 || wait > burst+skew, more < 0 || more > int64(math.Ceil(share*float64(burst)/float64(max(1, cost)))):
+	case allowed != 0 && allowed != 1, ahead < 0 || ahead > burst+skew, wait < 0 || wait > burst+skew, leased < 0 || leased > int64(math.Ceil(share*float64(burst)/float64(max(1, cost)))):
 		return t, fmt.Errorf("%w of the script: %v", errReply, numbers)
 	}
-	return taken{q.Verdict(allowed == 1, time.Duration(ahead), time.Duration(wait)), more}, nil
+	return taken{q.Verdict(allowed == 1, time.Duration(ahead), time.Duration(wait)), leased}, nil
 }
 
 // Tenant is what one tenant has of a Shared, under keys of its own.

@@ -25,7 +25,7 @@ func (c *client) master() (address string, err error) {
 		if address, err = c.ask(sentinel); err == nil {
 			return address, nil
 		}
-		failed = errors.Join(failed, fmt.Errorf("sentinel %s: %w", sentinel, err))
+		failed = errors.Join(failed, fmt.Errorf("sentinel %s: %w", sentinel, c.config.word(err)))
 	}
 	return "", failed
 }
@@ -33,7 +33,7 @@ func (c *client) master() (address string, err error) {
 func (c *client) ask(sentinel string) (string, error) {
 	asked := *c.config
 	asked.Database, asked.Cluster = 0, false
-	asker := &client{config: &asked, context: c.context}
+	asker := &client{config: &asked, context: c.context, reach: c.reach}
 	l := newLink([]string{sentinel})
 	defer l.close()
 	stop := context.AfterFunc(c.context, l.cut)
@@ -43,14 +43,21 @@ func (c *client) ask(sentinel string) (string, error) {
 	}
 	within, cancel := context.WithTimeout(c.context, connectTimeout)
 	defer cancel()
-	answer, err := l.redis.Do(within, l.redis.B().SentinelGetMasterAddrByName().Master(c.config.Sentinel.Master).Build()).AsStrSlice()
-	if err != nil {
+	var answer []string
+	if err := guarded(func() (err error) {
+		answer, err = l.redis.Do(within, l.redis.B().SentinelGetMasterAddrByName().Master(c.config.Sentinel.Master).Build()).AsStrSlice()
+		return err //nolint:wrapcheck // below
+	}); err != nil {
 		return "", fmt.Errorf("master %q: %w", c.config.Sentinel.Master, err)
 	}
 	if len(answer) != 2 {
 		return "", errReply
 	}
-	return net.JoinHostPort(answer[0], answer[1]), nil
+	address := net.JoinHostPort(answer[0], answer[1])
+	if wrongAddress(address) != "" {
+		return "", fmt.Errorf("%w: the master's address is none", errReply)
+	}
+	return address, nil
 }
 
 // moved says that Sentinels name another master than the link's. That none of them

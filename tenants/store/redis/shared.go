@@ -18,18 +18,21 @@ type Shared struct {
 	// back (err is nil), and for how long it was; nil tells nobody.
 	Tell func(address string, err error, away time.Duration)
 
-	current atomic.Pointer[client]
-	counts  counts
-	running sync.WaitGroup
-	ending  chan struct{} // closed by Close
+	current   atomic.Pointer[client]
+	next      atomic.Pointer[client] // while Use waits for it
+	announced atomic.Pointer[reach]
+	counts    counts
+	running   sync.WaitGroup
+	ending    chan struct{} // closed by Close
 }
 
 // counts are of the process, whatever the server.
-type counts struct{ answered, late, failed, spared, local atomic.Uint64 }
+type counts struct{ answered, unusable, late, failed, spared, local atomic.Uint64 }
 
 // Counts are how calls have ended, since the process began.
 type Counts struct {
 	Answered uint64 // in time
+	Unusable uint64 // likewise, but the key held something else
 	Late     uint64 // no answer within the time-out
 	Failed   uint64 // an error, of the network or of the server
 	Spared   uint64 // not made, since the server was away
@@ -63,7 +66,9 @@ func (s *Shared) Use(config *Config, patience time.Duration) (changed bool) {
 	var fresh *client
 	if config != nil {
 		fresh = newClient(config, s)
+		s.next.Store(fresh)
 		s.running.Go(fresh.run)
+		s.running.Go(func() { fresh.reach.lookUp(fresh.context, config) })
 		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		select {
@@ -72,6 +77,7 @@ func (s *Shared) Use(config *Config, patience time.Duration) (changed bool) {
 		}
 	}
 	s.current.Store(fresh)
+	s.next.Store(nil)
 	if old != nil {
 		old.retire()
 	}
@@ -105,12 +111,12 @@ func (s *Shared) Status() (status Status, ok bool) {
 	}
 	status = c.status()
 	n := &s.counts
-	status.Counts = Counts{n.answered.Load(), n.late.Load(), n.failed.Load(), n.spared.Load(), n.local.Load()}
+	status.Counts = Counts{n.answered.Load(), n.unusable.Load(), n.late.Load(), n.failed.Load(), n.spared.Load(), n.local.Load()}
 	return status, true
 }
 
 // call has f ask the server, within its time-out.
-func (c *client) call(ctx context.Context, f func(ctx context.Context, r rueidis.Client) error) (err error) {
+func (c *client) call(ctx context.Context, f func(ctx context.Context, r rueidis.Client) error) error {
 	l := c.link.Load()
 	if l == nil {
 		c.counts.spared.Add(1)
@@ -118,34 +124,6 @@ func (c *client) call(ctx context.Context, f func(ctx context.Context, r rueidis
 	}
 	within, cancel := context.WithTimeoutCause(ctx, c.config.Timeout.Std(), ErrLate)
 	defer cancel()
-	defer func() {
-		if caught := recover(); caught != nil { // the library's, about a reply
-			err = errReply
-		}
-		err = c.outcome(ctx, within, l, err)
-	}()
-	return f(within, l.redis)
-}
-
-// outcome counts how a call has ended.
-func (c *client) outcome(ctx, within context.Context, l *link, err error) error {
-	switch {
-	case err == nil:
-		c.counts.answered.Add(1)
-		if l.failures.Load() != 0 {
-			l.failures.Store(0)
-		}
-		return nil
-	case ctx.Err() != nil: // the caller's: it says nothing of the server
-		return context.Cause(ctx)
-	case within.Err() != nil || errors.Is(err, context.DeadlineExceeded):
-		c.counts.late.Add(1)
-		err = ErrLate
-	default:
-		c.counts.failed.Add(1)
-	}
-	if l.failures.Add(1) >= mostFailures {
-		c.lose(l, err)
-	}
-	return err
+	err := guarded(func() error { return f(within, l.redis) })
+	return c.outcome(ctx, within, l, err)
 }
