@@ -363,6 +363,36 @@ func (s *Scripts) acquire(hint uint64) (*shard, error) {
 	return sh, err
 }
 
+// acquireWithin is acquire for who waits no longer than ctx lasts. What it has begun to
+// wait for is given back when it comes.
+func (s *Scripts) acquireWithin(ctx context.Context, hint uint64) (*shard, error) {
+	type acquired struct {
+		sh  *shard
+		err error
+	}
+	handed := make(chan acquired)
+	go func() {
+		sh, err := s.acquire(hint)
+		select {
+		case handed <- acquired{sh, err}:
+		case <-ctx.Done():
+			if err == nil {
+				s.release(sh)
+			}
+		}
+	}()
+	select {
+	case a := <-handed:
+		if a.err == nil && ctx.Err() != nil {
+			s.release(a.sh)
+			break
+		}
+		return a.sh, a.err
+	case <-ctx.Done():
+	}
+	return nil, context.Cause(ctx)
+}
+
 func (s *Scripts) pick(hint uint64) (*shard, error) {
 	n := uint64(len(s.shards))
 	var made *shard

@@ -29,8 +29,7 @@ func (s *Scripts) TLSAskAt() string { return s.tlsAskAt }
 // TLSAsk asks the scripts whether a name may have a certificate: each function of
 // chi_tls_ask, in the order of declaration, until one says no. Anything but true and
 // false is an error, and an error is no yes. It runs on a VM within the budgets of a
-// request, and waits no longer than ctx lasts, but for a VM: for one it waits as
-// requests do.
+// request, and waits no longer than ctx lasts, for a VM neither.
 //
 // What strangers ask for must not put scripts in quarantine, so runs that use up
 // their budget count for none; how often it is called is for the caller to bound.
@@ -39,14 +38,11 @@ func (s *Scripts) TLSAsk(ctx context.Context, name string) (yes bool, err error)
 		return false, errors.New("no script declares chi_tls_ask")
 	}
 	s.stats.Runs.Add(1)
-	sh, err := s.acquire(uint64(len(name)))
+	sh, err := s.acquireWithin(ctx, uint64(len(name)))
 	if err != nil {
 		return false, err
 	}
 	defer s.release(sh)
-	if err := ctx.Err(); err != nil {
-		return false, context.Cause(ctx)
-	}
 	for _, step := range sh.declarer.tlsAsks {
 		if yes, err = sh.ask(ctx, step, name); !yes {
 			return false, err

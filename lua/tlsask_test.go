@@ -3,7 +3,10 @@ package lua_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,5 +128,44 @@ func TestTLSAskEndsWithItsContext(t *testing.T) {
 	}
 	if yes, err := scripts.TLSAsk(t.Context(), "a.example.com"); !yes || err != nil {
 		t.Errorf("%v %v", yes, err)
+	}
+}
+
+// TestTLSAskDoesNotWaitForVMs longer than its context lasts, whatever keeps them.
+func TestTLSAskDoesNotWaitForVMs(t *testing.T) {
+	t.Parallel()
+	asked, hold := make(chan struct{}, 10), make(chan struct{})
+	var holds atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if holds.Load() {
+			asked <- struct{}{}
+			<-hold
+		}
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	put(t, dir, "a.lua", "require('keystone.http').get('"+server.URL+"', {timeout = 50}) chi.tls_ask(function() return true end)")
+	o := options(dir, "a.lua")
+	o.Lazy = true // the VM is made by who asks first
+	o.Config.LoadTimeout = settings.Duration(time.Minute)
+	o.Config.HTTP.Allow = []string{"127.0.0.0/8"}
+	scripts, err := lua.Load(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer scripts.Close()
+	holds.Store(true)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		<-asked
+		cancel(errors.New("nobody waits any more"))
+	}()
+	if yes, err := scripts.TLSAsk(ctx, "a.example.com"); yes || err == nil || err.Error() != "nobody waits any more" {
+		t.Errorf("%v %v", yes, err)
+	}
+	holds.Store(false)
+	close(hold)
+	if yes, err := scripts.TLSAsk(t.Context(), "a.example.com"); !yes || err != nil {
+		t.Errorf("afterwards: %v %v", yes, err)
 	}
 }

@@ -56,7 +56,10 @@ func (m *Manager) attend(ctx context.Context, p *Plan, e *entry, t *task) {
 	out := m.try(ctx, p, t)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.busy--
+	if m.busy[t.tenant]--; m.busy[t.tenant] == 0 {
+		delete(m.busy, t.tenant)
+	}
+	m.allBusy--
 	e.busy, e.ordering = false, false
 	if m.entries[keyFor(e.name)] != e || ctx.Err() != nil { // it was given up meanwhile
 		return

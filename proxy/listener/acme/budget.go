@@ -38,6 +38,28 @@ func (b *budget) take(tenant string, now time.Time) (wait time.Duration) {
 	return max(b.until(all, b.all), b.until(own, b.each))
 }
 
+// asks is the budget of on_demand.asks_per_second, half of it one tenant's at most. A
+// quarter is kept for one question a second of each tenant, so that those that strangers
+// ask much about don't use up those of others.
+type asks struct{ most, first *budget }
+
+func newAsks(perSecond int) *asks {
+	first := perSecond / 4
+	each := (perSecond + 1) / 2
+	if first > 0 {
+		each-- // the other one is of first
+	}
+	return &asks{newBudget(perSecond-first, each, time.Second), newBudget(first, 1, time.Second)}
+}
+
+// take is budget's.
+func (a *asks) take(tenant string, now time.Time) (wait time.Duration) {
+	if wait = a.most.take(tenant, now); wait > 0 && a.first.all > 0 {
+		wait = min(wait, a.first.take(tenant, now))
+	}
+	return wait
+}
+
 func (b *budget) until(one *bucket, size float64) time.Duration {
 	if one.left >= 1 {
 		return 0

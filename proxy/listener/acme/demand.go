@@ -39,8 +39,8 @@ func (m *Manager) Counters() Counters {
 }
 
 const (
-	// maxFlights bounds the names on demand that are on their way, and half of it
-	// those of one tenant.
+	// maxFlights is how many names on demand are on their way, but for one each of
+	// tenants that have none when there is no room: then it may be twice as many.
 	maxFlights = 64
 	// maxRefusals bounds the names that are remembered to be refused.
 	maxRefusals = 10_000
@@ -121,7 +121,17 @@ func (m *Manager) join(p *Plan, name, tenant string) *flight {
 		}
 		delete(m.refusals, name)
 	}
-	if m.running == nil || m.plan != p || m.entries[name] != nil { // the entry's failure has been told, and it is tried again
+	if m.plan != p { // a reload has just come between
+		if p = m.plan; p == nil {
+			return nil
+		}
+		of, spelt := p.names.find(name)
+		if spelt || !p.decides(of) {
+			return nil
+		}
+		tenant = of.tenant
+	}
+	if m.running == nil || m.entries[name] != nil { // the entry's failure has been told, and it is tried again
 		return nil
 	}
 	own := 0
@@ -130,7 +140,7 @@ func (m *Manager) join(p *Plan, name, tenant string) *flight {
 			own++
 		}
 	}
-	if len(m.flights) >= maxFlights || own >= maxFlights/2 {
+	if !hasRoom(own, len(m.flights), maxFlights) {
 		m.counters.turnedAway.Add(1)
 		return nil
 	}
@@ -138,7 +148,7 @@ func (m *Manager) join(p *Plan, name, tenant string) *flight {
 	m.flights[name] = f
 	running := m.running
 	m.work.Go(func() {
-		cert, refuse := m.fly(running, p, name, tenant)
+		p, cert, refuse := m.fly(running, p, name, tenant)
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		delete(m.flights, name)
@@ -149,6 +159,13 @@ func (m *Manager) join(p *Plan, name, tenant string) *flight {
 		close(f.done)
 	})
 	return f
+}
+
+// hasRoom says whether a tenant that has own of all places may have another one: while it
+// has fewer than are left, so that several that are attacked at once leave some to
+// others; and one in any case, until there are twice as many as there should be.
+func hasRoom(own, all, most int) bool {
+	return own < most-all || own == 0 && all < 2*most
 }
 
 // refuse remembers that a name is refused; it needs m.mu.
@@ -163,12 +180,45 @@ func (m *Manager) refuse(name string, until time.Time) {
 }
 
 // fly takes a name from its first handshake to its certificate, or says for how
-// long it is refused.
-func (m *Manager) fly(ctx context.Context, p *Plan, name, tenant string) (cert *certificates.Certificate, refuse time.Duration) {
+// long it is refused, by the plan that has decided at last: where a reload comes
+// between, who waits goes on by the plan that it has brought.
+func (m *Manager) fly(ctx context.Context, p *Plan, name, tenant string) (by *Plan, cert *certificates.Certificate, refuse time.Duration) {
+	for again := false; ; again = true {
+		cert, refuse = m.flyBy(ctx, p, name, tenant, again)
+		next, of := m.replanned(p, name)
+		if cert != nil || next == nil {
+			return p, cert, refuse
+		}
+		p, tenant = next, of
+	}
+}
+
+// replanned returns the plan that has come after another one, and whose the name is by
+// it; nil is none by which it may have a certificate.
+func (m *Manager) replanned(before *Plan, name string) (p *Plan, tenant string) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if p = m.plan; p == nil || p == before {
+		return nil, ""
+	}
+	if of, spelt := p.names.find(name); spelt && of.auto || !spelt && p.decides(of) {
+		return p, of.tenant
+	}
+	return nil, ""
+}
+
+// flyBy is fly by one plan. again says that the question has been paid for.
+func (m *Manager) flyBy(ctx context.Context, p *Plan, name, tenant string, again bool) (cert *certificates.Certificate, refuse time.Duration) {
+	m.mu.RLock()
+	e := m.entries[name]
+	m.mu.RUnlock()
+	if e != nil { // a reload has kept it, or spells it out
+		return m.await(ctx, e), 0
+	}
 	known, err := p.stored(name) // from before a restart, or another gateway's
 	if err != nil || !m.wall().Before(known.NotAfter) {
 		known = nil
-		if p.asks.take(tenant, m.wall()) > 0 {
+		if !again && p.asks.take(tenant, m.wall()) > 0 {
 			m.counters.turnedAway.Add(1)
 			return nil, 0
 		}
@@ -179,12 +229,20 @@ func (m *Manager) fly(ctx context.Context, p *Plan, name, tenant string) (cert *
 			return nil, p.config.OnDemand.Remember.Std()
 		}
 	}
-	e := m.admit(p, name, tenant, known)
-	if e == nil {
+	e, full := m.admit(p, name, tenant, known)
+	switch {
+	case full:
 		m.counters.turnedAway.Add(1)
 		return nil, unansweredPause
+	case e == nil:
+		return nil, 0
 	}
 	m.look()
+	return m.await(ctx, e), 0
+}
+
+// await waits until it is known what has come of an entry.
+func (m *Manager) await(ctx context.Context, e *entry) *certificates.Certificate {
 	select {
 	case <-e.concluded:
 	case <-ctx.Done():
@@ -194,18 +252,19 @@ func (m *Manager) fly(ctx context.Context, p *Plan, name, tenant string) (cert *
 	if e.cert != nil {
 		e.used.Store(true)
 	}
-	return e.cert, 0
+	return e.cert
 }
 
-// admit makes an entry of a name on demand, unless there are too many.
-func (m *Manager) admit(p *Plan, name, tenant string, known *certificates.Certificate) *entry {
+// admit makes an entry of a name on demand, unless there are too many, which is full. It
+// returns nil, false where there is another plan.
+func (m *Manager) admit(p *Plan, name, tenant string, known *certificates.Certificate) (e *entry, full bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.plan != p {
-		return nil
+		return nil, false
 	}
-	if e := m.entries[name]; e != nil {
-		return e
+	if e = m.entries[name]; e != nil {
+		return e, false
 	}
 	all, own := 0, 0
 	for _, e := range m.entries {
@@ -218,13 +277,13 @@ func (m *Manager) admit(p *Plan, name, tenant string, known *certificates.Certif
 	if most := p.config.OnDemand.MaxNames; all >= most || own >= most/2 {
 		m.log.Warn().Str("name", name).Str("tenant", tenant).Int("max_names", most).Int("names_of_tenant", own).
 			Msg("a name gets no certificate on demand: there are as many as acme.on_demand.max_names allows")
-		return nil
+		return nil, true
 	}
-	e := newEntry(name, tenant, m.wall())
+	e = newEntry(name, tenant, m.wall())
 	e.demanded = true
 	if known != nil {
 		e.install(known, m.wall())
 	}
 	m.entries[name] = e
-	return e
+	return e, false
 }

@@ -29,8 +29,9 @@ import (
 )
 
 const (
-	// parallel is how many names are looked after at once.
-	parallel = 8
+	// parallel is how many names are looked after at once, half of them one tenant's at
+	// most; see hasRoom.
+	parallel = 16
 	// lookEvery is the longest time between two looks at all names: the clock may
 	// have been set meanwhile.
 	lookEvery = time.Minute
@@ -70,7 +71,8 @@ type Manager struct {
 	work     sync.WaitGroup       // what run waits for; added to while running isn't nil
 	flights  map[string]*flight   // names on demand that are on their way
 	refusals map[string]time.Time // names that an ask has refused, until when
-	busy     int                  // entries that are being looked after
+	busy     map[string]int       // entries that are being looked after, by tenant
+	allBusy  int                  // their sum
 }
 
 // New returns a manager that has nothing to do yet.
@@ -78,7 +80,7 @@ func New(o Options) *Manager {
 	m := &Manager{
 		log: o.Log, now: o.Now, covered: o.Covered,
 		challenges: newChallenges(), wake: make(chan struct{}, 1),
-		entries: map[string]*entry{}, flights: map[string]*flight{}, refusals: map[string]time.Time{},
+		entries: map[string]*entry{}, flights: map[string]*flight{}, refusals: map[string]time.Time{}, busy: map[string]int{},
 	}
 	if m.now == nil {
 		m.now = time.Now
@@ -239,10 +241,14 @@ func (m *Manager) begin(ctx context.Context) time.Duration {
 			next = min(next, wait)
 			break
 		}
-		if m.busy >= parallel {
+		if m.allBusy >= 2*parallel {
 			break // whoever ends next looks again
 		}
-		m.busy++
+		if !hasRoom(m.busy[e.tenant], m.allBusy, parallel) {
+			continue // likewise, and others have room
+		}
+		m.busy[e.tenant]++
+		m.allBusy++
 		e.busy = true
 		plan, task := m.plan, e.task()
 		m.work.Go(func() {

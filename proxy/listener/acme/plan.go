@@ -18,8 +18,9 @@ type Plan struct {
 	authority *authority
 	names     *Names
 
-	orders, asks *budget
-	asker        *http.Client // of on_demand.ask
+	orders *budget
+	asks   *asks
+	asker  *http.Client // of on_demand.ask
 }
 
 // NewPlan makes a plan of a section that has been checked, and of the names that
@@ -34,9 +35,9 @@ func NewPlan(c *Config, dir string, roots []byte, names *Names) *Plan {
 	return &Plan{
 		config: &config, dir: dir, path: path, storage: NewDirectory(path), authority: newAuthority(&config, roots), names: names,
 		orders: newBudget(config.OrdersPerHour, config.OrdersPerHourAndTenant, time.Hour),
-		asks:   newBudget(config.OnDemand.AsksPerSecond, (config.OnDemand.AsksPerSecond+1)/2, time.Second),
+		asks:   newAsks(config.OnDemand.AsksPerSecond),
 		asker: &http.Client{
-			Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true, MaxConnsPerHost: maxFlights},
+			Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true, MaxConnsPerHost: 2 * maxFlights},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
