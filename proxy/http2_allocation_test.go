@@ -61,10 +61,11 @@ func answeringHTTP2(t testing.TB) (address string) {
 // TestHTTP2TargetAllocates0 is TestRequestAllocates0 for a target of HTTP/2.
 func TestHTTP2TargetAllocates0(t *testing.T) {
 	server := start(t, "access_log: {enabled: false}\ntenants:\n"+
-		"  - {name: a, domains: [example.com], services: [{url: \"h2c://"+answeringHTTP2(t)+"\"}]}\n")
+		"  - {name: a, domains: [example.com], services: [{url: \"h2c://"+answeringHTTP2(t)+"\"}], grpc: {web: true}}\n")
 	for name, request := range map[string]string{
-		"GET":  "GET /path?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: x\r\nAccept: */*\r\nCookie: a=b\r\n\r\n",
-		"POST": "POST /path HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody",
+		"GET":            "GET /path?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: x\r\nAccept: */*\r\nCookie: a=b\r\n\r\n",
+		"POST":           "POST /path HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody",
+		"POST of a type": "POST /path HTTP/1.1\r\nHost: example.com\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\nbody",
 	} {
 		if n := allocationsOf(t, server, request); n > 0 {
 			t.Errorf("a %s allocates: %d times in %d requests at best, want 0", name, n, window)

@@ -96,7 +96,7 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generation) *tenant {
 	t := &tenant{Tenant: exchange.Tenant{
 		Name: c.Name, Config: c, Stats: s.statsOf(c.Name), PreserveHost: c.PreserveHost, Spelling: c.NormalizePath.Spelling(), Expects: c.Expect == tenants.ExpectForward, Total: c.Timeouts.Total.Std(),
-		Route: c.PathPrefix, WithoutTLS: c.ClientTLS.AllowWithoutTLS, ScriptsTotal: c.Lua.TotalTimeout.Std(),
+		Route: c.PathPrefix, WithoutTLS: c.ClientTLS.AllowWithoutTLS, ScriptsTotal: c.Lua.TotalTimeout.Std(), GRPCWeb: c.GRPC.Web,
 		Timeouts: upstream.Timeouts{
 			Connect: c.Timeouts.Connect.Std(), ResponseHeader: c.Timeouts.ResponseHeader.Std(), Idle: c.Timeouts.Idle.Std(),
 			Total: c.Timeouts.Total.Std(), TotalKey: exchange.TotalKey,

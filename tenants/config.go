@@ -110,7 +110,7 @@ type Config struct {
 	// Limits on the connections to each target.
 	Connections upstream.ConnectionsConfig `yaml:"connections"`
 
-	// What is done about answers of gRPC.
+	// What is done about requests and answers of gRPC.
 	GRPC upstream.GRPCConfig `yaml:"grpc"`
 
 	// Memory that the tenant's requests in flight may hold outside of its

@@ -349,6 +349,12 @@ func (c *ConnectionsConfig) Check(r settings.Reporter) {
 
 // GRPCConfig is the section grpc of a tenant.
 type GRPCConfig struct {
+	// Whether requests of gRPC-Web, as browsers send them, become gRPC for the services,
+	// and their responses gRPC-Web: POST with the type application/grpc-web or
+	// application/grpc-web-text, with or without a format such as +proto. What browsers
+	// ask for beforehand is the policy cors's. Default: false.
+	Web bool `yaml:"web"`
+
 	// Statuses of gRPC after which a call is tried once more at another target, if
 	// there is one: names in lower case, such as "unavailable" or
 	// "resource_exhausted". Only answers count that have nothing but a status, and

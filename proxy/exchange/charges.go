@@ -29,7 +29,7 @@ var encoderSizes = [codingCount]int64{gzipCoding: 1440 << 10, brotliCoding: 2800
 // enter charges the request to its tenant.
 func (x *exchange) enter() error {
 	account := &x.Tenant.Stats.Memory
-	size := int64(exchangeSize)
+	size := exchangeSize + x.web.size()
 	if x.Tenant.Scripts != nil {
 		size += scriptSize
 	}

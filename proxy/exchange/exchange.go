@@ -21,6 +21,7 @@ type exchange struct {
 	plane  *Plane
 	bounds *Bounds // of the generation, or of the tenant once it is known
 	stream Stream
+	web    *webStream     // stream, where the client speaks gRPC-Web; else nil
 	memory *memory.Charge // what it holds; the stream's
 
 	// The request, as judged. All slices are views into what the stream has
@@ -99,7 +100,10 @@ func (x *exchange) bound(b *Bounds) {
 
 func (x *exchange) reset() {
 	x.Record = Record{Scratch: shrunk(x.Scratch)}
-	x.plane, x.bounds, x.stream, x.memory = nil, nil, nil, nil
+	if x.web != nil {
+		x.web.release()
+	}
+	x.plane, x.bounds, x.stream, x.web, x.memory = nil, nil, nil, nil, nil
 	x.query, x.sendPath, x.method, x.written = nil, nil, nil, nil
 	x.origin, x.hopped, x.certs, x.grpcLimit = origin{}, false, nil, 0
 	x.content = content{}
@@ -317,6 +321,9 @@ func (x *exchange) route() error {
 		return err
 	}
 	x.takes = accepted(x.Message.Header, x.bounds.compression.order)
+	if t.GRPCWeb {
+		x.speakWeb()
+	}
 	if x.speaksGRPC() {
 		x.grpcLimit, _ = parseGRPCTimeout(x.Message.Header.Value(grpcTimeout))
 	}

@@ -94,6 +94,9 @@ func (x *exchange) cutCause(err error) error {
 	case codeSlowResponse, codeResponseCut:
 		return x.pausedCause(err)
 	}
+	if wrong, ok := errors.AsType[*webFault](err); ok {
+		return fmt.Errorf("target %q: %w", x.call.Target.Name(), wrong.why)
+	}
 	return err
 }
 

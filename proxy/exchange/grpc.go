@@ -72,8 +72,10 @@ var (
 
 // isGRPC reports whether a header has gRPC's Content-Type, such as
 // application/grpc+proto; gRPC-Web, which is another protocol, not.
-func isGRPC(h message.Header) bool {
-	rest, ok := bytes.CutPrefix(h.Get(message.ContentType), grpcType)
+func isGRPC(h message.Header) bool { return isGRPCType(h.Get(message.ContentType)) }
+
+func isGRPCType(media []byte) bool {
+	rest, ok := bytes.CutPrefix(media, grpcType)
 	return ok && (len(rest) == 0 || rest[0] == '+' || rest[0] == ';' || rest[0] == ' ')
 }
 
@@ -149,7 +151,7 @@ func appendGRPCMessage(dst []byte, code, message string) []byte {
 // that can be sent trailers must be able to tell that they are the whole truth.
 func (x *exchange) endGRPC(to encoded, err error) bool {
 	r := &x.call.Response
-	if errors.As(err, new(*clientError)) || errors.Is(err, ErrClientGone) || r.Length != message.Unsized || !x.Message.Unsized || !x.speaksGRPC() || !isGRPC(r.Header) {
+	if errors.As(err, new(*clientError)) || errors.Is(err, ErrClientGone) || x.head.Length != message.Unsized || !x.Message.Unsized || !x.speaksGRPC() || !isGRPC(r.Header) {
 		return false
 	}
 	fault := &Fault{Code: x.Code, Message: "the target has not sent the whole response"}

@@ -120,5 +120,6 @@ type Tenant struct {
 	Terms        *terms.Terms       // by which its connections are accepted; nil: any
 	WithoutTLS   bool               // they may come without TLS, whatever Terms say
 	Certificates *CertificateFields // of clients, that targets get; nil: none
+	GRPCWeb      bool               // requests of gRPC-Web become gRPC
 	Refuse       *Fault             // what all its requests are answered with; nil: they are served
 }

@@ -116,7 +116,7 @@ func (x *exchange) passBody(to encoded) error {
 		}
 		x.BytesOut += int64(len(span))
 		if err := to.write(span); err != nil {
-			return &clientError{err}
+			return wroteTo(err)
 		}
 	}
 }
@@ -148,7 +148,7 @@ func (x *exchange) endBody(to encoded) error {
 		trailer[i].Dropped = trailer[i].Dropped || x.coding.recoded && isOfPlainBytes(trailer[i].Name)
 	}
 	if err := to.end(trailer); err != nil {
-		return &clientError{err}
+		return wroteTo(err)
 	}
 	return nil
 }
