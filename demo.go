@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ var demoTemplate = template.Must(template.New("demo").Parse(demoPage))
 type demo struct {
 	parent  int // who has started the process
 	servers []*fasthttp.Server
+	grpc    *http.Server                // of gRPC
 	content atomic.Pointer[demoContent] // of the page; nil until the gateway listens
 	tls     demoTLS
 }
@@ -71,12 +73,22 @@ func startDemo() (*demo, error) {
 		d.servers = append(d.servers, server)
 		go func() { _ = server.Serve(listener) }() // ends with stop
 	}
+	listener, err := net.Listen("tcp", demoGRPC)
+	if err != nil {
+		d.stop()
+		return nil, fmt.Errorf("cannot start the demo's service of gRPC, whose address is fixed: %w", err)
+	}
+	d.grpc = newDemoGRPC()
+	go func() { _ = d.grpc.Serve(listener) }() // ends with stop
 	return d, nil
 }
 
 func (d *demo) stop() {
 	for _, s := range d.servers {
 		_ = s.Shutdown()
+	}
+	if d.grpc != nil {
+		_ = d.grpc.Close()
 	}
 	d.tls.remove()
 }
@@ -183,6 +195,7 @@ func newDemoContent(server *proxy.Server, admin string, secure *demoTLS) *demoCo
 		if tried < 2 && c.tryTenant(t, shop) {
 			tried++
 		}
+		c.tryGRPC(t)
 	}
 	if admin != "" {
 		c.Tries = append(c.Tries, demoTry{"curl " + admin + "/health", ""})

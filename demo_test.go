@@ -33,7 +33,11 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "config.yaml")
-	changed := strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:0", "scripts_dir: scripts", "scripts_dir: "+scripts).Replace(string(text))
+	service, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:0", demoGRPC, service.Addr().String(), "scripts_dir: scripts", "scripts_dir: "+scripts).Replace(string(text))
 	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +70,8 @@ func TestDemo(t *testing.T) {
 	}
 	upstream := &fasthttp.Server{Handler: d.handler(1)}
 	go func() { _ = upstream.Serve(listener) }()
-	d.servers = append(d.servers, upstream)
+	d.servers, d.grpc = append(d.servers, upstream), newDemoGRPC()
+	go func() { _ = d.grpc.Serve(service) }()
 	defer d.stop()
 	if status, _ := page(t, listener, "/welcome/"); status != http.StatusNotFound {
 		t.Errorf("before the gateway listens: %d", status)
@@ -102,6 +107,7 @@ func TestDemo(t *testing.T) {
 			t.Errorf("the page lacks %s", part)
 		}
 	}
+	demandGRPC(t, string(said))
 	demandSecure(t, string(said))
 	if result := server.Reload(); !result.OK || len(result.Changes) > 0 {
 		t.Errorf("a reload: %+v", result)

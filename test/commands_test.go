@@ -42,7 +42,7 @@ func TestCommands(t *testing.T) {
 		stdout, stderr []string
 	}{
 		{[]string{"check", "-config", good}, 0, []string{"good.yaml is fine: 1 tenant, 1 target"}, nil},
-		{[]string{"check", "--config", "../config.yaml"}, 0, []string{"is fine: 5 tenants, 7 targets"}, nil},
+		{[]string{"check", "--config", "../config.yaml"}, 0, []string{"is fine: 6 tenants, 8 targets"}, nil},
 		{[]string{"check", "-config", bad}, 1, nil, []string{bad + ":1:1: ", `did you mean "tenants"`, bad + ":2:10: ", `did you mean "address"`}},
 		{[]string{"check", "-config", bad + "x"}, 1, nil, []string{"no such file"}},
 		{[]string{"-config", bad}, 1, nil, []string{bad + ":1:1: "}},
