@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
+	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream/balance"
@@ -52,12 +53,12 @@ type Call struct {
 	Request    *message.Sent
 	Payload    []byte // all of a body that is not streamed
 	Timeouts   Timeouts
-	Start      int64           // when the call begins (socket.Nanotime); 0 is at Do
-	Expiry     int64           // socket.Nanotime at which the whole request ends; 0 is never
-	Idempotent bool            // RFC 9110 §9.2.2
-	Key        uint64          // for pickers: requests of one key belong together; 0 is none
-	Only       *Target         // the one to use, if not nil
-	Allowance  http1.Allowance // of the large buffers that a response is read through; nil grants all
+	Start      int64          // when the call begins (socket.Nanotime); 0 is at Do
+	Expiry     int64          // socket.Nanotime at which the whole request ends; 0 is never
+	Idempotent bool           // RFC 9110 §9.2.2
+	Key        uint64         // for pickers: requests of one key belong together; 0 is none
+	Only       *Target        // the one to use, if not nil
+	Allowance  *memory.Charge // of the large buffers that a response is read through; nil grants all
 	// Introduction is what targets are told of the client that ask for that; nil is
 	// that nothing is known of it.
 	Introduction *Introduction
@@ -182,7 +183,9 @@ func (c *Call) connect(t *Target) (*Conn, *Failure) {
 	if !conn.used {
 		c.ConnectTime = conn.connectTime
 	}
-	conn.Reader.Allowance = c.Allowance
+	if c.Allowance != nil {
+		conn.Reader.Allowance = c.Allowance
+	}
 	if err := c.attach(conn); err != nil {
 		conn.release(true) // untouched
 		return nil, c.fail(Aborted, err)

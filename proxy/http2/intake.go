@@ -16,30 +16,27 @@ import (
 //
 // The window is given back as content is taken, so that a stream that nobody reads
 // holds one window at most, and takes nothing from others. It grows while content is
-// taken as fast as it comes, and shrinks when it no longer is (intake_window.go). What
+// taken as fast as it comes, and shrinks when it no longer is (window.go). What
 // is held is charged: to the account that Begin names, until content is taken, and then
 // to the owner's.
 type Intake struct {
-	mu       sync.Mutex
-	cond     sync.Cond // something has changed
-	buf      []byte    // buf[r:w] has come; guarded by mu, as all below
-	r, w     int
-	later    []part // what has come behind it
-	unread   int    // bytes of both
-	window   int32  // what may still come
-	size     int32  // what the client may send that nobody has read
-	cycle    int32  // bytes that were taken since the size was chosen last
-	dry      bool   // there was nothing left to take meanwhile
-	promised int64  // memory that is charged for what may still come beyond the first window
-	left     int64  // of the content's length; below 0 where it isn't known
-	came     int64
-	taken    int64
-	limit    int64
-	ended    bool  // all has come
-	err      error // stays
-	stop     error // of Interrupt
-	expiry   int64
-	waits    bool
+	mu     sync.Mutex
+	cond   sync.Cond // something has changed
+	buf    []byte    // buf[r:w] has come; guarded by mu, as all below
+	r, w   int
+	later  []part // what has come behind it
+	unread int    // bytes of both
+	window int32  // what may still come
+	size   Window // what the client may send that nobody has read
+	left   int64  // of the content's length; below 0 where it isn't known
+	came   int64
+	taken  int64
+	limit  int64
+	ended  bool  // all has come
+	err    error // stays
+	stop   error // of Interrupt
+	expiry int64
+	waits  bool
 
 	trailer message.Header
 
@@ -62,7 +59,8 @@ const unknownLength = int64(-1)
 // left alone by whoever else moves it.
 func (i *Intake) Begin(account *memory.Account, owner *memory.Charge) {
 	i.cond.L = &i.mu
-	i.window, i.size, i.left, i.owner = FirstWindow, FirstWindow, unknownLength, owner
+	i.window, i.left, i.owner = FirstWindow, unknownLength, owner
+	i.size.Begin(FirstWindow)
 	i.charge.Begin(account)
 }
 

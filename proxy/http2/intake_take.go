@@ -59,7 +59,7 @@ func (i *Intake) ReadInto(p []byte) (int, error) {
 func (i *Intake) take(n int) {
 	i.taken += int64(n)
 	i.unread -= n
-	i.cycle += int32(n) //nolint:gosec // G115: it is within the window
+	i.size.Take(n)
 }
 
 // Ready reports whether Next would return at once.

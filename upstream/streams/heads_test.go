@@ -27,6 +27,10 @@ func (g *grants) Acquire(n int64) bool {
 	return false
 }
 
+func (g *grants) Spares() bool { return false }
+
+func (g *grants) AcquireSpare(int64) bool { return false }
+
 func (g *grants) Release(n int64) { g.held.Add(-n) }
 
 // pinged has the other end answer a PING: then it has taken all that was sent, and

@@ -137,7 +137,6 @@ func (s *Stream) takeData(f *http2.Frame, end bool) {
 		s.refuseLocked(http2.FlowControlError, "more DATA than the stream's window allows")
 		return
 	}
-	s.in.credit += f.Length - len(f.Payload) // padding is read at once
 	switch {
 	case !s.final || s.ended:
 		s.refuseLocked(http2.ProtocolError, "DATA outside of a response")

@@ -91,7 +91,8 @@ func (s *Stream) Begin(block, content []byte, whole, toHEAD bool) error {
 	c.streams[s.id] = s
 	c.budget.earn(costOfRequest)
 	s.at, s.window = c.out.end(), int64(c.peer.Window)
-	s.in.left, s.in.window = narrow, narrow
+	s.in.left = narrow
+	s.in.window.Begin(narrow)
 	end := whole && len(content) == 0
 	c.out.buf = http2.AppendHeaders(c.out.buf, s.id, block, min(c.peer.MaxFrame, largestData), end)
 	c.out.own += len(block)
@@ -211,31 +212,46 @@ func (s *Stream) finish() error {
 	return io.EOF
 }
 
-// creditLocked lets the target send more: as much as was read, once that is half
-// of the window; and a wide window once the narrow one isn't enough.
+// creditLocked lets the target send more: what is read once that is half of the
+// window, or as much as a larger one has; and a wide window once the narrow one
+// isn't enough. reading says that there was something to read.
 func (s *Stream) creditLocked(reading bool) {
 	in := &s.in
+	if !reading {
+		in.window.Dry()
+	}
 	if s.ended || s.length >= 0 && s.length <= int64(in.left) {
 		return
 	}
-	grow := 0
-	if reading && in.window == narrow && (s.allowance == nil || s.allowance.Acquire(wide)) {
-		if s.allowance != nil {
-			s.charged = wide
-		}
-		grow = wide - narrow
-		in.window = wide
+	flow := in.flow(s.length)
+	grant := int32(0)
+	switch {
+	case reading && in.window.Size == narrow && s.holdWide():
+		in.window.Begin(wide)
+		grant = wide - flow.Granted - flow.Unread
+	case !in.window.Due(flow):
+	case in.window.Size == narrow || s.allowance == nil:
+		grant = in.window.Size - flow.Granted - flow.Unread
+	default:
+		grant = in.window.Resize(s.allowance, flow)
 	}
-	if grow == 0 && in.credit < in.window/2 {
+	if grant <= 0 {
 		return
 	}
-	n := in.credit + grow
-	if n == 0 {
-		return
+	in.left += int(grant)
+	s.c.out.buf = http2.AppendWindowUpdate(s.c.out.buf, s.id, uint32(grant))
+}
+
+// holdWide charges a wide window. It reports whether there is memory.
+func (s *Stream) holdWide() bool {
+	if s.allowance == nil {
+		return true
 	}
-	in.credit = 0
-	in.left += n
-	s.c.out.buf = http2.AppendWindowUpdate(s.c.out.buf, s.id, uint32(n)) //nolint:gosec // G115: a window, and positive
+	if !s.allowance.Acquire(wide) {
+		return false
+	}
+	s.charged = wide
+	return true
 }
 
 // Ready reports whether Next would return at once.
@@ -325,7 +341,7 @@ func (s *Stream) Release() {
 	c.unreserveLocked()
 	c.flush()
 	freed := c.o.Freed
-	if s.charged += s.headCharge; s.charged > 0 {
+	if s.charged += s.headCharge + s.in.window.Use(http2.MostWindow); s.charged > 0 {
 		s.allowance.Release(s.charged)
 	}
 	s.reset()
