@@ -129,6 +129,7 @@ var hints = []hint{
 	{nil, []string{"acme", "letsencrypt", "lets_encrypt", "certresolver", "cert_resolver", "certificates_resolvers", "auto_https", "autocert"},
 		"certificates.acme orders certificates for tenants with tls: auto: certificates: {acme: {email: ops@example.com}}: docs/tls.md"},
 	{nil, []string{"http2", "h2", "h2c", "http3", "h3", "quic", "alpn", "grpc", "codec_type"}, "protocols of a listener says what clients may speak, the url of a service what is spoken with it, such as h2c:// and grpc://: docs/protocols.md"},
+	{inTenant, []string{"grpc_web", "grpcweb", "grpc_web_filter", "enable_grpc_web"}, "grpc of a tenant translates gRPC-Web: grpc: {web: true}; with the policy cors: docs/grpc.md#grpc-web"},
 	{nil, []string{"websocket", "websockets", "upgrade", "upgrade_configs", "proxy_http_version"}, "WebSockets and other upgrades need no setting: docs/http.md#upgrades"},
 	{nil, []string{"gzip", "gzip_types", "gzip_comp_level", "compress", "encode", "brotli", "zstd", "deflate"},
 		"compression is what compresses responses: compression: {enabled: true}"},

@@ -44,6 +44,7 @@ func TestHints(t *testing.T) {
 		{tenant: "policies: [{ip: {allow: '${client_address}'}}]", want: "; ${client_address} is known of each request"},
 		{tenant: "policies: [{ip: {allow: '${HOST_X}'}}]", want: "environment variable HOST_X is not set: expected a value, or a default as in ${HOST_X:-default}"},
 		{tenant: "proxy_protocol: v2", want: "proxy_protocol of a service tells that target"},
+		{tenant: "grpc_web: true", want: "grpc: {web: true}"},
 		{tenant: "cache: {}", want: "caches no responses"},
 		{tenant: "access_log: {}", want: "at the top level"},
 		{tenant: "response_header: 3s", want: "it belongs in tenants[].timeouts"},
