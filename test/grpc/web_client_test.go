@@ -101,6 +101,10 @@ func (c *webClient) send(t *testing.T, r *http.Request) *webAnswer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = response.Body.Close() })
+	return newWebAnswer(response)
+}
+
+func newWebAnswer(response *http.Response) *webAnswer {
 	a := &webAnswer{Response: response, from: response.Body, status: response.Header.Get("Grpc-Status")}
 	if strings.HasPrefix(response.Header.Get("Content-Type"), "application/grpc-web-text") {
 		a.from = &groups{from: response.Body}

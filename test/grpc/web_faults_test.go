@@ -2,12 +2,16 @@ package grpc_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
@@ -179,15 +183,47 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-// TestWebHoldsNothing: what was translated has given its memory back.
-func TestWebHoldsNothing(t *testing.T) {
+// TestWebMany: many calls at once, some of which are given up, have each their own
+// content, metadata and status, and nothing is held after them.
+func TestWebMany(t *testing.T) {
 	address, _ := target(t)
 	server, _ := gateway(t, `tenants: [{name: t, domains: [127.0.0.1], services: [{url: "grpc://`+address+`"}], grpc: {web: true}}]`)
-	for _, c := range webClients(t, server.Addr().String()) {
-		a := c.send(t, c.request(t.Context(), t, unary, false, &testgrpc.SimpleRequest{ResponseSize: 200_000, Payload: &testgrpc.Payload{Body: make([]byte, 200_000)}}))
-		for a.next(new(testgrpc.SimpleResponse)) == nil {
+	call := func(c *webClient, i int) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		mark := fmt.Sprint("call ", i)
+		r := c.request(ctx, t, unary, i%2 == 0, &testgrpc.SimpleRequest{ResponseSize: int32(i * 97 % 150_000), Payload: &testgrpc.Payload{Body: make([]byte, i*31%100_000)}}) // #nosec G115 -- it is small
+		r.Header.Set("X-Grpc-Test-Echo-Initial", mark)
+		r.Header.Set("X-Grpc-Test-Echo-Trailing-Bin", base64.RawStdEncoding.EncodeToString([]byte(mark)))
+		response, err := c.http.Do(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = response.Body.Close() }()
+		if i%7 == 0 {
+			return // it has been given up
+		}
+		a := newWebAnswer(response)
+		var m testgrpc.SimpleResponse
+		if err := a.next(&m); err != nil || len(m.GetPayload().GetBody()) != i*97%150_000 || a.Header.Get("X-Grpc-Test-Echo-Initial") != mark {
+			t.Errorf("%s has %d bytes for %q: %v", mark, len(m.GetPayload().GetBody()), a.Header.Get("X-Grpc-Test-Echo-Initial"), err)
+		}
+		if err := a.next(&m); !errors.Is(err, io.EOF) || a.status != "0" || a.trailer.Get("X-Grpc-Test-Echo-Trailing-Bin") != base64.RawStdEncoding.EncodeToString([]byte(mark)) {
+			t.Errorf("%s ends with %v, %v", mark, a.trailer, err)
 		}
 	}
+	var wait sync.WaitGroup
+	for _, c := range webClients(t, server.Addr().String()) {
+		for n := range 8 {
+			wait.Go(func() {
+				for i := range 40 {
+					call(c, 100*n+i)
+				}
+			})
+		}
+	}
+	wait.Wait()
 	until.True(t, "nothing is held", func() bool {
 		for tenant := range server.Tenants() {
 			if tenant.Stats.Memory.Used() != 0 {
