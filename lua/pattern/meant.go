@@ -19,7 +19,12 @@ func Meant(s string) string {
 		}
 		text = strings.TrimSuffix(text, "$")
 	}
-	text = notSlash.ReplaceAllString(text, "{name}")
+	text = notSlash.ReplaceAllStringFunc(text, func(found string) string {
+		if found[0] == '{' { // an expression of ours may have it
+			return found
+		}
+		return "{name}"
+	})
 	if at := strings.IndexAny(text, "?#"); at > 0 && !strings.ContainsAny(text[:at], "{<[(:") {
 		text = text[:at]
 	}
@@ -52,7 +57,7 @@ const maxMeant = 200
 
 var (
 	absolute = regexp.MustCompile(`^https?://[^/]*`)
-	notSlash = regexp.MustCompile(`\(?\[\^/\][+*]\)?`)
+	notSlash = regexp.MustCompile(`\{(?:[^{}]|\{[^{}]*\})*\}|\(?\[\^/\][+*]\)?`)
 )
 
 // foreign are segments as other routers write them. What Parse takes for text is

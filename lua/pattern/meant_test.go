@@ -19,6 +19,7 @@ func TestMeant(t *testing.T) {
 
 		"/users/{id}": "", "/users/{id:[0-9]+}": "", "/files/*": "", "/": "", "/odata/$metadata": "", "/v1/jobs/7:cancel": "", "/.well-known/x": "", "/a/(b)": "",
 		"/u/{year}-{month}": "", "/{name}.json": "", "/u/~ada": "", "/u/@ada": "", "/a b": "", "/u/{id": "", "": "", "/u/{id:[a-z]+}": "",
+		"/u/{id:[^/]+}": "", "/u/{id:[^/]{3}[^/]+}/x": "", "/u/{id:([^/]+)}.json": "", "/{a}/[^/]+": "/{a}/{name}", "/{a:[^/]+}/:b": "/{a:[^/]+}/{b}",
 	} {
 		if got := pattern.Meant(written); got != want {
 			t.Errorf("%s: %q, expected %q", written, got, want)
