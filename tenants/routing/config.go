@@ -280,7 +280,7 @@ func (c *Config) checkForwarding(r settings.Reporter) {
 		}
 	}
 	if c.MaxBodySize.Int64() < 0 || c.MaxBodySize.Int64() > 1<<50 {
-		r.Errorf(&c.MaxBodySize, "max_body_size %s is out of range, expected 0 to 1PiB", &c.MaxBodySize)
+		r.Errorf(&c.MaxBodySize, "max_body_size %s is out of range, expected 0 to 1024TiB", &c.MaxBodySize)
 	}
 	for _, t := range []*settings.Duration{&c.Timeouts.ResponseHeader, &c.Timeouts.Idle, &c.Timeouts.Total} {
 		if *t != 0 && (t.Std() < 10*time.Millisecond || t.Std() > 24*time.Hour) {
