@@ -318,11 +318,17 @@ func (f *finder) expression(n ast.Expr) bool {
 		return false
 	case *ast.CallExpr:
 		name := f.builtin(n)
-		return name != "make" && name != "panic" // capacities and words of bugs
+		return name != "make" && name != "panic" && !makesTable(n) // capacities and words of bugs
 	case *ast.BinaryExpr:
 		return f.binary(n)
 	}
 	return true
+}
+
+// makesTable reports whether a call is gopher-lua's make: of a table, with capacities.
+func makesTable(call *ast.CallExpr) bool {
+	method, is := ast.Unparen(call.Fun).(*ast.SelectorExpr)
+	return is && method.Sel.Name == "CreateTable"
 }
 
 // composite walks through values, and through the keys of maps.
