@@ -12,9 +12,20 @@ import (
 // is meant isn't.
 func TestDoubts(t *testing.T) {
 	t.Parallel()
+	dir := t.TempDir()
+	certify(t, dir, "c")
+	named := strings.NewReplacer("[ca.pem]", "["+filepath.Join(dir, "c.crt")+"]", "ca_file: ca.pem", "ca_file: "+filepath.Join(dir, "c.crt"), "c.pem", filepath.Join(dir, "c.crt"), "c.key", filepath.Join(dir, "c.key"))
 	for _, c := range []struct{ tenant, top, want string }{
 		{"", "tls: {cert_file: a.pem, key_file: b.pem}", "config.yaml:3:6: tls has cert_file and key_file, and isn't enabled: the listener speaks HTTP without TLS"},
 		{"", "tls: {enabled: false, cert_file: a.pem, key_file: b.pem}", ""},
+		{"", "tls: {cert_file: a.pem}", ""}, {"", "tls: {key_file: b.pem}", ""},
+		{"", "compatibility: keystone-1\ndefault_health_interval: 1801", "default_health_interval is 30m1s, "}, {"", "compatibility: keystone-1\ndefault_health_interval: 1800", ""},
+		{"health_interval: 1800", "", ""}, {"health: {path: /, interval: 1801}", "", "health.interval is 30m1s, "},
+		{"", "listeners: [{address: ':81'}, {address: ':82', proxy_protocol: {from: [unix]}}]", "config.yaml:3:71: proxy_protocol.from is for peers on a Unix socket, and the listener is none"},
+		{"", "listeners: [{address: 'unix:/tmp/s', proxy_protocol: {from: [10.0.0.0/8]}}]", "proxy_protocol.from has networks alone, and the listener is a Unix socket"}, {"", "listeners: [{address: 'unix:/tmp/s', proxy_protocol: {from: [unix]}}]", ""},
+		{"client_tls: {client_auth: require, ca_files: [ca.pem]}", "", `client_tls of tenant "a" requires certificates, and the listener speaks no TLS: its requests get 421`}, {"client_tls: {client_auth: require, ca_files: [ca.pem], allow_without_tls: true}", "", ""}, {"client_tls: {client_auth: request, ca_files: [ca.pem]}", "", ""},
+		{"target_tls: {client_certificate: {cert_file: c.pem, key_file: c.key}}", "", "is for no target"}, {"target_tls: {ca_file: ca.pem}", "", "is for no target"},
+		{"lua_routes: a.lua", "lua_routing: {enabled: false}", `tenant "a" has scripts, but lua_routing.enabled is false: its requests are answered with 503`},
 		{"target_tls: {server_name: a.internal}", "", `config.yaml:2:92: target_tls of tenant "a" is for no target: expected a service with a url that begins with https`},
 		{"target_tls: {insecure_skip_verify: true}", "", "is for no target"},
 		{"target_tls: {}", "", ""},
@@ -58,7 +69,7 @@ func TestDoubts(t *testing.T) {
 		if c.tenant != "" {
 			config += ", " + c.tenant
 		}
-		parsed, err := proxy.Parse("config.yaml", []byte(config+"}\n"+c.top+"\n"))
+		parsed, err := proxy.Parse("config.yaml", []byte(named.Replace(config+"}\n"+c.top+"\n")))
 		if err != nil {
 			t.Fatal(err)
 		}
