@@ -70,8 +70,9 @@ func TestRoutesToTheLast(t *testing.T) {
 		{"{redirect: {to: /x}, respond: {}}", "the route has redirect and respond, expected one of them\nto \"/x\" is led on"},
 		{"{path: /a, redirect: {to: /x, status: 301}}", ""}, {"{path: /a, redirect: {to: /x, status: 308}}", ""}, {"{path: /a, redirect: {to: /x, status: 304}}", "status 304 is no redirect's, expected 301, 302, 303, 307 or 308"}, {"{path: /a, redirect: {to: /x, status: 200}}", "status 200 is no redirect's"},
 		{"{path: /a, redirect: {to: /x, status: 302}}", ""}, {"{path: /a, redirect: {to: /x, status: 303}}", ""}, {"{path: /a, redirect: {to: /x, status: 307}}", ""}, {"{path: /a, redirect: {to: /x, status: 306}}", "status 306"},
-		{"{path: /a, redirect: {to: /x}, rewrite: /y}", "the route has redirect or respond, and rewrite, max_body_size or timeouts, which are for requests that services get"},
-		{"{path: /a, redirect: {to: /x}, max_body_size: 1}", "the route has redirect or respond, and"}, {"{path: /a, respond: {}, timeouts: {idle: 1s}}", "the route has redirect or respond, and"}, {"{path: /a, rewrite: /y, max_body_size: 1, timeouts: {idle: 1s}}", ""},
+		{"{path: /a, redirect: {to: /x}, rewrite: /y}", "the route has redirect, and rewrite, max_body_size or timeouts, which are for requests that services get"},
+		{"{path: /a, redirect: {to: /x}, max_body_size: 1}", "the route has redirect, and rewrite"}, {"{path: /a, respond: {}, timeouts: {idle: 1s}}", "the route has respond, and rewrite"}, {"{path: /a, rewrite: /y, max_body_size: 1, timeouts: {idle: 1s}}", ""},
+		{"{files: {root: x}}", ""}, {"{methods: [POST, GET], files: {root: x}}", ""}, {"{methods: POST, files: {root: x}}", "files are there for GET and HEAD, expected GET among the methods"}, {"{files: {root: x}, respond: {}}", "the route has respond and files, expected one of them"}, {"{files: {root: x}, rewrite: /y}", "the route has files, and rewrite"},
 		{"{max_body_size: 1024TiB}", ""}, {"{max_body_size: 1125899906842625}", "max_body_size 1125899906842625B is out of range, expected 0 to 1024TiB"},
 		{"{timeouts: {idle: 10ms, total: 24h, response_header: 0}}", ""}, {"{timeouts: {idle: 9ms}}", "timeout 9ms is out of range, expected 10ms to 24h, or 0 for the tenant's"}, {"{timeouts: {total: 86401s}}", "timeout 24h0m1s is out of range"}, {"{timeouts: {response_header: 1ms}}", "timeout 1ms is out of range"},
 		// Where redirects and rewritten paths lead.
@@ -121,8 +122,8 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("it may have %d bytes", limit)
 			}
 			return map[string][]byte{"page.html": []byte("<h1>")}[path], nil
-		}, &found)
-		answer := routing.New(config, "routes[1]", nil).Answer
+		}, nil, &found)
+		answer := routing.New(config, "routes[1]", nil, nil).Answer
 		got := fmt.Sprint(answer.Status, " ")
 		for _, f := range answer.Header {
 			got += fmt.Sprintf("%s: %s, ", f.Name, f.Value)
@@ -134,7 +135,7 @@ func TestAnswers(t *testing.T) {
 	config := decode(t, "{respond: {file: gone}}", "{path: /x}")
 	var found complaints
 	for _, c := range config {
-		c.Load(func(string, int64) ([]byte, error) { return nil, errors.New("it is gone") }, &found)
+		c.Load(func(string, int64) ([]byte, error) { return nil, errors.New("it is gone") }, nil, &found)
 	}
 	if len(found) != 1 || found[0] != `file "gone" can't be used: it is gone` {
 		t.Errorf("got %q", found)

@@ -72,7 +72,7 @@ func table(t *testing.T, slashes bool, list ...string) *routing.Table {
 		if config.Check(&found); len(found) > 0 {
 			t.Fatalf("%s: %q", list[i], found)
 		}
-		routes = append(routes, routing.New(config, fmt.Sprint(i), nil))
+		routes = append(routes, routing.New(config, fmt.Sprint(i), nil, nil))
 	}
 	return routing.NewTable(routes, slashes)
 }
@@ -173,15 +173,17 @@ func TestLocations(t *testing.T) {
 			}
 			return string(got)
 		}
-		redirect := routing.New(decode(t, fmt.Sprintf("{path: %q, redirect: {to: %q, status: 302}}", c.path, c.to))[0], "", nil)
-		if got := said(redirect.Redirect.Append([]byte("before:"), []byte(c.query), value)); got != "before:"+c.want || redirect.Redirect.Status != 302 || redirect.Forwards() {
+		leading := decode(t, fmt.Sprintf("{path: %q, redirect: {to: %q, status: 302}}", c.path, c.to))[0]
+		redirect := routing.New(leading, "", nil, nil)
+		if got := said(redirect.Redirect.Append([]byte("before:"), []byte(c.query), value)); got != "before:"+c.want || redirect.Redirect.Status != 302 || leading.Forwards() {
 			t.Errorf("%s to %s of %s: %q, want %q", c.path, c.to, c.values, got, c.want)
 		}
 		if c.rewritten == "" {
 			continue
 		}
-		rewrite := routing.New(decode(t, fmt.Sprintf("{path: %q, rewrite: %q}", c.path, c.to))[0], "", nil)
-		if got := said(rewrite.Rewrite.Append([]byte("before:"), value)); got != "before:"+c.rewritten || !rewrite.Forwards() {
+		passing := decode(t, fmt.Sprintf("{path: %q, rewrite: %q}", c.path, c.to))[0]
+		rewrite := routing.New(passing, "", nil, nil)
+		if got := said(rewrite.Rewrite.Append([]byte("before:"), value)); got != "before:"+c.rewritten || !passing.Forwards() {
 			t.Errorf("%s rewritten to %s of %s: %q, want %q", c.path, c.to, c.values, got, c.rewritten)
 		}
 	}
@@ -193,9 +195,15 @@ func TestBoundsOfRoutes(t *testing.T) {
 	for text, want := range map[string]string{
 		"{}": "0 0s 0s 0s routes[7].timeouts.total false true", "{max_body_size: 5, timeouts: {response_header: 1s, idle: 2s, total: 3s}, compression: false}": "5 1s 2s 3s routes[7].timeouts.total true true", "{respond: {}}": "0 0s 0s 0s routes[7].timeouts.total false false",
 	} {
-		r := routing.New(decode(t, text)[0], "routes[7]", nil)
-		if got := fmt.Sprint(r.MaxBody, " ", r.ResponseHeader, " ", r.Idle, " ", r.Total, " ", r.TotalKey, " ", r.Plain, " ", r.Forwards()); got != want || r.Place != "routes[7]" || r.Rewrite != nil {
+		config := decode(t, text)[0]
+		r := routing.New(config, "routes[7]", nil, nil)
+		if got := fmt.Sprint(r.MaxBody, " ", r.ResponseHeader, " ", r.Idle, " ", r.Total, " ", r.TotalKey, " ", r.Plain, " ", config.Forwards()); got != want || r.Place != "routes[7]" || r.Rewrite != nil {
 			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+	for text, every := range map[string]bool{"{}": true, "{path: /a}": false} {
+		if r := routing.New(decode(t, text)[0], "", nil, nil); r.EveryPath() != every {
+			t.Errorf("%s is for every path: %v", text, !every)
 		}
 	}
 }
