@@ -155,7 +155,9 @@ func TestFilesAreToldOf(t *testing.T) {
 func TestIntroductionsAreLogged(t *testing.T) {
 	t.Parallel()
 	sender := netip.MustParseAddr("10.0.0.1")
-	tlv := func(kind byte, value string) []byte { return append([]byte{kind, byte(len(value) >> 8), byte(len(value))}, value...) }
+	tlv := func(kind byte, value string) []byte {
+		return append([]byte{kind, byte(len(value) >> 8), byte(len(value))}, value...)
+	}
 	authority := append(tlv(0x01, "h2"), append(tlv(0x02, "a.example"), tlv(0x05, "id-1")...)...)
 	for _, c := range []struct {
 		sender  netip.Addr
