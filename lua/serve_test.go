@@ -176,6 +176,17 @@ func TestSlowPatternsHideNoGuard(t *testing.T) {
 	}
 }
 
+// TestSlowPatternsHideNoHead: where the route of GET would answer HEAD, and whether it is
+// the one takes too long to find out, nobody else answers either.
+func TestSlowPatternsHideNoHead(t *testing.T) {
+	scripts := load(t, `chi.use(chi.get_head) chi.get("/{x:(.*a){100}b}", function() end)`)
+	for path, want := range map[string]string{"/short": "pool", "/" + strings.Repeat("a", 16<<10): "matching the path with the routes' patterns took too long"} {
+		if got := visited(t, scripts, "HEAD "+path, false); got != want {
+			t.Errorf("%.10q…: %q, want %q", path, got, want)
+		}
+	}
+}
+
 // poolless is a request to a tenant that has no services.
 type poolless struct {
 	*request
