@@ -23,7 +23,9 @@ func TestTypes(t *testing.T) {
 		"application/grpc-web; charset=utf-8":      {grpcweb.Binary, "; charset=utf-8"},
 		"application/grpc-web-text":                {grpcweb.Text, ""},
 		"application/grpc-web-TEXT+json;q=1":       {grpcweb.Text, "+json;q=1"},
+		"application/grpc-web ; charset=utf-8":     {grpcweb.Binary, " ; charset=utf-8"},
 		"application/grpc-web-textual":             {},
+		"application/json-web+proto":               {},
 		"application/grpc-webs":                    {},
 		"application/grpc":                         {},
 		"application/grpc+proto":                   {},
@@ -111,7 +113,7 @@ func message(content string) []byte {
 }
 
 func status(yield func(name, value []byte) bool) {
-	_ = yield([]byte("Grpc-Status"), []byte("0")) && yield([]byte("x-More"), []byte("A: b"))
+	_ = yield([]byte("Grpc-Status"), []byte("0")) && yield([]byte("x-Zoe"), []byte("A: b"))
 }
 
 // TestEncode: each message can be decoded when it has come, however it has come, and the
@@ -120,7 +122,7 @@ func TestEncode(t *testing.T) {
 	t.Parallel()
 	messages := [][]byte{message("a"), message(""), message("abcd"), message(strings.Repeat("xy", 5000))}
 	all := bytes.Join(messages, nil)
-	trailer := "\x80\x00\x00\x00\x1e" + "grpc-status: 0\r\nx-more: A: b\r\n"
+	trailer := "\x80\x00\x00\x00\x1d" + "grpc-status: 0\r\nx-zoe: A: b\r\n"
 	for _, part := range []int{1, 2, 3, 4, 7, 1000, 1 << 20} {
 		for _, encoding := range []grpcweb.Encoding{grpcweb.Binary, grpcweb.Text} {
 			e := grpcweb.Encoder{Encoding: encoding}
@@ -169,8 +171,13 @@ func TestNoTrailerInside(t *testing.T) {
 	t.Parallel()
 	for _, encoding := range []grpcweb.Encoding{grpcweb.Binary, grpcweb.Text} {
 		e := grpcweb.Encoder{Encoding: encoding}
-		if _, err := e.Append(nil, append(message("abc"), 0x80, 0, 0, 0, 0)); !errors.Is(err, grpcweb.ErrTrailer) {
-			t.Errorf("a frame of trailers passes: %v", err)
+		out, err := e.Append([]byte("AAAA"), append(message("abc"), 0x80, 0, 0, 0, 0))
+		before := "AAAA" + string(message("abc"))
+		if encoding == grpcweb.Text {
+			before = "AAAA" + base64.StdEncoding.EncodeToString(message("abc"))
+		}
+		if !errors.Is(err, grpcweb.ErrTrailer) || string(out) != before {
+			t.Errorf("a frame of trailers passes: %q, %v", out, err)
 		}
 		good, err := (&grpcweb.Encoder{}).Follow(append(message("abc"), 0x81, 0))
 		if !errors.Is(err, grpcweb.ErrTrailer) || !bytes.Equal(good, message("abc")) {
