@@ -54,7 +54,7 @@ func site(t *testing.T, routes string, more ...string) *workshop {
 // TestFilesOfRoutes: which file a path names, and what isn't served.
 func TestFilesOfRoutes(t *testing.T) {
 	t.Parallel()
-	w := site(t, "{path: '/old/*', files: {root: current}}, {path: /app.js, files: {root: site}}, {path: '/spa/*', files: {root: site, fallback: index.html}}, {path: '/bare/*', files: {root: site, index: []}}, {files: {root: site, precompressed: []}}")
+	w := site(t, "{path: '/old/*', files: {root: current}}, {path: '/prefix*', files: {root: site}}, {path: /app.js, files: {root: site}}, {path: '/spa/*', files: {root: site, fallback: index.html}}, {path: '/bare/*', files: {root: site, index: []}}, {files: {root: site, precompressed: []}}")
 	w.run()
 	for _, c := range [][3]string{
 		{"GET /", "", "200 <h1>home</h1>"},
@@ -109,6 +109,9 @@ func TestFilesOfRoutes(t *testing.T) {
 		{"GET /spa/users/7", "", "200 <h1>home</h1>"},
 		{"GET /spa/.env", "", "200 <h1>home</h1>"},
 		{"GET /spa/empty/", "", "200 <h1>home</h1>"},
+		{"GET /prefix", "", "308 /prefix/"},
+		{"GET /prefix/", "", "200 <h1>home</h1>"},
+		{"GET /prefix/docs/", "", "200 <h1>docs</h1>"},
 		{"GET /bare/", "", "404 file_not_found"},
 		{"GET /bare/docs", "", "404 file_not_found"},
 	} {
@@ -127,6 +130,15 @@ func TestFilesOfRoutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.tell("shop", [3]string{"GET /old/app.js", "", "200 the next one"})
+	below := newWorkshop(t, "scripts/none.lua", "", "site/index.html", "home", "site/a.txt", "text", "c.yaml",
+		tenantsOf("shop", "domains: [shop.example.com], path_prefix: /docs, strip_slashes: true, routes: [{files: {root: site}}]"))
+	below.strict = true
+	below.run()
+	for _, c := range [][3]string{
+		{"GET /docs?q", "", "308 /docs/?q"}, {"GET /docs/", "", "200 home"}, {"GET /docs/a.txt", "", "200 text"}, {"GET /docs/a.txt/", "", "404 file_not_found"}, {"GET /docsx", "", "404 no_tenant"},
+	} {
+		below.tell("shop", c)
+	}
 }
 
 // TestPartsOfFiles: conditions, ranges, variants and fields.

@@ -40,7 +40,12 @@ func (x *exchange) serveFile(files *routing.Files) error {
 	if !head && string(x.method) != "GET" {
 		return &lua.MethodError{Allow: "GET, HEAD"}
 	}
-	file, err := files.Site.Open(x.fileName(), x.acceptedOf)
+	name := x.fileName()
+	file, err := files.Site.Open(name, x.acceptedOf)
+	if key := x.script.request.Key; err == nil && name == "" && key[len(key)-1] != '/' {
+		file.Close()
+		err = site.ErrDirectory // of the first one too, the links in its index start from its slash
+	}
 	if err != nil {
 		return x.withoutFile(err)
 	}
@@ -197,7 +202,12 @@ func (x *exchange) passFile() error {
 		}
 	}
 	if err != nil {
-		x.Code, x.Cause = x.cutCode(err), fmt.Errorf("after %d bytes: %w", x.BytesOut, err)
+		x.Code = x.cutCode(err)
+		why := x.cutCause(err)
+		if unreadable, ok := errors.AsType[*caused](err); ok {
+			why = unreadable.why
+		}
+		x.Cause = fmt.Errorf("after %d bytes: %w", x.BytesOut, why)
 		x.cutFor(x.Code)
 	}
 	return nil
