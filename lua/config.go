@@ -103,6 +103,11 @@ type Config struct {
 	// Memory of the dictionary that all VMs of the tenant share. Default: 16MiB.
 	SharedMemory settings.Size `yaml:"shared_memory"`
 
+	// Where shared and limit keep what they have: redis is the configuration's store,
+	// together with all gateways that have it; local is this process's memory. Default:
+	// redis if there is a store, else local.
+	Store string `yaml:"store" enum:"redis,local"`
+
 	// The HTTP client of scripts.
 	HTTP HTTPConfig `yaml:"http"`
 }
@@ -129,6 +134,12 @@ type HTTPConfig struct {
 	// are open by default. Default: none.
 	Deny []string `yaml:"deny"`
 }
+
+// Values of Config.Store; "" is the default.
+const (
+	StoreRedis = "redis"
+	StoreLocal = "local"
+)
 
 // Values of Config.OnError.
 const (
@@ -190,6 +201,9 @@ func (c *Config) Check(r settings.Reporter) {
 	}
 	if c.Timeout.Std() < time.Millisecond || c.Timeout.Std() > time.Hour {
 		r.Errorf(&c.Timeout, "lua.timeout is %v, expected 1ms to 1h", c.Timeout)
+	}
+	if c.Store != "" && c.Store != StoreRedis && c.Store != StoreLocal {
+		r.Errorf(&c.Store, "lua.store %.40q is unknown, expected redis or local", c.Store)
 	}
 	if c.TotalTimeout != 0 && c.TotalTimeout < c.Timeout {
 		r.Errorf(&c.TotalTimeout, "lua.total_timeout is %v, expected 0 or at least lua.timeout, which is %v", c.TotalTimeout, c.Timeout)

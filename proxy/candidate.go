@@ -83,7 +83,7 @@ func (s *Server) buildPolicies(c *Config, of *candidate) {
 		of.routes, _ = of.asked.BuildRoutes(policy.Deps{Fetch: fetch.Config{Place: place}}, nil)
 		return
 	}
-	deps := policy.Deps{Tenant: of.asked.Name, Store: s.storeOf(of.asked), Fetch: fetch.Config{Own: s.owns, Hops: s.hops.First, Place: place}}
+	deps := policy.Deps{Tenant: of.asked.Name, Store: s.storeOf(of.asked).memory, Fetch: fetch.Config{Own: s.owns, Hops: s.hops.First, Place: place}}
 	deps.Now, deps.Processor = s.scripts.clock.Now, func() func() { AcquireProcessor(); return ReleaseProcessor }
 	deps.Shared, deps.WillShare = s.shared.Tenant(of.asked.Name), c.Store.Redis != nil
 	deps.Kept.Tenant, deps.Kept.Process = s.keptOf(of.asked.Name), &s.kept

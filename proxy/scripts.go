@@ -18,7 +18,6 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/loads"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
-	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
 // scriptsOptions are what the scripts of all tenants have in common.
@@ -127,10 +126,10 @@ func (s *Server) scriptsOf(tenant string) *lua.Scripts {
 }
 
 // storeOf returns the dictionary of a tenant, which survives reloads.
-func (s *Server) storeOf(t *tenants.Config) *store.Memory {
+func (s *Server) storeOf(t *tenants.Config) *dictionary {
 	have := s.stores[t.Name]
 	if have == nil {
-		have = store.NewMemory(t.Lua.SharedMemory.Int64(), s.scripts.clock.Now)
+		have = s.newDictionary(t)
 		s.stores[t.Name] = have
 	}
 	return have
@@ -167,7 +166,7 @@ func (s *Server) retireScripts(old, fresh *snapshot) {
 	maps.DeleteFunc(s.scripts.stats, func(name string, _ *lua.Stats) bool { return !stays[name] })
 	for _, t := range fresh.tenants {
 		if have := s.stores[t.Name]; have != nil {
-			have.SetBudget(t.Config.Lua.SharedMemory.Int64())
+			have.configure(&t.Config.Lua)
 		}
 	}
 	for name := range s.stores {

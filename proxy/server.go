@@ -33,7 +33,6 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/proxy/tickets"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
-	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store/redis"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -80,10 +79,10 @@ type Server struct {
 	own     listener.Own // where the process listens
 	sockets *listener.Sockets
 	scripts scriptsOptions
-	stores  map[string]*store.Memory // by tenant; guarded by reloadMu
-	keeps   map[string]*policy.Kept  // the same
-	kept    policy.Kept              // of all tenants
-	shared  redis.Shared             // with other gateways
+	stores  map[string]*dictionary  // by tenant; guarded by reloadMu
+	keeps   map[string]*policy.Kept // the same
+	kept    policy.Kept             // of all tenants
+	shared  redis.Shared            // with other gateways
 
 	statsMu sync.Mutex
 	stats   map[string]*exchange.Stats // by tenant; guarded by statsMu
@@ -169,10 +168,12 @@ func New(o Options) (*Server, error) {
 	if s.strict || o.Replaces {
 		patience = 0
 	}
+	s.shared.Use(o.Config.Store.Redis, storePatience) // scripts may use it while they are loaded
 	snap, late, err := s.build(o.Config, patience)
 	if err != nil {
 		go s.discardLaterLoads(late)
 		s.registry.Close()
+		s.shared.Close()
 		return nil, err
 	}
 	out, err := s.openAccessLog(o.Config)
@@ -184,6 +185,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		s.registry.Discard(snap.pools)
 		s.registry.Close()
+		s.shared.Close()
 		s.discardSnapshot(snap)
 		go s.discardLaterLoads(late)
 		return nil, err
@@ -206,7 +208,7 @@ func New(o Options) (*Server, error) {
 func newServer(o *Options) *Server {
 	s := &Server{
 		file: o.File, dir: filepath.Dir(o.File), log: o.Log, started: o.Config, besides: o.Besides, sockets: o.Sockets,
-		stats: map[string]*exchange.Stats{}, stores: map[string]*store.Memory{}, keeps: map[string]*policy.Kept{},
+		stats: map[string]*exchange.Stats{}, stores: map[string]*dictionary{}, keeps: map[string]*policy.Kept{},
 		scripts: newScriptsOptions(o), hops: exchange.NewHops(), handed: make(chan struct{}),
 	}
 	s.shared.Tell = s.logStore

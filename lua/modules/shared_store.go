@@ -19,14 +19,16 @@ const storeWork = 10
 // sharedStore is a tenant's store as functions of Lua call it.
 type sharedStore struct {
 	store.Store
-	instant bool
+	instant func() bool // whether its methods don't wait now
 }
 
-// newSharedStore asks the store once whether its methods never wait: then it
-// has a method Instant that returns true.
+// newSharedStore looks for the store's method Instant; one that has none waits.
 func newSharedStore(t *Tenant) *sharedStore {
-	s, ok := t.Store.(interface{ Instant() bool })
-	return &sharedStore{Store: t.Store, instant: ok && s.Instant()}
+	s := &sharedStore{Store: t.Store, instant: func() bool { return false }}
+	if asked, ok := t.Store.(interface{ Instant() bool }); ok {
+		s.instant = asked.Instant
+	}
+	return s
 }
 
 // outcome is what the methods of a Store return, all of them in one.
@@ -43,7 +45,7 @@ type outcome struct {
 func (s *sharedStore) call(L *glua.LState, f func(ctx context.Context) outcome) outcome {
 	run := vm.RunOf(L)
 	run.Spend(L, storeWork)
-	if s.instant {
+	if s.instant() {
 		return f(context.Background())
 	}
 	var o outcome

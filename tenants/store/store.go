@@ -12,7 +12,8 @@ import (
 // whole or not at all. A value is a string, a float64 or a bool; a ttl of 0 is
 // none. All arguments are values, so that they can be sent.
 //
-// A store whose methods never wait also has a method Instant that returns true.
+// A store whose methods never wait, or don't for now, also has a method Instant that
+// returns true.
 type Store interface {
 	Get(ctx context.Context, key string) (value any, ok bool, err error)
 	Set(ctx context.Context, key string, value any, ttl time.Duration) error

@@ -8,6 +8,7 @@
 //	limits := shared.Tenant("shop")                // keys of its own
 //	verdict, err := limits.Take(ctx, "rate_limit:…", key, quota)
 //	if err != nil { … }                            // the store is away, slow, or lies
+//	entries := limits.Dictionary(16 << 20)         // a store.Store, for the tenant's scripts
 //
 // It knows tenants by name only, and neither policies nor scripts.
 package redis

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -23,7 +24,7 @@ var errForgotten = errors.New("the server had forgotten the script")
 
 // ofKey says that a server has answered, and that only the key isn't as expected.
 func ofKey(err error) bool {
-	return errors.Is(err, ErrForeign) || errors.Is(err, store.ErrNotLimit) || errors.Is(err, store.ErrQuota)
+	return errors.Is(err, ErrForeign) || errors.Is(err, store.ErrNotLimit) || errors.Is(err, store.ErrQuota) || errors.Is(err, errDenied)
 }
 
 // guarded is f without the library's panics, which are about replies.
@@ -147,4 +148,13 @@ func (l *link) works() {
 func isWrongType(err error) bool {
 	refused, ok := rueidis.IsRedisErr(err)
 	return ok && strings.Contains(refused.Error(), "WRONGTYPE")
+}
+
+// isDenied says that a user of the server lacks rights, in the words of each version: a
+// script is told so in others than a client.
+func isDenied(err error) bool {
+	refused, ok := rueidis.IsRedisErr(err)
+	return ok && slices.ContainsFunc([]string{"NOPERM", "ACL failure in script", "The user executing the script can't"}, func(words string) bool {
+		return strings.Contains(refused.Error(), words)
+	})
 }

@@ -94,8 +94,8 @@ func TestErrorsAreShort(t *testing.T) {
 // TestRepliesAreBounded as a whole, not each part of them.
 func TestRepliesAreBounded(t *testing.T) {
 	t.Parallel()
-	part := "$4000\r\n" + strings.Repeat("x", 4000) + "\r\n"
-	for _, lie := range []string{"*5\r\n" + strings.Repeat(part, 5), "*2\r\n*3\r\n" + strings.Repeat(part, 3) + "*2\r\n" + strings.Repeat(part, 2), "*2000\r\n", "$16385\r\n"} {
+	part := "$70000\r\n" + strings.Repeat("x", 70_000) + "\r\n"
+	for _, lie := range []string{"*5\r\n" + strings.Repeat(part, 5), "*2\r\n*3\r\n" + strings.Repeat(part, 3) + "*2\r\n" + strings.Repeat(part, 2), "*2000\r\n", "$300000\r\n"} {
 		var asked atomic.Int32
 		address := liar(t, func(words []string) string {
 			switch {

@@ -25,9 +25,9 @@ type guard struct {
 type bounds struct{ bytes, elements int64 }
 
 var (
-	aloneBounds   = bounds{16 << 10, 1 << 10} // what limits and secrets take, and a handshake
-	clusterBounds = bounds{8 << 20, 1 << 18}  // a cluster's 2^14 slots, each with some nodes
-	sentBounds    = bounds{64 << 20, 1 << 18} // commands are the gateway's own
+	aloneBounds   = bounds{MostValue + 16<<10, 1 << 10} // what entries take, limits, secrets, and a handshake
+	clusterBounds = bounds{8 << 20, 1 << 18}            // a cluster's 2^14 slots, each with some nodes
+	sentBounds    = bounds{64 << 20, 1 << 18}           // commands are the gateway's own
 )
 
 const mostNested = 8 // arrays within arrays

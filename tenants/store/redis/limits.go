@@ -71,7 +71,7 @@ func (c *client) take(ctx context.Context, r rueidis.Client, key string, q store
 		return t, store.ErrQuota
 	}
 	args := append([]string{strconv.FormatInt(burst, 10), strconv.FormatInt(cost, 10), strconv.FormatInt(skew, 10), strconv.FormatFloat(share, 'g', -1, 64)}, more...)
-	numbers, err := take.run(ctx, r, key, args...).AsIntSlice()
+	numbers, err := take.run(ctx, r, []string{key}, args...).AsIntSlice()
 	if err != nil {
 		return t, err //nolint:wrapcheck // outcome looks at it
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// script runs at the server, on one key.
+// script runs at the server, on keys that are in one place of it.
 type script struct{ text, sum string }
 
 func newScript(text string) *script {
@@ -18,14 +18,14 @@ func newScript(text string) *script {
 	return &script{text, hex.EncodeToString(sum[:])}
 }
 
-// run runs the script on a key. A server that doesn't have it is sent it, in what is left
+// run runs the script on keys. A server that doesn't have it is sent it, in what is left
 // of the time; where that isn't enough, it has it for the next call.
-func (s *script) run(ctx context.Context, r rueidis.Client, key string, args ...string) rueidis.RedisResult {
-	result := r.Do(ctx, r.B().Evalsha().Sha1(s.sum).Numkeys(1).Key(key).Arg(args...).Build())
+func (s *script) run(ctx context.Context, r rueidis.Client, keys []string, args ...string) rueidis.RedisResult {
+	result := r.Do(ctx, r.B().Evalsha().Sha1(s.sum).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build())
 	if refused, ok := rueidis.IsRedisErr(result.Error()); !ok || !refused.IsNoScript() {
 		return known(result)
 	}
-	result = r.Do(ctx, r.B().Eval().Script(s.text).Numkeys(1).Key(key).Arg(args...).Build())
+	result = r.Do(ctx, r.B().Eval().Script(s.text).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build())
 	if err := result.NonRedisError(); err != nil && ctx.Err() != nil {
 		return rueidis.NewErrorResult(errors.Join(errForgotten, err))
 	}

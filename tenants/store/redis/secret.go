@@ -30,7 +30,7 @@ func (s *Shared) Secret(ctx context.Context, name string, offered []byte, life t
 		return nil, ErrNone
 	}
 	err = c.call(ctx, func(ctx context.Context, r rueidis.Client) error {
-		text, err := once.run(ctx, r, c.config.Prefix+"::"+name, string(offered), strconv.FormatInt(life.Milliseconds(), 10)).ToString()
+		text, err := once.run(ctx, r, []string{c.config.Prefix + "::" + name}, string(offered), strconv.FormatInt(life.Milliseconds(), 10)).ToString()
 		switch {
 		case err != nil:
 			return err //nolint:wrapcheck // outcome looks at it

@@ -97,6 +97,15 @@ func TestCluster(t *testing.T) {
 			}
 		}
 	}
+	for i := range 8 {
+		d := shared.Tenant(fmt.Sprint("t", i)).Dictionary(budget)
+		if err := d.Set(t.Context(), "k", "v", time.Hour); err != nil {
+			t.Error(err)
+		}
+		if v, ok, err := d.Get(t.Context(), "k"); v != "v" || !ok || err != nil {
+			t.Error(v, ok, err)
+		}
+	}
 	for _, node := range nodes {
 		if size := node.Do("DBSIZE"); size < ":10" {
 			t.Errorf("a node has %s keys, want about half of 50", size)
