@@ -244,7 +244,7 @@ func TestWhatScriptsMayReach(t *testing.T) {
 	for text, want := range map[string]fetch.Permission{
 		"10.0.0.0/8": {Network: prefix("10.0.0.0/8")}, "127.0.0.1": {Network: prefix("127.0.0.1/32")}, "127.0.0.1:9000": {Network: prefix("127.0.0.1/32"), Port: 9000},
 		"10.0.0.0/8:80": {Network: prefix("10.0.0.0/8"), Port: 80}, "::1": {Network: prefix("::1/128")}, "[::1]:9000": {Network: prefix("::1/128"), Port: 9000}, "[fd00::/8]:1": {Network: prefix("fd00::/8"), Port: 1},
-		"LocalHost.": {Name: "localhost"}, "a-b_c.1:65535": {Name: "a-b_c.1", Port: 65535}, "z": {Name: "z"},
+		"LocalHost.": {Name: "localhost"}, "a-b_c.1:65535": {Name: "a-b_c.1", Port: 65535}, "z": {Name: "z"}, "a09.example": {Name: "a09.example"},
 	} {
 		got, ok := permission(text)
 		if !ok || got != want {

@@ -102,6 +102,21 @@ func TestWaitsThatFail(t *testing.T) {
 	}
 }
 
+// TestModulesAreLoadedBefore requests are served, and by none of them.
+func TestModulesAreLoadedBefore(t *testing.T) {
+	t.Parallel()
+	for module, want := range map[string]string{
+		"lib.auth": `module "lib.auth" is not loaded: require it where the script is loaded, outside of functions that handle requests`,
+		"../x":     "bad argument #1 to 'require' (expected names joined by dots, such as lib.auth)", "": "bad argument #1 to 'require' (expected names joined by dots, such as lib.auth)",
+		strings.Repeat("m", 200): `module "` + strings.Repeat("m", 200) + `" is not loaded`, strings.Repeat("m", 201): "bad argument #1 to 'require' (there is no module " + strings.Repeat("m", 100) + "…)",
+		"keystone.nothing": `bad argument #1 to 'require' (there is no module "keystone.nothing", expected one of keystone.crypto, `,
+	} {
+		if got := sees(t, `require "`+module+`"`, nil); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %q, want %q", module, got, want)
+		}
+	}
+}
+
 // TestLaterUses: what a script has kept of a request works for no other one.
 func TestLaterUses(t *testing.T) {
 	t.Parallel()
