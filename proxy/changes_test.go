@@ -18,6 +18,7 @@ func made(change func(*Config)) *Config {
 		var section tenants.Config
 		section.SetDefaults()
 		section.Name = name
+		section.RequestLimits, section.Compression, section.ClientTLS, section.ClientTimeouts = c.RequestLimits, c.Compression, c.ClientTLS, c.serverTimeouts()
 		c.Tenants = append(c.Tenants, section)
 	}
 	c.listeners = []listener.Config{{Address: "127.0.0.1:1"}, {Address: "127.0.0.1:2", Name: "two"}}
@@ -61,6 +62,28 @@ func TestChanges(t *testing.T) {
 				c.Tenants[i].RequestLimits = c.RequestLimits
 			}
 		}, scripts, [2]error{}, "settings outside tenants changed"},
+		{"TLS that all inherit", nil, func(c *Config) {
+			c.ClientTLS.MinVersion = "1.3"
+			for i := range c.Tenants {
+				c.Tenants[i].ClientTLS = c.ClientTLS
+			}
+		}, scripts, [2]error{}, "settings outside tenants changed"},
+		{"compression that all inherit", nil, func(c *Config) {
+			c.Compression.Level = 9
+			for i := range c.Tenants {
+				c.Tenants[i].Compression = c.Compression
+			}
+		}, scripts, [2]error{}, "settings outside tenants changed"},
+		{"time-outs that all inherit", nil, func(c *Config) {
+			c.Server.Timeouts.BodyIdle++
+			for i := range c.Tenants {
+				c.Tenants[i].ClientTimeouts = c.serverTimeouts()
+			}
+		}, scripts, [2]error{}, "settings outside tenants changed"},
+		{"own TLS", nil, func(c *Config) { c.Tenants[1].ClientTLS.MinVersion = "1.3" }, scripts, [2]error{}, `tenant "b" changed`},
+		{"own compression", nil, func(c *Config) { c.Tenants[1].Compression.Level = 9 }, scripts, [2]error{}, `tenant "b" changed`},
+		{"own time-outs", nil, func(c *Config) { c.Tenants[1].ClientTimeouts.BodyIdle++ }, scripts, [2]error{}, `tenant "b" changed`},
+		{"own limits", nil, func(c *Config) { c.Tenants[1].RequestLimits.MaxURLSize++ }, scripts, [2]error{}, `tenant "b" changed`},
 		{"something else", nil, func(c *Config) { c.Server.Via = "x" }, scripts, [2]error{}, "settings outside tenants changed"},
 		{"a listener", nil, func(c *Config) { c.listeners[0].Name = "one" }, scripts, [2]error{}, `listener "one" (127.0.0.1:1) changed`},
 		{"a listener more", nil, func(c *Config) { c.listeners = append(c.listeners, listener.Config{Address: "127.0.0.1:3"}) }, scripts, [2]error{}, `listener "127.0.0.1:3" added`},

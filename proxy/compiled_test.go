@@ -75,6 +75,26 @@ func TestCompiledTenants(t *testing.T) {
 	}
 }
 
+// TestEagerLoads: up to so many tenants have a VM before their first request, and what is
+// only checked has none.
+func TestEagerLoads(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		tenants        int
+		checking, lazy bool
+	}{{1, false, false}, {eagerTenants, false, false}, {eagerTenants + 1, false, true}, {1, true, true}} {
+		s := newServer(&Options{File: "c.yaml"})
+		s.checking = c.checking
+		config := DefaultConfig()
+		config.Tenants = make([]tenants.Config, c.tenants)
+		config.LuaRouting.GlobalScripts, config.Tenants[0].Name, config.Tenants[0].LuaRoutes = []string{"all"}, "a", []string{"own"}
+		o := s.newLoad(&config, &config.Tenants[0], "scripts").Options
+		if o.Lazy != c.lazy || o.Tenant != "a" || o.Dir != "scripts" || o.Global != 1 || strings.Join(o.Scripts, " ") != "all own" || o.Stats == nil || o.Stats != s.scripts.stats["a"] || o.Shards != processors() || o.Store == nil || o.LogWriter != nil {
+			t.Errorf("%+v: %+v", c, o)
+		}
+	}
+}
+
 // refusedWith is a section without services, which need a generation of pools.
 func refusedWith(c *tenants.Config) *tenants.Config {
 	own := *c

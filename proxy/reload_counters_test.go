@@ -27,6 +27,9 @@ func TestReloadsAreCounted(t *testing.T) {
 		w.write(step.name, step.text)
 		result := w.server.Reload()
 		now := w.server.Counters()
+		if shown := w.server.Snapshot().Generation; result.Generation != shown || result.At.IsZero() || (len(result.Errors) > 0) == step.ok {
+			t.Errorf("after step %d: the generation %d is said, %d is in use; %q", i, result.Generation, shown, result.Errors)
+		}
 		if result.OK != step.ok || result.Applied != step.applied || now.Reloads-base.Reloads != step.reloads || now.ReloadsFailed-base.ReloadsFailed != step.failed || now.ReloadsPartial-base.ReloadsPartial != step.partial {
 			t.Errorf("after step %d: %d reloads, %d failed, %d partial; %+v", i, now.Reloads-base.Reloads, now.ReloadsFailed-base.ReloadsFailed, now.ReloadsPartial-base.ReloadsPartial, result)
 		}

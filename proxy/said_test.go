@@ -73,6 +73,14 @@ func TestStrangersAreTold(t *testing.T) {
 	if got := log.line(t, "not_logged_before"); got != "12; 11" || s.counters.handshakes.Load() != 23 || s.counters.noHeaders.Load() != 22 {
 		t.Errorf("later, %s weren't told of %d and %d", got, s.counters.handshakes.Load(), s.counters.noHeaders.Load())
 	}
+	s.noHandshake(7, "192.0.2.1", "n", "why")
+	s.noHeader(7, peer, errors.New("none"))
+	s.handshakes.filled, s.introductions.filled = s.handshakes.filled-linePause, s.introductions.filled-linePause
+	s.noHandshake(7, "192.0.2.1", "n", "why")
+	s.noHeader(7, peer, errors.New("none"))
+	if got := log.line(t, "not_logged_before"); got != "1; 1" {
+		t.Errorf("of one that wasn't told, %s is said", got)
+	}
 }
 
 // TestRefusedConnectionsAreTold once in ten seconds.
