@@ -37,7 +37,7 @@ func TestLogLines(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"": "", "plain ~!#[]": "plain ~!#[]", `"`: `\"`, `a\b`: `a\\b`, "\x00\x1f\x7f": `\u0000\u001f\u007f`, "\n": `\u000a`, "é€😀": "é€😀", "\x80": `\ufffd`, "a\xffb": `a\ufffdb`,
+		"": "", "plain ~!#[]": "plain ~!#[]", `"`: `\"`, `a\b`: `a\\b`, `\b`: `\\b`, `"b`: `\"b`, "\x00\x1f\x7f": `\u0000\u001f\u007f`, "\n": `\u000a`, "é€😀": "é€😀", "\x80": `\ufffd`, "a\xffb": `a\ufffdb`,
 		"\u0080\u009f\u00a0": `\u0080\u009f` + "\u00a0", "\ufffd": "\ufffd", " ": " ",
 	} {
 		var l logLine
