@@ -14,6 +14,7 @@ type listenerView struct {
 	At         string            `json:"listening_at"`
 	State      string            `json:"state"` // "open" or "leaving"
 	TLS        bool              `json:"tls"`
+	HTTP3      bool              `json:"http3"` // and the port over UDP is open
 	Redirects  bool              `json:"redirect_to_https"`
 	Trusted    []string          `json:"trusted_proxies"`
 	From       []string          `json:"proxy_protocol_from"`
@@ -28,7 +29,7 @@ func (a *API) getListeners(ctx *fasthttp.RequestCtx) {
 	list := []listenerView{}
 	for _, l := range a.server.Listeners() {
 		v := listenerView{
-			Name: l.Config.Name, Address: l.Config.Address, At: l.Addr.String(), State: "open", TLS: l.Config.TLS, Redirects: l.Config.RedirectToHTTPS,
+			Name: l.Config.Name, Address: l.Config.Address, At: l.Addr.String(), State: "open", TLS: l.Config.TLS, HTTP3: l.QUIC, Redirects: l.Config.RedirectToHTTPS,
 			Trusted: orEmpty(l.Config.TrustedProxies), From: orEmpty(l.Config.ProxyProtocol.From),
 			Open: l.Open, Accepted: l.Accepted, Refused: l.Refused, Handshakes: l.Handshakes, Failures: map[string]uint64{},
 		}

@@ -283,6 +283,22 @@ func (m *scrape) http2(c *proxy.HTTP2Counters) {
 	}
 }
 
+// http3 are the figures of clients that speak HTTP/3.
+func (m *scrape) http3(c *proxy.HTTP2Counters) {
+	m.family("keystone_http3_connections", gauge, "Open connections of clients that speak HTTP/3, of keystone_connections.")
+	m.int(c.Connections)
+	m.family("keystone_http3_streams_total", counter, "Streams of HTTP/3 that clients have opened.")
+	m.uint(c.Streams)
+	m.family("keystone_http3_streams_refused_total", counter, "Streams of HTTP/3 that came after GOAWAY.")
+	m.uint(c.Refused)
+	m.family("keystone_http3_streams_given_up_total", counter, "Streams of HTTP/3 that clients have given up.")
+	m.uint(c.Given)
+	m.family("keystone_http3_calmed_total", counter, "Connections that were ended with H3_EXCESSIVE_LOAD, by what was done too often on them.")
+	for _, reason := range slices.Sorted(maps.Keys(c.Calmed)) {
+		m.uint(c.Calmed[reason], label("reason", reason))
+	}
+}
+
 // server are the figures that no tenant owns.
 func (m *scrape) server(c *proxy.Counters) {
 	m.family("keystone_requests_in_flight", gauge, "Requests in progress, tunnels included.")
@@ -296,6 +312,7 @@ func (m *scrape) server(c *proxy.Counters) {
 	m.family("keystone_connections_refused_total", counter, "Connections of clients refused because of server.max_connections and max_connections_per_address.")
 	m.uint(c.Refused)
 	m.http2(&c.HTTP2)
+	m.http3(&c.HTTP3)
 	m.family("keystone_tls_handshake_failures_total", counter, "TLS handshakes with clients that failed.")
 	m.uint(c.Handshakes)
 	m.family("keystone_proxy_protocol_refused_total", counter, "Connections that were closed because they had to begin with a header of the PROXY protocol that is believed.")

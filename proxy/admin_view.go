@@ -8,6 +8,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http2/streams"
+	quicstreams "github.com/keystone-gateway/keystone-gateway/proxy/http3/streams"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
@@ -124,6 +125,7 @@ type Counters struct {
 	LogDropped                          uint64          // of the gateway's own log
 	Unrouted                            *exchange.Stats // requests that reached no tenant
 	HTTP2                               HTTP2Counters
+	HTTP3                               HTTP2Counters // the same figures of HTTP/3
 }
 
 // HTTP2Counters are figures of clients that speak HTTP/2.
@@ -144,6 +146,17 @@ func (s *Server) http2Counters() HTTP2Counters {
 	return counters
 }
 
+func (s *Server) http3Counters() HTTP2Counters {
+	c := &s.clients.QUIC.Counters
+	counters := HTTP2Counters{
+		Connections: s.clients.QUIC.Open(), Streams: c.Streams.Load(), Refused: c.Refused.Load(), Given: c.Given.Load(), Calmed: map[string]uint64{},
+	}
+	for kind := range quicstreams.Kinds {
+		counters.Calmed[kind.String()] = c.Calmed[kind].Load()
+	}
+	return counters
+}
+
 // Counters returns the figures of the whole server.
 func (s *Server) Counters() Counters {
 	open, accepted, refused := s.listeners.shared.Stats()
@@ -153,7 +166,7 @@ func (s *Server) Counters() Counters {
 		NoHeaders: s.counters.noHeaders.Load(),
 		Reloads:   s.counters.reloads.Load(), ReloadsFailed: s.counters.failed.Load(), ReloadsPartial: s.counters.partial.Load(),
 		LogsDropped: s.access.own.Dropped(), LogDropped: s.logWriter.Dropped(), Unrouted: &s.unrouted,
-		HTTP2: s.http2Counters(),
+		HTTP2: s.http2Counters(), HTTP3: s.http3Counters(),
 	}
 }
 

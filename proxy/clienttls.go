@@ -11,6 +11,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/cause"
 	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http3"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
@@ -38,7 +39,8 @@ func (s *Server) handshake() *terms.Base {
 
 // offered are what listeners offer by ALPN, by what they speak.
 var offered = func() [][]string {
-	lists := make([][]string, (listener.HTTP1|listener.HTTP2)+1)
+	lists := make([][]string, listener.HTTP3+1)
+	lists[listener.HTTP3] = []string{http3.Protocol}
 	lists[listener.HTTP1] = []string{"http/1.1", "http/1.0"}
 	lists[listener.HTTP2] = []string{clients.ProtocolMany}
 	lists[listener.HTTP1|listener.HTTP2] = []string{clients.ProtocolMany, "http/1.1", "http/1.0"}
@@ -54,6 +56,15 @@ func (s *Server) byTerms(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	}
 	chosen := s.current.Load().Entrances[conn.Listener().Number()].Terms.Choose(hello.ServerName)
 	return chosen.Begin(&conn.Accepted, int(conn.Protocols)), nil
+}
+
+// byTermsOverQUIC is the same of handshakes over UDP, where no authority has anything
+// proved.
+func (s *Server) byTermsOverQUIC(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	conn := listener.QUICOf(hello.Context())
+	conn.ServerName = hello.ServerName
+	at := conn.Owner().Listener().Number()
+	return s.current.Load().Entrances[at].Terms.Choose(hello.ServerName).Begin(&conn.Accepted, int(listener.HTTP3)), nil
 }
 
 // termsOf is what a section asks for.

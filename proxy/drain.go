@@ -57,6 +57,7 @@ func (s *Server) drain(ctx context.Context) {
 	if !s.handedOver() || s.outlive(ctx) {
 		s.drainClients(nil, func() bool { return true })
 	}
+	s.listeners.retired.Wait() // within the drain time-out, too
 	end, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	_ = s.fast.ShutdownWithContext(end) // its error is that something was still open

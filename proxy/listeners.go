@@ -31,20 +31,27 @@ type listeners struct {
 	ended   bool
 	shared  listener.Tally // of all of them
 	secure  *tls.Config    // of those that speak TLS: the same one, which asks for the terms
+	quic    *tls.Config    // likewise, over UDP
+	until   context.Context
+	retired sync.WaitGroup // ports over UDP that are being closed
 }
 
 // entry is one listener, and what is in use of its section.
 type entry struct {
 	*listener.Listener
-	config listener.Config // guarded by listeners.mu
-	served chan struct{}   // closed when it accepts no more
-	stop   context.CancelFunc
+	config   listener.Config // guarded by listeners.mu
+	served   chan struct{}   // closed when it accepts no more
+	quic     *listener.QUIC  // the same port over UDP; nil without http3, or until it is free; guarded by listeners.mu, as below
+	awaits   bool            // for that port to be free
+	retiring int             // how many such ports are being closed
+	stop     context.CancelFunc
 }
 
 // opened is what a configuration asks for, open.
 type opened struct {
-	list  []*entry // in its order
-	fresh []*entry // of list: nobody accepts from them yet
+	list  []*entry                  // in its order
+	fresh []*entry                  // of list: nobody accepts from them yet
+	quic  map[*entry]*listener.QUIC // ports over UDP that are new
 	from  *Config
 }
 
@@ -53,7 +60,7 @@ type opened struct {
 func (s *Server) openListeners(c *Config) (*opened, error) {
 	s.listeners.mu.Lock()
 	defer s.listeners.mu.Unlock()
-	o := &opened{from: c}
+	o := &opened{from: c, quic: map[*entry]*listener.QUIC{}}
 	for i := range c.listeners {
 		config := &c.listeners[i]
 		e := s.listeners.find(config, o.list)
@@ -66,6 +73,10 @@ func (s *Server) openListeners(c *Config) (*opened, error) {
 			o.fresh = append(o.fresh, e)
 		}
 		o.list = append(o.list, e)
+		if err := s.openQUIC(o, e, config); err != nil {
+			o.discard()
+			return nil, err
+		}
 	}
 	return o, nil
 }
@@ -194,6 +205,7 @@ func (s *Server) entrances(snap *snapshot, o *opened) {
 		}
 		entrance := newEntrance(config)
 		entrance.Table, entrance.Terms = snap.tables.of(config.Name), snap.terms.At(config.Name)
+		entrance.AltSvc = altSvc(e, config)
 		if entrance.Redirect != nil && entrance.Redirect.Port == "" {
 			entrance.Redirect.Port = o.httpsPort()
 		}
@@ -215,6 +227,9 @@ func (o *opened) discard() {
 	for _, e := range o.fresh {
 		_ = e.Close()
 	}
+	for _, q := range o.quic {
+		q.End()
+	}
 }
 
 // useListeners puts listeners into use, once the snapshot that knows them is.
@@ -227,11 +242,15 @@ func (s *Server) useListeners(o *opened) {
 		if !slices.Contains(o.fresh, e) {
 			s.changeListener(e, config)
 		}
+		if q := o.quic[e]; q != nil {
+			e.quic = q
+		}
 	}
 	gone := slices.DeleteFunc(l.open, func(e *entry) bool { return slices.Contains(o.list, e) })
 	l.open = o.list
 	for _, e := range gone {
 		_ = e.Close()
+		s.retireQUIC(e)
 	}
 	switch {
 	case l.ended:
@@ -239,6 +258,9 @@ func (s *Server) useListeners(o *opened) {
 	case l.serve != nil: // else Run will
 		for _, e := range o.fresh {
 			l.serve(e)
+		}
+		for _, e := range o.list {
+			s.useQUIC(e, o.quic[e])
 		}
 		l.leaving = append(l.leaving, gone...)
 		for _, e := range gone {
@@ -283,7 +305,7 @@ func (s *Server) serveListeners(ctx context.Context, wait *sync.WaitGroup) {
 	l := &s.listeners
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.wait = wait
+	l.wait, l.until = wait, ctx
 	l.serve = func(e *entry) {
 		background, stop := context.WithCancel(ctx)
 		e.stop = stop
@@ -299,6 +321,7 @@ func (s *Server) serveListeners(ctx context.Context, wait *sync.WaitGroup) {
 	}
 	for _, e := range l.open {
 		l.serve(e)
+		s.useQUIC(e, e.quic)
 	}
 }
 
@@ -310,6 +333,7 @@ func (s *Server) endListeners() {
 	l.ended = true
 	for _, e := range l.open {
 		_ = e.Close()
+		s.retireQUIC(e)
 	}
 }
 

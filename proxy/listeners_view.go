@@ -16,6 +16,7 @@ import (
 type ListenerView struct {
 	Config     listener.Config // in use
 	Addr       net.Addr
+	QUIC       bool // its port is open over UDP too
 	Leaving    bool // it is no longer listed, and accepts no more
 	Open       int64
 	Accepted   uint64
@@ -42,6 +43,10 @@ func (s *Server) Listeners() []ListenerView {
 	for i, all := range [][]*entry{l.open, l.leaving} {
 		for _, e := range all {
 			v := ListenerView{Config: e.config, Addr: e.Addr(), Leaving: i > 0, Handshakes: e.Handshakes()}
+			if e.quic != nil {
+				v.QUIC = true
+				v.Handshakes += e.quic.Handshakes()
+			}
 			v.Open, v.Accepted, v.Refused = e.Stats()
 			for kind := range v.Failures {
 				v.Failures[kind] = e.Failures(kind)

@@ -23,6 +23,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/modules"
 	"github.com/keystone-gateway/keystone-gateway/proxy/clients"
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
+	"github.com/keystone-gateway/keystone-gateway/proxy/http3"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/acme"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/certificates"
@@ -90,6 +91,7 @@ type Server struct {
 	available int64 // what the process may use, in bytes; 0 is not known
 
 	strict   bool
+	replaces bool // another process serves until this one does
 	checking bool // scripts are loaded to see whether they can be, and then dropped
 	reloadMu sync.Mutex
 	late     map[string]*loads.Load // by tenant, while useRound puts them into use; guarded by reloadMu
@@ -161,6 +163,8 @@ func New(o Options) (*Server, error) {
 	most, ofOne := s.connectionLimits(o.Config)
 	s.listeners.shared.Most, s.listeners.shared.OfOne = most, ofOne
 	s.listeners.secure = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.byTerms}
+	s.listeners.quic = &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{http3.Protocol}, GetConfigForClient: s.byTermsOverQUIC}
+	s.replaces = o.Replaces
 	s.places = placesBeside(most, descriptors())
 	s.sweeper.SetMostPipes(mostPipes(descriptors()))
 	s.registry = upstream.NewRegistry(upstream.Options{Log: o.Log, Sweeper: s.sweeper, Places: s.places})
@@ -267,6 +271,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) Close() {
 	s.draining.Store(true)
 	s.endListeners()
+	s.listeners.retired.Wait()
 	s.registry.Close()
 	s.shared.Close()
 }

@@ -32,18 +32,21 @@ func (c *client) introduction() *upstream.Introduction {
 	}
 	if secure, ok := c.Conn.Conn.(*tls.Conn); ok {
 		state := secure.ConnectionState()
-		o.Secure, o.TLS, o.Certified = true, strings.Replace(tls.VersionName(state.Version), " ", "v", 1), c.Accepted.Certificate() != nil
+		o.Secure, o.TLS, o.Certified = true, tlsName(state.Version), c.Accepted.Certificate() != nil
 		o.ALPN, o.Authority = []byte(state.NegotiatedProtocol), []byte(state.ServerName)
 	}
 	return o
 }
 
+// tlsName is a version as the PROXY protocol has it.
+func tlsName(version uint16) string { return strings.Replace(tls.VersionName(version), " ", "v", 1) }
+
 // addrPort is the zero AddrPort for a Unix socket.
 func addrPort(at net.Addr) netip.AddrPort {
-	tcp, ok := at.(*net.TCPAddr)
+	over, ok := at.(interface{ AddrPort() netip.AddrPort }) // TCP's, or UDP's
 	if !ok {
 		return netip.AddrPort{}
 	}
-	whole := tcp.AddrPort()
+	whole := over.AddrPort()
 	return netip.AddrPortFrom(whole.Addr().Unmap(), whole.Port())
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http2/streams"
+	quicstreams "github.com/keystone-gateway/keystone-gateway/proxy/http3/streams"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/proxyprotocol"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
@@ -42,17 +43,19 @@ type Server struct {
 	// Introduction returns what the access log has of such a header.
 	Introduction func(sender netip.Addr, header *proxyprotocol.Header, secured proxyprotocol.TLS) []byte
 
-	// Streams is what connections of HTTP/2 share.
+	// Streams is what connections of HTTP/2 share, and QUIC those of HTTP/3.
 	Streams streams.Server
+	QUIC    quicstreams.Server
 
 	Limits atomic.Pointer[Limits]
 	// Awake is how long the goroutines of all open connections together may wait, in
 	// nanoseconds; the usual is WakeShare.
 	Awake atomic.Int64
 
-	open    listener.Set[*client]
-	numbers atomic.Uint64 // of connections
-	fast    *fasthttp.Server
+	open     listener.Set[*client]
+	openQUIC listener.Set[*quicClient]
+	numbers  atomic.Uint64 // of connections
+	fast     *fasthttp.Server
 }
 
 // Limits are what a connection needs before a request has a generation; durations
@@ -82,6 +85,8 @@ func (s *Server) Fast() *fasthttp.Server {
 	s.Streams.Plane, s.Streams.Memory = s.Plane, s.Memory
 	s.Streams.Header = func() int64 { return s.Limits.Load().Header }
 	s.Streams.MaxHeader = func() int { return s.Limits.Load().MaxHeader }
+	s.QUIC.Plane, s.QUIC.Memory, s.QUIC.Header, s.QUIC.MaxHeader = s.Plane, s.Memory, s.Streams.Header, s.Streams.MaxHeader
+	s.QUIC.Keepalive = func() int64 { return s.Limits.Load().Keepalive }
 	return s.fast
 }
 
@@ -169,7 +174,9 @@ func (c *client) finish() bool {
 func (s *Server) CutHeaviest(account *memory.Account, bytes, now int64, count *atomic.Uint64) {
 	type held struct {
 		client *client
-		stream streams.Held // of client, where there is none
+		stream interface { // where there is no client
+			Cut(account *memory.Account, cause error) bool
+		}
 		bytes  int64
 		weight float64
 	}
@@ -182,6 +189,13 @@ func (s *Server) CutHeaviest(account *memory.Account, bytes, now int64, count *a
 		if n := c.memory.Held(); n > 0 && c.memory.On(account) {
 			list = append(list, held{client: c, bytes: n, weight: float64(n) * float64(now-c.idleSince.Load())})
 		}
+	}
+	var ofQUIC []quicstreams.Held
+	for _, c := range s.quicOf(nil) {
+		ofQUIC = c.Held(account, ofQUIC)
+	}
+	for _, h := range ofQUIC {
+		list = append(list, held{stream: h, bytes: h.Bytes, weight: float64(h.Bytes) * float64(now-h.Since)})
 	}
 	for _, h := range ofStreams {
 		list = append(list, held{stream: h, bytes: h.Bytes, weight: float64(h.Bytes) * float64(now-h.Since)})

@@ -56,9 +56,17 @@ func (x *exchange) completeHeader() {
 		x.addValue(errorName, append(x.values, x.Code...))
 	}
 	add(h, idName, x.ID)
+	if x.tellsOfHTTP3() && h.Value(altSvcName) == nil {
+		add(h, altSvcName, x.Entrance.AltSvc)
+	}
 	if x.Generation.Via != "" && !own {
 		x.addValue(viaName, appendVia(x.values, *h, x.call.Response.Version, x.Generation.Via))
 	}
+}
+
+// tellsOfHTTP3 reports whether the client can come by HTTP/3 and has not.
+func (x *exchange) tellsOfHTTP3() bool {
+	return x.Client.Accepted != nil && x.Entrance.AltSvc != nil && !x.Client.ByHTTP3
 }
 
 // withheld are the fields that aren't passed on; own is a response of the gateway's.
@@ -88,7 +96,7 @@ var (
 	encodingName, varyName         = []byte("Content-Encoding"), []byte("Vary")
 	dateName, viaName              = []byte("Date"), []byte("Via")
 	errorName, idName              = []byte("X-Gateway-Error"), []byte("X-Request-Id")
-	lengthName                     = []byte("Content-Length")
+	lengthName, altSvcName         = []byte("Content-Length"), []byte("Alt-Svc")
 	plainText                      = []byte("text/plain; charset=utf-8")
 )
 

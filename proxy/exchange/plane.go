@@ -96,6 +96,7 @@ type Entrance struct {
 	Trusted   network.Set  // peers whose forwarded fields are believed
 	TrustUnix bool         // and those on Unix sockets
 	Redirect  *Redirect    // nil: requests are served
+	AltSvc    []byte       // what answers over the gateway's own TLS say of HTTP/3 (RFC 7838); nil: nothing
 }
 
 // Tenant is one tenant, compiled.

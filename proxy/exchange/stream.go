@@ -59,6 +59,7 @@ type Client struct {
 	Peer     netip.Addr // the zero Addr on a Unix socket
 	Address  []byte     // Peer as text; "unix" on a Unix socket
 	Secure   bool       // over TLS, to here or to who has introduced it
+	ByHTTP3  bool       // over UDP
 	Number   uint64     // of its connection, since the start
 	Listener int        // the number of the one that it has come in by
 	// Accepted says what the handshake has found; nil without TLS, or where somebody

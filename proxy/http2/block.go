@@ -49,8 +49,8 @@ func (b *Block) Value(i int) []byte {
 // Size is how long a head of HTTP/1 with these fields would be, in bytes.
 func (b *Block) Size() int { return b.size }
 
-// held is how much memory it takes, with what refers to its fields, in bytes.
-func (b *Block) held() int64 {
+// Held is how much memory it takes, with what refers to its fields, in bytes.
+func (b *Block) Held() int64 {
 	each := int(unsafe.Sizeof(fieldSpan{}) + unsafe.Sizeof(message.Field{}))
 	return int64(cap(b.bytes) + cap(b.fields)*each)
 }
@@ -58,6 +58,21 @@ func (b *Block) held() int64 {
 // TooLarge reports whether there was more than there may be; the rest was decoded,
 // and not kept.
 func (b *Block) TooLarge() bool { return b.tooLarge }
+
+// Refuse says that there is more than there may be, of which nothing was decoded.
+func (b *Block) Refuse() { b.tooLarge = true }
+
+// Mark is where the next field begins, for EndField.
+func (b *Block) Mark() int { return len(b.bytes) }
+
+// Append appends to the field that has begun: its name, and then its value.
+func (b *Block) Append(text []byte) { b.bytes = append(b.bytes, text...) }
+
+// AppendString is Append of what is known already.
+func (b *Block) AppendString(text string) { b.bytes = append(b.bytes, text...) }
+
+// EndField ends the field that has begun at a mark, whose name is that long.
+func (b *Block) EndField(mark, name int) { b.end(mark, name) }
 
 // lineEnds is what a field has in HTTP/1 besides its name and value.
 const lineEnds = len(": \r\n")

@@ -39,6 +39,23 @@ func appendLower(dst, name []byte) []byte {
 	return dst
 }
 
+// AppendLower appends a string in lower case, with so many bits of its length beside
+// those of first.
+func AppendLower(dst []byte, first byte, prefix int, name []byte) []byte {
+	return appendLower(appendInteger(dst, first, prefix, len(name)), name)
+}
+
+// AppendText appends a string as it is (RFC 7541 §5.2), as QPACK has them too.
+func AppendText(dst, text []byte) []byte { return appendText(dst, text) }
+
+// AppendInteger appends an integer with so many bits beside those of first (§5.1).
+func AppendInteger(dst []byte, first byte, prefix, n int) []byte {
+	return appendInteger(dst, first, prefix, n)
+}
+
+// Lower appends a name in lower case.
+func Lower(dst, name []byte) []byte { return appendLower(dst, name) }
+
 // appendText appends a string as it is (RFC 7541 §5.2).
 func appendText(dst, text []byte) []byte {
 	return append(appendInteger(dst, 0, 7, len(text)), text...)
@@ -94,6 +111,12 @@ func isConnectionField(id message.ID, name []byte) bool {
 	return false
 }
 
+// Sends reports whether a field of a response is sent: it isn't dropped, nor one that a
+// connection of HTTP/1 alone has.
+func Sends(r *message.Response, f *message.Field) bool {
+	return !f.Dropped && !r.Without.Has(f.ID) && !isConnectionField(f.ID, f.Name)
+}
+
 // AppendResponse appends the head of a response: the fields that aren't dropped, and
 // the length where it is known and no field has it.
 func AppendResponse(dst []byte, r *message.Response) []byte {
@@ -102,7 +125,7 @@ func AppendResponse(dst []byte, r *message.Response) []byte {
 	for i := range r.Header {
 		f := &r.Header[i]
 		switch {
-		case f.Dropped, r.Without.Has(f.ID), isConnectionField(f.ID, f.Name):
+		case !Sends(r, f):
 			continue
 		case f.ID == message.ContentLength:
 			sized = true

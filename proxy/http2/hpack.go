@@ -18,7 +18,7 @@ type Decoder struct {
 	gone    int // entries at the start of the slice that were evicted
 	size    int // of those that are left, as §4.1 counts it
 	lowered int // maxTable less the size that the peer has set
-	text    huffmanText
+	text    Text
 }
 
 // entry is a field of the dynamic table.
@@ -27,10 +27,12 @@ type entry struct{ at, name, value uint16 }
 // entryCost is what an entry counts besides its bytes (RFC 7541 §4.1).
 const entryCost = 32
 
-// huffmanText is where decoded text is appended to.
-type huffmanText struct{ to []byte }
+// Text decodes strings of blocks (§5.2). Its zero value is ready; it isn't safe for
+// concurrent use.
+type Text struct{ to []byte }
 
-func (t *huffmanText) Write(p []byte) (int, error) {
+// Write is the decoder's of Huffman's code.
+func (t *Text) Write(p []byte) (int, error) {
 	t.to = append(t.to, p...)
 	return len(p), nil
 }
@@ -133,13 +135,13 @@ func (d *Decoder) literal(block []byte, prefix int, into *Block, keep bool) ([]b
 	if index > 0 {
 		name, ok = d.appendEntry(into, index, false)
 	} else {
-		block, ok = d.text.append(into, block)
+		block, ok = d.text.Take(into, block, 7)
 		name = len(into.bytes) - at
 	}
 	if !ok {
 		return nil, errCompression
 	}
-	if block, ok = d.text.append(into, block); !ok {
+	if block, ok = d.text.Take(into, block, 7); !ok {
 		return nil, errCompression
 	}
 	if keep {
@@ -149,13 +151,14 @@ func (d *Decoder) literal(block []byte, prefix int, into *Block, keep bool) ([]b
 	return block, nil
 }
 
-// append appends a string of the block (§5.2).
-func (t *huffmanText) append(into *Block, block []byte) (rest []byte, ok bool) {
+// Take appends the string that an encoded block begins with, whose length has so many
+// bits in its first byte; the bit before them says that it is coded.
+func (t *Text) Take(into *Block, block []byte, prefix int) (rest []byte, ok bool) {
 	if len(block) == 0 {
 		return nil, false
 	}
-	coded := block[0]&0x80 != 0
-	length, rest, err := integer(block, 7)
+	coded := block[0]&(1<<prefix) != 0
+	length, rest, err := integer(block, prefix)
 	if err != nil || length > len(rest) {
 		return nil, false
 	}
@@ -168,6 +171,12 @@ func (t *huffmanText) append(into *Block, block []byte) (rest []byte, ok bool) {
 	_, err = hpack.HuffmanDecode(t, text)
 	into.bytes, t.to = t.to, nil
 	return rest, err == nil
+}
+
+// Integer reads one with so many bits in its first byte (§5.1), as QPACK has them too.
+func Integer(block []byte, prefix int) (n int, rest []byte, ok bool) {
+	n, rest, err := integer(block, prefix)
+	return n, rest, err == nil
 }
 
 // integer reads one with so many bits in its first byte (§5.1).

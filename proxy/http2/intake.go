@@ -160,7 +160,7 @@ func (i *Intake) End(trailer *Block) error {
 	if trailer == nil {
 		return nil
 	}
-	if !i.charge.Acquire(trailer.held()) { // until Reset
+	if !i.charge.Acquire(trailer.Held()) { // until Reset
 		i.fail(memory.ErrNoMemory)
 		return nil
 	}

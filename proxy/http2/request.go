@@ -29,10 +29,13 @@ func (r *Request) Reset() {
 	*r = Request{Request: r.Request, cookies: cookies}
 }
 
-// Asked is how a request is judged.
+// Asked is how a request is judged. HTTP/3 has the same requests (RFC 9114 §4.3), which
+// are judged here too.
 type Asked struct {
-	MaxTarget int  // bytes
-	Ended     bool // no content follows
+	MaxTarget int    // bytes
+	Ended     bool   // no content follows
+	Version   string // "" is HTTP/2's
+	Plain     bool   // there is no extended CONNECT
 }
 
 const version = "2.0"
@@ -45,7 +48,13 @@ func (r *Request) Parse(b *Block, asked Asked) error {
 	r.Reset()
 	r.key = key
 	r.Version, r.Unsized = version, true
+	if asked.Version != "" {
+		r.Version = asked.Version
+	}
 	first, err := r.pseudoFields(b)
+	if err == nil && asked.Plain && r.Protocol != nil {
+		err = message.BadPseudoField
+	}
 	if err != nil {
 		return err
 	}

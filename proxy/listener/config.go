@@ -51,6 +51,15 @@ type Config struct {
 	// without.
 	Protocols []string `yaml:"protocols"`
 
+	// Whether HTTP/3 is spoken too, by QUIC on the same port over UDP, with the same
+	// certificates and limits: answers over TLS then say so to clients, by Alt-Svc. Needs
+	// tls: true. Default: false.
+	HTTP3 bool `yaml:"http3"`
+
+	// Port that Alt-Svc tells clients of with http3, where they see another one than the
+	// gateway. 0 is the listener's. Default: 0.
+	HTTP3Port int `yaml:"http3_port" min:"0" max:"65535"`
+
 	// Whether requests that have come without TLS are answered with 308 and their own
 	// URL with https, and serve nothing else here but ACME challenges, the health
 	// endpoints of admin.on_public and the paths of redirect_except. What a
@@ -131,6 +140,7 @@ func (c *Config) Check(r settings.Reporter, written func(field any) bool) {
 	c.checkRedirect(r)
 	c.checkHandshakes(r)
 	c.checkProtocols(r)
+	c.checkHTTP3(r)
 	c.ProxyProtocol.Check(r, written)
 	CheckNetworks(r, c.TrustedProxies)
 	for key, value := range map[string]*int{
@@ -156,6 +166,8 @@ func (c *Config) checkHandshakes(r settings.Reporter) {
 func (c *Config) checkProtocols(r settings.Reporter) {
 	for i, name := range c.Protocols {
 		switch {
+		case name == "h3":
+			r.Errorf(&c.Protocols[i], "protocol h3 is not one of TCP's, expected http3: true beside protocols")
 		case protocolOf(name) == 0:
 			r.Errorf(&c.Protocols[i], "protocol %q is unknown, expected http/1.1, h2 or h2c", name)
 		case name == "h2" && !c.TLS:
@@ -165,6 +177,22 @@ func (c *Config) checkProtocols(r settings.Reporter) {
 		case slices.Contains(c.Protocols[:i], name):
 			r.Errorf(&c.Protocols[i], "protocols has %q twice, expected each once", name)
 		}
+	}
+}
+
+// checkHTTP3 checks that there is a port over UDP, and what QUIC needs.
+func (c *Config) checkHTTP3(r settings.Reporter) {
+	switch {
+	case !c.HTTP3:
+	case IsUnix(c.Address):
+		r.Errorf(&c.HTTP3, "http3 is set for the address %q, and a Unix socket has no port over UDP, expected \"host:port\"", c.Address)
+	case !c.TLS:
+		r.Errorf(&c.HTTP3, "http3 is set without tls: true, which HTTP/3 can't do without, expected both")
+	case len(c.ProxyProtocol.From) > 0:
+		r.Errorf(&c.HTTP3, "http3 is set with proxy_protocol, whose headers don't come over UDP, expected one of them")
+	}
+	if c.HTTP3Port < 0 || c.HTTP3Port > 0xffff {
+		r.Errorf(&c.HTTP3Port, "http3_port %d is not a port, expected 1 to 65535, or 0 for the listener's", c.HTTP3Port)
 	}
 }
 

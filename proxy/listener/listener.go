@@ -92,6 +92,7 @@ type Protocols uint8
 const (
 	HTTP1 Protocols = 1 << iota
 	HTTP2
+	HTTP3 // over UDP alone, on a port of its own: QUIC
 )
 
 // Listener accepts connections.

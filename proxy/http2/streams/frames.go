@@ -229,7 +229,7 @@ func (c *Conn) takePriority(f *http2.Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.streams[number]; s != nil {
-		s.urgency, s.incremental = priorityOf(f.Payload[4:])
+		s.urgency, s.incremental = http2.PriorityOf(f.Payload[4:])
 		s.updated = true
 	}
 	return nil

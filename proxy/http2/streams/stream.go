@@ -77,7 +77,7 @@ func acquireStream(c *Conn, number uint32) *stream {
 	if s == nil {
 		s = newStream()
 	}
-	s.conn, s.number, s.told, s.urgency, s.incremental = c, number, true, defaultUrgency, true
+	s.conn, s.number, s.told, s.urgency, s.incremental = c, number, true, http2.DefaultUrgency, true
 	return s
 }
 
@@ -156,7 +156,7 @@ func (s *stream) Request(maxTarget int) (*message.Request, error) {
 	if value := s.request.Header.Value(priorityName); value != nil {
 		s.conn.mu.Lock()
 		if !s.updated {
-			s.urgency, s.incremental = priorityOf(value)
+			s.urgency, s.incremental = http2.PriorityOf(value)
 		}
 		s.conn.mu.Unlock()
 	}
