@@ -119,6 +119,10 @@ func TestCertificateErrors(t *testing.T) {
 			t.Errorf("%s: %v, want %s", config, err, want)
 		}
 	}
+	const ordered = "certificates: {directories: [empty], acme: {email: a@example.com}}\ntenants: [{name: a, domains: [a.example.com], tls: auto, services: [{url: 'http://127.0.0.1:1'}]}]\n"
+	if _, err := proxy.Parse(filepath.Join(dir, "config.yaml"), []byte("tls: {enabled: true}\n"+ordered)); err != nil {
+		t.Errorf("where certificates are ordered, there may be none yet: %v", err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "alone.key"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}

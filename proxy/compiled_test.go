@@ -12,6 +12,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/acme"
+	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
@@ -168,6 +169,44 @@ func TestEntrances(t *testing.T) {
 		if got := (tables{"a": first, "": second}).of(name); got != want {
 			t.Errorf("%q has another table", name)
 		}
+	}
+}
+
+// TestNumbersOfListeners: a new one gets a number that no other has, not even one that is
+// leaving, and is called by what its section says.
+func TestNumbersOfListeners(t *testing.T) {
+	t.Parallel()
+	sweeper := socket.NewSweeper()
+	at := func(number int) *entry {
+		l, err := listener.Listen(listener.Options{Address: "127.0.0.1:0", Number: number, Shared: &listener.Tally{}, Sweeper: sweeper, Own: &listener.Own{}, Purpose: listener.Public})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		return &entry{Listener: l, config: listener.Config{Name: fmt.Sprint("n", number), Address: "127.0.0.1:0"}}
+	}
+	l := &listeners{open: []*entry{at(0), at(3)}, leaving: []*entry{at(1)}}
+	if got := l.freeNumber(nil); got != 2 {
+		t.Errorf("the number %d is free", got)
+	}
+	if got := l.freeNumber([]*entry{at(2), at(4)}); got != 5 {
+		t.Errorf("beside new ones, the number %d is free", got)
+	}
+	for number, want := range map[int]string{0: "n0", 1: "n1", 3: "n3", 2: ""} {
+		if got := l.called(number); got != want {
+			t.Errorf("the listener %d is called %q", number, got)
+		}
+	}
+	for name, want := range map[string]int{"n3": 3, "n0": 0, "other": 0} {
+		if got := l.find(&listener.Config{Name: name, Address: "127.0.0.1:0"}, nil); got == nil || got.Number() != want {
+			t.Errorf("%s is found as %+v", name, got)
+		}
+	}
+	if got := l.find(&listener.Config{Name: "other", Address: "127.0.0.1:0"}, l.open[:1]); got != l.open[1] {
+		t.Errorf("beside one that is taken, %+v is found", got)
+	}
+	if l.find(&listener.Config{Address: "127.0.0.1:1"}, nil) != nil {
+		t.Error("another address is found")
 	}
 }
 

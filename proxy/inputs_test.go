@@ -106,3 +106,21 @@ func TestFaultsOfTenants(t *testing.T) {
 		}
 	}
 }
+
+// TestFaultsOfAll: where nothing will be built, what is wrong with any script is said too.
+func TestFaultsOfAll(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := writesOld(t, dir)
+	write("scripts/bad.lua", "x =")
+	write("scripts/own.lua", "y =")
+	_, err := Parse(filepath.Join(dir, "c.yaml"), []byte("nonsense: 1\nlua_routing: {enabled: true, global_scripts: [bad]}\ntenants: [{name: a, path_prefix: /, lua_routes: own}]\n"))
+	if err == nil || !strings.Contains(err.Error(), "nonsense") || !strings.Contains(err.Error(), "bad.lua:1:4: ") || !strings.Contains(err.Error(), "own.lua:1:4: ") {
+		t.Errorf("got %v", err)
+	}
+	for file, want := range map[string]string{"": "", "scripts/bad.lua": "scripts/bad.lua", "none": "none"} {
+		if got := besideOrBelow(dir, file); got != want {
+			t.Errorf("%q is %q", file, got)
+		}
+	}
+}

@@ -63,6 +63,9 @@ func TestLooks(t *testing.T) {
 			write("new", "xyz")
 			_ = os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, "scripts/below/b.lua"))
 		}, true},
+		{"another name", func() {
+			_ = os.Rename(filepath.Join(dir, "scripts/below/b.lua"), filepath.Join(dir, "scripts/below/bb.lua"))
+		}, true},
 		{"no script", func() { write("scripts/c.txt", "x") }, false}, {"a hidden one", func() { write("scripts/.c.lua", "x") }, false}, {"one in a hidden directory", func() { write("scripts/.git/c.lua", "x") }, false},
 		{"what nobody reads", func() { write("other", "x") }, false}, {"a newer time", touch("scripts/a.lua", 2000), true},
 	} {

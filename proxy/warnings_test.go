@@ -26,6 +26,7 @@ func TestDoubts(t *testing.T) {
 		{"client_tls: {client_auth: require, ca_files: [ca.pem]}", "", `client_tls of tenant "a" requires certificates, and the listener speaks no TLS: its requests get 421`}, {"client_tls: {client_auth: require, ca_files: [ca.pem], allow_without_tls: true}", "", ""}, {"client_tls: {client_auth: request, ca_files: [ca.pem]}", "", ""},
 		{"target_tls: {client_certificate: {cert_file: c.pem, key_file: c.key}}", "", "is for no target"}, {"target_tls: {ca_file: ca.pem}", "", "is for no target"},
 		{"lua_routes: a.lua", "lua_routing: {enabled: false}", `tenant "a" has scripts, but lua_routing.enabled is false: its requests are answered with 503`},
+		{"", "certificates: {acme: {email: a@example.com}}", "certificates.acme is set, and no tenant has tls: auto, so that nothing is ordered"},
 		{"target_tls: {server_name: a.internal}", "", `config.yaml:2:92: target_tls of tenant "a" is for no target: expected a service with a url that begins with https`},
 		{"target_tls: {insecure_skip_verify: true}", "", "is for no target"},
 		{"target_tls: {}", "", ""},
@@ -75,6 +76,8 @@ func TestDoubts(t *testing.T) {
 		}
 		if got := strings.Join(parsed.Warnings(), "\n"); !strings.HasPrefix(got, c.want) && (c.want == "" || !strings.Contains(got, c.want)) || c.want == "" && got != "" {
 			t.Errorf("%s%s\ngot  %s\nwant %s", c.tenant, c.top, got, c.want)
+		} else if strings.Contains(got, "\n") {
+			t.Errorf("%s%s: more than one thing is said: %s", c.tenant, c.top, got)
 		}
 	}
 }
