@@ -29,6 +29,7 @@ func TestOrigins(t *testing.T) {
 		"https://evilexample.org":          false,
 		"https://.example.org":             false,
 		"https://a..example.org":           false,
+		"https://a..b.example.org":         false,
 		"https://evil.net/.example.org":    false,
 		"https://evil.net:1.example.org":   false,
 		"https://x@a.example.org":          false,
@@ -171,6 +172,9 @@ func TestCheck(t *testing.T) {
 		if _, err := policytest.Check("[{cors: "+list+"}]", ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", list, err, want)
 		}
+	}
+	if _, err := policytest.Check("[{cors: {origins: '*', max_age: 24h}}]", ""); err != nil {
+		t.Error(err)
 	}
 	// What is written otherwise than browsers do is understood.
 	chain := policytest.Build(t, "[{cors: {origins: ['HTTPS://App.Example.com:443', 'http://[2001:DB8::1]:8080']}}]", policy.Deps{})

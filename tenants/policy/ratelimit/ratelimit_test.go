@@ -208,14 +208,16 @@ func TestCheck(t *testing.T) {
 		"{rate: 1/s, by: [client, client]}":             `by has "client" twice`,
 		"{rate: 1/s, by: ['header:X_A', 'header:x-a']}": `by has "header:x-a" twice`,
 		"{rate: 1/s, name: 'a b'}":                      `name "a b" is no name`,
-		"{rate: 1/s, exempt: [10.0.0/8]}":               `exempt "10.0.0/8" is not a network`,
-		"{rate: 1/s, excempt: 10.0.0.1}":                `unknown key "excempt" in tenants[0].policies[0].rate_limit; did you mean "exempt"?`,
+		"{rate: 1/s, name: " + strings.Repeat("n", 65) + "}": `" is no name, expected at most 64 letters`,
+		"{rate: 1000000001/h}":                               `expected a rate of 1 to 1000000000 requests`,
+		"{rate: 1/s, exempt: [10.0.0/8]}":                    `exempt "10.0.0/8" is not a network`,
+		"{rate: 1/s, excempt: 10.0.0.1}":                     `unknown key "excempt" in tenants[0].policies[0].rate_limit; did you mean "exempt"?`,
 	} {
 		if _, err := policytest.Check("[{rate_limit: "+list+"}]", ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", list, err, want)
 		}
 	}
-	for _, list := range []string{"{rate: 10/s}", "{rate: 300/m, burst: 1}", "{rate: 5000/d}", "{rate: 20/10s, by: [client, path]}", "{rate: 1/30d}", "{rate: 1000000/s, burst: 1000000000}",
+	for _, list := range []string{"{rate: 10/s}", "{rate: 1000000000/h, name: " + strings.Repeat("n", 64) + "}", "{rate: 300/m, burst: 1}", "{rate: 5000/d}", "{rate: 20/10s, by: [client, path]}", "{rate: 1/30d}", "{rate: 1000000/s, burst: 1000000000}",
 		"{rate: 1/s, by: ['header:X-Api-Key', 'cookie:__Host-s', jwt.realm_access.tenant, host, certificate, method, tenant, path], name: a-b_c.d, exempt: unix}"} {
 		if _, err := policytest.Check("[{rate_limit: "+list+"}]", ""); err != nil {
 			t.Errorf("%s: %v", list, err)

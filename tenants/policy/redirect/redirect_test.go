@@ -149,6 +149,11 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", list, err, want)
 		}
 	}
+	for _, list := range []string{"{www: remove, to: 'https://a.test/*'}", "{www: add, to: 'https://www.a.test/*'}", "{from: /a, to: /" + strings.Repeat("x", 1000) + "}"} {
+		if _, err := policytest.Check("[{redirect: "+list+"}]", ""); err != nil {
+			t.Errorf("%s: %v", list, err)
+		}
+	}
 }
 
 func TestAllocates0(t *testing.T) { //nolint:paralleltest // it counts allocations
