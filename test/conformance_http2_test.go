@@ -1,16 +1,12 @@
 package test
 
 import (
-	"bytes"
-	"io"
-	"net"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
-	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
 
@@ -75,7 +71,7 @@ func overHTTP2(c *clientCase, expand *strings.Replacer) (f http2Request, ok bool
 			f.fields[last].Value += "\r\n" + expand.Replace(line)
 		}
 	}
-	if f.method == "POST" {
+	if f.method == "POST" || f.method == "PATCH" {
 		f.body = expand.Replace(body)
 	}
 	return f, true
@@ -88,7 +84,7 @@ func (c *clientCase) runHTTP2(t *testing.T, g *gateway, m *mock) {
 	p := dialHTTP2(t, g.address)
 	p.send(1, &sent)
 	var answers []*response
-	switch answer := p.answer(1); {
+	switch answer := p.answer(1).whole(); {
 	case answer != nil:
 		answers = append(answers, answer)
 		if !slices.Contains(strings.Split(c.want, "|"), strconv.Itoa(answer.status)) {
@@ -100,14 +96,17 @@ func (c *clientCase) runHTTP2(t *testing.T, g *gateway, m *mock) {
 	}
 	again := "/again-" + host
 	p.send(3, &http2Request{method: "GET", target: again, authority: host})
-	if answer := p.answer(3); answer == nil || answer.status != 200 || string(answer.body) != "answer to GET "+again {
+	if answer := p.answer(3).whole(); answer == nil || answer.status != 200 || string(answer.body) != "answer to GET "+again {
 		t.Errorf("the connection doesn't go on: %+v", answer)
 	}
 	probe(t, dial(t, g.address), host, "/after-"+host)
 	respelled := *c
 	respelled.up = nil
 	for _, check := range c.up {
-		respelled.up = append(respelled.up, func(r request) string { return check(sent.respell(r)) })
+		respelled.up = append(respelled.up, func(r request) string {
+			r.fields = respell(r.fields, sent.fields)
+			return check(r)
+		})
 	}
 	respelled.checkUpstream(t, m, answers)
 	if t.Failed() {
@@ -116,116 +115,74 @@ func (c *clientCase) runHTTP2(t *testing.T, g *gateway, m *mock) {
 }
 
 // respell gives names, which HTTP/2 has in lower case, the spelling of the table.
-func (f *http2Request) respell(r request) request {
-	r.fields = slices.Clone(r.fields)
-	own := slices.Clone(f.fields)
-	for i := range r.fields {
-		got := &r.fields[i]
-		at := slices.IndexFunc(own, func(h hpack.HeaderField) bool { return strings.ToLower(h.Name) == got.name })
+func respell(fields []field, as []hpack.HeaderField) []field {
+	fields, as = slices.Clone(fields), slices.Clone(as)
+	for i := range fields {
+		got := &fields[i]
+		at := slices.IndexFunc(as, func(h hpack.HeaderField) bool { return strings.ToLower(h.Name) == got.name })
 		if at >= 0 {
-			got.name, got.line = own[at].Name, own[at].Name+got.line[len(got.name):]
-			own = slices.Delete(own, at, at+1)
+			got.name, got.line = as[at].Name, as[at].Name+got.line[len(got.name):]
+			as = slices.Delete(as, at, at+1)
 		}
 	}
-	return r
+	return fields
 }
 
-// peerHTTP2 is a client that writes frames by hand.
-type peerHTTP2 struct {
-	t      *testing.T
-	framer *http2.Framer
-	block  bytes.Buffer
-	encode *hpack.Encoder
-}
-
-func dialHTTP2(t *testing.T, address string) *peerHTTP2 {
-	t.Helper()
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	p := &peerHTTP2{t: t, framer: http2.NewFramer(conn, conn)}
-	p.framer.AllowIllegalWrites = true
-	p.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	p.encode = hpack.NewEncoder(&p.block)
-	_, err = io.WriteString(conn, http2.ClientPreface)
-	p.try(err)
-	p.try(p.framer.WriteSettings())
-	return p
-}
-
-func (p *peerHTTP2) try(err error) {
-	p.t.Helper()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func (p *peerHTTP2) send(stream uint32, f *http2Request) {
-	p.t.Helper()
-	p.block.Reset()
-	write := func(name, value string) { _ = p.encode.WriteField(hpack.HeaderField{Name: name, Value: value}) }
-	write(":method", f.method)
-	write(":scheme", "http")
-	write(":authority", f.authority)
-	write(":path", f.target)
-	for _, h := range f.fields {
-		write(strings.ToLower(h.Name), h.Value)
-	}
-	const most = 16 << 10
-	block := p.block.Bytes()
-	first := block[:min(most, len(block))]
-	block = block[len(first):]
-	p.try(p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndHeaders: len(block) == 0, EndStream: f.body == ""}))
-	for len(block) > 0 {
-		part := block[:min(most, len(block))]
-		block = block[len(part):]
-		p.try(p.framer.WriteContinuation(stream, len(block) == 0, part))
-	}
-	if f.body != "" {
-		p.try(p.framer.WriteData(stream, true, []byte(f.body)))
-	}
-}
-
-// answer reads the response on a stream; nil is none.
-func (p *peerHTTP2) answer(stream uint32) *response {
-	p.t.Helper()
-	var r *response
-	for {
-		f, err := p.framer.ReadFrame()
-		p.try(err)
-		switch f := f.(type) {
-		case *http2.SettingsFrame:
-			if !f.IsAck() {
-				p.try(p.framer.WriteSettingsAck())
-			}
-		case *http2.GoAwayFrame:
-			p.t.Errorf("the connection ends: %s, %s", f.ErrCode, f.DebugData())
-			return r
-		case *http2.RSTStreamFrame:
-			if f.StreamID == stream {
-				return r
-			}
-		case *http2.MetaHeadersFrame:
-			if f.StreamID != stream {
-				p.t.Fatalf("a head on stream %d", f.StreamID)
-			}
-			r = &response{version: "HTTP/2.0"}
-			r.status, _ = strconv.Atoi(f.PseudoValue("status"))
-			for _, h := range f.RegularFields() {
-				r.fields = append(r.fields, field{name: h.Name, value: h.Value, line: h.Name + ": " + h.Value})
-			}
-			if f.StreamEnded() {
-				return r
-			}
-		case *http2.DataFrame:
-			if f.StreamID == stream && r != nil {
-				if r.body = append(r.body, f.Data()...); f.StreamEnded() {
-					return r
-				}
+// TestUpstreamsOverHTTP2 runs the tables of TestResponses and TestSmugglingFromUpstreams
+// for clients of HTTP/2: what is passed on over one protocol is over the other, and what
+// isn't ends its stream alone.
+func TestUpstreamsOverHTTP2(t *testing.T) {
+	t.Parallel()
+	var cases []upstreamCase
+	for _, table := range [][]upstreamCase{plainAnswerCases(), answerFieldCases(), bodilessCases(), interimCases(), cutAnswerCases(),
+		badStatusLineCases(), badAnswerFieldCases(), badAnswerLengthCases(), badAnswerChunkCases()} {
+		for _, c := range table {
+			_, ok := overHTTP2(&clientCase{send: c.text()}, strings.NewReplacer())
+			if ok && !strings.Contains(c.request, "Transfer-Encoding") {
+				cases = append(cases, c)
 			}
 		}
+	}
+	if len(cases) < 200 {
+		t.Fatalf("%d cases have a form in HTTP/2", len(cases))
+	}
+	g, mocks := serveUpstreamCases(t, &gateway{protocols: "h2c, http/1.1"}, cases)
+	for i, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.runHTTP2(t, g, mocks[i])
+		})
+	}
+}
+
+func (c *upstreamCase) runHTTP2(t *testing.T, g *gateway, m *mock) {
+	host := m.host()
+	sent, _ := overHTTP2(&clientCase{send: c.text()}, strings.NewReplacer("{host}", host))
+	p := dialHTTP2(t, g.address)
+	p.send(1, &sent)
+	s := p.answer(1)
+	var answer *response
+	if s.status > 0 {
+		answered := s.response
+		answered.interim, answered.early = s.interim, s.early
+		head, _, _ := strings.Cut(strings.ReplaceAll(c.raw, "{evil}", evil), "\r\n\r\n")
+		answered.fields = respell(answered.fields, headerFields(strings.Split(head, "\r\n"), host))
+		answer = &answered
+	}
+	c.judge(t, answer, s.outcome(), nil)
+	if seen := fmt.Sprintf("%q %q %q %s", s.fields, s.early, s.trailers, s.body); strings.Contains(seen, "EVIL") {
+		t.Errorf("the client saw what it must not: %.600s", seen)
+	}
+	again := "/again-" + host
+	p.send(3, &http2Request{method: "GET", target: again, authority: host})
+	if answer := p.answer(3).whole(); answer == nil || answer.status != 200 || string(answer.body) != "answer to GET "+again {
+		t.Errorf("the connection doesn't go on: %+v", answer)
+	}
+	for i := range 2 {
+		probe(t, dial(t, g.address), host, fmt.Sprintf("/after-%d-%s", i, host))
+	}
+	c.checkUpstream(t, m)
+	if t.Failed() {
+		t.Logf("the upstream answered %.1000q to %.200q", c.raw+strings.Join(c.more, ""), c.text())
 	}
 }

@@ -83,6 +83,8 @@ type gateway struct {
 	config string
 	// protocols, if not empty, are what the listener speaks, separated by commas.
 	protocols string
+	// secure, if not empty, is a second listener, with TLS; it goes with protocols.
+	secure string
 	// env is added to the environment, "NAME=value".
 	env []string
 	// dir is where it is started; empty is the test's directory.
@@ -155,7 +157,11 @@ func (g *gateway) write(t *testing.T, config string) {
 	}
 	text := fmt.Sprintf("admin:\n  address: %s\nserver:\n  address: %s\n%s%s\n", g.admin, g.address, rest, server)
 	if g.protocols != "" {
-		text = fmt.Sprintf("admin:\n  address: %s\nlisteners: [{address: %q, protocols: [%s]}]\n%s\n", g.admin, g.address, g.protocols, server)
+		second := ""
+		if g.secure != "" {
+			second = fmt.Sprintf(", {address: %q, tls: true}", g.secure)
+		}
+		text = fmt.Sprintf("admin:\n  address: %s\nlisteners: [{address: %q, protocols: [%s]}%s]\n%s\n", g.admin, g.address, g.protocols, second, server)
 	}
 	if err := os.WriteFile(g.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

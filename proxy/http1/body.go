@@ -9,12 +9,8 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
-const (
-	// maxChunkLine bounds a chunk's size line with its extensions.
-	maxChunkLine = 256
-	// maxTrailer bounds the trailer section.
-	maxTrailer = 8 << 10
-)
+// maxChunkLine bounds a chunk's size line with its extensions.
+const maxChunkLine = 256
 
 // Body reads one message's body from a Reader, span by span and without
 // copying. It is strict: what is not exactly well-formed is a Violation, and
@@ -129,7 +125,7 @@ func (b *Body) chunkReady(data []byte) bool {
 }
 
 func trailerReady(data []byte) bool {
-	return bytes.HasPrefix(data, []byte("\r\n")) || bytes.Contains(data, []byte("\r\n\r\n")) || len(data) > maxTrailer+1
+	return bytes.HasPrefix(data, []byte("\r\n")) || bytes.Contains(data, []byte("\r\n\r\n")) || len(data) > message.MaxTrailer+1
 }
 
 // Read returns the number of bytes of content read so far.
@@ -219,7 +215,7 @@ func (b *Body) nextChunked() ([]byte, error) {
 // readTrailer reads the trailer section and returns io.EOF at its end.
 func (b *Body) readTrailer() error {
 	for {
-		line, err := b.r.line(maxTrailer - len(b.raw))
+		line, err := b.r.line(message.MaxTrailer - len(b.raw))
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,8 @@ type Block struct {
 	fields   []fieldSpan
 	most     int
 	size     int
+	pseudo   int // fields of the start line, which stand first
+	unlined  int // of them, those that are no lines in HTTP/1
 	tooLarge bool
 }
 
@@ -80,11 +82,34 @@ const lineEnds = len(": \r\n")
 // end takes over what was appended to the bytes as a field, whose name is that long.
 func (b *Block) end(at, name int) {
 	value := len(b.bytes) - at - name
-	b.size += name + value + lineEnds
-	if b.tooLarge || b.size > b.most || len(b.fields) == message.MaxFields {
+	b.size += b.cost(at, name, value)
+	if b.tooLarge || b.size > b.most || len(b.fields)-b.unlined == message.MaxFields {
 		b.tooLarge = true
 		b.bytes = b.bytes[:at]
 		return
 	}
 	b.fields = append(b.fields, fieldSpan{at, name, value})
+}
+
+// maxPseudo is how many pseudo-fields a request can have (RFC 8441 §4): others are none.
+const maxPseudo = 5
+
+// cost is how much longer a field makes a head of HTTP/1: most are lines, and
+// pseudo-fields parts of the first one, which ends like the head.
+func (b *Block) cost(at, name, value int) int {
+	if b.pseudo == maxPseudo || b.pseudo < len(b.fields) || name == 0 || b.bytes[at] != ':' {
+		return name + value + lineEnds
+	}
+	b.pseudo++
+	switch string(b.bytes[at : at+name]) {
+	case ":authority":
+		return len("host") + value + lineEnds
+	case ":scheme": // no head has it
+		value = max(0, value-len("https"))
+	case ":path":
+	default:
+		value += len(" ") + len(" HTTP/1.1\r\n\r\n")
+	}
+	b.unlined++
+	return value
 }

@@ -14,6 +14,9 @@ package message
 // MaxFields bounds the number of fields in a header.
 const MaxFields = 256
 
+// MaxTrailer bounds a trailer section, in bytes of HTTP/1.
+const MaxTrailer = 8 << 10
+
 // Unsized is the length of content of which only the end will tell how much it
 // is.
 const Unsized = -1

@@ -98,7 +98,8 @@ type Conn struct {
 	sleepy    bool
 	err       error // nothing can be written any more
 	reset     resetRing
-	updates   http2.Budget // which the sending of DATA gives back
+	updates   http2.Budget // of WINDOW_UPDATE beyond those that DATA has earned
+	earned    int64
 
 	out       []byte // what is to be written
 	spare     []byte // the buffer that was written last

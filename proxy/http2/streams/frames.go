@@ -194,7 +194,9 @@ func (c *Conn) takeWindowUpdate(f *http2.Frame) error {
 	if _, ofStream := err.(*http2.StreamError); err != nil && (!ofStream || s != nil) { //nolint:errorlint // Increment doesn't wrap it
 		return err
 	}
-	if !c.updates.Take(socket.Nanotime(), windowUpdates) {
+	if c.earned > 0 {
+		c.earned--
+	} else if !c.updates.Take(socket.Nanotime(), windowUpdates) {
 		return c.calmed(WindowUpdates)
 	}
 	switch {

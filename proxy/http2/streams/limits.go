@@ -34,6 +34,9 @@ const (
 	tiny = 8
 	// updatesPerData is how many WINDOW_UPDATE frames a DATA frame may have for it.
 	updatesPerData = 8
+	// maxEarned is how many of them may be due: those of some thousand frames that are
+	// on their way.
+	maxEarned = 64 << 10
 	// maxControl bounds what waits to be written that no window bounds: answers to
 	// what the client sends, of which it reads none.
 	maxControl = 256 << 10

@@ -2,6 +2,7 @@ package streams
 
 import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/http2"
+	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -116,7 +117,7 @@ func (c *Conn) open(s *stream, ends bool) {
 // takeTrailer takes a block for a stream that has been opened: its trailer section.
 func (c *Conn) takeTrailer(number uint32, block []byte, ends bool) error {
 	trailer := new(http2.Block)
-	trailer.Reset(c.server.MaxHeader())
+	trailer.Reset(min(c.server.MaxHeader(), message.MaxTrailer))
 	if err := c.decoder.Decode(block, trailer); err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func (s *stream) sendData(span []byte) error {
 		c.turn++
 		s.turn, s.stuck = c.turn, 0
 		s.sent += int64(n)
-		c.updates.GiveBack(updatesPerData, windowUpdates)
+		c.earned = min(c.earned+updatesPerData, maxEarned)
 		span = span[n:]
 		c.grant()
 	}

@@ -47,3 +47,42 @@ func TestUploadWindow(t *testing.T) {
 		}
 	}
 }
+
+// TestUpdatesForEachFrame: a client may give back what it has got frame by frame, of the
+// stream and of the connection, however many frames have come before it does.
+func TestUpdatesForEachFrame(t *testing.T) {
+	t.Parallel()
+	const chunks = 3000
+	server := serve(t, "", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for range chunks {
+			_, _ = w.Write([]byte("x"))
+			w.(http.Flusher).Flush() //nolint:forcetypeassert // net/http's is one
+		}
+	}))
+	p := connect(t, server)
+	stream := uint32(1)
+	for frames := 0; frames < 2*chunks; stream += 2 {
+		p.ask(stream, "GET", "/", true)
+		for ended := false; !ended; {
+			f, err := p.framer.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d, ok := f.(*http2.DataFrame); ok {
+				ended = d.StreamEnded()
+				frames++
+			}
+		}
+		if stream > 20 {
+			break // chunks have been joined
+		}
+	}
+	for range 2 * chunks {
+		p.try(p.framer.WriteWindowUpdate(0, 1))
+		p.try(p.framer.WriteWindowUpdate(stream-2, 1))
+	}
+	p.ask(stream, "GET", "/", true)
+	if r := p.read(false, func(r *reading) bool { return r.ended(stream) }); len(r.goaways) > 0 || r.answers[stream] == nil {
+		t.Errorf("got %s, %+v", r.code(), r.answers)
+	}
+}
