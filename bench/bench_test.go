@@ -107,7 +107,7 @@ func TestArguments(t *testing.T) {
 	for _, args := range []string{
 		"", "compar", "compare -rounds 0", "compare -seconds 0", "compare -cores 3", "compare -cores 1,1",
 		"compare -peers nobody", "compare -only nothing", "compare -loader ab", "compare -loader wrk -seconds 0.5", "compare more",
-		"report more", "report -out does-not-exist", "upstream", "upstream localhost:1",
+		"report more", "report -out does-not-exist", "upstream", "grpc-upstream", "grpc-upstream 0 127.0.0.1:0", "upstream localhost:1",
 	} {
 		if err := dispatch(context.Background(), strings.Fields(args)); err == nil {
 			t.Errorf("bench %s: no error", args)

@@ -18,6 +18,8 @@ type comparison struct {
 	script script
 	apart  bool               // work.apart
 	secure bool               // TLS is spoken besides: work.secure
+	http2  bool               // HTTP/2 is spoken besides: work.http2
+	grpc   int                // messages that a call is answered with; 0: there is no work.grpc
 	takes  func(p *peer) bool // who takes part
 	run    func(ctx context.Context, l *lab, r *running) (sample, error)
 	goals  []promise
@@ -35,7 +37,7 @@ type running struct {
 // number of cores. The last are about tenants' scripts, which nobody else keeps
 // apart.
 func comparisons(o *options, present []*peer) (all []*scenario) {
-	list := slices.Concat(closedComparisons(), bodyComparisons(), tlsComparisons(), connectionComparisons(), reloadComparisons())
+	list := slices.Concat(closedComparisons(), bodyComparisons(), tlsComparisons(), http2Comparisons(), connectionComparisons(), reloadComparisons())
 	for i := range list {
 		c := &list[i]
 		if o.smoke && c.long {
@@ -79,6 +81,11 @@ func (c *comparison) measure(ctx context.Context, l *lab, p *peer, w *work) (sam
 	}
 	if c.secure {
 		if w.secure, err = l.secureFiles(); err != nil {
+			return nil, err
+		}
+	}
+	if c.http2 {
+		if err := l.prepareHTTP2(ctx, w, c.grpc, others); err != nil {
 			return nil, err
 		}
 	}

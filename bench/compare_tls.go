@@ -21,8 +21,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -62,7 +60,7 @@ func tlsComparisons() []comparison {
 	}
 	for i := range list {
 		list[i].secure = true
-		list[i].metrics = slices.DeleteFunc(slices.Clone(closedMetrics), func(m metric) bool { return m.name == metricP50 || m.name == metricP99 })
+		list[i].metrics = clientMetrics()
 		list[i].takes = func(p *peer) bool { return slices.Contains([]string{ours, peerNginx, peerHAProxy}, p.name) }
 	}
 	return list
@@ -106,45 +104,23 @@ func securely(clients int, path string, how handshakes) func(context.Context, *l
 		if err != nil {
 			return nil, err
 		}
-		m, err := sendSecurely(ctx, r, clients, path, how, l.warmup(), l.options.duration)
+		loop := clientLoop{clients: clients, warmup: l.warmup(), duration: l.options.duration}
+		m, err := loop.run(ctx, r.pid(), func(ctx context.Context, _ int, answered func(int)) error {
+			c := &tlsClient{address: r.work.secure.address, how: how, host: hostName(0), path: path, sessions: tls.NewLRUClientSessionCache(1)}
+			defer c.close()
+			for ctx.Err() == nil {
+				if err := c.ask(ctx); err != nil {
+					return err
+				}
+				answered(1)
+			}
+			return nil
+		})
 		if err = errors.Join(err, restore()); err != nil {
 			return nil, err
 		}
 		return m.sample(r.pid()), nil
 	}
-}
-
-// sendSecurely has clients send one request after the other.
-func sendSecurely(ctx context.Context, r *running, clients int, path string, how handshakes, warmup, duration time.Duration) (*measuring, error) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var answered atomic.Int64
-	var wait sync.WaitGroup
-	for range clients {
-		wait.Go(func() {
-			c := &tlsClient{address: r.work.secure.address, how: how, host: hostName(0), path: path, sessions: tls.NewLRUClientSessionCache(1)}
-			defer c.close()
-			for ctx.Err() == nil {
-				if err := c.ask(ctx); err != nil {
-					stop(err) // the first counts
-					return
-				}
-				answered.Add(1)
-			}
-		})
-	}
-	processes := tree(r.pid())
-	pause(ctx, warmup)
-	began, first, before := time.Now(), answered.Load(), cpuOf(processes)
-	pause(ctx, duration)
-	m := &measuring{answered: float64(answered.Load() - first), elapsed: time.Since(began), used: cpuOf(processes).since(before)}
-	failed := context.Cause(ctx)
-	stop(nil)
-	wait.Wait()
-	if failed == nil && m.answered == 0 {
-		failed = errors.New("nothing was answered")
-	}
-	return m, failed
 }
 
 // tlsClient is one client of a loop.

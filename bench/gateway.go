@@ -40,6 +40,7 @@ type gatewayConfig struct {
 	cores   int               // how many threads run Go at once; 0 is 2
 	env     []string          // besides GOMAXPROCS
 	secure  *secured          // where TLS is spoken besides; nil is nowhere
+	http2   netip.AddrPort    // where HTTP/2 is spoken besides; not valid is nowhere
 }
 
 // startGateway runs the gateway with everything at its default but for
@@ -68,6 +69,9 @@ func (l *lab) startGateway(ctx context.Context, c gatewayConfig) (*gateway, erro
 	listens := fmt.Sprintf("server: {address: %q}", g.address)
 	if s := c.secure; s != nil {
 		listens = fmt.Sprintf("listeners: [{address: %q}, {address: %q, tls: true}]\ntls: {cert_file: %q, key_file: %q}", g.address, s.address, s.cert, s.key)
+	}
+	if c.http2.IsValid() {
+		listens = fmt.Sprintf("listeners: [{address: %q}, {address: %q, protocols: [h2c]}]", g.address, c.http2)
 	}
 	g.config, err = l.write("config.yaml", fmt.Sprintf(`
 %s

@@ -43,6 +43,8 @@ func dispatch(ctx context.Context, args []string) error {
 		return runReport(args[1:])
 	case upstreamCommand:
 		return runUpstream(ctx, args[1:])
+	case grpcUpstreamCommand:
+		return runGRPCUpstream(ctx, args[1:])
 	case attackersCommand:
 		return runAttackers(ctx, args[1:])
 	case clientsCommand:

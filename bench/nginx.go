@@ -51,6 +51,12 @@ http {
     proxy_connect_timeout 2s; proxy_send_timeout 60s; proxy_read_timeout 60s;
     proxy_request_buffering off; proxy_buffers 8 8k; proxy_max_temp_file_size 0;
     add_header X-Request-Id $request_id;
+    grpc_set_header Host $host;
+    grpc_set_header X-Request-Id $request_id;
+    grpc_set_header X-Forwarded-For $remote_addr;
+    grpc_set_header X-Forwarded-Host $host;
+    grpc_set_header X-Forwarded-Proto $scheme;
+    grpc_connect_timeout 2s; grpc_send_timeout 60s; grpc_read_timeout 60s;
     {lua}
     {tls}
     server {
@@ -71,22 +77,30 @@ type nginxConfig struct {
 	ready string // the host that answers when it runs
 	path  string // the path for that
 
-	secure *secured // where TLS is spoken besides; nil is nowhere
+	secure *secured       // where TLS is spoken besides; nil is nowhere
+	http2  netip.AddrPort // where HTTP/2 is spoken besides; not valid is nowhere
 }
 
 // nginxPool is a pool of both targets that keeps connections.
-func nginxPool(name string, u *upstream, keep int) string {
+func nginxPool(name string, addresses [2]netip.AddrPort, keep int) string {
 	return fmt.Sprintf("upstream %s { server %s; server %s; keepalive %d; keepalive_requests 1000000000; keepalive_timeout 30s; }\n",
-		name, u.addresses[0], u.addresses[1], keep)
+		name, addresses[0], addresses[1], keep)
 }
 
 // nginxServer does what location says for all names.
 func nginxServer(listens, names, location string) string {
-	return fmt.Sprintf("server { %s server_name %s; location / { %s } }\n", listens, names, location)
+	if !strings.Contains(location, "location ") {
+		location = "location / { " + location + " }"
+	}
+	return fmt.Sprintf("server { %s server_name %s; %s }\n", listens, names, location)
 }
 
 // nginxListens is where all servers are.
-func nginxListens(address netip.AddrPort, s *secured) string {
+func nginxListens(address netip.AddrPort, w *work) string {
+	s := w.secure
+	if w.http2.IsValid() {
+		return fmt.Sprintf("listen %s; listen %s http2;", address, w.http2)
+	}
 	if s == nil {
 		return fmt.Sprintf("listen %s;", address)
 	}
@@ -111,6 +125,9 @@ func (l *lab) runNginx(ctx context.Context, address netip.AddrPort, binary strin
 	if s := c.secure; s != nil {
 		secure = fmt.Sprintf("listen %s ssl default_server backlog=4096%s;", s.address, reuse)
 		certificate = fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s; ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:10m;", s.cert, s.key)
+	}
+	if c.http2.IsValid() {
+		secure = fmt.Sprintf("listen %s http2 default_server backlog=4096%s;", c.http2, reuse)
 	}
 	file, err := l.write("nginx/nginx.conf", strings.NewReplacer(
 		"{modules}", modules, "{user}", user, "{workers}", fmt.Sprint(c.cores), "{dir}", l.directory+"/nginx", "{log}", accessLogFile,

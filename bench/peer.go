@@ -46,6 +46,12 @@ type work struct {
 	// secure is where TLS is spoken besides; nil is nowhere.
 	secure *secured
 
+	// http2 is where HTTP/2 is spoken besides, without TLS; not valid is nowhere.
+	http2 netip.AddrPort
+
+	// grpc is where calls of gRPC lead to; nil is nowhere.
+	grpc *[2]netip.AddrPort
+
 	// script is what a script does besides.
 	script script
 

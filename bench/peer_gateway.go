@@ -23,7 +23,7 @@ func startGatewayPeer(ctx context.Context, l *lab, w *work) (*target, error) {
 	cpus, _ := l.cpusFor(w.cores)
 	c := gatewayConfig{
 		tenants: gatewayTenants(w), host: hostName(w.hosts - 1), path: w.script.path(),
-		cpus: cpus, cores: w.cores, secure: w.secure,
+		cpus: cpus, cores: w.cores, secure: w.secure, http2: w.http2,
 	}
 	if ok {
 		c.scripts = map[string]string{"work.lua": script}
@@ -54,6 +54,10 @@ func gatewayTenants(w *work) string {
 	}
 	if !w.apart {
 		tenant("all", 0, w.hosts)
+		if w.grpc != nil {
+			fmt.Fprintf(&text, "  - name: grpc\n    path_prefix: %s\n    domains: [%s]\n    services: [{name: one, url: \"grpc://%s\"}, {name: two, url: \"grpc://%s\"}]\n",
+				strings.TrimSuffix(grpcPrefix, "/"), strings.Join(hostNames(w.hosts), ", "), w.grpc[0], w.grpc[1])
+		}
 		return text.String()
 	}
 	for i := range w.hosts {

@@ -59,6 +59,7 @@ frontend public
     http-request set-header X-Forwarded-Proto http
     http-response set-header X-Request-Id %[unique-id]
     log-format '{"time":"%tr","request_id":"%ID","tenant":"%b","target":"%s","method":"%HM","host":"%[var(txn.host),json(utf8s)]","path":"%{+E}HP","status":%ST,"bytes_in":%U,"bytes_out":%B,"duration":%Ta,"upstream_header":%Tr,"connect":%Tc,"peer":"%ci","client":"%ci"}'
+    {grpc}
     use_backend %[var(txn.pool)]
 
 {backends}
@@ -215,11 +216,19 @@ func (l *lab) writeHAProxy(t *target, w *work) (string, error) {
 	if s := w.secure; s != nil {
 		secure = fmt.Sprintf("bind %s ssl crt %s alpn http/1.1 backlog 4096", s.address, s.cert)
 	}
+	if w.http2.IsValid() {
+		secure = fmt.Sprintf("bind %s proto h2 backlog 4096", w.http2)
+	}
+	grpc := ""
+	if w.grpc != nil {
+		grpc = "use_backend grpc if { path_beg " + grpcPrefix + " }"
+		backends.WriteString(strings.ReplaceAll(fmt.Sprintf(haproxyBackend, "grpc", w.grpc[0], w.grpc[1]), " pool-purge", " proto h2 pool-purge"))
+	}
 	// It needs two descriptors for a connection, and refuses to start with
 	// fewer than maxconn takes.
 	connections := min(20_000, int64(l.files)/2-200) //nolint:gosec // G115: a limit of files
 	return l.write("haproxy/haproxy.cfg", strings.NewReplacer(
 		"{cores}", fmt.Sprint(w.cores), "{connections}", fmt.Sprint(max(connections, 100)),
-		"{address}", t.address.String(), "{map}", table, "{backends}", backends.String(), "{secure}", secure,
+		"{address}", t.address.String(), "{map}", table, "{backends}", backends.String(), "{secure}", secure, "{grpc}", grpc,
 	).Replace(haproxyTemplate))
 }

@@ -66,7 +66,7 @@ func (l *lab) nginxFor(ctx context.Context, w *work, lua bool) (*target, error) 
 	cpus, _ := l.cpusFor(w.cores)
 	n, err := l.runNginx(ctx, address, binary, nginxConfig{
 		lua: lua, cores: w.cores, cpus: cpus, hosts: nginxHosts(w, address),
-		ready: hostName(w.hosts - 1), path: w.script.path(), secure: w.secure,
+		ready: hostName(w.hosts - 1), path: w.script.path(), secure: w.secure, http2: w.http2,
 	})
 	if err != nil {
 		return nil, err
@@ -82,17 +82,17 @@ func nginxHosts(w *work, address netip.AddrPort) string {
 	location := nginxLocations[w.script]
 	text := strings.Builder{}
 	if !w.apart {
-		names := make([]string, w.hosts)
-		for i := range names {
-			names[i] = hostName(i)
+		text.WriteString(nginxPool("pool", w.upstream.addresses, waitingRequests))
+		if location = strings.ReplaceAll(location, "{pool}", "pool"); w.grpc != nil {
+			text.WriteString(nginxPool("grpc", *w.grpc, waitingRequests))
+			location = "location / { " + location + " } location " + grpcPrefix + " { grpc_pass grpc://grpc; }"
 		}
-		text.WriteString(nginxPool("pool", w.upstream, waitingRequests))
-		text.WriteString(nginxServer(nginxListens(address, w.secure), strings.Join(names, "\n"), strings.ReplaceAll(location, "{pool}", "pool")))
+		text.WriteString(nginxServer(nginxListens(address, w), strings.Join(hostNames(w.hosts), "\n"), location))
 		return text.String()
 	}
 	for i := range w.hosts {
-		text.WriteString(nginxPool(poolName(i), w.upstream, 64)) // memory for so many is taken at the start
-		text.WriteString(nginxServer(nginxListens(address, w.secure), hostName(i), strings.ReplaceAll(location, "{pool}", poolName(i))))
+		text.WriteString(nginxPool(poolName(i), w.upstream.addresses, 64)) // memory for so many is taken at the start
+		text.WriteString(nginxServer(nginxListens(address, w), hostName(i), strings.ReplaceAll(location, "{pool}", poolName(i))))
 	}
 	return text.String()
 }

@@ -44,6 +44,15 @@ func peers() []*peer {
 // hostName is the name of the i-th host.
 func hostName(i int) string { return fmt.Sprintf("t%05d.example.com", i) }
 
+// hostNames are the first so many.
+func hostNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = hostName(i)
+	}
+	return names
+}
+
 // poolName is what its pool is called where each host has one.
 func poolName(i int) string { return fmt.Sprintf("t%05d", i) }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -106,6 +107,25 @@ func (p *process) answers(ctx context.Context, address netip.AddrPort, host, pat
 			return p.failure(errors.New("it has ended"))
 		case <-ctx.Done():
 			return p.failure(fmt.Errorf("no good answer within %v: %w", patience, err))
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// listens waits until something of the process can be connected to.
+func (p *process) listens(ctx context.Context, address netip.AddrPort) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address.String())
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-p.ended:
+			return p.failure(errors.New("it has ended"))
+		case <-ctx.Done():
+			return p.failure(fmt.Errorf("nobody listens at %s: %w", address, err))
 		case <-time.After(time.Millisecond):
 		}
 	}
