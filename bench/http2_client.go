@@ -56,7 +56,8 @@ func (c *http2Client) run(ctx context.Context, streams int) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
 	c.conn, c.stream, c.window, c.owed, c.begun = conn, 1, 65535, streams, map[uint32]bool{}
 	c.encoder = hpack.NewEncoder(outOf(&c.out))
 	c.decoder = hpack.NewDecoder(4096, c.judge)

@@ -109,7 +109,7 @@ func dialStorm(t *testing.T, address string) (*stormConn, error) {
 	c.change = sync.NewCond(&c.mu)
 	c.encode = hpack.NewEncoder(&c.block)
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	if _, err := io.WriteString(conn, http2.ClientPreface); err == nil {
+	if _, err = io.WriteString(conn, http2.ClientPreface); err == nil {
 		err = c.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
 	}
 	c.readers.Go(c.read)

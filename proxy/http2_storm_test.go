@@ -84,7 +84,7 @@ func TestHTTP2Storm(t *testing.T) {
 	}
 	before, descriptors := goroutines(), descriptorsOf(t)
 	t.Run("rages", func(t *testing.T) { rage(t, most) })
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections() //nolint:forcetypeassert // it is one
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	until.True(t, "no goroutine is left", func() bool { return len(goroutines()) <= len(before) })
 	until.True(t, "no descriptor is left", func() bool { return descriptorsOf(t) <= descriptors })
 }
@@ -115,7 +115,7 @@ func rage(t *testing.T, most uint64) {
 	t.Cleanup(plain.Close)
 	second := http2Target(t, s.one.ServeHTTP)
 	w := newWorkshop(t, "scripts/storm.lua", stormScript, "c.yaml", fmt.Sprintf(`tenants:
-  - {name: one, path_prefix: /one, lua_routes: storm, lua: {timeout: 20s}, policies: [{rate_limit: {rate: 1000000/s, by: client}}, {headers: {response: {set: {X-Policy: first}}}}], services: [{url: "%s"}]}
+  - {name: one, path_prefix: /one, lua_routes: storm, lua: {timeout: 20s}, policies: [{rate_limit: {rate: 1000000/s, burst: 1000000, by: client}}, {headers: {response: {set: {X-Policy: first}}}}], services: [{url: "%s"}]}
   - {name: two, path_prefix: /two, lua_routes: storm, lua: {timeout: 20s}, policies: [{concurrency: {max: 100000}}], connections: {max_per_target: 3, max_streams: 90}, services: [{url: "h2c://%s"}]}
 `, plain.URL, second))
 	w.replace("c.yaml", "server: {address: '127.0.0.1:0'}", "listeners: [{address: '127.0.0.1:0', protocols: [h2c, http/1.1]}]")

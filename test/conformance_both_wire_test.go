@@ -51,7 +51,7 @@ func (w *wireHTTP1) send(p *bothPlay) {
 	}
 	if p.awaits {
 		w.client.send(w.t, head)
-		w.continued(p)
+		w.continued()
 	} else {
 		writes = slices.Insert(writes, 0, head)
 	}
@@ -66,7 +66,7 @@ func (w *wireHTTP1) send(p *bothPlay) {
 	}
 }
 
-func (w *wireHTTP1) continued(p *bothPlay) {
+func (w *wireHTTP1) continued() {
 	text, err := readLine(w.reader)
 	if err == nil && strings.HasPrefix(text, "HTTP/1.1 100") {
 		_, err = readFields(w.reader)

@@ -56,7 +56,7 @@ func TestUpdatesForEachFrame(t *testing.T) {
 	server := serve(t, "", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for range chunks {
 			_, _ = w.Write([]byte("x"))
-			w.(http.Flusher).Flush() //nolint:forcetypeassert // net/http's is one
+			w.(http.Flusher).Flush()
 		}
 	}))
 	p := connect(t, server)
