@@ -173,6 +173,9 @@ func (c *http2Client) take(frame []byte) error {
 		}
 		return nil
 	case http2.FrameGoAway, http2.FrameRSTStream:
+		if kind == http2.FrameRSTStream && !c.begun[stream] && binary.BigEndian.Uint32(payload) == 0 {
+			return nil // it has answered before it had all of the request (RFC 9113 §8.1)
+		}
 		return fmt.Errorf("the proxy sent %v: %.200q", kind, payload)
 	}
 	if flags.Has(http2.FlagDataEndStream) && (kind == http2.FrameData || kind == http2.FrameHeaders) {
