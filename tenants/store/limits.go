@@ -58,14 +58,13 @@ func (l *Limits) Take(limit uint64, key, owner []byte, q Quota) (v Verdict, shar
 	if q.interval == 0 {
 		panic("BUG: a quota that NewQuota hasn't made")
 	}
-	now := int64(l.now().Sub(l.epoch))
 	h := identity{maphash.Bytes(l.seeds[0], key) ^ spread(limit), maphash.Bytes(l.seeds[1], key) ^ spread(limit+1)}
-	v, ok := l.shards[h[1]%shardCount].take(h, now, q)
+	v, ok := l.shards[h[1]%shardCount].take(l, h, q)
 	if ok {
 		return v, false
 	}
 	l.shared.Add(1)
-	if v, ok = l.common.take(identity{spread(limit ^ maphash.Bytes(l.seeds[0], owner)%perLimit), limit}, now, q); !ok {
+	if v, ok = l.common.take(l, identity{spread(limit ^ maphash.Bytes(l.seeds[0], owner)%perLimit), limit}, q); !ok {
 		return Verdict{RetryAfter: time.Second, Reset: time.Second}, true
 	}
 	return v, true
@@ -100,10 +99,13 @@ type places struct {
 	_ [64]byte // keeps shards from sharing a cache line
 }
 
-// take decides; ok is false if there is no place.
-func (p *places) take(id identity, now int64, q Quota) (v Verdict, ok bool) {
+// take decides; ok is false if there is no place. Whoever has waited for the others looks
+// at the clock afterwards: else it would be behind them, and refused what there is, when
+// all have stood still meanwhile for as long as the burst lasts.
+func (p *places) take(l *Limits, id identity, q Quota) (v Verdict, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := int64(l.now().Sub(l.epoch))
 	b := p.find(id, now)
 	for b == nil {
 		if len(p.slots) >= p.most {

@@ -3,7 +3,9 @@ package store_test
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,5 +178,40 @@ func BenchmarkLimits(b *testing.B) {
 		n++
 		binary.BigEndian.PutUint64(key, n%1000)
 		limits.Take(1, key, key, q)
+	}
+}
+
+// TestLimitsLookOneAfterTheOther: who takes of a bucket looks at the clock when nobody else
+// is about to, so that none is behind those that have taken before.
+func TestLimitsLookOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	var looking, overlaps atomic.Int64
+	now := func() time.Time {
+		if looking.Add(1) > 1 {
+			overlaps.Add(1)
+		}
+		for range 5 {
+			runtime.Gosched()
+		}
+		looking.Add(-1)
+		return time.Now()
+	}
+	memory, limits := store.NewMemory(1<<20, now), store.NewLimits(1<<12, now)
+	for name, take := range map[string]func(q store.Quota){
+		"Limits": func(q store.Quota) { limits.Take(1, keyOf(1), keyOf(1), q) },
+		"Memory": func(q store.Quota) { _, _ = memory.Take(t.Context(), "key", q) },
+	} {
+		overlaps.Store(0)
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				for range 500 {
+					take(quotaOf(t, 1000, 1, 1000))
+				}
+			})
+		}
+		if group.Wait(); overlaps.Load() > 0 {
+			t.Errorf("%s: the clock was looked at by several at once %d times", name, overlaps.Load())
+		}
 	}
 }

@@ -163,9 +163,10 @@ func (m *Memory) Take(_ context.Context, key string, q Quota) (Verdict, error) {
 	if q.interval == 0 {
 		return Verdict{}, ErrQuota
 	}
-	s, now := m.shard(key), m.elapsed()
+	s := m.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := m.elapsed() // after those that have taken before; see places.take
 	e, arrival := s.find(key, now), now
 	if e != nil {
 		if _, ok := e.value.(limit); !ok {
