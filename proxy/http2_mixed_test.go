@@ -104,6 +104,9 @@ func mixedRequest(t *testing.T, client *http.Client, url string, number uint64, 
 		return
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if busy[resp.Header.Get("X-Gateway-Error")] {
+		return
+	}
 	var in io.Reader = resp.Body
 	if givesUp {
 		in = io.LimitReader(in, int64(random.IntN(down+1)))

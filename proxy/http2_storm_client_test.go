@@ -94,6 +94,7 @@ type stormStream struct {
 	got    int
 	status string
 	named  string
+	code   string // of the gateway's error
 	ended  bool
 	reset  bool
 	over   bool // nobody waits for it
@@ -177,8 +178,11 @@ func (c *stormConn) take(f http2.Frame) {
 		if status := f.PseudoValue("status"); status >= "200" {
 			s.status = status
 			for _, h := range f.RegularFields() {
-				if h.Name == "x-number" {
+				switch h.Name {
+				case "x-number":
 					s.named = h.Value
+				case "x-gateway-error":
+					s.code = h.Value
 				}
 			}
 		}
@@ -290,6 +294,7 @@ func (c *stormConn) upload(number uint32, s *stormStream) bool {
 func (c *stormConn) judge(s *stormStream) {
 	switch whole := s.ended && s.status == "200" && s.got == s.down; {
 	case c.err != nil: // the connection was closed in the middle
+	case busy[s.code]:
 	case s.kind == noRequest:
 		if s.status != "400" && !s.reset {
 			c.t.Errorf("request %d is none, and got %s", s.number, s.status)
@@ -299,7 +304,7 @@ func (c *stormConn) judge(s *stormStream) {
 			c.t.Errorf("request %d was cut, and looks complete", s.number)
 		}
 	case s.kind == wholeRequest && (!whole || s.named != strconv.FormatUint(s.number, 10)):
-		c.t.Errorf("request %d of %d bytes: %s of %s, %d bytes of %d, reset %v", s.number, s.up, s.status, s.named, s.got, s.down, s.reset)
+		c.t.Errorf("request %d of %d bytes: %s %s of %s, %d bytes of %d, reset %v", s.number, s.up, s.status, s.code, s.named, s.got, s.down, s.reset)
 	}
 }
 
