@@ -260,6 +260,9 @@ func (c *call) replaceBody(L *glua.LState, body string) {
 		for _, name := range describing {
 			c.resp.Header.Remove(view(name))
 		}
+		if c.resp.Status == http.StatusPartialContent { // of which nobody could say any more which part it is
+			c.resp.Status = http.StatusOK
+		}
 	}
 	c.resp.Target, c.resp.Fault = false, false
 	c.resp.Body = vm.AppendBytes(c.resp.Body[:0], body)

@@ -252,6 +252,10 @@ func (s *served) each(buffer []byte, f func(span []byte) error) error {
 // readServed reads all of the file for scripts.
 func (x *exchange) readServed(limit int64) error {
 	s, r := &x.served, &x.response
+	if string(x.method) == "HEAD" {
+		r.Target = false
+		return nil
+	}
 	if s.part.Length > limit {
 		return fmt.Errorf("the response's body has %d bytes, lua.max_body is %d", s.part.Length, limit)
 	}
