@@ -19,7 +19,7 @@ func loading(t *testing.T, source string) (text string, errors int) {
 		scripts.Close()
 		return "", 0
 	}
-	return err.Error(), len(err.(lua.BrokenScripts)) //nolint:forcetypeassert,errorlint // Load says so
+	return err.Error(), len(err.(lua.BrokenScripts)) //nolint:errorlint // Load says so
 }
 
 // TestDeclarationsReturnNothing, but for chi.with, which returns a table.

@@ -189,7 +189,7 @@ func TestWhoWaitsForTheFirstVM(t *testing.T) {
 		scripts.maker.after = scripts.now() + left
 		err := scripts.maker.tooEarly(scripts.now)
 		unavailable, ok := errors.AsType[*UnavailableError](err)
-		if ok != early || ok && (int64(unavailable.Left) != left || unavailable.Err != scripts.maker.err) { //nolint:errorlint // the same one
+		if ok != early || ok && (int64(unavailable.Left) != left || unavailable.Err != scripts.maker.err) {
 			t.Errorf("with %d ns left: %v", left, err)
 		}
 	}
@@ -229,7 +229,7 @@ func TestPlacesOfConnections(t *testing.T) {
 			t.Errorf("bounded %v: %d bytes and %d places aren't given back", bounded, scripts.ledger.Used(), taken)
 		}
 		if refuse = errors.New("there is none"); bounded {
-			if _, err := scripts.place(); err != refuse || scripts.ledger.Used() != 0 { //nolint:errorlint // the same one
+			if _, err := scripts.place(); err != refuse || scripts.ledger.Used() != 0 {
 				t.Errorf("refused: %v, %d bytes are taken", err, scripts.ledger.Used())
 			}
 		}

@@ -49,8 +49,8 @@ func TestKeptScriptsCount(t *testing.T) {
 	}
 	again := newLoading(o, true)
 	fresh := newLoading(o, false)
-	defer again.end()
-	defer fresh.end()
+	defer func() { _ = again.end() }()
+	defer func() { _ = fresh.end() }()
 	_ = loads.lend(again, 1000)
 	_ = loads.lend(fresh, 100)
 	if loads.Held() != kept+100 {
@@ -87,7 +87,7 @@ func TestLoadsThatAreRelieved(t *testing.T) {
 	list := make([]*loading, 4)
 	for i := range list {
 		list[i] = newLoading(options, false)
-		defer list[i].end()
+		t.Cleanup(func() { _ = list[i].end() })
 	}
 	heavy, other, little, more := list[0], list[1], list[2], list[3]
 	if o.lend(heavy, 6000) != nil || o.lend(other, 400) != nil {
@@ -140,7 +140,7 @@ func TestPaces(t *testing.T) {
 	levels := []int{}
 	o := &Options{Tenant: "a", Config: DefaultConfig()}
 	l := newLoading(o, false)
-	defer l.end()
+	defer func() { _ = l.end() }()
 	if l.Pace(time.Hour, 1<<40) != nil {
 		t.Error("it makes way although nobody has asked for that")
 	}
@@ -148,7 +148,7 @@ func TestPaces(t *testing.T) {
 	o.Config.LoadTimeout = 3600e9
 	o.Yield = func(_ context.Context, level int) { levels = append(levels, level); stopped = l.left }
 	l2 := newLoading(o, false)
-	defer l2.end()
+	defer func() { _ = l2.end() }()
 	l = l2
 	for _, step := range []struct {
 		ran     time.Duration
@@ -174,7 +174,7 @@ func TestPaces(t *testing.T) {
 		t.Errorf("it has made way at %v", levels)
 	}
 	fast := newLoading(o, false)
-	defer fast.end()
+	defer func() { _ = fast.end() }()
 	if fast.Pace(firstPace, 0) == nil {
 		t.Error("it makes no way when it has run for the first pace")
 	}

@@ -180,11 +180,10 @@ func TestFailuresThatContinue(t *testing.T) {
 		})
 		x := &restorable{visit: visit{page: newPage()}, restore: c.restore}
 		x.poolless = c.poolless
-		got := ""
-		if err := scripts.Serve(x, 0); err != nil {
+		err := scripts.Serve(x, 0)
+		got := x.answer
+		if err != nil {
 			got = err.Error()
-		} else {
-			got = x.answer
 		}
 		if got != c.want || x.restored != c.restored || x.unbound != c.unbound {
 			t.Errorf("%s: %q, restored %d times, unbound %d times; want %q, %d, %d", c.code, got, x.restored, x.unbound, c.want, c.restored, c.unbound)

@@ -80,7 +80,7 @@ func TestWordsOfFailures(t *testing.T) {
 		}
 	}
 	other := errors.New("other")
-	if got := failure(other, spent); got != other { //nolint:errorlint // the same one
+	if got := failure(other, spent); got != other {
 		t.Errorf("what is no script's became %v", got)
 	}
 }
