@@ -65,8 +65,9 @@ func (b *body) Next() ([]byte, error) {
 		return nil, err
 	}
 	n := min(uint64(in.buffered()), b.left) //nolint:gosec // G115: it isn't negative
-	span := in.buf[in.r : in.r+int(n) : in.r+int(n)]
-	in.r += int(n) //nolint:gosec // G115: it is less than the buffer
+	end := in.r + int(n)                    //nolint:gosec // G115: it is within the buffer
+	span := in.buf[in.r:end:end]
+	in.r = end
 	b.take(n)
 	return span, nil
 }
@@ -107,11 +108,11 @@ func (b *body) await(buffered bool) error {
 		case b.left > 0 && (in.buffered() > 0 || !buffered):
 			return nil
 		case b.left > 0:
-			b.fail(truncated(b.refill()))
+			_ = b.fail(truncated(b.refill())) // which the loop looks at, as below
 		case b.rest == 0 && in.buffered() == 0:
-			b.fail(io.EOF)
+			_ = b.fail(io.EOF)
 		default:
-			b.fail(b.nextFrame())
+			_ = b.fail(b.nextFrame())
 		}
 	}
 	return b.err
@@ -156,9 +157,9 @@ func (b *body) nextFrame() error {
 // data begins with a DATA frame.
 func (b *body) data(length uint64) error {
 	switch {
-	case b.rest >= 0 && length > uint64(b.rest): //nolint:gosec // G115: see above
+	case b.rest >= 0 && length > uint64(b.rest):
 		return b.malformed(message.WrongLength)
-	case b.limit > 0 && length > uint64(max(0, b.limit-b.taken)): //nolint:gosec // G115: likewise
+	case b.limit > 0 && length > uint64(max(0, b.limit-b.taken)):
 		return message.BodyTooLarge
 	case length == 0:
 		return asError(b.s.conn.calm(EmptyFrames))

@@ -64,7 +64,8 @@ const (
 	MaxPlainStreams = 8
 	// FirstWindow is what a client may send on a stream before it is read, and MostWindow
 	// what that grows to while it is read as fast as it comes (bytes).
-	FirstWindow, MostWindow = 64 << 10, 512 << 10
+	FirstWindow = 64 << 10
+	MostWindow  = 512 << 10
 	// ConnWindow is the same of all streams of a connection together.
 	ConnWindow = 1 << 20
 )

@@ -107,7 +107,7 @@ func (c *Conn) controlFrame(in *plain, t http3.FrameType, length uint64) error {
 	case length > maxControl:
 		return &http3.ConnError{Code: http3.ExcessiveLoad, Why: "a frame of a control stream is too long"}
 	}
-	p, err := in.payload(int(length)) //nolint:gosec // G115: see above
+	p, err := in.payload(int(length))
 	if err != nil {
 		return err
 	}

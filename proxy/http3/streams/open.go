@@ -75,10 +75,10 @@ func (s *stream) serve() {
 func (s *stream) abandon(why error) {
 	c := s.conn
 	code := http3.RequestIncomplete
-	switch {
-	case why == memory.ErrNoMemory:
+	switch why { //nolint:errorlint // source doesn't wrap them
+	case memory.ErrNoMemory:
 		code = http3.ExcessiveLoad
-	case why == exchange.ErrClientGone:
+	case exchange.ErrClientGone:
 		code = http3.RequestCancelled
 	}
 	s.reset(code, code)
