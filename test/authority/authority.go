@@ -8,6 +8,7 @@ package authority
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -53,6 +54,9 @@ type Authority struct {
 	server           *httptest.Server
 }
 
+// number tells authorities apart.
+var number atomic.Int64
+
 // quickly has the authorities of the process neither sleep nor refuse at random.
 var quickly = sync.OnceFunc(func() {
 	for name, value := range map[string]string{"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0", "PEBBLE_WFE_NONCEREJECT": "5"} {
@@ -96,7 +100,9 @@ func Start(t testing.TB, o Options) *Authority {
 	}))
 	a.server.Config.ErrorLog = quiet
 	t.Cleanup(a.server.Close)
-	a.URL = a.server.URL + wfe.DirectoryPath
+	// The library keeps what it has read of a directory for hours, by its URL, and ports
+	// are used again.
+	a.URL = fmt.Sprint(a.server.URL, wfe.DirectoryPath, "?number=", number.Add(1))
 	a.RootsFile = filepath.Join(t.TempDir(), "roots.pem")
 	roots := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.server.Certificate().Raw})
 	if err := os.WriteFile(a.RootsFile, roots, 0o600); err != nil {

@@ -129,6 +129,8 @@ func (c *Conn) takeTrailer(number uint32, block []byte, ends bool) error {
 		return err
 	case s == nil:
 		return c.calm(&c.budgets.lateHeads, lateHeads, Late)
+	case s.intake.Ended() && s.closed: // both sides have ended it, and only its exchange has not yet
+		return &http2.ConnError{Code: http2.StreamClosed, Why: "HEADERS for a stream that has ended"}
 	case s.intake.Ended():
 		return &http2.StreamError{Stream: number, Code: http2.StreamClosed, Why: "HEADERS after the end of the stream"}
 	case !ends:
