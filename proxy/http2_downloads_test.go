@@ -1,17 +1,12 @@
 package proxy_test
 
 import (
-	"context"
-	"crypto/tls"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-
-	"golang.org/x/net/http2"
 )
 
 // TestHTTP2DownloadsOfGo: net/http's client takes many large responses at once over one
@@ -25,9 +20,8 @@ func TestHTTP2DownloadsOfGo(t *testing.T) {
 		_, _ = io.WriteString(w, body)
 	})
 	server := serve(t, "listeners: [{address: '127.0.0.1:0', protocols: [h2c]}]\naccess_log: {enabled: false}\ntenants: [{name: t, path_prefix: /, services: [{url: \"h2c://"+address+"\"}]}]\n")
-	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, address)
-	}}
+	transport := &http.Transport{Protocols: new(http.Protocols), MaxConnsPerHost: 1}
+	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)
 	var all sync.WaitGroup
 	for range clients {

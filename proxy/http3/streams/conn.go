@@ -62,10 +62,10 @@ const (
 	MaxStreams = 128
 	// MaxPlainStreams is how many of one direction: three are used.
 	MaxPlainStreams = 8
-	// FirstWindow is what a client may send on a stream before it is read, and MostWindow
-	// what that grows to while it is read as fast as it comes (bytes).
+	// FirstWindow is what a client may send on a stream before it is read (bytes).
 	FirstWindow = 64 << 10
-	MostWindow  = 512 << 10
+	// MostWindow is what that grows to while it is read as fast as it comes.
+	MostWindow = 512 << 10
 	// ConnWindow is the same of all streams of a connection together.
 	ConnWindow = 1 << 20
 )

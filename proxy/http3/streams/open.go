@@ -75,7 +75,7 @@ func (s *stream) serve() {
 func (s *stream) abandon(why error) {
 	c := s.conn
 	code := http3.RequestIncomplete
-	switch why { //nolint:errorlint // source doesn't wrap them
+	switch why {
 	case memory.ErrNoMemory:
 		code = http3.ExcessiveLoad
 	case exchange.ErrClientGone:
