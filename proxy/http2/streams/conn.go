@@ -131,8 +131,7 @@ const connWindow = 1 << 20
 // leastWriteIdle bounds writes while no stream has asked for more.
 const leastWriteIdle = 5 * time.Second
 
-// MaxStreams is how many a connection may have at once: exchanges, not only those
-// that the client has not given up.
+// MaxStreams is how many a connection may have at once, as running counts them.
 const MaxStreams = 128
 
 // New returns a connection that nothing has been read of but Options.Read.

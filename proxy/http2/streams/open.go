@@ -57,10 +57,26 @@ func (c *Conn) takeContinuation(f *http2.Frame) error {
 // than the head in it.
 func (c *Conn) maxBlock() int { return 2*c.server.MaxHeader() + http2.MaxFrame }
 
+// running is how many streams count: to the client one has ended with the last byte of its
+// response, and so it may open another although the exchange of the first has not ended
+// yet. There are at most twice as many exchanges. It needs c.mu.
+func (c *Conn) running() int {
+	n := len(c.streams)
+	if n < MaxStreams || n >= 2*MaxStreams {
+		return n
+	}
+	for _, s := range c.streams {
+		if s.closed && !s.given {
+			n--
+		}
+	}
+	return n
+}
+
 // takeBlock takes a whole header block: a request, or a trailer section.
 func (c *Conn) takeBlock(number uint32, block []byte, ends bool, wrong error) error {
 	c.mu.Lock()
-	last, running := c.last, len(c.streams)
+	last, running := c.last, c.running()
 	ignored := c.leaving == left && number > c.goaway
 	c.mu.Unlock()
 	if number <= last {
