@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +70,7 @@ func (p *stormPlan) path() string {
 // windows can be looked at.
 type stormConn struct {
 	t       *testing.T
+	busy    *atomic.Uint64 // the storm's
 	conn    net.Conn
 	places  chan struct{} // of streams at once
 	readers sync.WaitGroup
@@ -100,12 +102,12 @@ type stormStream struct {
 	over   bool // nobody waits for it
 }
 
-func dialStorm(t *testing.T, address string) (*stormConn, error) {
+func dialStorm(t *testing.T, address string, busy *atomic.Uint64) (*stormConn, error) {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	c := &stormConn{t: t, conn: conn, places: make(chan struct{}, 60), framer: http2.NewFramer(conn, conn), next: 1, window: ourWindow, initial: ourWindow, streams: map[uint32]*stormStream{}}
+	c := &stormConn{t: t, busy: busy, conn: conn, places: make(chan struct{}, 60), framer: http2.NewFramer(conn, conn), next: 1, window: ourWindow, initial: ourWindow, streams: map[uint32]*stormStream{}}
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Minute))
 	c.change = sync.NewCond(&c.mu)
 	c.encode = hpack.NewEncoder(&c.block)
@@ -295,6 +297,7 @@ func (c *stormConn) judge(s *stormStream) {
 	switch whole := s.ended && s.status == "200" && s.got == s.down; {
 	case c.err != nil: // the connection was closed in the middle
 	case busy[s.code]:
+		c.busy.Add(1)
 	case s.kind == noRequest:
 		if s.status != "400" && !s.reset {
 			c.t.Errorf("request %d is none, and got %s", s.number, s.status)

@@ -67,6 +67,7 @@ type storm struct {
 	numbers atomic.Uint64
 	most    uint64
 	left    atomic.Uint64 // connections that were closed in the middle
+	busy    atomic.Uint64 // answers of a gateway that has waited in vain
 }
 
 // TestHTTP2Storm sends requests of HTTP/1.1 and HTTP/2 at once, to targets of HTTP/1.1
@@ -140,9 +141,12 @@ func rage(t *testing.T, most uint64) {
 	reloads.Wait()
 	client.CloseIdleConnections()
 	s.rest()
+	if all, n := s.numbers.Load(), s.busy.Load(); 10*n > all {
+		t.Errorf("%d of %d requests were answered for want of something", n, all)
+	}
 	counters := s.server.Counters()
-	t.Logf("%d requests, %d of them streams, of which clients gave %d up; %d connections closed in the middle; %d reloads",
-		s.numbers.Load(), counters.HTTP2.Streams, counters.HTTP2.Given, s.left.Load(), counters.Reloads)
+	t.Logf("%d requests, %d of them streams, of which clients gave %d up; %d connections closed in the middle; %d answers for want of something; %d reloads",
+		s.numbers.Load(), counters.HTTP2.Streams, counters.HTTP2.Given, s.left.Load(), s.busy.Load(), counters.Reloads)
 }
 
 // rest waits until nothing of the requests is left in the gateway and its targets.
@@ -197,7 +201,7 @@ func (s *storm) plan(random *rand.Rand) *stormPlan {
 // Of the others it sees that all windows are whole again.
 func (s *storm) overHTTP2(random *rand.Rand) {
 	for more := true; more; {
-		c, err := dialStorm(s.t, s.server.Addr().String())
+		c, err := dialStorm(s.t, s.server.Addr().String(), &s.busy)
 		if err != nil {
 			s.t.Error(err)
 			return

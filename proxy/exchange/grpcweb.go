@@ -79,6 +79,8 @@ func (s *webStream) translate(r *message.Request) {
 		case f.ID == message.ContentType && encoding == grpcweb.None:
 			encoding, s.format = grpcweb.ParseType(f.Value)
 			f.Value = x.keepValue(append(append(x.values, grpcType...), s.format...))
+		case f.ID == message.ContentType: // the first one says what it is
+			f.Dropped = true
 		case f.ID == message.Accept:
 			if answer == grpcweb.None {
 				answer = acceptedWeb(f.Value)
