@@ -54,15 +54,9 @@ func load[T any](o *Options, again bool, build func(*loading) (T, error), discar
 	}
 	results, givenUp := make(chan result), make(chan struct{})
 	go func() {
-		defer o.Cache.end(o.Tenant)
-		defer o.Loads.end(l)
 		defer l.cancel(nil)
 		var r result
-		r.made, r.err = guarded(l, build)
-		if stopped := l.end(); stopped != nil && r.err == nil {
-			discard(r.made)
-			r.err = BrokenScripts{l.broken(stopped)}
-		}
+		r.made, r.err = counted(l, build, discard)
 		select {
 		case results <- r:
 		case <-givenUp:
@@ -85,6 +79,18 @@ func load[T any](o *Options, again bool, build func(*loading) (T, error), discar
 		close(givenUp)
 		return made, l.pass(BrokenScripts{l.broken(fmt.Errorf("%w, and loading has not ended: it is given up", context.Cause(l.ctx)))})
 	}
+}
+
+// counted runs a load, which counts as one until it returns.
+func counted[T any](l *loading, build func(*loading) (T, error), discard func(T)) (made T, err error) {
+	defer l.options.Cache.end(l.options.Tenant)
+	defer l.options.Loads.end(l)
+	made, err = guarded(l, build)
+	if stopped := l.end(); stopped != nil && err == nil {
+		discard(made)
+		err = BrokenScripts{l.broken(stopped)}
+	}
+	return made, err
 }
 
 func newLoading(o *Options, again bool) *loading {

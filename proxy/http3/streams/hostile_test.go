@@ -3,6 +3,7 @@ package streams_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -125,6 +126,9 @@ func TestHarmless(t *testing.T) {
 func TestFloods(t *testing.T) {
 	g := serve(t, "", "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				return // the connection; one whose content isn't read isn't watched
+			}
 			<-r.Context().Done()
 		}
 		echo(w, r)
