@@ -50,7 +50,7 @@ tenants:
 	g.settle()
 
 	one := at(t, g.ask("GET", "/tenants/lua").json(t, 200), "lua")
-	want := []string{"exhausted", "failures", "last_errors", "log_dropped", "quarantined", "recycled", "runs", "scripts", "vms"}
+	want := []string{"exhausted", "failures", "last_errors", "log_dropped", "quarantined", "recycled", "runs", "scripts", "timers", "vms"}
 	if got := keys(one); !slices.Equal(got, want) {
 		t.Errorf("lua has the keys %v, want %v", got, want)
 	}

@@ -76,7 +76,8 @@ type declarations struct {
 	routes []declaration
 	// tlsAsks are asked whether a name may have a certificate, in this order.
 	tlsAsks []*step
-	closed  bool // loading has ended
+	timers  []timed // in order of declaration
+	closed  bool    // loading has ended
 }
 
 func newDeclarations() declarations { return declarations{root: &scope{}} }

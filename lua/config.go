@@ -53,6 +53,10 @@ type Config struct {
 	// they get 500. 8 MiB at once are free. 0 is no limit. Default: 64MiB.
 	MaxMemoryRate settings.Size `yaml:"max_memory_rate"`
 
+	// Timers that the tenant's scripts may have: functions that run by themselves.
+	// Default: 10.
+	MaxTimers int `yaml:"max_timers" min:"0" max:"1000"`
+
 	// Coroutines that one request may make. Default: 100.
 	MaxCoroutines int `yaml:"max_coroutines" min:"0" max:"1000000"`
 
@@ -161,6 +165,7 @@ func DefaultConfig() Config {
 		MaxMemory:       64 << 20,
 		MaxVMMemory:     64 << 20,
 		MaxMemoryRate:   64 << 20,
+		MaxTimers:       10,
 		MaxCoroutines:   100,
 		MaxBody:         1 << 20,
 		MaxWaiting:      1000,
@@ -190,6 +195,7 @@ func (c *Config) Check(r settings.Reporter) {
 		{&c.SharedMemory, "shared_memory", c.SharedMemory.Int64(), 0, most},
 		{&c.LogRate, "log_rate", c.LogRate.Int64(), 0, most},
 		{&c.LogBurst, "log_burst", c.LogBurst.Int64(), 1 << 10, most},
+		{&c.MaxTimers, "max_timers", int64(c.MaxTimers), 0, 1000},
 		{&c.MaxCoroutines, "max_coroutines", int64(c.MaxCoroutines), 0, 1_000_000},
 		{&c.MaxWaiting, "max_waiting", int64(c.MaxWaiting), 1, 1_000_000},
 		{&c.QuarantineAfter, "quarantine_after", int64(c.QuarantineAfter), 0, 1_000_000},

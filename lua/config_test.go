@@ -36,6 +36,7 @@ func TestConfigToTheLast(t *testing.T) {
 		"lua.log_rate":          {func(c *lua.Config, n int64) { c.LogRate = settings.Size(n) }, 0, most},
 		"lua.log_burst":         {func(c *lua.Config, n int64) { c.LogBurst = settings.Size(n) }, 1 << 10, most},
 		"lua.max_coroutines":    {func(c *lua.Config, n int64) { c.MaxCoroutines = int(n) }, 0, 1_000_000},
+		"lua.max_timers":        {func(c *lua.Config, n int64) { c.MaxTimers = int(n) }, 0, 1000},
 		"lua.max_waiting":       {func(c *lua.Config, n int64) { c.MaxWaiting = int(n) }, 1, 1_000_000},
 		"lua.quarantine_after":  {func(c *lua.Config, n int64) { c.QuarantineAfter = int(n) }, 0, 1_000_000},
 		"lua.http.max_response": {func(c *lua.Config, n int64) { c.HTTP.MaxResponse = settings.Size(n) }, 0, 1 << 30},

@@ -177,6 +177,7 @@ type View struct {
 	Recycled    uint64       `json:"recycled"`    // VMs replaced
 	LogDropped  uint64       `json:"log_dropped"` // lines that were not logged for want of lua.log_rate
 	LastErrors  []*Error     `json:"last_errors"` // the newest first
+	Timers      []TimerView  `json:"timers"`      // in order of declaration
 }
 
 // ScriptView is one script.
@@ -208,7 +209,7 @@ func (s *Scripts) View() View {
 	v := View{
 		Scripts: make([]ScriptView, 0, len(s.names)), VMs: s.VMs(),
 		Runs: s.stats.Runs.Load(), Failures: s.stats.Failures.Load(), Exhausted: s.stats.Exhausted.Load(),
-		Quarantined: s.stats.Quarantined.Load(), Recycled: s.stats.Recycled.Load(), LogDropped: s.stats.LogDropped.Load(), LastErrors: s.errors.newest(),
+		Quarantined: s.stats.Quarantined.Load(), Recycled: s.stats.Recycled.Load(), LogDropped: s.stats.LogDropped.Load(), LastErrors: s.errors.newest(), Timers: s.timerViews(),
 	}
 	for _, name := range s.names {
 		view := ScriptView{Name: name}

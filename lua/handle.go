@@ -17,8 +17,11 @@ type handle uint64
 // current returns the request that L runs for.
 func current(L *glua.LState) *call {
 	owner := vm.RunOf(L).Owner
-	if _, ok := owner.(*asking); ok {
+	switch owner.(type) {
+	case *asking:
 		L.RaiseError("there is no request while chi_tls_ask is asked")
+	case *ticking:
+		L.RaiseError("there is no request while a timer runs")
 	}
 	c, ok := owner.(*call)
 	if !ok || c.exchange == nil {

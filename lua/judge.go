@@ -59,6 +59,9 @@ func (sh *shard) judge(L *glua.LState) []warning {
 	for _, s := range d.tlsAsks {
 		roots = append(roots, s.fn)
 	}
+	for i := range d.timers {
+		roots = append(roots, d.timers[i].step.fn)
+	}
 	j.reach(roots)
 	return j.list
 }

@@ -20,8 +20,11 @@ type loading struct {
 	options *Options
 	script  atomic.Pointer[string] // the one that is being loaded
 	again   bool                   // the scripts are in use, and count what this load holds
-	bytes   atomic.Int64           // what it holds, as charged
-	givenUp atomic.Bool            // for want of memory
+	asked   map[string]int         // how many policies of each kind its scripts have asked for
+
+	declarer *declarer    // of the VM, while its scripts run
+	bytes    atomic.Int64 // what it holds, as charged
+	givenUp  atomic.Bool  // for want of memory
 
 	level int           // how often it has made way for others
 	next  time.Duration // of running, until it does so again

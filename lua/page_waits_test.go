@@ -109,7 +109,7 @@ func TestModulesAreLoadedBefore(t *testing.T) {
 		"lib.auth": `module "lib.auth" is not loaded: require it where the script is loaded, outside of functions that handle requests`,
 		"../x":     "bad argument #1 to 'require' (expected names joined by dots, such as lib.auth)", "": "bad argument #1 to 'require' (expected names joined by dots, such as lib.auth)",
 		strings.Repeat("m", 200): `module "` + strings.Repeat("m", 200) + `" is not loaded`, strings.Repeat("m", 201): "bad argument #1 to 'require' (there is no module " + strings.Repeat("m", 100) + "…)",
-		"keystone.nothing": `bad argument #1 to 'require' (there is no module "keystone.nothing", expected one of keystone.crypto, `,
+		"keystone.nothing": `bad argument #1 to 'require' (there is no module "keystone.nothing", expected one of keystone.cookie, keystone.crypto, `,
 	} {
 		if got := sees(t, `require "`+module+`"`, nil); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: got %q, want %q", module, got, want)

@@ -51,6 +51,11 @@ func isName(s string) bool {
 	return letter && len(s) <= 253 && !strings.HasPrefix(s, "0x")
 }
 
+// Permissions are what the section allows and denies, which must have been checked.
+func (c *HTTPConfig) Permissions() (allow []fetch.Permission, deny []netip.Prefix) {
+	return permissions(c.Allow), networks(c.Deny)
+}
+
 // permissions parses a checked list.
 func permissions(list []string) []fetch.Permission {
 	var all []fetch.Permission

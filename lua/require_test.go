@@ -48,7 +48,7 @@ func TestRequire(t *testing.T) {
 		`return select(2, pcall(require, "badinit"))`:                                                                       "shop/badinit/init.lua:1:4: unexpected symbol near '<eof>'",
 		`return select(2, pcall(require, "cjson"))`:                                                                         `(did you mean 'keystone.json'?)`,
 		`return select(2, pcall(require, "json"))`:                                                                          `nor is there "shop/json/init.lua" (did you mean 'keystone.json'?)`,
-		`return select(2, pcall(require, "keystone"))`:                                                                      `(expected one of keystone.crypto, keystone.http, `,
+		`return select(2, pcall(require, "keystone"))`:                                                                      `(expected one of keystone.cookie, keystone.crypto, keystone.http, `,
 		`return select(2, pcall(require, "absent"))`:                                                                        `cannot open script "shop/absent.lua"`,
 		`return (select(2, pcall(require, "absent"))):match("nor is there.*")`:                                              `nor is there "shop/absent/init.lua"`,
 		`return select(2, pcall(require, "../other/secret"))`:                                                               "expected names joined by dots",

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/rs/zerolog"
@@ -69,6 +70,10 @@ type Options struct {
 	// Hops is what requests of scripts carry that no client has caused; nil is
 	// nothing.
 	Hops func() string
+	// Policies builds what scripts ask the module policy for; nil is no policies.
+	Policies modules.Policies
+	// Shares says that its policies count in a store that others share.
+	Shares bool
 	// Cover, if not nil, is called before each statement that runs.
 	Cover func(name string, line int)
 }
@@ -95,12 +100,14 @@ type Scripts struct {
 	maker  maker
 	queued atomic.Int32 // requests that wait for the first VM
 
-	warnings warnings
-	tlsAskAt string // where chi_tls_ask is declared; "" is nowhere
-	errors   errorLog
-	stats    *Stats
-	budget   *modules.LogBudget // of lines in the gateway's log; nil is none
-	retiring retiring
+	warnings    warnings
+	tlsAskAt    string // where chi_tls_ask is declared; "" is nowhere
+	timers      []*timer
+	timersBegun sync.Once
+	errors      errorLog
+	stats       *Stats
+	budget      *modules.LogBudget // of lines in the gateway's log; nil is none
+	retiring    retiring
 }
 
 // Stats counts what became of requests.
@@ -184,6 +191,7 @@ func loadScripts(l *loading) (*Scripts, error) {
 	}
 	s.tenant = &modules.Tenant{
 		Name: o.Tenant, Log: s.boundLog(), Budget: s.budget, Clock: o.Clock, Random: o.Random, Store: o.Store, Env: s.env, Metrics: &s.stats.Metrics,
+		Policies: o.Policies,
 		HTTP: fetch.New(fetch.Config{
 			Timeout: c.HTTP.Timeout.Std(), MaxResponse: c.HTTP.MaxResponse.Int64(),
 			Allow: permissions(c.HTTP.Allow), Deny: networks(c.HTTP.Deny), Own: o.Own, Hops: o.Hops, Place: s.place,
@@ -209,8 +217,11 @@ func loadScripts(l *loading) (*Scripts, error) {
 }
 
 // InUse says that requests can have these scripts from now on, so that the owner
-// counts their Memory.
-func (s *Scripts) InUse() { s.options.Loads.forget(s) }
+// counts their Memory, and begins the time of their timers.
+func (s *Scripts) InUse() {
+	s.options.Loads.forget(s)
+	s.beginTimers()
+}
 
 // maxString is how many bytes strings may have that are made by scripts, if no
 // larger ones may come from outside: comparing two of 4 MiB takes 6 ms, during
@@ -303,7 +314,7 @@ func (o *Options) key(name string, counted bool) cacheKey {
 
 func (s *Scripts) sameOptions(o *Options) bool {
 	have := &s.options
-	return have.Tenant == o.Tenant && have.Dir == o.Dir && slices.Equal(have.Scripts, o.Scripts) && have.Global == o.Global && have.StripSlashes == o.StripSlashes && sameClaims(have.Claims, o.Claims) && reflect.DeepEqual(have.Config, o.Config)
+	return have.Tenant == o.Tenant && have.Dir == o.Dir && slices.Equal(have.Scripts, o.Scripts) && have.Global == o.Global && have.StripSlashes == o.StripSlashes && have.Shares == o.Shares && sameClaims(have.Claims, o.Claims) && reflect.DeepEqual(have.Config, o.Config)
 }
 
 // Current reports whether loading with these options again would give the
@@ -328,10 +339,16 @@ func (s *Scripts) Current(o *Options) bool {
 	return s.stillLocated(ctx, o)
 }
 
+// Policies is what builds the policies that the scripts ask for; nil is none.
+func (s *Scripts) Policies() modules.Policies { return s.options.Policies }
+
 // Release ends all quarantines.
 func (s *Scripts) Release() {
 	for _, script := range s.scripts {
 		script.release()
+	}
+	for _, t := range s.timers {
+		t.record.release()
 	}
 }
 

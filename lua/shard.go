@@ -82,7 +82,9 @@ func (sh *shard) load(l *loading) error {
 	thread.SetContext(run)
 	sh.main.G.CurrentThread = thread
 	sh.openLibraries()
-	var failed error // of the script that ended the loading
+	l.declarer = sh.declarer
+	defer func() { l.declarer = nil }() // whoever knows the load must not keep what it held
+	var failed error                    // of the script that ended the loading
 	for _, name := range sh.owner.names {
 		l.script.Store(&name)
 		if failed = sh.runScript(thread, run, name); failed != nil {
@@ -207,6 +209,9 @@ func (sh *shard) roots() []glua.LValue {
 		add(sh.declarer.routes[i].handler)
 	}
 	add(sh.declarer.tlsAsks...)
+	for i := range sh.declarer.timers {
+		add(sh.declarer.timers[i].step)
+	}
 	if sh.packages != nil {
 		list = append(list, sh.packages.Roots()...)
 	}

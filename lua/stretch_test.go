@@ -49,7 +49,7 @@ for i = 1, 5 do
 end
 COUNT = #V
 local modules = {}
-for _, name in pairs({"json", "http", "shared", "crypto", "jwt", "re", "time", "url", "log", "limit", "metrics"}) do
+for _, name in pairs({"json", "http", "shared", "crypto", "jwt", "re", "time", "url", "log", "limit", "metrics", "ip", "cookie", "policy", "timer", "template"}) do
 	modules["keystone." .. name] = require("keystone." .. name)
 end
 OPERATORS = {

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/rs/zerolog"
 	glua "github.com/yuin/gopher-lua"
-
-	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
 // tlsAsk declares (function), which is asked whether a name may have a certificate.
@@ -53,52 +50,23 @@ func (s *Scripts) TLSAsk(ctx context.Context, name string) (yes bool, err error)
 
 // ask calls a function of chi_tls_ask. The lock is held before and after.
 func (sh *shard) ask(ctx context.Context, s *step, name string) (yes bool, err error) {
-	thread, _ := sh.main.NewThread()
-	defer vm.Discard(thread)
-	run := &vm.Run{Owner: &asking{ctx, name}}
-	run.Begin(ctx, sh.lock, &sh.owner.limits)
-	defer run.End()
-	thread.SetContext(run)
-	sh.main.G.CurrentThread = thread
-	defer func() { sh.main.G.CurrentThread = sh.main }()
-	thread.Push(s.fn)
-	thread.Push(glua.LString(name))
-	if err := vm.Call(thread, 1, 1); err != nil {
-		return false, sh.owner.askFailed(ctx, s, failure(err, run.Exhausted()), run.Exhausted())
-	}
-	switch answer := thread.Get(-1); answer {
-	case glua.LTrue:
+	answer, err := sh.aside(ctx, &asking{ctx, name}, s.fn, 1, glua.LString(name))
+	switch {
+	case err != nil:
+	case answer == glua.LTrue:
 		return true, nil
-	case glua.LFalse:
+	case answer == glua.LFalse:
 		return false, nil
 	default:
-		wrong := &Error{Kind: KindError, Message: fmt.Sprintf("%s: the function of chi_tls_ask returned a %s value, expected true or false", s.place, answer.Type())}
-		return false, sh.owner.askFailed(ctx, s, wrong, nil)
+		err = &Error{Kind: KindError, Message: fmt.Sprintf("%s: the function of chi_tls_ask returned a %s value, expected true or false", s.place, answer.Type())}
 	}
-}
-
-// askFailed notes a failure as one of a request is, and words it.
-func (s *Scripts) askFailed(ctx context.Context, asked *step, err error, exhausted *vm.Exhausted) error {
-	failed, ok := errors.AsType[*Error](err)
-	if !ok {
-		return err
+	if failed, ok := errors.AsType[*Error](err); ok && ctx.Err() != nil {
+		failed.Message = s.place + ": " + context.Cause(ctx).Error()
 	}
-	if ctx.Err() != nil {
-		failed.Message = asked.place + ": " + context.Cause(ctx).Error()
+	if failed := sh.owner.noteAside(s.script.name, "the function of chi_tls_ask", err); failed != nil {
+		return false, failed
 	}
-	failed.Script = asked.script.name
-	if name, _, ok := strings.Cut(failed.Message, ".lua:"); ok && exhausted == nil && hasPosition(failed.Message) {
-		failed.Script = name + ".lua"
-	}
-	if above, ok := strings.CutSuffix(failed.Stack, bottom); ok {
-		failed.Stack = above + ": in the function of chi_tls_ask"
-	}
-	s.stats.Failures.Add(1)
-	if exhausted != nil {
-		s.stats.Exhausted.Add(1)
-	}
-	s.record(failed)
-	return failed
+	return false, err
 }
 
 // asking is the owner of a run that belongs to no request: a name is asked about.

@@ -34,11 +34,13 @@ func (s *Scripts) Warnings(hasPool bool) []string {
 // warnings are what Load has found; the VM that it was found in may be gone.
 type warnings struct{ withPool, without []string }
 
-// findWarnings looks at the first VM, and notes who is asked about names.
+// findWarnings looks at the first VM, and notes who is asked about names and what runs
+// by itself.
 func (s *Scripts) findWarnings(sh *shard) warnings {
 	if asked := sh.declarer.tlsAsks; len(asked) > 0 {
 		s.tlsAskAt = asked[0].place
 	}
+	s.timers = newTimers(sh.declarer.timers)
 	sh.lock.Lock()
 	found := slices.Concat(s.undefined(sh.names()), sh.unreachable(), sh.declarer.warnings, sh.judge(sh.main), s.secrets())
 	sh.lock.Unlock()
@@ -47,7 +49,7 @@ func (s *Scripts) findWarnings(sh *shard) warnings {
 
 func (s *Scripts) warningsOf(sh *shard, found []warning, hasPool bool) []string {
 	list := slices.Concat(found, sh.declarer.unused(hasPool))
-	if sh.chain.idle() && len(sh.declarer.tlsAsks) == 0 && len(s.names) > 0 {
+	if sh.chain.idle() && len(sh.declarer.tlsAsks)+len(sh.declarer.timers) == 0 && len(s.names) > 0 {
 		list = append(list, warning{s.names[len(s.names)-1], 0, "the tenant's scripts declare no routes and no middleware"})
 	}
 	slices.SortStableFunc(list, func(a, b warning) int {

@@ -75,16 +75,20 @@ func (s *Server) Tenants() iter.Seq[TenantView] {
 	}
 }
 
-// allPolicies are the tenant's and those of its routes; nil is none.
+// allPolicies are the tenant's, those of its routes, and those that its scripts ask for;
+// nil is none.
 func (t *tenant) allPolicies() *policy.Chain {
-	if t.Routes == nil {
+	scripted := t.Scripted.Chains()
+	if t.Routes == nil && len(scripted) == 0 {
 		return t.Policies
 	}
 	all := []*policy.Chain{t.Policies}
-	for _, r := range t.Routes.Routes() {
-		all = append(all, r.Policies)
+	if t.Routes != nil {
+		for _, r := range t.Routes.Routes() {
+			all = append(all, r.Policies)
+		}
 	}
-	return policy.Joined(all...)
+	return policy.Joined(append(all, scripted...)...)
 }
 
 func (t *tenant) view() TenantView {

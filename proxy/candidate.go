@@ -76,18 +76,12 @@ func (s *Server) buildPolicies(c *Config, of *candidate) {
 	if !of.good() {
 		return
 	}
-	name := of.asked.Name
-	place := func() (func(), error) { return s.places.Take(name) }
 	if !of.asked.HasPolicies() { // what is kept for them ends
 		_, _ = of.asked.BuildPolicies(keptOnly(s.keeps[of.asked.Name]), nil)
-		of.routes, _ = of.asked.BuildRoutes(policy.Deps{Fetch: fetch.Config{Place: place}}, nil)
+		of.routes, _ = of.asked.BuildRoutes(policy.Deps{Fetch: fetch.Config{Place: s.placeFor(of.asked.Name)}}, nil)
 		return
 	}
-	deps := policy.Deps{Tenant: of.asked.Name, Store: s.storeOf(of.asked).memory, Fetch: fetch.Config{Own: s.owns, Hops: s.hops.First, Place: place}}
-	deps.Now, deps.Processor = s.scripts.clock.Now, func() func() { AcquireProcessor(); return ReleaseProcessor }
-	deps.Shared, deps.WillShare = s.shared.Tenant(of.asked.Name), c.Store.Redis != nil
-	deps.Kept.Tenant, deps.Kept.Process = s.keptOf(of.asked.Name), &s.kept
-	counter := s.statsOf(of.asked.Name).PolicyCounter
+	deps, counter := s.policyDeps(c, of.asked)
 	built, err := of.asked.BuildPolicies(deps, counter)
 	if err == nil {
 		of.routes, err = of.asked.BuildRoutes(deps, counter)
@@ -98,6 +92,19 @@ func (s *Server) buildPolicies(c *Config, of *candidate) {
 		return
 	}
 	of.policies = built
+}
+
+// policyDeps are what the policies of a tenant may use, and where they are counted.
+func (s *Server) policyDeps(c *Config, t *tenants.Config) (deps policy.Deps, counter func(name string) *policy.Counter) {
+	deps = policy.Deps{Tenant: t.Name, Store: s.storeOf(t).memory, Fetch: fetch.Config{Own: s.owns, Hops: s.hops.First, Place: s.placeFor(t.Name)}}
+	deps.Now, deps.Processor = s.scripts.clock.Now, func() func() { AcquireProcessor(); return ReleaseProcessor }
+	deps.Shared, deps.WillShare = s.shared.Tenant(t.Name), c.Store.Redis != nil
+	deps.Kept.Tenant, deps.Kept.Process = s.keptOf(t.Name), &s.kept
+	return deps, s.statsOf(t.Name).PolicyCounter
+}
+
+func (s *Server) placeFor(tenant string) func() (giveBack func(), err error) {
+	return func() (func(), error) { return s.places.Take(tenant) }
 }
 
 func keptOnly(kept *policy.Kept) (deps policy.Deps) {
@@ -228,7 +235,7 @@ func (s *Server) tenantOf(snap *snapshot, i int, c *candidate, generation *upstr
 	} else {
 		t.Scripts, t.Policies, t.Routes = c.scripts, c.policies, c.routes
 	}
-	if t.Scripts != nil {
+	if t.Scripted = tenants.ScriptPoliciesOf(t.Scripts); t.Scripts != nil {
 		snap.scripts[t.Name] = t.Scripts
 	} else if len(config.LuaRoutes) > 0 { // passing requests on would skip what a script was to refuse
 		t.Refuse = exchange.ScriptsUnavailable

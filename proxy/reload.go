@@ -183,6 +183,7 @@ func (s *Server) swap(snap *snapshot, opened *opened) {
 	for _, scripts := range snap.scripts {
 		scripts.InUse()
 	}
+	s.timers.use(snap.scripts)
 	s.limitMemory(snap)
 	s.places.SetTenants(len(snap.tenants))
 	s.registry.Activate(snap.pools)

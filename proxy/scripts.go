@@ -27,6 +27,7 @@ type scriptsOptions struct {
 	env   func(name string) (value string, ok bool)
 	cover func(script string, line int)
 	stats map[string]*lua.Stats // by tenant, over reloads; guarded by Server.reloadMu
+	own   bool                  // the clock is the system's, by which timers run
 }
 
 func newScriptsOptions(o *Options) scriptsOptions {
@@ -38,7 +39,7 @@ func newScriptsOptions(o *Options) scriptsOptions {
 	if env == nil {
 		env = os.LookupEnv
 	}
-	return scriptsOptions{cache: lua.NewCache(), clock: clock, env: env, cover: o.Cover, stats: map[string]*lua.Stats{}}
+	return scriptsOptions{cache: lua.NewCache(), clock: clock, env: env, cover: o.Cover, stats: map[string]*lua.Stats{}, own: o.Clock == nil}
 }
 
 // systemClock is the time as it is.
@@ -108,7 +109,9 @@ func (s *Server) newLoad(c *Config, t *tenants.Config, dir string) *loads.Load {
 		stats = &lua.Stats{}
 		s.scripts.stats[t.Name] = stats
 	}
+	deps, counter := s.policyDeps(c, t)
 	return loads.New(lua.Options{
+		Policies: t.NewScriptPolicies(deps, counter), Shares: deps.WillShare,
 		Tenant: t.Name, Dir: dir, Scripts: names, Global: len(c.LuaRouting.GlobalScripts), Config: t.Lua, StripSlashes: t.StripSlashes, Claims: c.claimsOf(t),
 		Log:   s.log.With().Str("tenant", t.Name).Logger(),
 		Cache: s.scripts.cache, Store: s.storeOf(t), Env: s.scripts.env,

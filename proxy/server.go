@@ -80,6 +80,7 @@ type Server struct {
 	own     listener.Own // where the process listens
 	sockets *listener.Sockets
 	scripts scriptsOptions
+	timers  timers                  // of scripts
 	stores  map[string]*dictionary  // by tenant; guarded by reloadMu
 	keeps   map[string]*policy.Kept // the same
 	kept    policy.Kept             // of all tenants
@@ -130,7 +131,8 @@ type Options struct {
 	// Sockets are those of the process's listeners; nil takes none over, and none
 	// can be handed on.
 	Sockets *listener.Sockets
-	// Clock is the time that scripts see; nil is the system's.
+	// Clock is the time that scripts see; nil is the system's. By another one their
+	// timers don't run by themselves: see lua.Scripts.RunDueTimers.
 	Clock modules.Clock
 	// Env returns environment variables for scripts; nil is os.LookupEnv.
 	Env func(name string) (value string, ok bool)
@@ -249,12 +251,17 @@ func (s *Server) Run(ctx context.Context) error {
 		s.access.own.Run(background)
 	}()
 	s.serveListeners(background, &wait)
+	if s.scripts.own {
+		s.timers.begin(background)
+	}
 	select {
 	case <-ctx.Done():
 		s.announce()
 	case <-s.handed:
 	}
+	s.timers.end()
 	s.drain(ctx)
+	s.timers.await()
 	s.registry.Close()
 	s.shared.Close()
 	stop()

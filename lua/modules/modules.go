@@ -1,7 +1,7 @@
 // Package modules holds what scripts get beyond the language and the request:
-// json, http, shared, crypto, jwt, re, time, url, log, limit, metrics. Each is a file;
-// each function counts the memory and the work that it does for a script on
-// the script's run, and gives the VM away while it waits.
+// json, http, shared, crypto, jwt, re, time, url, log, limit, metrics, ip, cookie,
+// policy, timer, template. Each is a file; each function counts the memory and the work that
+// it does for a script on the script's run, and gives the VM away while it waits.
 //
 //	tables := modules.Open(L, &modules.Tenant{…}) // by their names; require finds them there
 //	one := modules.OpenOne(L, tenant, "json")
@@ -42,6 +42,9 @@ type Tenant struct {
 	// Env returns an environment variable that the configuration allows.
 	Env func(name string) (string, bool)
 
+	// Policies builds what the module policy is asked for; nil is no policies.
+	Policies Policies
+
 	// Metrics are those of its scripts; nil keeps those of each VM.
 	Metrics *Metrics
 
@@ -59,6 +62,7 @@ func open() map[string]func(L *glua.LState, t *Tenant) *glua.LTable {
 	return map[string]func(L *glua.LState, t *Tenant) *glua.LTable{
 		"json": openJSON, "http": openHTTP, "shared": openShared, "crypto": openCrypto, "jwt": openJWT,
 		"re": openRE, "time": openTime, "url": openURL, "log": openLog, "limit": openLimit, "metrics": openMetrics,
+		"ip": openIP, "cookie": openCookie, "policy": openPolicy, "timer": openTimer, "template": openTemplate,
 	}
 }
 

@@ -99,6 +99,7 @@ var foreignNames = map[string]string{
 	"this": "self", "throw": "error", "raise": "error", "die": "error", "echo": "print", "console": "log", "puts": "print", "JSON": "json", "cjson": "json", "ngx": "request, response or keystone.…",
 	"len": "#", "length": "#", "str": "tostring", "parseInt": "tonumber", "parseFloat": "tonumber", "int": "tonumber", "getenv": "get_env", "printf": "string.format", "sprintf": "string.format",
 	"keystone": `require "keystone.…"`, "metrics": `require "keystone.metrics"`, "crypto": `require "keystone.crypto"`, "jwt": `require "keystone.jwt"`, "re": `require "keystone.re"`, "url": `require "keystone.url"`, "time": `require "keystone.time"`,
+	"ip": `require "keystone.ip"`, "cookie": `require "keystone.cookie"`, "policy": `require "keystone.policy"`, "timer": `require "keystone.timer"`, "template": `require "keystone.template"`,
 	"req": "request", "res": "response", "resp": "response", "router": "chi", "app": "chi", "isset": "~= nil", "typeof": "type", "foreach": "for key, value in pairs(t) do",
 }
 

@@ -90,6 +90,7 @@ type Run struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	parent context.Context
+	ends   context.Context // that it ends with; nil is none
 
 	// Owner is the value of whoever began the run.
 	Owner any
@@ -118,6 +119,10 @@ func (r *Run) Begin(parent context.Context, lock *Lock, limits *Limits) {
 	r.arm()
 	r.retire()
 }
+
+// EndWith has the run end when ctx does, before one of its next instructions too and
+// not only where it waits: nobody waits for what it makes. It is called after Begin.
+func (r *Run) EndWith(ctx context.Context) { r.ends = ctx }
 
 // End gives back what the run holds; the lock is held.
 func (r *Run) End() {
@@ -199,6 +204,9 @@ func (r *Run) slow() <-chan struct{} {
 	}
 	r.ran += took
 	r.since = now
+	if r.ends != nil && r.ends.Err() != nil {
+		r.exhaust(Cancelled, ErrCancelled.Error())
+	}
 	if !r.inTime(now) {
 		return closed
 	}

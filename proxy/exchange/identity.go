@@ -11,6 +11,7 @@ func (x *exchange) dropIdentity(h message.Header) {
 	if x.Tenant != nil {
 		x.Tenant.Policies.DropOwned(h)
 		x.Tenant.Routes.DropOwned(h)
+		x.Tenant.Scripted.DropOwned(h)
 	}
 	if x.origin.trusted {
 		return

@@ -115,7 +115,8 @@ type Tenant struct {
 	Prefix       string        // of path_prefix, in its comparison form
 	Policies     *policy.Chain // nil without
 	Routes       *routing.Table
-	Scripts      *lua.Scripts // nil without
+	Scripts      *lua.Scripts            // nil without
+	Scripted     *tenants.ScriptPolicies // that they ask for
 	ScriptsTotal time.Duration
 	Bounds       Bounds
 	Terms        *terms.Terms       // by which its connections are accepted; nil: any

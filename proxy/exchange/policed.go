@@ -38,6 +38,7 @@ func (p *policed) reset() {
 // response.
 func (x *exchange) judge() (answered bool, err error) {
 	x.Tenant.Routes.DropOwned(x.Message.Header)
+	x.Tenant.Scripted.DropOwned(x.Message.Header)
 	chain := x.Tenant.Policies
 	if chain == nil {
 		return false, nil
@@ -136,8 +137,8 @@ func (x *exchange) tracePolicy(s policy.Step) {
 	}
 }
 
-// amend has the policies of the route, and then those of the tenant, change the header
-// of a final response. What they fail at is answered without them.
+// amend has the policies of the route, those that scripts have asked, and then those of
+// the tenant change the header of a final response. What they fail at is answered without them.
 func (x *exchange) amend(status int, h *message.Header) {
 	if x.Tenant == nil || x.policed.amending {
 		return
@@ -147,6 +148,7 @@ func (x *exchange) amend(status int, h *message.Header) {
 		r.policed.response = policy.Response{Status: status, Header: h}
 		r.route.Policies.Amend(&r.policed.request, &r.policed.response)
 	}
+	x.amendJudged(status, h)
 	if x.Tenant.Policies.Amends() {
 		x.policed.response = policy.Response{Status: status, Header: h}
 		x.Tenant.Policies.Amend(x.showPolicies(), &x.policed.response)
@@ -175,6 +177,7 @@ func (x *exchange) word(f *Fault) (contentType string, body []byte) {
 // endPolicies tells the policies that were asked of the end.
 func (x *exchange) endPolicies() {
 	x.endRoute()
+	x.endJudged()
 	if x.policed.begun {
 		x.Tenant.Policies.Done(&x.policed.request)
 	}

@@ -210,9 +210,7 @@ func (x *exchange) judgeRoute() (answered bool, err error) {
 		return false, nil
 	}
 	x.show(&r.policed)
-	if x.policed.begun {
-		r.policed.request.Outer = &x.policed.request
-	}
+	r.policed.request.Outer = x.knownBefore()
 	if len(x.plane.Observers.policy) > 0 {
 		r.policed.request.Trace = x.traceRoute
 	}

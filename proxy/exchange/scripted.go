@@ -26,9 +26,12 @@ type scripted struct {
 	charged int64  // what the response's body is; what scripts write is charged to their run
 	gone    error  // what ended scripts whose client went away, if more is known of it than that
 	keyBuf  []byte
+	judged  *judged // the policy that scripts have asked last
+	asked   int     // how many they have
 }
 
 func (s *scripted) reset() {
+	s.forgetJudged()
 	s.request = lua.Request{}
 	s.host, s.body, s.runs, s.read, s.resized, s.took, s.charged, s.gone = "", nil, false, false, false, 0, 0, nil
 	if cap(s.keyBuf) > keepScratch {
@@ -61,8 +64,9 @@ func (x *exchange) showRequest() {
 		r.Scheme = "https"
 	}
 	r.ID, r.Tenant, r.Header, r.Trusted, r.Certificate = x.ID, t.Name, &x.Message.Header, x.origin.trusted, x.certificate()
-	if r.User = x.User; x.policed.begun {
-		r.Identity = &x.policed.request
+	r.User = x.User
+	if known := x.knownBefore(); known != nil { // and not a nil pointer
+		r.Identity = known
 	}
 	x.response.Reset()
 	x.locateForScripts()

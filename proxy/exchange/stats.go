@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -55,8 +56,9 @@ type Stats struct {
 	Retries atomic.Uint64
 	// Memory is what requests hold now; of those that reached no tenant, with
 	// the connections themselves.
-	Memory memory.Account
-	// policies counts decisions by the policy's name; guarded by whoever builds policies.
+	Memory     memory.Account
+	policiesMu sync.Mutex
+	// policies counts decisions by the policy's name; guarded by policiesMu.
 	policies map[string]*policy.Counter
 	// Duration is of whole requests, Upstream until the response head.
 	Duration, Upstream Histogram
@@ -75,8 +77,10 @@ func (s *Stats) Errors(f func(code string, requests uint64)) {
 	}
 }
 
-// PolicyCounter returns the counter of a policy. Its callers take turns.
+// PolicyCounter returns the counter of a policy.
 func (s *Stats) PolicyCounter(name string) *policy.Counter {
+	s.policiesMu.Lock()
+	defer s.policiesMu.Unlock()
 	if s.policies == nil {
 		s.policies = map[string]*policy.Counter{}
 	}

@@ -125,9 +125,11 @@ clock = {}
 ---@return number seconds since 1970
 function clock.now() end
 
+--- Sets the time. Timers of the scripts that are due then run before it returns, once.
 ---@param time number|string seconds since 1970, or like 2026-01-31T08:00:00Z
 function clock.set(time) end
 
+--- Moves the time on. Timers of the scripts that become due meanwhile run before it returns, each at its time.
 ---@param seconds number
 function clock.advance(seconds) end
 

@@ -1,30 +1,40 @@
-// Package cookie reads cookies, writes them, and signs their values, so that what a
-// client brings back is what it was given, under the same name, and not too late.
+// Package cookie reads cookies, writes them, and signs or encrypts their values, so that
+// what a client brings back is what it was given, under the same name, and not too late.
 // What a value means, and who may have which, is left to policies and scripts.
 package cookie
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 )
 
-// MaxLine bounds a Set-Cookie field; clients keep 4096 bytes (RFC 6265 §6.1).
-const MaxLine = 8 << 10
+// MaxLine bounds a Set-Cookie field. Of the name and the value clients keep 4096 bytes
+// together.
+const (
+	MaxLine = 8 << 10
+	maxPair = 4 << 10
+)
+
+// The prefixes of names that promise how a cookie was set (section 4.1.3 of
+// draft-ietf-httpbis-rfc6265bis).
+const (
+	hostPrefix   = "__Host-"
+	securePrefix = "__Secure-"
+)
 
 // In returns a cookie's value in the value of a Cookie field, without quotes around
 // it. The first of several wins (RFC 6265 §5.4: the one with the longest path).
 func In(field []byte, name string) (value []byte, ok bool) {
 	for len(field) > 0 {
 		var pair []byte
-		pair, field, _ = bytes.Cut(field, []byte(";"))
-		if key, value, ok := bytes.Cut(bytes.TrimSpace(pair), []byte("=")); ok && string(key) == name {
-			if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
-				value = value[1 : n-1]
-			}
-			return value, true
+		pair, field, _ = bytes.Cut(field, semicolon)
+		if key, value, ok := bytes.Cut(bytes.TrimSpace(pair), equals); ok && string(key) == name {
+			return unquoted(value), true
 		}
 	}
 	return nil, false
@@ -43,8 +53,30 @@ func Of(h message.Header, name string) (value []byte, ok bool) {
 	return nil, false
 }
 
+// Next cuts the first cookie off the value of a Cookie field: its name and its value,
+// without quotes around it, as In finds them. What has no name is passed over. ok is
+// false when there is none any more.
+func Next(field []byte) (name, value, rest []byte, ok bool) {
+	for len(field) > 0 {
+		var pair []byte
+		pair, field, _ = bytes.Cut(field, semicolon)
+		if name, value, ok = bytes.Cut(bytes.TrimSpace(pair), equals); ok && len(name) > 0 {
+			return name, unquoted(value), field, true
+		}
+	}
+	return nil, nil, nil, false
+}
+
+func unquoted(value []byte) []byte {
+	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
+		return value[1 : n-1]
+	}
+	return value
+}
+
 // Line returns the value of a Set-Cookie field. Without a path the cookie is for all
-// of the host. The error says what is wrong with the cookie.
+// of the host. The error says what is wrong with the cookie, be it that browsers would
+// not keep it (draft-ietf-httpbis-rfc6265bis).
 func Line(c *http.Cookie) (string, error) {
 	whole := *c //nolint:gosec // G124: the attributes are the caller's
 	if whole.Path == "" {
@@ -53,9 +85,40 @@ func Line(c *http.Cookie) (string, error) {
 	if err := whole.Valid(); err != nil {
 		return "", err
 	}
+	if err := keepable(&whole); err != nil {
+		return "", err
+	}
 	line := whole.String()
 	if len(line) > MaxLine {
 		return "", fmt.Errorf("a cookie of %d bytes is too long, expected at most %d", len(line), MaxLine)
 	}
 	return line, nil
+}
+
+// keepable says why a browser would drop a cookie (section 5.7 there). Its prefixes are
+// compared without regard to case, since programs behind the gateway may do so.
+func keepable(c *http.Cookie) error {
+	host := prefixed(c.Name, hostPrefix)
+	switch {
+	case c.Secure:
+	case host:
+		return errors.New("a cookie whose name begins with " + hostPrefix + " must be secure")
+	case prefixed(c.Name, securePrefix):
+		return errors.New("a cookie whose name begins with " + securePrefix + " must be secure")
+	case c.SameSite == http.SameSiteNoneMode:
+		return errors.New("a cookie with same_site None must be secure")
+	}
+	switch {
+	case host && c.Domain != "":
+		return errors.New("a cookie whose name begins with " + hostPrefix + " must have no domain")
+	case host && c.Path != "/":
+		return errors.New("a cookie whose name begins with " + hostPrefix + " must have the path /")
+	case len(c.Name)+len(c.Value) > maxPair:
+		return fmt.Errorf("a cookie's name and value of %d bytes are too long, expected at most %d", len(c.Name)+len(c.Value), maxPair)
+	}
+	return nil
+}
+
+func prefixed(name, prefix string) bool {
+	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
 }

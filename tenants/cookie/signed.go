@@ -1,6 +1,7 @@
 package cookie
 
 import (
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -12,9 +13,13 @@ import (
 	"time"
 )
 
-// Keys sign values. The first one signs, and all verify, so that a new one takes over
-// while cookies of the old one live. Its methods may be called at once.
-type Keys struct{ list [][]byte }
+// Keys sign values, and encrypt them. The first one signs, and all verify, so that a
+// new one takes over while cookies of the old one live. Its methods may be called at
+// once.
+type Keys struct {
+	list    [][]byte
+	sealing []cipher.AEAD // by each of them
+}
 
 // leastKey is the length of SHA-256, below which a key is the weakest part of HMAC
 // (RFC 2104 §3).
@@ -30,7 +35,11 @@ func NewKeys(keys ...[]byte) (*Keys, error) {
 			return nil, fmt.Errorf("a key of %d bytes is too short, expected at least %d", len(key), leastKey)
 		}
 	}
-	return &Keys{keys}, nil
+	k := &Keys{list: keys}
+	for _, key := range keys {
+		k.sealing = append(k.sealing, sealing(key))
+	}
+	return k, nil
 }
 
 // ErrSigned is why a text isn't taken for a value. It doesn't say more: whoever tries

@@ -44,6 +44,9 @@ type Config struct {
 	// (mapped, NAT64, 6to4, Teredo) needs both to be allowed.
 	Allow []Permission
 	Deny  []netip.Prefix
+	// Within, if not nil, stands in the place of Allow: nothing that is added to that
+	// opens anything, such as the URL of a policy that a script has made up.
+	Within []Permission
 
 	// Own says which addresses this process itself listens on. They are refused
 	// whatever is allowed; one that serves tenants is reached where Allow has
@@ -133,6 +136,9 @@ func New(c Config) *Client {
 	c.MaxConnections = cmp.Or(c.MaxConnections, 64)
 	c.MaxParallel = cmp.Or(c.MaxParallel, 16)
 	c.UserAgent = cmp.Or(c.UserAgent, "keystone-gateway")
+	if c.Within != nil {
+		c.Allow = c.Within
+	}
 	guard := newGuard(&c)
 	dialer := &net.Dialer{Timeout: connectTimeout, Resolver: c.Resolver, ControlContext: guard.control}
 	return &Client{config: c, transport: &http.Transport{

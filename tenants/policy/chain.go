@@ -41,13 +41,14 @@ type step struct {
 }
 
 // Build builds the policies of a list that has passed its checks. counter returns
-// where the decisions of a kind of policy are counted. deps.Place is that of the list.
+// where the decisions of a kind of policy are counted. deps.Place is that of the list;
+// deps.Earlier are those of the first one's kind that requests pass before it.
 func Build(list []Named, deps Deps, counter func(name string) *Counter) (*Chain, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
 	c := &Chain{worder: -1}
-	at, earlier := deps.Place, map[string][]Section{}
+	at, earlier := deps.Place, map[string][]Section{list[0].Name: deps.Earlier}
 	var owned []string
 	for i, named := range list {
 		deps.Place, deps.Earlier = fmt.Sprintf("%s[%d]", at, i), slices.Clip(earlier[named.Name])
