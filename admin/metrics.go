@@ -21,6 +21,7 @@ type scrape struct {
 	bounds  []string // labels of the histograms' buckets
 	tenants []tenantSeries
 	targets []targetSeries
+	pools   []poolSeries
 	scripts []scriptSeries
 	broken  []brokenSeries
 	refused int // tenants whose requests are refused
@@ -49,6 +50,12 @@ type tenantSeries struct {
 	policies *policy.Chain
 }
 
+// poolSeries is a pool with its labels.
+type poolSeries struct {
+	labels string
+	pool   *upstream.Pool
+}
+
 // targetSeries are the counters of one target with their labels.
 type targetSeries struct {
 	labels string
@@ -63,6 +70,7 @@ func (a *API) getMetrics(ctx *fasthttp.RequestCtx) {
 	m.durations()
 	m.memory(a.server.Memory())
 	m.health()
+	m.resilience()
 	m.lua()
 	m.server(&counters)
 	m.listeners(a.server.Listeners())
@@ -96,6 +104,7 @@ func (m *scrape) collect(view *proxy.SnapshotView, counters *proxy.Counters) {
 		if t.Pool == nil {
 			continue
 		}
+		m.pools = append(m.pools, poolSeries{tenant, t.Pool})
 		for _, target := range t.Pool.Targets() {
 			m.targets = append(m.targets, targetSeries{tenant + "," + label("target", target.Name()), target})
 		}

@@ -255,7 +255,7 @@ func refusedConfig(asked *tenants.Config) *tenants.Config {
 
 func poolConfig(c *tenants.Config) upstream.PoolConfig {
 	return upstream.PoolConfig{
-		Name: c.Name, Services: c.Services, Health: c.Probes(), Timeouts: c.Timeouts, Connections: c.Connections, GRPC: c.GRPC,
+		Name: c.Name, Services: c.Services, Health: c.Probes(), Timeouts: c.Timeouts, Connections: c.Connections, GRPC: c.GRPC, Resilience: c.ResilienceConfig,
 	}
 }
 

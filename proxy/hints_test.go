@@ -30,7 +30,7 @@ func TestHints(t *testing.T) {
 		{tenant: "listen: 80", want: "server.address"},
 		{tenant: "port: 80", want: "server.address"},
 		{tenant: "tls_cert: a.pem", want: "tls: {enabled: true, cert_file:"},
-		{tenant: "retries: 3", want: "docs/http.md#retries"},
+		{tenant: "retries: 3", want: "docs/resilience.md#retries"},
 		{tenant: "timeout: 3s", want: "timeouts: {connect: 2s"},
 		{tenant: "redirect: /x", want: "docs/policies.md#redirect"},
 		{tenant: "headers: {}", want: "docs/policies.md#headers"},

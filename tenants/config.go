@@ -110,6 +110,8 @@ type Config struct {
 	// Limits on the connections to each target.
 	Connections upstream.ConnectionsConfig `yaml:"connections"`
 
+	upstream.ResilienceConfig `yaml:",inline"`
+
 	// What is done about requests and answers of gRPC.
 	GRPC upstream.GRPCConfig `yaml:"grpc"`
 
@@ -281,6 +283,7 @@ func (c *Config) Check(r settings.Reporter) {
 	c.Health.Check(r)
 	c.Connections.Check(r)
 	c.GRPC.Check(r)
+	c.ResilienceConfig.Check(r)
 }
 
 func (c *Config) checkName(r settings.Reporter) {

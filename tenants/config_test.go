@@ -9,6 +9,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // section is the part of the configuration that holds the tenants.
@@ -100,7 +101,7 @@ func TestConfigIsDocumented(t *testing.T) {
 	}
 	var c tenants.Config
 	c.SetDefaults()
-	if _, err := settings.Markdown(&c, append(tenants.Sources(), lua.Source(), string(below))); err != nil {
+	if _, err := settings.Markdown(&c, append(tenants.Sources(), lua.Source(), string(below), upstream.ResilienceSource())); err != nil {
 		t.Error(err)
 	}
 }

@@ -8,6 +8,12 @@ func (c *Call) Abort(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.aborted = cause
+	if c.sleeping != nil {
+		select {
+		case c.sleeping.wake <- struct{}{}:
+		default:
+		}
+	}
 	switch {
 	case c.conn.conn != nil:
 		c.conn.conn.Sock.Abort(cause)

@@ -83,8 +83,14 @@ type Call struct {
 	conn    sending // what Abort must reach
 	aborted error
 
-	tried     [maxAttempts]balance.Target // one an attempt
-	now       int64                       // when the clock was looked at last
+	pool     *Pool
+	next     *Target  // which is asked in the place of the one that was given up
+	sleeping *sleeper // guarded by mu
+	tryEnd   int64    // when the attempt under way has had its time; 0 is never
+	answer   Failure  // of an answer whose status is retried
+
+	tried     [MostAttempts]balance.Target // one an attempt
+	now       int64                        // when the clock was looked at last
 	head, out []byte
 	header    []byte // of the PROXY protocol
 }
@@ -103,7 +109,8 @@ func (c *Call) Reset() {
 	c.Caller, c.Request, c.Payload, c.Timeouts, c.Start, c.Expiry, c.now = nil, nil, nil, Timeouts{}, 0, 0, 0
 	c.Idempotent, c.Streaming, c.Key, c.Only, c.Allowance, c.Introduction = false, false, 0, nil, nil, nil
 	c.Target, c.Attempts, c.ConnectTime, c.HeaderTime, c.HeadAt = nil, 0, 0, 0, 0
-	c.Conn, c.stream, c.conn, c.aborted, c.tried = nil, nil, sending{}, nil, [maxAttempts]balance.Target{}
+	c.Conn, c.stream, c.conn, c.aborted, c.tried = nil, nil, sending{}, nil, [MostAttempts]balance.Target{}
+	c.pool, c.next, c.sleeping, c.tryEnd, c.answer = nil, nil, nil, 0, Failure{}
 	c.sending = sending{}
 	c.Response.Reset()
 	c.Body.Reset(nil, http1.NoBody, 0)
@@ -239,8 +246,14 @@ func (c *Call) ask(conn *Conn) *Failure {
 			c.Caller.Upload()
 		}
 	} else {
-		conn.Sock.SetReadExpiry(expiry(c.now, c.Timeouts.ResponseHeader, c.Expiry))
+		conn.Sock.SetReadExpiry(c.headExpiry())
 		written, err = conn.send(c.out, payload)
+		if err != nil && written == len(c.out)+len(payload) {
+			if until, ok := c.waitsOn(err); ok {
+				conn.Sock.SetReadExpiry(until)
+				err = nil
+			}
+		}
 	}
 	switch {
 	case err == nil:
@@ -270,6 +283,12 @@ func (c *Call) readHead(conn *Conn) *Failure {
 		}
 		begun := conn.Reader.Buffered() > 0
 		c.head, err = conn.Reader.ReadHead(c.head[:0], maxResponseHead)
+		if err != nil && interim == 0 && !begun && errors.As(err, new(*http1.ErrNothing)) {
+			if until, ok := c.waitsOn(err); ok {
+				conn.Sock.SetReadExpiry(until)
+				c.head, err = conn.Reader.ReadHead(c.head[:0], maxResponseHead)
+			}
+		}
 		if err != nil {
 			_, nothing := errors.AsType[*http1.ErrNothing](err)
 			return c.noHead(conn, err, interim > 0 || begun || !nothing)

@@ -31,3 +31,14 @@ func (t *Target) Record(marks uint64) {
 
 // MarkConnectFailure tells of a connect that has failed.
 func (t *Target) MarkConnectFailure(err error) { t.observe(outcome{kind: unreachable, err: err}) }
+
+// Budget is a pool's budget of retries.
+type Budget struct{ b budget }
+
+// Request counts a request.
+func (b *Budget) Request(now int64) { b.b.request(now) }
+
+// Take takes a retry.
+func (b *Budget) Take(now int64, share Percent, perSecond int) bool {
+	return b.b.take(now, share, perSecond)
+}

@@ -24,6 +24,7 @@ const (
 	BadResponse                       // the response head is malformed or was cut
 	ResetByTarget                     // the target has ended the stream before a response (HTTP/2)
 	GRPCStatus                        // it has answered with a status of gRPC that is retried
+	StatusRetried                     // it has answered with a status that is retried
 	Aborted                           // the caller gave up
 )
 
@@ -31,7 +32,7 @@ var reasonTexts = [...]string{
 	NoTarget: "no healthy target", ConnectFailed: "cannot connect", ConnectTimeout: "connecting took too long",
 	SendFailed: "cannot send", Overflow: "too many requests wait for a connection",
 	NoResponse: "the connection ended before a response", ResponseTimeout: "the response took too long",
-	Refused: "it takes no request now", ResetByTarget: "it has given the request up", GRPCStatus: "refused", BadResponse: "malformed response", Aborted: "given up",
+	Refused: "it takes no request now", ResetByTarget: "it has given the request up", GRPCStatus: "refused", StatusRetried: "its status is retried", BadResponse: "malformed response", Aborted: "given up",
 }
 
 func (r Reason) String() string { return reasonTexts[r] }

@@ -38,21 +38,28 @@ func (c *GRPCConfig) retried() (s grpcSet) {
 // askAnother returns the target that is asked in the place of one that has answered
 // with a status which is retried, or nil. That answer is given up then.
 func (c *Call) askAnother(p *Pool) *Target {
-	if p.retryOn == 0 || c.Streaming || c.Only != nil || c.Attempts == maxAttempts {
+	if p.retryOn == 0 && p.retry == nil || c.Streaming || c.Only != nil || c.Attempts >= c.mostAttempts() {
 		return nil
 	}
-	status, ok := grpcFailure(&c.Response.Response)
-	if !ok || p.retryOn&(1<<status) == 0 {
+	status, isGRPC := grpcFailure(&c.Response.Response)
+	isGRPC = isGRPC && p.retryOn&(1<<status) != 0
+	if !isGRPC && !c.retriesStatus() {
 		return nil
 	}
 	t, err := p.pick(c.Key, c.tried[:c.Attempts])
-	if err != nil {
+	if err != nil || !c.pay() {
 		return nil
 	}
-	failure := c.fail(GRPCStatus, fmt.Errorf("it has answered with the status %s, which grpc.retry_on has", grpcNames[status]))
-	c.Target.observe(outcome{kind: failed, err: failure})
+	failure := &c.answer
+	if isGRPC {
+		failure = c.fail(GRPCStatus, fmt.Errorf("it has answered with the status %s, which grpc.retry_on has", grpcNames[status]))
+		c.Target.observe(outcome{kind: failed, err: failure})
+	} else { // a whole response: it is counted as one
+		*failure = Failure{Reason: StatusRetried, Target: c.Target, Err: statusErrors[c.Response.Status]}
+	}
 	c.Caller.Attempted(c.Target, failure)
-	c.End(true)
+	c.giveUpAnswer()
+	c.pause()
 	return t
 }
 

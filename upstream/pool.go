@@ -24,6 +24,7 @@ type Pool struct {
 	name      string
 	timeouts  TimeoutsConfig
 	retryOn   grpcSet
+	retry     *retryRules // nil: what holds without the section
 	algorithm balance.Algorithm
 
 	introduces bool // some target is told who clients are
@@ -53,6 +54,14 @@ func (p *Pool) Name() string { return p.name }
 
 // Timeouts returns the time-outs of exchanges with the pool's targets.
 func (p *Pool) Timeouts() TimeoutsConfig { return p.timeouts }
+
+// RetriesRefused returns the number of retries that there was no budget for.
+func (p *Pool) RetriesRefused() uint64 {
+	if p.retry == nil {
+		return 0
+	}
+	return p.retry.budget.spent.Load()
+}
 
 // Targets returns all targets in the order of the configuration. The caller
 // must not change the slice.

@@ -61,6 +61,7 @@ type PoolConfig struct {
 	Timeouts    TimeoutsConfig
 	Connections ConnectionsConfig
 	GRPC        GRPCConfig
+	Resilience  ResilienceConfig
 	Balance     balance.Algorithm // zero: the default
 }
 
@@ -177,6 +178,7 @@ func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
 		return fmt.Errorf("%d services, expected at most %d", len(c.Services), math.MaxUint16)
 	}
 	p := &Pool{name: c.Name, timeouts: c.Timeouts, retryOn: c.GRPC.retried(), algorithm: c.Balance}
+	p.retry = c.Resilience.Retry.rules(r.budgetOf(c.Name))
 	if p.algorithm.New == nil {
 		p.algorithm = balance.Algorithms()[0]
 	}
@@ -194,6 +196,18 @@ func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
 		m.target.addPool(p)
 	}
 	return nil
+}
+
+// budgetOf is the budget of the pool of that name, which goes on across generations.
+func (r *Registry) budgetOf(name string) *budget {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.active != nil {
+		if p := r.active.byName[name]; p != nil && p.retry != nil {
+			return p.retry.budget
+		}
+	}
+	return new(budget)
 }
 
 // acquireAll returns the targets of a pool; with an error too, those before it.

@@ -7,7 +7,8 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
-// maxAttempts bounds the targets that one request may try.
+// maxAttempts bounds the targets that one request may try where the pool says
+// nothing.
 const maxAttempts = 2
 
 // Do sends the request to a target of p. On success the response head has
@@ -17,20 +18,18 @@ func (c *Call) Do(p *Pool) error {
 	if c.Start == 0 {
 		c.Start = socket.Nanotime()
 	}
-	c.now = c.Start
-	var failure *Failure
-	var next *Target // where that is decided already
-	for c.Attempts < maxAttempts {
-		t, err := next, error(nil)
-		if t == nil {
-			t, err = c.pick(p, failure)
-		}
-		if err != nil {
-			if failure == nil && errors.Is(err, ErrDrained) {
-				failure = &Failure{Reason: NoTarget, Err: err}
-			}
-			break
-		}
+	c.now, c.pool = c.Start, p
+	if p.retry != nil {
+		p.retry.budget.request(c.now)
+	}
+	t, err := c.pick(p, nil)
+	if errors.Is(err, ErrDrained) {
+		return &Failure{Reason: NoTarget, Err: err}
+	}
+	if err != nil {
+		return c.noTarget(p)
+	}
+	for {
 		if err := c.Aborted(); err != nil {
 			return c.fail(Aborted, err)
 		}
@@ -39,25 +38,40 @@ func (c *Call) Do(p *Pool) error {
 			t.Retries.Add(1)
 			c.now = socket.Nanotime()
 		}
-		if failure = c.attempt(t); failure == nil {
-			if next = c.askAnother(p); next != nil {
+		failure := c.attempt(t)
+		if failure == nil {
+			if t = c.askAnother(p); t != nil {
 				continue
 			}
-			c.Caller.Attempted(t, nil)
+			c.Caller.Attempted(c.Target, nil)
 			c.HeadAt = socket.Nanotime()
 			c.HeaderTime = time.Duration(c.HeadAt - c.Start)
 			return nil
 		}
 		t.observe(outcome{kind: failed, err: failure})
 		c.Caller.Attempted(t, failure)
-		if !c.mayRetry(failure) {
-			break
+		if t = c.another(p, failure); t == nil {
+			return failure
 		}
 	}
-	if failure == nil {
-		failure = c.noTarget(p)
+}
+
+// another returns the target that is asked after a failure, or nil.
+func (c *Call) another(p *Pool, failure *Failure) *Target {
+	if t := c.next; t != nil { // found, and paid for, when the attempt was given up
+		c.next = nil
+		c.pause()
+		return t
 	}
-	return failure
+	if c.Attempts >= c.mostAttempts() || !c.mayRetry(failure) {
+		return nil
+	}
+	t, err := c.pick(p, failure)
+	if err != nil || !c.pay() {
+		return nil
+	}
+	c.pause()
+	return t
 }
 
 // pick returns the target of the next attempt: after a failure another one,
@@ -83,10 +97,13 @@ func (f *Failure) sameAgain() bool { return f.keptConn || f.Reason == Refused }
 // mayRetry applies RFC 9110 §9.2.2: a request of which nothing was sent, or
 // one that may be sent twice and has had no answer.
 func (c *Call) mayRetry(f *Failure) bool {
+	if r := c.pool.retry; r != nil && !r.covers(f) {
+		return false
+	}
 	if f.Reason == Refused {
 		return !c.Streaming // a part of the body may have been sent, which is gone
 	}
-	return f.unsent() || f.Reason == NoResponse && c.Idempotent && !c.Streaming
+	return f.unsent() || (f.Reason == NoResponse || c.pool.retry != nil) && c.repeatable()
 }
 
 // unsent reports that no target has looked at the request.

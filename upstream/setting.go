@@ -31,6 +31,8 @@ func (c *Call) outOfTime(err error) *Failure {
 // awaited, or, if it isn't sent yet, the request was.
 func (c *Call) reachedTimeout(sent bool) string {
 	switch {
+	case c.next != nil:
+		return "no response within " + settingText("retry.per_try_timeout", c.pool.retry.PerTryTimeout.Std())
 	case c.Expiry != 0 && socket.Nanotime() >= c.Expiry:
 		return "no complete response within " + settingText(c.Timeouts.TotalKey, c.Timeouts.Total)
 	case !sent:

@@ -75,7 +75,7 @@ func (c *Call) exchangeShared(s *streams.Stream) *Failure {
 	if c.Streaming {
 		s.SetReadExpiry(c.Expiry) // Upload sets the rest when it is done
 	} else {
-		s.SetReadExpiry(expiry(c.now, c.Timeouts.ResponseHeader, c.Expiry))
+		s.SetReadExpiry(c.headExpiry())
 	}
 	if err := s.Begin(c.out, c.Payload, !c.Streaming, c.isHEAD()); err != nil {
 		return c.noStreamHead(err)
@@ -92,7 +92,12 @@ func (c *Call) exchangeShared(s *streams.Stream) *Failure {
 				return c.noStreamHead(err)
 			}
 		}
-		if err := c.takeHead(s); err != nil {
+		err := c.takeHead(s)
+		if until, ok := c.waitsOn(err); ok {
+			s.SetReadExpiry(until)
+			err = c.takeHead(s)
+		}
+		if err != nil {
 			return c.noStreamHead(err)
 		}
 		c.Target.observe(outcome{kind: answered})
