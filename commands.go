@@ -95,11 +95,18 @@ func runCheck(args []string) error {
 	if err != nil {
 		return err
 	}
-	targets := 0
+	targets, pools := 0, 0
 	for i := range config.Tenants {
-		targets += len(config.Tenants[i].Services)
+		for _, p := range config.Tenants[i].AllPools() {
+			targets += len(p.Services)
+		}
+		pools += len(config.Tenants[i].Pools)
 	}
-	fmt.Printf("%s is fine: %s, %s\n", *file, counted(len(config.Tenants), "tenant"), counted(targets, "target"))
+	of := ""
+	if pools > 0 {
+		of = counted(pools, "named pool") + ", "
+	}
+	fmt.Printf("%s is fine: %s, %s%s\n", *file, counted(len(config.Tenants), "tenant"), of, counted(targets, "target"))
 	printWarnings(os.Stdout, warnings)
 	if *strict && len(warnings) > 0 {
 		return errReported

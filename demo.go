@@ -160,10 +160,7 @@ func (d *demo) greet(w *os.File, server *proxy.Server, admin string) {
 // welcomes reports whether a tenant leads to the page.
 func welcomes(server *proxy.Server) bool {
 	for t := range server.Tenants() {
-		if t.Pool == nil {
-			continue
-		}
-		for _, target := range t.Pool.Targets() {
+		for _, target := range t.Targets() {
 			if target.Address().String() == "http://"+demoAddresses[0]+demoWelcome {
 				return true
 			}

@@ -37,10 +37,7 @@ func answerHealth(w http.ResponseWriter, r *http.Request) {
 
 // tryGRPC adds a call of gRPC-Web, which curl can send: one empty message, as text.
 func (c *demoContent) tryGRPC(t proxy.TenantView) {
-	if t.Pool == nil {
-		return
-	}
-	for _, target := range t.Pool.Targets() {
+	for _, target := range t.Targets() {
 		if target.Address().GRPC() {
 			c.Tries = append(c.Tries, demoTry{"curl -H 'Content-Type: application/grpc-web-text' -d AAAAAAA= '" + c.Base + healthMethod + "'", "gRPC-Web, of a service that speaks gRPC"})
 			return

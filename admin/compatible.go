@@ -25,8 +25,8 @@ func (a *API) earlierHealth() earlierHealth {
 	}
 	for t := range a.server.Tenants() {
 		up, all := 0, 0
-		if t.Pool != nil {
-			up, all = t.Pool.Healthy(), len(t.Pool.Targets())
+		for _, p := range t.Pools {
+			up, all = up+p.Healthy(), all+len(p.Targets())
 		}
 		h.Tenants[t.Name] = fmt.Sprintf("%d/%d healthy", up, all)
 	}

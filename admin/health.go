@@ -131,8 +131,8 @@ func (a *API) getTenantHealth(ctx *fasthttp.RequestCtx) {
 		refuse(ctx, unknownTenant(name))
 		return
 	}
-	list := targets(t.Pool)
-	status := statusOfTenant(&t, list)
+	list := targets(&t)
+	status := statusOfTenant(&t)
 	reply(ctx, statusOf(status), tenantHealth{t.Name, status, list, problemOf(&t)})
 }
 
@@ -219,12 +219,12 @@ func (a *API) publicTenant(name string) (status int, body []byte) {
 		Name   string `json:"name"`
 		Status string `json:"status"`
 	}
-	list := targets(t.Pool)
+	list := targets(&t)
 	shown := make([]publicTarget, 0, len(list))
 	for i := range list {
 		shown = append(shown, publicTarget{list[i].Name, list[i].Status})
 	}
-	word := statusOfTenant(&t, list)
+	word := statusOfTenant(&t)
 	return statusOf(word), encode(struct {
 		Tenant   string         `json:"tenant"`
 		Status   string         `json:"status"`

@@ -22,6 +22,7 @@ type scrape struct {
 	tenants []tenantSeries
 	targets []targetSeries
 	pools   []poolSeries
+	named   bool // some tenant's section has pools
 	scripts []scriptSeries
 	broken  []brokenSeries
 	refused int // tenants whose requests are refused
@@ -48,12 +49,6 @@ type tenantSeries struct {
 	label    string
 	stats    *exchange.Stats
 	policies *policy.Chain
-}
-
-// poolSeries is a pool with its labels.
-type poolSeries struct {
-	labels string
-	pool   *upstream.Pool
 }
 
 // targetSeries are the counters of one target with their labels.
@@ -101,13 +96,7 @@ func (m *scrape) collect(view *proxy.SnapshotView, counters *proxy.Counters) {
 			m.scripts = append(m.scripts, scriptSeries{tenant, t.Lua.Stats(), t.Lua.VMs(), t.Lua.InQuarantine()})
 		}
 		m.collectBroken(t, tenant)
-		if t.Pool == nil {
-			continue
-		}
-		m.pools = append(m.pools, poolSeries{tenant, t.Pool})
-		for _, target := range t.Pool.Targets() {
-			m.targets = append(m.targets, targetSeries{tenant + "," + label("target", target.Name()), target})
-		}
+		m.collectTargets(t, tenant)
 	}
 	for _, bound := range append(exchange.HistogramBounds[:], math.Inf(1)) {
 		m.bounds = append(m.bounds, label("le", string(appendNumber(nil, bound))))
@@ -218,8 +207,9 @@ func (m *scrape) memory(v proxy.MemoryView) {
 	m.int(v.Ceiling)
 }
 
-// health is what there is of each target.
+// health is what there is of each target, and of the pools of tenants that have several.
 func (m *scrape) health() {
+	m.ofPools()
 	m.family("keystone_target_up", gauge, "Whether a target is healthy: it gets requests, unless its weight is 0.")
 	for _, t := range m.targets {
 		m.bool(t.target.Healthy(), t.labels)

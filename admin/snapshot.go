@@ -68,6 +68,7 @@ type snapshot struct {
 	Generation uint64       `json:"generation"`
 	Made       time.Time    `json:"made"`
 	Tenants    int          `json:"tenants"`
+	Pools      int          `json:"pools"`
 	Targets    int          `json:"targets"`
 	Failed     []problem    `json:"tenants_failed"` // now
 	Files      []brokenFile `json:"files_failed"`   // now
@@ -123,8 +124,9 @@ func (a *API) getSnapshot(ctx *fasthttp.RequestCtx) {
 		if p := view.Tenants[i].Problem; p != nil {
 			s.Failed = append(s.Failed, describeProblem(p))
 		}
-		if pool := view.Tenants[i].Pool; pool != nil {
-			s.Targets += len(pool.Targets())
+		s.Pools += len(view.Tenants[i].Pools)
+		for range view.Tenants[i].Targets() {
+			s.Targets++
 		}
 	}
 	reply(ctx, fasthttp.StatusOK, s)

@@ -12,9 +12,10 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
-// target is one entry of "services". All keys are always present.
+// target is one entry of "services". All keys but pool are always present.
 type target struct {
 	Name                string     `json:"name"`
+	Pool                string     `json:"pool,omitempty"` // where the tenant has pools
 	URL                 string     `json:"url"`
 	Status              string     `json:"status"` // "healthy" or "unhealthy"
 	Weight              int        `json:"weight"` // 0: it gets no new requests
@@ -31,16 +32,24 @@ type target struct {
 	ConsecutiveFailures int        `json:"consecutive_failures"`
 }
 
-// targets describes the targets of a pool, which may be nil.
-func targets(p *upstream.Pool) []target {
+// targets describes the targets of a tenant, pool by pool. One that several pools have
+// is there once for each.
+func targets(t *proxy.TenantView) []target {
 	list := []target{}
-	if p == nil {
-		return list
+	for _, p := range t.Pools {
+		name := ""
+		if t.Named {
+			name = p.Name()
+		}
+		list = appendTargets(list, p.Pool, name)
 	}
-	for _, t := range p.Targets() {
-		s := t.State()
+	return list
+}
+
+func appendTargets(list []target, p *upstream.Pool, name string) []target {
+	for _, s := range p.States() {
 		one := target{
-			Name: s.Name, URL: s.URL, Status: s.Status, Weight: s.Weight, TLS: s.TLS, Probe: s.Probe, LatencyMS: s.LatencyMS, LastError: s.LastError,
+			Name: s.Name, Pool: name, URL: s.URL, Status: s.Status, Weight: s.Weight, TLS: s.TLS, Probe: s.Probe, LatencyMS: s.LatencyMS, LastError: s.LastError,
 			InFlight: s.InFlight, Requests: s.Requests, Failures: s.Failures, Retries: s.Retries,
 			Transitions: s.Transitions, ConsecutiveFailures: s.ConsecutiveFailures,
 		}
@@ -53,26 +62,32 @@ func targets(p *upstream.Pool) []target {
 	return list
 }
 
-// overall is the status of a tenant: healthy while one of its targets is that
-// requests are shared among, or if it has none.
-func overall(list []target) string {
-	for i := range list {
-		if list[i].Status == healthy && list[i].Weight > 0 {
-			return healthy
-		}
+// pool is one entry of "pools".
+type pool struct {
+	Name    string `json:"name"`
+	Balance string `json:"balance"` // what chooses between its targets
+	Targets int    `json:"targets"`
+	Healthy int    `json:"healthy"` // of them: those that requests are shared among
+}
+
+// pools describes the pools of a tenant.
+func pools(t *proxy.TenantView) []pool {
+	list := []pool{}
+	for _, p := range t.Pools {
+		list = append(list, pool{p.Name(), p.Algorithm(), len(p.Targets()), p.Healthy()})
 	}
-	if len(list) == 0 {
-		return healthy
-	}
-	return unhealthy
+	return list
 }
 
 // statusOfTenant is misconfigured for one whose requests are refused.
-func statusOfTenant(t *proxy.TenantView, list []target) string {
-	if t.Refused() {
+func statusOfTenant(t *proxy.TenantView) string {
+	switch {
+	case t.Refused():
 		return misconfigured
+	case t.Healthy():
+		return healthy
 	}
-	return overall(list)
+	return unhealthy
 }
 
 // problemOf is nil for a tenant that is served as the configuration asks for.
@@ -95,6 +110,7 @@ type tenant struct {
 	LuaRoutes  []string          `json:"lua_routes"`
 	Lua        *lua.View         `json:"lua"` // null: none are loaded
 	Problem    *problem          `json:"problem"`
+	Pools      []pool            `json:"pools"`
 	Services   []target          `json:"services"`
 	Requests   uint64            `json:"requests"`
 	Responses  map[string]uint64 `json:"responses"` // by class
@@ -136,10 +152,10 @@ func (a *API) getTenants(ctx *fasthttp.RequestCtx) {
 func describe(t *proxy.TenantView, errors int) tenant {
 	d := tenant{
 		Name: t.Name, Routing: t.Routing, Domains: orEmpty(t.Domains), PathPrefix: t.Prefix, Policies: decisionsOf(t.Policies), LuaRoutes: orEmpty(t.Scripts), Lua: viewScripts(t, errors),
-		Services: targets(t.Pool), Responses: make(map[string]uint64, len(t.Stats.Classes)),
+		Pools: pools(t), Services: targets(t), Responses: make(map[string]uint64, len(t.Stats.Classes)),
 		BytesIn: t.Stats.BytesIn.Load(), BytesOut: t.Stats.BytesOut.Load(), Retries: t.Stats.Retries.Load(),
 	}
-	d.Status, d.Problem = statusOfTenant(t, d.Services), problemOf(t)
+	d.Status, d.Problem = statusOfTenant(t), problemOf(t)
 	for class := 1; class < len(t.Stats.Classes); class++ {
 		n := t.Stats.Classes[class].Load()
 		d.Requests += n

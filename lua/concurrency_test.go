@@ -90,6 +90,8 @@ func (x *slow) SetPath(string) error       { return nil }
 func (x *slow) SetQuery(string) error      { return nil }
 func (x *slow) SetHost(string) error       { return nil }
 func (x *slow) Choose(string) error        { return nil }
+func (x *slow) ChoosePool(string) error    { return nil }
+func (x *slow) SetBalanceKey(string) error { return nil }
 func (x *slow) Unbound()                   {}
 func (x *slow) Restore(error) error        { return nil }
 func (x *slow) Watch(func()) func()        { return func() {} }

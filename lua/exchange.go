@@ -57,8 +57,12 @@ type Bodies interface {
 type Forwarder interface {
 	// HasPool says whether there is one.
 	HasPool() bool
-	// Choose makes Forward use the pool or target of that name.
+	// Choose makes Forward use the target of that name, or any again.
 	Choose(name string) error
+	// ChoosePool makes Forward use the pool of that name.
+	ChoosePool(name string) error
+	// SetBalanceKey says what the request belongs to a target by.
+	SetBalanceKey(key string) error
 	// Forward sends the request to the pool. When it returns nil the
 	// response is a target's, with its body still to come, or the gateway's
 	// own that says why there is none. An error ends the request: its client

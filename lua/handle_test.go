@@ -110,14 +110,16 @@ func (x *watched) Flush() error {
 	x.response.Begun = true
 	return nil
 }
-func (x *watched) SetPath(string) error     { return nil }
-func (x *watched) SetQuery(string) error    { return nil }
-func (x *watched) SetHost(string) error     { return nil }
-func (x *watched) Choose(string) error      { return nil }
-func (x *watched) Unbound()                 {}
-func (x *watched) Restore(error) error      { return nil }
-func (x *watched) Watch(func()) func()      { return func() {} }
-func (x *watched) AppendLog(*zerolog.Event) {}
+func (x *watched) SetPath(string) error       { return nil }
+func (x *watched) SetQuery(string) error      { return nil }
+func (x *watched) SetHost(string) error       { return nil }
+func (x *watched) Choose(string) error        { return nil }
+func (x *watched) ChoosePool(string) error    { return nil }
+func (x *watched) SetBalanceKey(string) error { return nil }
+func (x *watched) Unbound()                   {}
+func (x *watched) Restore(error) error        { return nil }
+func (x *watched) Watch(func()) func()        { return func() {} }
+func (x *watched) AppendLog(*zerolog.Event)   {}
 
 // heavy is an error that leads to its exchange.
 type heavy struct{ *watched }

@@ -54,11 +54,13 @@ func (p *page) ask(what string, with ...any) error {
 	return p.refuse
 }
 
-func (p *page) SetPath(path string) error   { return p.ask("path", path) }
-func (p *page) SetQuery(query string) error { return p.ask("query", query) }
-func (p *page) SetHost(host string) error   { return p.ask("host", host) }
-func (p *page) Choose(name string) error    { return p.ask("pool", name) }
-func (p *page) HasPool() bool               { return !p.poolless }
+func (p *page) SetPath(path string) error      { return p.ask("path", path) }
+func (p *page) SetQuery(query string) error    { return p.ask("query", query) }
+func (p *page) SetHost(host string) error      { return p.ask("host", host) }
+func (p *page) Choose(name string) error       { return p.ask("pool", name) }
+func (p *page) ChoosePool(name string) error   { return p.ask("named pool", name) }
+func (p *page) SetBalanceKey(key string) error { return p.ask("balance_key", key) }
+func (p *page) HasPool() bool                  { return !p.poolless }
 
 func (p *page) Forward() error {
 	if p.failing != nil {

@@ -38,6 +38,8 @@ var requestMethods = map[string]glua.LGFunction{
 	"set_context":   requestSet,
 	"get_context":   requestGet,
 	"upstream":      requestUpstream,
+	"pool":          requestPool,
+	"balance_key":   requestBalanceKey,
 	"json":          requestJSON,
 	"identity":      requestIdentity,
 }
@@ -311,6 +313,20 @@ func requestUpstream(L *glua.LState) int {
 	c, n := self(L)
 	c.before(L, "request:upstream")
 	c.check(L, c.exchange.Choose(vm.CheckString(L, n)))
+	return 0
+}
+
+func requestPool(L *glua.LState) int {
+	c, n := self(L)
+	c.before(L, "request:pool")
+	c.check(L, c.exchange.ChoosePool(vm.CheckString(L, n)))
+	return 0
+}
+
+func requestBalanceKey(L *glua.LState) int {
+	c, n := self(L)
+	c.before(L, "request:balance_key")
+	c.check(L, c.exchange.SetBalanceKey(vm.CheckString(L, n)))
 	return 0
 }
 

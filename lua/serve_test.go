@@ -64,6 +64,8 @@ func (r *request) SetPath(string) error           { return nil }
 func (r *request) SetQuery(string) error          { return nil }
 func (r *request) SetHost(string) error           { return nil }
 func (r *request) Choose(string) error            { return nil }
+func (r *request) ChoosePool(string) error        { return nil }
+func (r *request) SetBalanceKey(string) error     { return nil }
 func (r *request) Unbound()                       {}
 func (r *request) Restore(error) error            { return nil }
 func (r *request) Watch(func()) func()            { return func() {} }

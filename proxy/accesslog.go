@@ -205,6 +205,9 @@ func (l *logLine) tenant(r *exchange.Record) {
 	if r.Spared != "" {
 		l.text(`,"would_answer":"`, r.Spared)
 	}
+	if r.Pool != "" {
+		l.text(`,"pool":"`, r.Pool)
+	}
 	if r.Target != nil {
 		l.text(`,"target":"`, r.Target.Name())
 	}

@@ -25,7 +25,9 @@ type TenantView struct {
 	Policies *policy.Chain  // nil without
 	Scripts  []string       // as the configuration names them
 	Lua      *lua.Scripts   // what is loaded; nil without
-	Pool     *upstream.Pool // nil without services
+	Pool     *upstream.Pool // the default one; nil without
+	Pools    []*exchange.Pool
+	Named    bool // its section has pools
 	Stats    *exchange.Stats
 	Problem  *Problem // why it isn't served as the configuration asks for; nil: it is
 }
@@ -37,8 +39,39 @@ func (t *TenantView) Refused() bool {
 }
 
 // Healthy reports whether the tenant can serve requests as far as its targets
-// go: at least one of them is healthy, or it has none.
-func (t *TenantView) Healthy() bool { return t.Pool == nil || t.Pool.Healthy() > 0 }
+// go: at least one of each pool is healthy, or it has none. Of several pools one is
+// passed over all of whose targets have weight 0: that is meant.
+func (t *TenantView) Healthy() bool {
+	for _, p := range t.Pools {
+		if p.Healthy() == 0 && (len(t.Pools) == 1 || !p.Drained()) {
+			return false
+		}
+	}
+	return true
+}
+
+// Targets are the targets of all pools, each once, with the first pool that has it.
+func (t *TenantView) Targets() iter.Seq2[*upstream.Pool, *upstream.Target] {
+	return func(yield func(*upstream.Pool, *upstream.Target) bool) {
+		var seen map[*upstream.Target]bool
+		if len(t.Pools) > 1 {
+			seen = map[*upstream.Target]bool{}
+		}
+		for _, p := range t.Pools {
+			for _, target := range p.Targets() {
+				if seen[target] {
+					continue
+				}
+				if seen != nil {
+					seen[target] = true
+				}
+				if !yield(p.Pool, target) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // SnapshotView is the current snapshot.
 type SnapshotView struct {
@@ -94,7 +127,7 @@ func (t *tenant) allPolicies() *policy.Chain {
 func (t *tenant) view() TenantView {
 	return TenantView{
 		Name: t.Name, Routing: t.Config.Routing(), Domains: t.Config.Domains, Prefix: t.Config.PathPrefix,
-		Policies: t.allPolicies(), Scripts: t.Config.LuaRoutes, Lua: t.Scripts, Pool: t.Pool, Stats: t.Stats, Problem: t.problemNow(),
+		Policies: t.allPolicies(), Scripts: t.Config.LuaRoutes, Lua: t.Scripts, Pool: t.Pool, Pools: t.Pools, Named: t.NamesPools, Stats: t.Stats, Problem: t.problemNow(),
 	}
 }
 

@@ -184,7 +184,7 @@ func (s *Server) compose(snap *snapshot, list []candidate) error {
 			inUse.Tenants[i] = *list[i].last.Config
 		}
 		if list[i].choice != route.Nothing {
-			pools = append(pools, poolConfig(&inUse.Tenants[i]))
+			pools = append(pools, poolConfigs(&inUse.Tenants[i])...)
 		}
 	}
 	generation, err := s.registry.Build(pools)
@@ -253,10 +253,15 @@ func refusedConfig(asked *tenants.Config) *tenants.Config {
 	return &config
 }
 
-func poolConfig(c *tenants.Config) upstream.PoolConfig {
-	return upstream.PoolConfig{
-		Name: c.Name, Services: c.Services, Health: c.Probes(), Timeouts: c.Timeouts, Connections: c.Connections, GRPC: c.GRPC, Resilience: c.ResilienceConfig,
+// poolConfigs are a tenant's pools.
+func poolConfigs(c *tenants.Config) (list []upstream.PoolConfig) {
+	for _, p := range c.AllPools() {
+		list = append(list, upstream.PoolConfig{
+			Name: c.Name, Pool: p.Name, Services: p.Services, Health: c.ProbesOf(&p.Health), Timeouts: p.Timeouts, Connections: p.Connections, Resilience: p.ResilienceConfig,
+			GRPC: upstream.GRPCConfig{RetryOn: p.GRPC.RetryOn}, Balance: p.Balance.Algorithm(), Zone: p.Balance.Zone(),
+		})
 	}
+	return list
 }
 
 // closeUnused frees the scripts of candidates that are neither in use nor in a

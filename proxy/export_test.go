@@ -114,3 +114,6 @@ func (s *Server) File() string { return s.file }
 
 // HeldByLoads is how many bytes are held by scripts that are not in use yet.
 func (s *Server) HeldByLoads() int64 { return s.loads.Held() }
+
+// Mirrors are the copies of requests that are under way.
+func (s *Server) Mirrors() *exchange.Mirrors { return &s.plane.Mirrors }

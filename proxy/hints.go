@@ -80,8 +80,10 @@ var hints = []hint{
 		"the policy headers sets, adds and removes fields: policies: [{headers: {response: {set: {X-Frame-Options: DENY}}}}]: docs/policies.md#headers"},
 	{nil, []string{"respond", "response"},
 		"a route answers in the place of a target: routes: [{path: /health, respond: {body: ok}}]: docs/routes.md#respond"},
-	{nil, []string{"canary", "ab_test", "split", "split_clients", "traffic_split", "weighted", "mirror", "mirroring"},
-		"services[].weight shares the requests of one tenant; a script shares them by client: docs/cookbook.md#ab-split"},
+	{nil, []string{"canary", "ab_test", "split", "split_clients", "traffic_split", "weighted"},
+		"a route shares its requests between pools: routes: [{split: {to: {blue: 95, green: 5}, by: client}}]: docs/upstreams.md#split-canaries-blue-and-green"},
+	{nil, []string{"mirror", "mirroring", "shadow", "request_mirror_policies"},
+		"a route mirrors its requests to a pool: routes: [{mirror: {pool: shadow, share: 10%}}]: docs/upstreams.md#mirroring"},
 	{nil, []string{"plugin", "plugins", "middleware", "middlewares", "filter", "filters", "http_filters", "handler", "handlers", "handle", "policy", "module", "modules", "chain"},
 		"policies of a tenant are what is built in: docs/policies.md; other middleware is Lua, in files that lua_routes names: docs/lua.md#middleware-groups-and-mounts"},
 	{nil, []string{"allow", "deny", "allowlist", "denylist", "whitelist", "blacklist", "ip_allow", "ip_deny", "ip_whitelist", "ip_allowlist", "ip_filter", "acl", "geo", "geoip"},
@@ -90,12 +92,14 @@ var hints = []hint{
 		"lua_routes of a tenant names its scripts, which lie in lua_routing.scripts_dir: docs/lua.md#a-first-script"},
 
 	// Where requests go.
-	{inTenant, []string{"proxy_pass", "upstream", "upstreams", "backend", "backends", "server", "servers", "target", "targets", "origin", "origins", "endpoint", "endpoints", "lb_endpoints", "load_assignment", "reverse_proxy", "load_balancer", "loadbalancer", "pool", "pools", "cluster", "clusters", "forward", "forward_to", "to", "dial", "service", "destination"},
+	{inTenant, []string{"proxy_pass", "upstream", "upstreams", "backend", "backends", "server", "servers", "target", "targets", "origin", "origins", "endpoint", "endpoints", "lb_endpoints", "load_assignment", "reverse_proxy", "pool", "cluster", "clusters", "forward", "forward_to", "to", "dial", "service", "destination"},
 		`services is the list of its targets: services: [{url: "http://10.0.0.7:8080"}]`},
 	{atTop, []string{"proxy_pass", "upstream", "upstreams", "backend", "backends", "servers", "targets", "reverse_proxy", "clusters", "services", "pools"},
 		`each tenant has its targets: tenants: [{name: shop, domains: [shop.example.com], services: [{url: "http://10.0.0.7:8080"}]}]`},
-	{nil, []string{"balance", "lb", "lb_policy", "load_balancing", "load_balancing_policy", "strategy", "algorithm", "sticky", "ip_hash", "least_conn", "round_robin", "session_affinity"},
-		"requests are shared by services[].weight, and a script may choose the target: docs/lua.md#what-is-sent-on"},
+	{[]string{"tenants[].balance"}, []string{"algorithm", "type", "name", "policy", "method", "strategy", "kind", "mode", "by"},
+		"the balancer's name is the key: balance: {hash: {by: client}}"},
+	{nil, []string{"balance", "lb", "lb_policy", "load_balancing", "load_balancing_policy", "load_balancer", "loadbalancer", "strategy", "algorithm", "sticky", "ip_hash", "least_conn", "round_robin", "session_affinity"},
+		"balance of a tenant or a pool chooses between its targets: balance: least_request: docs/upstreams.md#which-balancer"},
 	{nil, []string{"retries", "retry_policy", "attempts", "proxy_next_upstream", "max_fails", "fail_timeout", "try_duration", "lb_try_duration"},
 		"retry says when a request is sent to another target: retry: {attempts: 3}: docs/resilience.md#retries"},
 	{nil, []string{"circuit_breaker", "circuit_breakers", "outlier_detection", "passive_health", "max_conns"},
@@ -182,8 +186,15 @@ var hints = []hint{
 		"this looks like another program's file: docs/configuration.md shows this one's"},
 }
 
-// Hint is settings.Hinter's.
+// Hint is settings.Hinter's. A pool is asked about as its tenant is.
 func (*Config) Hint(key, section string) string {
+	if below, ok := strings.CutPrefix(section, "tenants[].pools."); ok {
+		if at := strings.LastIndexByte(below, '.'); at >= 0 {
+			section = "tenants[]" + below[at:]
+		} else {
+			section = "tenants[]"
+		}
+	}
 	for i := range hints {
 		sections := hints[i].sections
 		if sections == nil {

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"fmt"
 	"reflect"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
@@ -23,10 +22,7 @@ func (c *Config) inherit(d *settings.Document) {
 		section("compression", &t.Compression, &c.Compression)
 		section("client_tls", &t.ClientTLS, &c.ClientTLS)
 		c.inheritTimeouts(d, &t.ClientTimeouts)
-		for j := range t.Services {
-			d.Inherit(settings.Section{Value: &t.Services[j].TLS, Secrets: &t.Secrets, Path: fmt.Sprintf("services[%d].tls", j)},
-				settings.Section{Value: &t.TargetTLS, Secrets: &t.Secrets, Path: "target_tls"})
-		}
+		t.InheritPools(d, d.Within(tenantsKey, i))
 	}
 }
 
@@ -96,16 +92,23 @@ func (c *Config) loadNamed(d *settings.Document) {
 		t, own := &c.Tenants[i], d.Within(tenantsKey, i)
 		t.LoadPolicies(c.inputs.read, c.inputs.directory, own)
 		t.TargetTLS.Load(c.inputs.read, own)
-		for j := range t.Services {
-			service := &t.Services[j]
-			address, err := upstream.ParseAddress(service.URL)
-			if err == nil && !address.Secure() {
-				if d.Has(&service.TLS) {
-					own.Errorf(&service.TLS, "tls is set for the target %q, which doesn't speak it, expected a url that begins with https, h2 or grpcs", service.URL)
-				}
-				continue
-			}
-			service.TLS.Load(c.inputs.read, own)
+		for _, p := range t.AllPools() {
+			c.loadServices(d, own, p.Services)
 		}
+	}
+}
+
+// loadServices reads the files that the services of a pool name.
+func (c *Config) loadServices(d *settings.Document, own settings.Reporter, services []upstream.ServiceConfig) {
+	for i := range services {
+		service := &services[i]
+		address, err := upstream.ParseAddress(service.URL)
+		if err == nil && !address.Secure() {
+			if d.Has(&service.TLS) {
+				own.Errorf(&service.TLS, "tls is set for the target %q, which doesn't speak it, expected a url that begins with https, h2 or grpcs", service.URL)
+			}
+			continue
+		}
+		service.TLS.Load(c.inputs.read, own)
 	}
 }

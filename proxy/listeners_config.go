@@ -141,11 +141,13 @@ var insteadOf = map[string]string{"tls.enabled": "listeners: [{address: …, tls
 // checkLoops reports targets that are the gateway itself.
 func (c *Config) checkLoops(own func(index int) settings.Reporter) {
 	for t := range c.Tenants {
-		for i := range c.Tenants[t].Services {
-			service := &c.Tenants[t].Services[i]
-			address, err := upstream.ParseAddress(service.URL)
-			if err == nil && c.listensAt(&address) {
-				own(t).Errorf(&service.URL, "url %q is the gateway's own address, expected that of an application", service.URL)
+		for _, p := range c.Tenants[t].AllPools() {
+			for i := range p.Services {
+				service := &p.Services[i]
+				address, err := upstream.ParseAddress(service.URL)
+				if err == nil && c.listensAt(&address) {
+					own(t).Errorf(&service.URL, "url %q is the gateway's own address, expected that of an application", service.URL)
+				}
 			}
 		}
 	}

@@ -101,6 +101,22 @@ var recipes = map[string][][]string{
 		{"GET /broken HTTP/1.1\r\nHost: shop.example.com", "502", "<h1>Something failed</h1><p>", "X-Gateway-Error: upstream_bad_response"},
 		{"GET /broken HTTP/1.1\r\nHost: shop.example.com\r\nAccept: application/json", "502", `"code":"upstream_bad_response"`, "Content-Type: application/problem+json"},
 	},
+	"Several applications behind one host": {
+		{"GET /a HTTP/1.1\r\nHost: shop.example.com", "200", "seven", "GET /a "},
+		{"GET /api/users?q HTTP/1.1\r\nHost: shop.example.com", "200", "eight", "GET /v1/users?q "},
+	},
+	"A canary for some clients": {
+		{"GET /a HTTP/1.1\r\nHost: shop.example.com\r\nX-User: alice", "200", "seven"},
+		{"GET /a HTTP/1.1\r\nHost: shop.example.com\r\nX-User: alice\r\nCookie: canary=yes", "200", "eight"},
+	},
+	"Sessions that live in one server": {
+		{"GET /a HTTP/1.1\r\nHost: app.example.com", "200", "Set-Cookie: backend=", "; Path=/; HttpOnly; SameSite=Lax", "seven"},
+		{"GET /a HTTP/1.1\r\nHost: app.example.com", "200", "Set-Cookie: backend=", "eight"},
+	},
+	"A standby that takes over": {
+		{"GET /a HTTP/1.1\r\nHost: example.com", "200", "seven"},
+		{"GET /a HTTP/1.1\r\nHost: example.com", "200", "seven"},
+	},
 	"Compressed responses": {
 		{"GET /a HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: gzip, deflate, br, zstd", "200", "Content-Encoding: zstd", "Vary: Accept-Encoding", "!                    "},
 		{"GET /a HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: gzip, deflate, br", "200", "Content-Encoding: br", "!                    "},

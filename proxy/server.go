@@ -76,6 +76,7 @@ type Server struct {
 	introductions lineBudget // by the PROXY protocol, that failed
 	acme          *acme.Manager
 
+	sticky  ownSecret // signs cookies that say who has been at which target
 	hops    *exchange.Hops
 	own     listener.Own // where the process listens
 	sockets *listener.Sockets
@@ -262,6 +263,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.timers.end()
 	s.drain(ctx)
 	s.timers.await()
+	s.plane.Mirrors.Close()
 	s.registry.Close()
 	s.shared.Close()
 	stop()
@@ -279,6 +281,7 @@ func (s *Server) Close() {
 	s.draining.Store(true)
 	s.endListeners()
 	s.listeners.retired.Wait()
+	s.plane.Mirrors.Close()
 	s.registry.Close()
 	s.shared.Close()
 }

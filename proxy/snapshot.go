@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"crypto/rand"
+	"sync"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
@@ -97,16 +99,20 @@ func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generatio
 	t := &tenant{Tenant: exchange.Tenant{
 		Name: c.Name, Config: c, Stats: s.statsOf(c.Name), PreserveHost: c.PreserveHost, Spelling: c.NormalizePath.Spelling(), Expects: c.Expect == tenants.ExpectForward, Total: c.Timeouts.Total.Std(),
 		Route: c.PathPrefix, WithoutTLS: c.ClientTLS.AllowWithoutTLS, ScriptsTotal: c.Lua.TotalTimeout.Std(), GRPCWeb: c.GRPC.Web,
-		Timeouts: upstream.Timeouts{
-			Connect: c.Timeouts.Connect.Std(), ResponseHeader: c.Timeouts.ResponseHeader.Std(), Idle: c.Timeouts.Idle.Std(),
-			Total: c.Timeouts.Total.Std(), TotalKey: exchange.TotalKey,
-		},
+		Timeouts: timeoutsOf(&c.Timeouts, exchange.TotalKey),
 	}}
 	if t.Route == "" {
 		t.Route = "/"
 	}
-	if len(c.Services) > 0 { // of those that are refused there are none
-		t.Pool = generation.Pool(c.Name)
+	for _, p := range c.AllPools() { // of those that are refused there are none
+		t.Pools = append(t.Pools, s.compilePool(&p, generation.Named(c.Name, p.Name)))
+	}
+	if t.NamesPools = len(c.Pools) > 0; c.HasDefaultPool() {
+		first := t.Pools[0]
+		t.Timeouts, t.Total = first.Timeouts, first.Timeouts.Total
+		if t.Pool = first.Pool; first.Key != nil || first.Sticky != nil {
+			t.Default = first
+		}
 	}
 	if c.PathPrefix != "" {
 		t.Prefix, _ = route.CanonicalPrefix(c.PathPrefix) // Check has refused what fails here
@@ -115,6 +121,40 @@ func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generatio
 		t.StripPrefix = t.Prefix
 	}
 	return t
+}
+
+func (s *Server) compilePool(c *tenants.Pool, built *upstream.Pool) *exchange.Pool {
+	key := exchange.TotalKey
+	if c.Name != upstream.DefaultPool {
+		key = "pools." + c.Name + "." + key
+	}
+	sticky, err := c.NewSticky(s.stickySecret())
+	if err != nil {
+		panic("BUG: secrets that were checked can't sign: " + err.Error())
+	}
+	return &exchange.Pool{Pool: built, Timeouts: timeoutsOf(&c.Timeouts, key), Key: c.Balance.Key(), Sticky: sticky}
+}
+
+// stickySecret signs cookies of balance.sticky where no secret is set.
+func (s *Server) stickySecret() []byte {
+	s.sticky.once.Do(func() {
+		s.sticky.secret = make([]byte, 32)
+		_, _ = rand.Read(s.sticky.secret) // which never fails
+	})
+	return s.sticky.secret
+}
+
+// ownSecret is one of the process's own, made when it is needed.
+type ownSecret struct {
+	once   sync.Once
+	secret []byte
+}
+
+// timeoutsOf are the time-outs of a section; total is the key of that setting.
+func timeoutsOf(c *upstream.TimeoutsConfig, total string) upstream.Timeouts {
+	return upstream.Timeouts{
+		Connect: c.Connect.Std(), ResponseHeader: c.ResponseHeader.Std(), Idle: c.Idle.Std(), Total: c.Total.Std(), TotalKey: total,
+	}
 }
 
 // limitsOf are what connections need before a request has a snapshot.

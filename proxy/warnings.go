@@ -60,6 +60,7 @@ func (c *Config) noteWarnings(d *settings.Document) {
 		}
 		if len(c.faults[i]) == 0 {
 			t.WarnOfRoutes(doubt)
+			t.WarnOfPools(doubt)
 			t.WarnOfPolicies(func(field any, format string, args ...any) {
 				if !d.Secret(field) { // what a file has given is meant
 					doubt(field, format, args...)
@@ -112,9 +113,11 @@ func (c *Config) warnOfSecrets(doubt func(field any, format string, args ...any)
 
 // speaksTLS reports whether a target of the tenant does.
 func speaksTLS(t *tenants.Config) bool {
-	for i := range t.Services {
-		if scheme, _, _ := strings.Cut(t.Services[i].URL, ":"); strings.EqualFold(scheme, "https") {
-			return true
+	for _, p := range t.AllPools() {
+		for i := range p.Services {
+			if scheme, _, _ := strings.Cut(p.Services[i].URL, ":"); strings.EqualFold(scheme, "https") {
+				return true
+			}
 		}
 	}
 	return false
@@ -127,7 +130,9 @@ func (c *Config) Warnings() []string {
 		if !c.LuaRouting.Enabled && len(c.Tenants[i].LuaRoutes) > 0 {
 			list = append(list, "tenant \""+c.Tenants[i].Name+"\" has scripts, but lua_routing.enabled is false: its requests are answered with 503")
 		}
-		list = append(list, upstream.Warnings(c.Tenants[i].Name, c.Tenants[i].Services)...)
+		for _, p := range c.Tenants[i].AllPools() {
+			list = append(list, upstream.Warnings(c.Tenants[i].PoolWords(p.Name), p.Services)...)
+		}
 	}
 	for i := range list {
 		list[i] = c.redactor.Redact(list[i])
@@ -152,7 +157,7 @@ func scriptWarnings(c *Config, all, known map[string]*lua.Scripts) []string {
 		if scripts == nil || known[t.Name] == scripts {
 			continue
 		}
-		for _, warning := range scripts.Warnings(len(t.Services) > 0) {
+		for _, warning := range scripts.Warnings(t.HasDefaultPool()) {
 			found.add(place{}, t.Name, warning)
 		}
 		if useless := c.askedInVain(t, scripts); useless != "" && !asked[scripts.TLSAskAt()] {

@@ -21,7 +21,7 @@ const maxName = 64
 
 // Config describes one tenant: an application behind the gateway, isolated
 // from the others. At least one of domains and path_prefix, and at least one
-// of services, routes and lua_routes must be set.
+// of services (or pools.default), routes and lua_routes must be set.
 type Config struct {
 	// Name of the tenant in logs, metrics and the admin API: 1 to 64 letters,
 	// digits, dots, hyphens and underscores, unique among the tenants.
@@ -114,6 +114,17 @@ type Config struct {
 
 	// What is done about requests and answers of gRPC.
 	GRPC upstream.GRPCConfig `yaml:"grpc"`
+
+	// What chooses between the targets: the name of a balancer, or one with settings, such
+	// as {hash: {by: "cookie:session"}}. Pools may have their own. docs/upstreams.md helps
+	// to choose. Default: round_robin.
+	Balance BalanceConfig `yaml:"balance"`
+
+	// Further pools of targets, by their names: 1 to 64 letters, digits, dots, hyphens and
+	// underscores; at most 64 of them. services is the pool "default", which may stand here
+	// instead. Routes send requests to the others (routes[].pool), and so may scripts.
+	// docs/upstreams.md explains them. Default: none.
+	Pools map[string]*PoolConfig `yaml:"pools"`
 
 	// Memory that the tenant's requests in flight may hold outside of its
 	// scripts: bodies as they arrive, responses until they are sent, buffers.
@@ -218,8 +229,11 @@ func (c *Config) Routing() string {
 
 // Probes returns the health section with its interval resolved: the one that
 // was set, under whichever name, or 0 when none was.
-func (c *Config) Probes() upstream.HealthConfig {
-	health := c.Health
+func (c *Config) Probes() upstream.HealthConfig { return c.ProbesOf(&c.Health) }
+
+// ProbesOf returns the health section of a pool in the same way.
+func (c *Config) ProbesOf(of *upstream.HealthConfig) upstream.HealthConfig {
+	health := *of
 	if health.Interval == 0 {
 		health.Interval = c.HealthInterval
 	}
@@ -263,7 +277,7 @@ func ValidName(name string) bool { return wrongName(name) == "" }
 func (c *Config) Check(r settings.Reporter) {
 	c.checkName(r)
 	c.checkMatch(r)
-	if len(c.Services) == 0 && len(c.LuaRoutes) == 0 && len(c.Routes) == 0 {
+	if !c.HasDefaultPool() && len(c.LuaRoutes) == 0 && len(c.Routes) == 0 {
 		r.Errorf(c, "tenant %q has neither services nor lua_routes nor routes, expected at least one of them", c.Name)
 	}
 	for i, script := range c.LuaRoutes {
@@ -275,7 +289,7 @@ func (c *Config) Check(r settings.Reporter) {
 		r.Errorf(&c.HealthInterval, "health_interval is %v but health.interval is %v, expected only one of them", c.HealthInterval, c.Health.Interval)
 	}
 	c.checkHealthInterval(r)
-	upstream.CheckServices(c.Services, r)
+	c.checkPools(r)
 	c.checkPolicies(r)
 	c.checkRoutes(r)
 	c.Timeouts.Check(r)

@@ -73,7 +73,7 @@ func (*Policy) OneKey() {}
 // Sources returns the texts whose comments document the section of a tenant in
 // the JSON Schema and in docs/configuration.md.
 func Sources() settings.Sources {
-	return append(policy.Sources(Policy{}), source, trafficSource, clientTLSSource, policiesSource, routesSource, routing.Source(), site.Source())
+	return append(policy.Sources(Policy{}), source, trafficSource, clientTLSSource, policiesSource, routesSource, poolsSource, balanceSource, routing.Source(), site.Source())
 }
 
 // Refusals lists what policies refuse requests with.

@@ -37,8 +37,23 @@ func (c *Config) checkRoutes(r settings.Reporter) {
 		route := &c.Routes[i]
 		own := placed{r, fmt.Sprintf("tenant %q, %s", c.Name, routePlace(i))}
 		route.Check(own)
-		if route.Forwards() && len(c.Services) == 0 {
-			own.Errorf(route, "the tenant has no services to answer, expected redirect, respond or files")
+		names := route.PoolNames()
+		if route.Forwards() && len(names) == 0 && !c.HasDefaultPool() {
+			or := "respond or files"
+			if len(c.Pools) > 0 {
+				or = "respond, files or pool"
+			}
+			own.Errorf(route, "the tenant has no services to answer, expected redirect, %s", or)
+		}
+		for _, name := range names {
+			field := any(&route.Pool)
+			if route.Split != nil && name != route.Pool {
+				field = &route.Split.To
+			}
+			c.checkPoolName(own, field, name)
+		}
+		if route.Mirror != nil {
+			c.checkPoolName(own, &route.Mirror.Pool, route.Mirror.Pool)
 		}
 	}
 }
@@ -82,6 +97,7 @@ func (c *Config) BuildRoutes(deps policy.Deps, counter func(name string) *policy
 			return nil, err
 		}
 		list[i] = routing.New(&c.Routes[i].Config, routePlace(i), chain, deps.Fetch.Place)
+		list[i].LeadTo(&c.Routes[i].Config, c.PoolIndex)
 	}
 	return routing.NewTable(list, c.StripSlashes), nil
 }

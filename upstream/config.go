@@ -19,6 +19,7 @@ func Source() string { return source }
 // Limits and defaults of the sections below.
 const (
 	maxWeight    = 1000
+	maxTier      = 1000
 	maxThreshold = 1000
 	maxConns     = 1_000_000
 	maxStreams   = 10_000
@@ -59,6 +60,15 @@ type ServiceConfig struct {
 	// Where all have weight 0, requests get 503 no_healthy_target. Default: 1.
 	Weight int `yaml:"weight" min:"0" max:"1000"`
 
+	// Tier of the target, where the pool's balance is first: 0 to 1000. Those of a lower
+	// tier get all requests as long as one of them is healthy. Where no service has a tier,
+	// each is one, in the order of the list. Default: 0.
+	Tier int `yaml:"tier" min:"0" max:"1000"`
+
+	// Zone that the target is in, such as a data centre, for balance: {first: {zone: …}}.
+	// Default: none.
+	Zone string `yaml:"zone"`
+
 	// Whether the target is told who its client is by a header of the PROXY protocol,
 	// before TLS and anything else on each connection: "v1" (a line of text) or "v2"
 	// (binary, with what is known of the client's TLS). The target must expect it. A
@@ -87,6 +97,10 @@ func (c *ServiceConfig) Check(r settings.Reporter) {
 		checkPath(r, &c.Health, "health")
 	}
 	checkCount(r, &c.Weight, "weight", 0, maxWeight)
+	checkCount(r, &c.Tier, "tier", 0, maxTier)
+	if err := checkName(c.Zone); err != nil {
+		r.Errorf(&c.Zone, "zone: %v", err)
+	}
 	if _, known := proxyVersions[c.ProxyProtocol]; !known {
 		r.Errorf(&c.ProxyProtocol, "proxy_protocol %q is unknown, expected v1 or v2", c.ProxyProtocol)
 	}
@@ -368,33 +382,6 @@ func (c *GRPCConfig) Check(r settings.Reporter) {
 	for i, name := range c.RetryOn {
 		if _, ok := grpcNumber(name); !ok {
 			r.Errorf(&c.RetryOn[i], "retry_on has %q, which is no status of a gRPC call that has failed, expected one of %s", name, strings.Join(grpcNames[1:], ", "))
-		}
-	}
-}
-
-func checkPositive(r settings.Reporter, field *settings.Duration, key string) {
-	if *field <= 0 {
-		r.Errorf(field, "%s %v is not positive, expected a duration like 5s or 250ms", key, field.Std())
-	}
-}
-
-func checkCount(r settings.Reporter, field *int, key string, low, high int) {
-	if *field < low || *field > high {
-		r.Errorf(field, "%s %d is out of range, expected %d to %d", key, *field, low, high)
-	}
-}
-
-// checkPath accepts what may stand in the request line of a probe.
-func checkPath(r settings.Reporter, field *string, key string) {
-	path := *field
-	if !strings.HasPrefix(path, "/") {
-		r.Errorf(field, "%s %q is not a path, expected one that starts with / such as /health", key, path)
-		return
-	}
-	for i := range len(path) {
-		if c := path[i]; c <= ' ' || c >= 0x7f || c == '#' || c == '\\' {
-			r.Errorf(field, "%s %q contains the byte %q, expected it to be percent-encoded", key, path, c)
-			return
 		}
 	}
 }

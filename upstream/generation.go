@@ -9,9 +9,13 @@ import (
 // Generation is the set of pools of one snapshot. It is immutable.
 type Generation struct {
 	pools    []*Pool
-	byName   map[string]*Pool
-	released bool // guarded by the registry's lock
+	byName   map[poolName]*Pool
+	tuned    map[*Target]*tuning // while it is built
+	released bool                // guarded by the registry's lock
 }
+
+// poolName is unique in a generation.
+type poolName struct{ tenant, pool string }
 
 // members are those of all pools.
 func (g *Generation) members() iter.Seq2[*Pool, member] {
@@ -30,8 +34,11 @@ func (g *Generation) members() iter.Seq2[*Pool, member] {
 // not change the slice.
 func (g *Generation) Pools() []*Pool { return g.pools }
 
-// Pool returns the pool of a tenant, or nil.
-func (g *Generation) Pool(name string) *Pool { return g.byName[name] }
+// Pool returns the pool DefaultPool of a tenant, or nil.
+func (g *Generation) Pool(tenant string) *Pool { return g.Named(tenant, DefaultPool) }
+
+// Named returns a pool of a tenant by its name, or nil.
+func (g *Generation) Named(tenant, pool string) *Pool { return g.byName[poolName{tenant, pool}] }
 
 // awaitNames waits until every name was looked up once, at most for limit.
 func (g *Generation) awaitNames(limit time.Duration) {

@@ -21,7 +21,7 @@ var (
 
 // Pool is a named group of targets and who chooses between them.
 type Pool struct {
-	name      string
+	name      poolName
 	timeouts  TimeoutsConfig
 	retryOn   grpcSet
 	retry     *retryRules // nil: what holds without the section
@@ -47,10 +47,18 @@ type state struct {
 type member struct {
 	target *Target
 	tuned  *tuning
+	weight int // in this pool
+	tier   int
 }
 
-// Name returns the name of the pool, which is its tenant's.
-func (p *Pool) Name() string { return p.name }
+// Name returns the name of the pool, which is unique in its tenant.
+func (p *Pool) Name() string { return p.name.pool }
+
+// Tenant returns the name of the pool's tenant.
+func (p *Pool) Tenant() string { return p.name.tenant }
+
+// Algorithm returns the name of what chooses between the targets.
+func (p *Pool) Algorithm() string { return p.algorithm.Name }
 
 // Timeouts returns the time-outs of exchanges with the pool's targets.
 func (p *Pool) Timeouts() TimeoutsConfig { return p.timeouts }
@@ -72,11 +80,26 @@ func (p *Pool) Targets() []*Target { return p.state.Load().targets }
 func (p *Pool) Healthy() int {
 	n := 0
 	for _, m := range p.state.Load().members {
-		if m.tuned.weight > 0 && m.target.Healthy() {
+		if m.weight > 0 && m.target.Healthy() {
 			n++
 		}
 	}
 	return n
+}
+
+// Drained reports whether all targets have weight 0, so that no request goes there.
+func (p *Pool) Drained() bool { return p.state.Load().drained }
+
+// States are the targets' states in the order of the configuration, with the weights
+// that they have in this pool.
+func (p *Pool) States() []TargetState {
+	members := p.state.Load().members
+	list := make([]TargetState, len(members))
+	for i, m := range members {
+		list[i] = m.target.State()
+		list[i].Weight = m.weight
+	}
+	return list
 }
 
 // pick returns the target for the next attempt, or ErrNoHealthyTarget, or
@@ -96,6 +119,13 @@ func (p *Pool) pick(key uint64, tried []balance.Target) (*Target, error) {
 	return nil, ErrNoHealthyTarget
 }
 
+// Keeps reports whether a first attempt with that key, which balance.KeyOf has made of a
+// target's, would go to that target.
+func (p *Pool) Keeps(key uint64) bool {
+	keeper, ok := p.state.Load().picker.(balance.Keeper)
+	return ok && keeper.Keeps(key)
+}
+
 // rebuildPicker has the picker reckon with what is healthy now. Not for the request
 // path.
 func (p *Pool) rebuildPicker() {
@@ -110,9 +140,9 @@ func (p *Pool) replaceLocked(members []member) {
 	set := make([]balance.Member, len(members))
 	next.targets = make([]*Target, len(members))
 	for i, m := range members {
-		set[i] = balance.Member{Target: m.target, ID: m.target.key, Weight: m.tuned.weight}
+		set[i] = balance.Member{Target: m.target, ID: m.target.key, Weight: m.weight, Tier: m.tier}
 		next.targets[i] = m.target
-		next.drained = next.drained && m.tuned.weight == 0
+		next.drained = next.drained && m.weight == 0
 	}
 	var before balance.Picker
 	if old := p.state.Load(); old != nil {
@@ -132,7 +162,7 @@ const (
 func (p *Pool) downReasons() string {
 	members := p.state.Load().members
 	if len(members) == 0 {
-		return "there are no targets"
+		return "there are no targets" + p.ofPool()
 	}
 	parts := make([]string, 0, maxDown+1)
 	for _, m := range members {
@@ -140,7 +170,15 @@ func (p *Pool) downReasons() string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(members)-maxDown))
 			break
 		}
-		parts = append(parts, fmt.Sprintf("%q %s", m.target.Name(), m.target.health.downReason(m.tuned.weight)))
+		parts = append(parts, fmt.Sprintf("%q %s", m.target.Name(), m.target.health.downReason(m.weight)))
 	}
-	return "no target is healthy: " + strings.Join(parts, "; ")
+	return "no target" + p.ofPool() + " is healthy: " + strings.Join(parts, "; ")
+}
+
+// ofPool says in messages which pool it is, where its tenant has others.
+func (p *Pool) ofPool() string {
+	if p.name.pool == DefaultPool {
+		return ""
+	}
+	return fmt.Sprintf(" of the pool %q", p.name.pool)
 }

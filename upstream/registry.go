@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -53,9 +54,14 @@ type Options struct {
 	MaxProbes int
 }
 
-// PoolConfig is what one tenant wants from this package.
+// DefaultPool is the name of the pool that a tenant's requests go to unless something
+// else is said.
+const DefaultPool = "default"
+
+// PoolConfig is what one tenant wants of this package, for one of its pools.
 type PoolConfig struct {
-	Name        string // of the tenant, unique
+	Name        string // of the tenant
+	Pool        string // its own name, unique in the tenant; "" is DefaultPool
 	Services    []ServiceConfig
 	Health      HealthConfig
 	Timeouts    TimeoutsConfig
@@ -63,6 +69,7 @@ type PoolConfig struct {
 	GRPC        GRPCConfig
 	Resilience  ResilienceConfig
 	Balance     balance.Algorithm // zero: the default
+	Zone        string            // targets of it come before others of their tier; "" is none
 }
 
 // Registry owns all targets, keyed by tenant and URL, and every goroutine of
@@ -128,13 +135,14 @@ func (r *Registry) Close() {
 // the generation to Activate or Discard. The error names the tenant and the
 // service.
 func (r *Registry) Build(list []PoolConfig) (*Generation, error) {
-	g := &Generation{byName: make(map[string]*Pool, len(list))}
+	g := &Generation{byName: make(map[poolName]*Pool, len(list)), tuned: map[*Target]*tuning{}}
 	for i := range list {
 		if err := r.addPool(g, &list[i]); err != nil {
 			r.Discard(g)
-			return nil, fmt.Errorf("cannot build the pool of tenant %q: %w", list[i].Name, err)
+			return nil, fmt.Errorf("cannot build the pool%s of tenant %q: %w", list[i].named(), list[i].Name, err)
 		}
 	}
+	g.tuned = nil
 	g.awaitNames(firstLookups)
 	for _, p := range g.pools {
 		p.rebuildPicker()
@@ -171,24 +179,25 @@ func (r *Registry) Discard(g *Generation) {
 }
 
 func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
-	if g.byName[c.Name] != nil {
+	name := poolName{c.Name, c.pool()}
+	if g.byName[name] != nil {
 		return errors.New("the name is taken, expected unique ones")
 	}
 	if len(c.Services) > math.MaxUint16 {
 		return fmt.Errorf("%d services, expected at most %d", len(c.Services), math.MaxUint16)
 	}
-	p := &Pool{name: c.Name, timeouts: c.Timeouts, retryOn: c.GRPC.retried(), algorithm: c.Balance}
-	p.retry = c.Resilience.Retry.rules(r.budgetOf(c.Name))
+	p := &Pool{name: name, timeouts: c.Timeouts, retryOn: c.GRPC.retried(), algorithm: c.Balance}
+	p.retry = c.Resilience.Retry.rules(r.budgetOf(name))
 	if p.algorithm.New == nil {
 		p.algorithm = balance.Algorithms()[0]
 	}
-	members, err := r.acquireAll(c)
+	members, err := r.acquireAll(g, c)
 	for _, m := range members {
 		p.introduces = p.introduces || m.tuned.introduces != 0
 	}
 	p.state.Store(&state{members: members}) // Build's rebuildPicker makes the picker
 	g.pools = append(g.pools, p)
-	g.byName[c.Name] = p
+	g.byName[name] = p
 	if err != nil {
 		return err
 	}
@@ -199,7 +208,7 @@ func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
 }
 
 // budgetOf is the budget of the pool of that name, which goes on across generations.
-func (r *Registry) budgetOf(name string) *budget {
+func (r *Registry) budgetOf(name poolName) *budget {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.active != nil {
@@ -210,9 +219,22 @@ func (r *Registry) budgetOf(name string) *budget {
 	return new(budget)
 }
 
-// acquireAll returns the targets of a pool; with an error too, those before it.
-func (r *Registry) acquireAll(c *PoolConfig) (members []member, err error) {
-	seen := make(map[*Target]bool, len(c.Services))
+// pool is the name of the pool within its tenant.
+func (c *PoolConfig) pool() string { return cmp.Or(c.Pool, DefaultPool) }
+
+// named says in messages which pool it is, where its tenant may have others.
+func (c *PoolConfig) named() string {
+	if c.pool() == DefaultPool {
+		return ""
+	}
+	return fmt.Sprintf(" %q", c.Pool)
+}
+
+// acquireAll returns the targets of a pool; with an error too, those before it. A
+// target that another pool of the generation has is as that one has it, but for its
+// weight and tier.
+func (r *Registry) acquireAll(g *Generation, c *PoolConfig) (members []member, err error) {
+	seen, tiers := make(map[*Target]bool, len(c.Services)), c.tiers()
 	for i := range c.Services {
 		service := &c.Services[i]
 		address, err := ParseAddress(service.URL)
@@ -224,7 +246,14 @@ func (r *Registry) acquireAll(c *PoolConfig) (members []member, err error) {
 			return members, fmt.Errorf("services[%d].tls: %w", i, err)
 		}
 		t := r.acquire(c.Name, address, tuned)
-		members = append(members, member{t, tuned})
+		if first := g.tuned[t]; first != nil {
+			tuned = first
+		}
+		g.tuned[t] = tuned
+		if c.Balance.Times {
+			t.latency.watched.Store(true)
+		}
+		members = append(members, member{target: t, tuned: tuned, weight: min(max(service.Weight, 0), maxWeight), tier: tiers[i]})
 		if seen[t] {
 			return members, fmt.Errorf("services[%d]: url %q appears twice, expected each target once", i, service.URL)
 		}

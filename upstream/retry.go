@@ -46,9 +46,14 @@ func (c *Call) Do(p *Pool) error {
 			c.Caller.Attempted(c.Target, nil)
 			c.HeadAt = socket.Nanotime()
 			c.HeaderTime = time.Duration(c.HeadAt - c.Start)
+			c.Target.latency.note(c.HeadAt-c.now, c.HeadAt)
 			return nil
 		}
 		t.observe(outcome{kind: failed, err: failure})
+		if failure.ofTarget() {
+			now := socket.Nanotime()
+			t.latency.note(now-c.now, now)
+		}
 		c.Caller.Attempted(t, failure)
 		if t = c.another(p, failure); t == nil {
 			return failure

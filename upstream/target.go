@@ -47,6 +47,8 @@ type Target struct {
 	cancel context.CancelFunc
 	health health
 
+	latency latency
+
 	refs int // generations that use the target; guarded by the registry's lock
 }
 

@@ -37,6 +37,8 @@ type exchange struct {
 	sendPath []byte // path after strip_prefix, in the spelling that is sent
 	policed  policed
 	routed   *routed // nil: none has been looked for
+	pool     *Pool   // that a route or a script has chosen; nil: the tenant's default one
+	affine   affine
 	content  content
 	upload   upload
 	sent     message.Sent
@@ -105,7 +107,8 @@ func (x *exchange) reset() {
 	}
 	x.plane, x.bounds, x.stream, x.web, x.memory = nil, nil, nil, nil, nil
 	x.query, x.sendPath, x.method, x.written = nil, nil, nil, nil
-	x.origin, x.hopped, x.certs, x.grpcLimit = origin{}, false, nil, 0
+	x.origin, x.hopped, x.certs, x.grpcLimit, x.pool = origin{}, false, nil, 0, nil
+	x.affine.reset()
 	x.content = content{}
 	x.upload = upload{}
 	x.sent.Reset()
@@ -313,7 +316,7 @@ func (x *exchange) route() error {
 	if !ok {
 		return faultNoTenant
 	}
-	x.Tenant = t
+	x.Tenant, x.pool = t, t.Default
 	if err := x.admitConnection(); err != nil {
 		return err
 	}
@@ -381,7 +384,7 @@ func (x *exchange) complete() {
 		r.BytesIn = x.content.Read()
 	}
 	r.ScriptRoute, r.ScriptStep = x.script.request.Route, x.script.request.Step
-	r.Target, r.Attempts, r.ConnectTime = x.call.Target, x.call.Attempts, x.call.ConnectTime
+	r.Target, r.Attempts, r.ConnectTime, r.Pool = x.call.Target, x.call.Attempts, x.call.ConnectTime, x.sentTo()
 	r.Elapsed = time.Duration(socket.Nanotime() - r.Start)
 }
 

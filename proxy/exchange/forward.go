@@ -9,15 +9,15 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
-// forward sends the request to the tenant's pool. On success the head of the
+// forward sends the request to its pool. On success the head of the
 // response is there, and its body is still to be read.
 func (x *exchange) forward() error {
 	x.stage(Forward)
-	t := x.Tenant
+	pool := x.upstreams()
 	x.call.Caller, x.call.Request, x.call.Allowance = x, &x.sent, x.memory
-	x.call.Timeouts = t.Timeouts
+	x.call.Timeouts = *x.timeouts()
 	x.narrow(&x.call.Timeouts)
-	if t.Pool.Introduces() {
+	if pool.Introduces() {
 		x.call.Introduction = x.introduction()
 	}
 	x.nameTotal()
@@ -34,9 +34,11 @@ func (x *exchange) forward() error {
 			return err
 		}
 	}
+	x.mirror()
+	x.call.Key = x.targetKey()
 	x.call.Start = socket.Nanotime()
 	x.stream.BeginWait(&x.call, x.call.Start)
-	err := x.call.Do(t.Pool)
+	err := x.call.Do(pool)
 	x.HeaderTime = x.call.HeaderTime
 	if err != nil {
 		x.stream.EndWait()
@@ -47,6 +49,7 @@ func (x *exchange) forward() error {
 	}
 	r := &x.response
 	r.Target, r.Status, r.Header = true, x.call.Response.Status, &x.call.Response.Header
+	x.keepTarget()
 	if t, ok := x.stream.(Tunneler); ok && x.Message.UpgradeAsked && !t.Agrees(&x.call.Response.Response) {
 		return faultBadResponse
 	}

@@ -106,6 +106,7 @@ type Record struct {
 	ConfigRoute string // where the route of the configuration stands that was taken
 	ByRoute     bool   // which has answered
 	ScriptStep  string // the function that was called last
+	Pool        string // that it was sent to, where the tenant has several
 	Target      *upstream.Target
 	Attempts    int
 	BytesIn     int64 // of content

@@ -25,6 +25,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/proxy/terms"
 	"github.com/keystone-gateway/keystone-gateway/tenants"
+	"github.com/keystone-gateway/keystone-gateway/tenants/affinity"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
@@ -46,6 +47,7 @@ type Plane struct {
 	Challenge func(host, path []byte) []byte
 	Log       zerolog.Logger
 	Memory    *memory.Process // for its ceiling
+	Mirrors   Mirrors
 
 	_                 [64]byte // what every request changes has no line of the cache with what it reads
 	inFlight, tunnels atomic.Int64
@@ -99,12 +101,25 @@ type Entrance struct {
 	AltSvc    []byte       // what answers over the gateway's own TLS say of HTTP/3 (RFC 7838); nil: nothing
 }
 
+// Pool is a pool of a tenant, with what its requests are held to.
+type Pool struct {
+	*upstream.Pool
+	Timeouts upstream.Timeouts
+	Key      *affinity.Key    // what its balancer goes by; nil: nothing of the request
+	Sticky   *affinity.Sticky // who has been at which target; nil: it doesn't matter
+
+	mirrors atomic.Int64 // copies of requests to it that are under way
+}
+
 // Tenant is one tenant, compiled.
 type Tenant struct {
 	Name         string
 	Route        string // its match, for the log
 	Config       *tenants.Config
-	Pool         *upstream.Pool // nil without services
+	Pool         *upstream.Pool // the default one; nil without
+	Pools        []*Pool        // all, as tenants.Config.AllPools has them
+	Default      *Pool          // the default one too, where requests belong to single targets of it; else nil
+	NamesPools   bool           // the section has pools: there may be others than the default one
 	Stats        *Stats
 	Timeouts     upstream.Timeouts
 	Total        time.Duration

@@ -16,13 +16,14 @@ import (
 // read before it is written anew. Slices of them are empty, unless their owner
 // writes them from the start.
 var keptFields = map[string]string{
-	"exchange.Record.Scratch": "empty",
-	"exchange.values":         "empty",
-	"exchange.hostBuf":        "written before x.host is made of it",
-	"exchange.pathBuf":        "as hostBuf",
-	"exchange.sendBuf":        "as hostBuf",
-	"exchange.idBuf":          "identify writes it first",
-	"exchange.sent.Own":       "empty",
+	"exchange.Record.Scratch":                        "empty",
+	"exchange.values":                                "empty",
+	"exchange.hostBuf":                               "written before x.host is made of it",
+	"exchange.pathBuf":                               "as hostBuf",
+	"exchange.sendBuf":                               "as hostBuf",
+	"exchange.idBuf":                                 "identify writes it first",
+	"exchange.sent.Own":                              "empty",
+	"exchange.affine.scratch":                        "empty",
 	"exchange.call.Response.Response.Message.Header": "empty",
 	"exchange.call.head":                             "empty",
 	"exchange.call.out":                              "empty",

@@ -64,7 +64,7 @@ func (x *exchange) findRoute() (found bool, err error) {
 	case pattern.Exhausted:
 		return false, faultRoutesExhausted
 	case pattern.WrongMethod:
-		if t.Pool == nil {
+		if x.upstreams() == nil {
 			return false, &lua.MethodError{Allow: t.Routes.Allow(seen, &r.params)}
 		}
 	}
@@ -95,11 +95,12 @@ func (x *exchange) forgetRoute() {
 // takeRoute has a route of the configuration answer, if the request takes one that
 // does. answered says that the response is there.
 func (x *exchange) takeRoute() (answered bool, err error) {
+	x.routePool(nil) // what an earlier route has said
 	found, err := x.findRoute()
 	switch {
 	case err != nil:
 		return false, err
-	case !found && x.Tenant.Pool == nil:
+	case !found && x.upstreams() == nil:
 		return false, faultNoRoute
 	case !found:
 		return false, nil
@@ -133,6 +134,9 @@ func (x *exchange) takeRoute() (answered bool, err error) {
 
 // prepareRoute makes ready what a route says of the way to the services.
 func (x *exchange) prepareRoute(r *routing.Route) error {
+	if x.routePool(r); x.upstreams() == nil { // of a tenant without a default pool, which has refused the route
+		return faultNoRoute
+	}
 	if r.Total > 0 && !x.upload.running() {
 		x.boundCall()
 	}
@@ -184,6 +188,9 @@ func (x *exchange) mostBody() int64 {
 func (x *exchange) total() (limit time.Duration, key string) {
 	if r := x.taken(); r != nil && r.Total > 0 {
 		return r.Total, r.TotalKey
+	}
+	if x.pool != nil {
+		return x.pool.Timeouts.Total, x.pool.Timeouts.TotalKey
 	}
 	return x.Tenant.Total, TotalKey
 }

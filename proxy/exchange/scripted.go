@@ -138,7 +138,7 @@ func (x *exchange) Response() *lua.Response { return &x.response }
 // HasPool says whether there is a pool, or a route of the configuration which the
 // request takes behind the scripts.
 func (x *exchange) HasPool() bool {
-	if x.Tenant.Pool != nil {
+	if x.upstreams() != nil {
 		return true
 	}
 	x.method = x.script.request.Method
@@ -252,25 +252,6 @@ func (x *exchange) SetHost(host string) error {
 	return nil
 }
 
-// Choose picks the target by its service's name; the pool's own name lets the
-// pool choose.
-func (x *exchange) Choose(name string) error {
-	if x.Tenant.Pool == nil {
-		return fmt.Errorf("the tenant has no services, so there is no target %.100q", name)
-	}
-	if name == x.Tenant.Pool.Name() {
-		x.call.Only = nil
-		return nil
-	}
-	for _, target := range x.Tenant.Pool.Targets() {
-		if target.Name() == name {
-			x.call.Only = target
-			return nil
-		}
-	}
-	return fmt.Errorf("there is no target %.100q, expected the name of one of the tenant's services, or %q for all of them", name, x.Tenant.Pool.Name())
-}
-
 // Watch calls cancel if the client goes away.
 func (x *exchange) Watch(cancel func()) (end func()) {
 	return x.stream.Watch(cancel)
@@ -292,6 +273,7 @@ func (x *exchange) Restore(because error) error {
 		x.query = x.policed.request.Query
 	}
 	x.method, x.call.Only, x.script.host = x.Message.Method, nil, ""
+	x.pool, x.affine.pooled, x.affine.script = x.Tenant.Default, false, nil
 	x.script.request = lua.Request{}
 	x.showRequest()
 	x.Unbound()

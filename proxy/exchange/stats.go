@@ -52,6 +52,8 @@ type Stats struct {
 	errors [maxCodes]atomic.Uint64
 	// BytesIn and BytesOut count content.
 	BytesIn, BytesOut atomic.Int64
+	// Mirrors counts copies of requests, by what has come of them.
+	Mirrors struct{ Sent, Failed, Dropped atomic.Uint64 }
 	// Retries counts second attempts.
 	Retries atomic.Uint64
 	// Memory is what requests hold now; of those that reached no tenant, with

@@ -100,6 +100,10 @@ func (d *decoder) value(n ast.Node, v reflect.Value, p *place) {
 // section decodes a mapping into a struct.
 func (d *decoder) section(n ast.Node, v reflect.Value, p *place) {
 	s := d.shape(v.Type())
+	if _, ok := scalarText(n); ok && isByName(v.Type()) {
+		d.named(n, v, p)
+		return
+	}
 	if !isMapping(n) {
 		d.fail(v, p, "expected a mapping with the keys %s, got %s%s", listed(s.keys), describe(n, p), d.insteadOfShape(n, v.Type(), p))
 		return

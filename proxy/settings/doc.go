@@ -31,7 +31,8 @@
 // and `port: 80` are the same. null leaves the default. Lists replace a default
 // list; maps and structs are laid over their defaults. A fresh element of a list
 // or map whose pointer has a SetDefaults method gets it called before it is
-// decoded.
+// decoded. A section with a method OneKey has exactly one of its keys, which its Check
+// has to see to; one with ByName too may be written as that key's name alone.
 //
 // ${NAME} and ${NAME:-default} inside a scalar value are replaced from the
 // environment, and ${file:PATH} by what the file holds, less the newline at its

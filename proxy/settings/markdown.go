@@ -83,7 +83,7 @@ func sectionBelow(v reflect.Value, path string) (reflect.Value, string, bool) {
 		return sectionBelow(v.Elem(), path)
 	case textual(t):
 	case t.Kind() == reflect.Struct:
-		return v, path, true
+		return v, path, t.NumField() > 0
 	case t.Kind() == reflect.Slice:
 		return sectionBelow(fresh(t.Elem()), path+"[]")
 	case t.Kind() == reflect.Map:
@@ -104,6 +104,10 @@ func typeName(t reflect.Type, f *field) string {
 		return "text"
 	}
 	switch kind := t.Kind(); {
+	case kind == reflect.Struct && isByName(t):
+		return "name or section"
+	case kind == reflect.Struct && t.NumField() == 0:
+		return "`{}`"
 	case kind == reflect.Struct:
 		return "section"
 	case kind == reflect.Slice && f.single:

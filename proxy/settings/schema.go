@@ -103,7 +103,11 @@ func (g schemaWriter) value(v reflect.Value, f *field, path trail) (object, erro
 	}
 	switch t.Kind() {
 	case reflect.Struct:
-		return g.section(v, path)
+		section, err := g.section(v, path)
+		if isByName(t) {
+			section = object{"anyOf": []object{{"enum": shapeOf(t).keys}, {"type": "string", "pattern": variablePattern}, section}}
+		}
+		return section, err
 	case reflect.Slice:
 		items, err := g.value(fresh(t.Elem()), f, path)
 		list := object{"type": "array", "items": items}

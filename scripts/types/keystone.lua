@@ -138,6 +138,14 @@ function request:get_context(key) end
 ---@param name string
 function request:upstream(name) end
 
+--- Makes next use the pool of that name, one of tenants[].pools, whatever a route of the configuration says; "default" is the tenant's services. An unknown name is an error.
+---@param name string
+function request:pool(name) end
+
+--- Says what the request belongs to a target by, where the pool's balance is hash, and to a pool, where the route has a split; in the place of what by says there. At most 4 KiB.
+---@param text string
+function request:balance_key(text) end
+
 ----------------------------------------------------------------------------
 -- Responses
 

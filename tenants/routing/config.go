@@ -11,6 +11,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/lua/pattern"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants/affinity"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/tenants/site"
@@ -60,6 +61,17 @@ type Config struct {
 	// Serves the files of a directory.
 	Files *site.Config `yaml:"files"`
 
+	// Pool that gets the requests, of the tenant's pools. Default: "default", the tenant's
+	// services.
+	Pool string `yaml:"pool"`
+
+	// Pools that share the requests, in the place of pool: for a canary, or to go from one
+	// version to the next.
+	Split *SplitConfig `yaml:"split"`
+
+	// Pool that gets copies of the requests, whose answers are dropped.
+	Mirror *MirrorConfig `yaml:"mirror"`
+
 	// Path that services get in the place of the client's: {name} stands for what that
 	// parameter of the route's path has matched, {*} for what its "*" has. The query goes
 	// along, unless there is one here. strip_prefix doesn't hold for it. Default: the
@@ -80,6 +92,50 @@ type Config struct {
 
 // SetDefaults fills a fresh element of the list.
 func (c *Config) SetDefaults() { c.Compression = true }
+
+// MirrorConfig is the section mirror of a route.
+type MirrorConfig struct {
+	// Pool that gets the copies, of the tenant's pools.
+	Pool string `yaml:"pool" required:"true"`
+
+	// Which part of the requests is copied, such as 10%. Default: 100%.
+	Share Share `yaml:"share"`
+}
+
+// SetDefaults fills a fresh section.
+func (c *MirrorConfig) SetDefaults() { c.Share = 1 }
+
+// SplitConfig is the section split of a route.
+type SplitConfig struct {
+	// Weights of the pools by their names, 0 to 1000 each, such as {blue: 95, green: 5}.
+	To map[string]int `yaml:"to" required:"true"`
+
+	// What requests that belong together have the same of, which always go to the same
+	// pool: client (its address), path, "header:NAME", "cookie:NAME", "query:NAME", or key,
+	// which a script sets with request:balance_key(text). A request that has none of it goes
+	// by its client's address. Default: client.
+	By string `yaml:"by"`
+}
+
+// SetDefaults fills a fresh section.
+func (c *SplitConfig) SetDefaults() { c.By = "client" }
+
+func (c *SplitConfig) check(r settings.Reporter) {
+	total := 0
+	for _, name := range slices.Sorted(maps.Keys(c.To)) {
+		weight := c.To[name]
+		if weight < 0 || weight > 1000 {
+			r.Errorf(&c.To, "split.to has the weight %d for %.64q, expected 0 to 1000", weight, name)
+		}
+		total += max(weight, 0)
+	}
+	if total == 0 {
+		r.Errorf(&c.To, "split.to has no pool with a weight above 0, expected one like {blue: 95, green: 5}")
+	}
+	if _, err := affinity.ParseKey(c.By); err != nil {
+		r.Errorf(&c.By, "%v", err)
+	}
+}
 
 // TimeoutsConfig is the section timeouts of a route. What is 0 is the tenant's, from
 // its section timeouts.
@@ -195,6 +251,17 @@ func (c *Config) answers() (keys []string) {
 // Forwards reports whether the tenant's services answer.
 func (c *Config) Forwards() bool { return len(c.answers()) == 0 }
 
+// PoolNames are the pools that the route names; none is the default one.
+func (c *Config) PoolNames() (names []string) {
+	if c.Pool != "" {
+		names = append(names, c.Pool)
+	}
+	if c.Split != nil {
+		names = append(names, slices.Sorted(maps.Keys(c.Split.To))...)
+	}
+	return names
+}
+
 func (c *Config) checkPath(r settings.Reporter) {
 	if c.Path != nil && len(c.Path) == 0 || len(c.Path) > maxConditions {
 		r.Errorf(&c.Path, "path has %d patterns, expected 1 to %d", len(c.Path), maxConditions)
@@ -267,6 +334,17 @@ func (c *Config) checkForwarding(r settings.Reporter) {
 	if !c.Forwards() && (c.Rewrite != "" || c.MaxBodySize != 0 || c.Timeouts != TimeoutsConfig{}) {
 		r.Errorf(c, "the route has %s, and rewrite, max_body_size or timeouts, which are for requests that services get", c.answers()[0])
 	}
+	if !c.Forwards() && len(c.PoolNames()) > 0 {
+		r.Errorf(c, "the route has %s and pool or split, expected one of them", c.answers()[0])
+	}
+	if c.Mirror != nil && !c.Forwards() {
+		r.Errorf(c.Mirror, "the route has %s and mirror, expected one of them: what services get is mirrored", c.answers()[0])
+	}
+	if c.Split != nil {
+		if c.Split.check(r); c.Pool != "" {
+			r.Errorf(&c.Pool, "the route has pool and split, expected one of them")
+		}
+	}
 	if c.Rewrite != "" {
 		to, err := parseLocation(c.Rewrite, c.patterns())
 		if err == nil && (to.pathFrom > 0 || to.fragment != "") {
@@ -307,59 +385,4 @@ func (c *Config) checkCircle(r settings.Reporter) {
 	if len(patterns) == 0 || slices.ContainsFunc(patterns, func(p *pattern.Pattern) bool { return p.Match(key, &params) == pattern.Found }) {
 		r.Errorf(&c.Redirect.To, "to %.200q is led on, again and again: it is itself one of the route's paths, expected another", c.Redirect.To)
 	}
-}
-
-func (c *RespondConfig) check(r settings.Reporter) {
-	if c.Status < 200 || c.Status > 599 {
-		r.Errorf(&c.Status, "status %d is out of range, expected 200 to 599", c.Status)
-	}
-	if c.Body != "" && c.File != "" {
-		r.Errorf(&c.File, "respond has body and file, expected one of them")
-	}
-	if len(c.Body) > maxPage {
-		r.Errorf(&c.Body, "body of %d bytes is too long, expected at most %d", len(c.Body), maxPage)
-	}
-	if (c.Body != "" || c.File != "") && (c.Status == 204 || c.Status == 205 || c.Status == 304) {
-		r.Errorf(&c.Status, "status %d has no content, expected neither body nor file with it", c.Status)
-	}
-	if v := []byte(c.ContentType); len(v) > maxValue || !message.IsFieldText(v) || len(message.Trim(v)) != len(v) {
-		r.Errorf(&c.ContentType, "content_type %.100q is none, expected one like text/html", v)
-	}
-	if len(c.Headers) > maxConditions {
-		r.Errorf(&c.Headers, "%d fields are too many, expected at most %d", len(c.Headers), maxConditions)
-	}
-	seen := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
-		value := []byte(c.Headers[name])
-		if other := seen[strings.ToLower(name)]; other != "" {
-			r.Errorf(&c.Headers, "field %q is %q, the case of letters apart, expected one of them", name, other)
-		}
-		seen[strings.ToLower(name)] = name
-		switch {
-		case !message.IsToken([]byte(name)) || len(name) > 128:
-			r.Errorf(&c.Headers, "%.64q is not the name of a field, expected one like X-Frame-Options", name)
-		case ownedByGateway.Has(message.Identify([]byte(name))) || message.EqualFold([]byte(name), "date"):
-			r.Errorf(&c.Headers, "field %q is the gateway's to write, expected others", name)
-		case len(value) > maxText || !message.IsFieldText(value) || len(message.Trim(value)) != len(value):
-			r.Errorf(&c.Headers, "field %q has the value %.100q, expected one line of at most %d bytes without white space at its ends", name, value, maxText)
-		}
-	}
-}
-
-var ownedByGateway = message.SetOf(message.ContentLength, message.TransferEncoding, message.Connection, message.KeepAlive, message.TE,
-	message.Trailer, message.Upgrade, message.ProxyAny, message.HTTP2Settings, message.Via, message.XRequestID, message.XGatewayError)
-
-// Load reads the file that the route names, or finds the directory; see site.Config.Load.
-func (c *Config) Load(read func(path string, limit int64) ([]byte, error), directory func(path string) (string, error), r settings.Reporter) {
-	if c.Files != nil {
-		c.Files.Load(directory, r)
-	}
-	if c.Respond == nil || c.Respond.File == "" {
-		return
-	}
-	content, err := read(c.Respond.File, maxPage)
-	if err != nil {
-		r.Errorf(&c.Respond.File, "file %q can't be used: %v", c.Respond.File, err)
-	}
-	c.Respond.content = content
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/lua/pattern"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/tenants/affinity"
 	"github.com/keystone-gateway/keystone-gateway/tenants/network"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/site"
@@ -21,6 +22,12 @@ type Route struct {
 	Redirect *Redirect
 	Answer   *Answer
 	Files    *Files
+	// Pool is the index of the one that gets the requests, among the tenant's; -1 is the
+	// default one.
+	Pool  int
+	Split *affinity.Split // in its place; nil: there is none
+	// Mirror gets copies; nil: there are none.
+	Mirror *Mirror
 	// What services get: nil is the client's path.
 	Rewrite *Rewrite
 	// Bounds in the place of the tenant's; 0 is the tenant's.
@@ -77,7 +84,7 @@ type Answer struct {
 // New compiles a route that has passed its check, and whose file has been loaded. open is
 // the Place of Files.
 func New(c *Config, place string, policies *policy.Chain, open func() (giveBack func(), err error)) *Route {
-	r := &Route{Place: place, Policies: policies, paths: c.patterns(), methods: c.AllMethods()}
+	r := &Route{Place: place, Pool: -1, Policies: policies, paths: c.patterns(), methods: c.AllMethods()}
 	r.headers, r.query, r.cookies = conditions(c.Headers), conditions(c.Query), conditions(c.Cookies)
 	for i := range r.headers {
 		r.headers[i].name = strings.ToLower(r.headers[i].name)
@@ -103,6 +110,24 @@ func New(c *Config, place string, policies *policy.Chain, open func() (giveBack 
 		r.Files = &Files{site.New(c.Files), open}
 	}
 	return r
+}
+
+// LeadTo has the route lead to its pools; index is that of a pool by its name.
+func (r *Route) LeadTo(c *Config, index func(name string) int) {
+	if c.Pool != "" {
+		r.Pool = index(c.Pool)
+	}
+	if c.Mirror != nil {
+		r.Mirror = newMirror(c.Mirror, index)
+	}
+	if c.Split == nil {
+		return
+	}
+	key, _ := affinity.ParseKey(c.Split.By)
+	r.Split = affinity.NewSplit(key, r.Place)
+	for _, name := range slices.Sorted(maps.Keys(c.Split.To)) {
+		r.Split.Add(name, index(name), c.Split.To[name])
+	}
 }
 
 // AllMethods are those of the route, HEAD with GET; nil is every method.

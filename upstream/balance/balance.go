@@ -1,12 +1,17 @@
 // Package balance chooses between the targets of a pool. A balancer is a file
 // here and a line in Algorithms:
 //
-//	picker := balance.Algorithms()[0].New(members, nil)
+//	picker := balance.LeastRequest(nil).New(members, nil)
 //	target := picker.Pick(0, nil)
 //
 // What targets are, when they are healthy and how often a request is tried is
 // left to others.
 package balance
+
+import (
+	"math/rand/v2"
+	"slices"
+)
 
 // Target is what a picker asks of a target while it is used. Targets are
 // compared with ==.
@@ -22,6 +27,7 @@ type Member struct {
 	Target Target
 	ID     string // the target's own in its set, and the same in the next
 	Weight int
+	Tier   int // for First: those of lower ones come first
 }
 
 // Picker chooses between the members of one set, which never changes: another
@@ -42,11 +48,52 @@ type Algorithm struct {
 	// be down. before is the one whose place it takes, made by the same
 	// algorithm, which may be in use for a while; nil at first.
 	New func(members []Member, before Picker) Picker
+	// Times says that targets are asked how long they take (Timed), which costs
+	// something to know.
+	Times bool
 }
 
-// Algorithms returns all there are; the first is the default.
+// Algorithms returns all there are, as they are without settings; the first is the
+// default.
 func Algorithms() []Algorithm {
 	return []Algorithm{
-		{"round_robin", newRoundRobin},
+		RoundRobin(),
+		LeastRequest(nil),
+		PeakEWMA(nil),
+		Random(nil),
+		Hash(0, nil),
+		Sticky(RoundRobin()),
+		First(RoundRobin()),
 	}
+}
+
+// Source gives random numbers, all of whose bits count. It may be called concurrently.
+type Source func() uint64
+
+// orDefault is the runtime's source, which takes no lock, where there is none.
+func (s Source) orDefault() Source {
+	if s == nil {
+		return rand.Uint64
+	}
+	return s
+}
+
+// usable reports whether an attempt may use a target of a weight above 0.
+func usable(t Target, tried []Target) bool { return !slices.Contains(tried, t) && t.Healthy() }
+
+// KeyOf is a key of a text, never 0, which is the same on all gateways.
+func KeyOf[T []byte | string](text T) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
+	h := uint64(offset)
+	for i := range len(text) {
+		h = (h ^ uint64(text[i])) * prime
+	}
+	return max(1, Mix(h))
+}
+
+// Mix spreads what differs in a few bits over all of them (the finalizer of MurmurHash3).
+func Mix(h uint64) uint64 {
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
 }

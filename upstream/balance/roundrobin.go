@@ -1,9 +1,6 @@
 package balance
 
-import (
-	"slices"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // roundRobin is smooth weighted round robin, exact under concurrency. Over any
 // run of picks as long as one cycle every healthy target gets exactly its share,
@@ -20,6 +17,10 @@ type turns struct {
 	drawn   atomic.Uint64 // numbers drawn by first picks
 	retries atomic.Uint64 // drawn by later ones: they don't disturb the others' shares
 }
+
+// RoundRobin gives each target its share in turn. It is the default: it is exact, and
+// right where requests cost about the same.
+func RoundRobin() Algorithm { return Algorithm{Name: "round_robin", New: newRoundRobin} }
 
 func newRoundRobin(members []Member, before Picker) Picker {
 	p := &roundRobin{members: members}
@@ -57,7 +58,7 @@ func (p *roundRobin) Pick(_ uint64, tried []Target) Target {
 func (p *roundRobin) scan(n uint64, tried []Target) Target {
 	size := uint64(len(p.order))
 	for i := range size {
-		if t := p.members[p.order[(n+i)%size]].Target; !slices.Contains(tried, t) && t.Healthy() {
+		if t := p.members[p.order[(n+i)%size]].Target; usable(t, tried) {
 			return t
 		}
 	}
