@@ -10,6 +10,7 @@ import (
 // shutdown can end it.
 type connection struct {
 	*listener.Conn
+	listener.Place
 	owner *listener.Set[*connection]
 }
 

@@ -24,9 +24,9 @@ func (l *Listener) admit(nc net.Conn) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	address, ok := netip.Addr{}, true
+	counts, ok := counted{}, true
 	if introduction == nil { // else it counts for the client, of whom nothing is known yet
-		address, ok = l.join(peer)
+		counts, ok = l.join(peer)
 	}
 	if !ok {
 		l.refuse(nc, peer, true)
@@ -34,14 +34,14 @@ func (l *Listener) admit(nc net.Conn) (*Conn, error) {
 	}
 	sock, err := socket.New(nc, l.opts.Sweeper)
 	if err != nil {
-		l.leave(&Conn{address: address})
+		l.part(counts)
 		return nil, err
 	}
 	l.tally.enter()
 	if shared != nil {
 		shared.enter()
 	}
-	conn := &Conn{Conn: sock, Sock: sock, Peer: peer, Protocols: settings.Protocols, due: introduction, address: address, owner: l}
+	conn := &Conn{Conn: sock, Sock: sock, Peer: peer, Protocols: settings.Protocols, due: introduction, counts: counts, owner: l}
 	if settings.TLS != nil {
 		conn.Conn, conn.Secure = tls.Server((*beneath)(conn), settings.TLS), true
 		if !l.handshakes.begin(conn, settings.MaxHandshakes, l.closed) {
@@ -93,13 +93,25 @@ func (l *Listener) refuse(nc net.Conn, peer netip.Addr, crowded bool) {
 	_ = nc.Close()
 }
 
-// join counts a connection for an address, which it returns for leave.
-func (l *Listener) join(peer netip.Addr) (address netip.Addr, ok bool) {
-	address, ok = l.countedAs(peer)
-	if !ok {
-		return netip.Addr{}, true
+// counted is for whom a connection counts, with the listener and with those that share a
+// tally with it; zero where it isn't bounded.
+type counted struct{ own, shared *joined }
+
+// address is for which it counts; the zero Addr is for none.
+func (c counted) address() (of netip.Addr) {
+	if c.own != nil {
+		of = c.own.address
 	}
-	return address, l.count(address)
+	return of
+}
+
+// join counts a connection for its peer's address, until part.
+func (l *Listener) join(peer netip.Addr) (counts counted, ok bool) {
+	address, ok := l.countedAs(peer)
+	if !ok {
+		return counted{}, true
+	}
+	return l.count(address)
 }
 
 // joinLate is join for a connection that others may close meanwhile.
@@ -113,9 +125,7 @@ func (l *Listener) joinLate(c *Conn) (ok bool) {
 	if c.closed.Load() { // and has left, or will leave, as one that never joined
 		return true
 	}
-	if ok = l.count(address); ok {
-		c.address = address
-	}
+	c.counts, ok = l.count(address)
 	return ok
 }
 
@@ -132,15 +142,28 @@ func (l *Listener) countedAs(peer netip.Addr) (address netip.Addr, ok bool) {
 }
 
 // count counts for the listener, and for those that share a tally with it.
-func (l *Listener) count(address netip.Addr) (ok bool) {
-	if !l.tally.join(address, l.settings.Load().MaxPerAddress) {
-		return false
+func (l *Listener) count(address netip.Addr) (counts counted, ok bool) {
+	if counts.own = l.tally.join(address, l.settings.Load().MaxPerAddress); counts.own == nil {
+		return counted{}, false
 	}
-	if shared := l.opts.Shared; shared != nil && !shared.join(address, shared.OfOne) {
-		l.tally.part(address)
-		return false
+	if shared := l.opts.Shared; shared != nil {
+		if counts.shared = shared.join(address, shared.OfOne); counts.shared == nil {
+			l.tally.part(counts.own)
+			return counted{}, false
+		}
 	}
-	return true
+	return counts, true
+}
+
+// part ends what count has begun.
+func (l *Listener) part(counts counted) {
+	if counts.own == nil {
+		return
+	}
+	l.tally.part(counts.own)
+	if counts.shared != nil {
+		l.opts.Shared.part(counts.shared)
+	}
 }
 
 // sitePrefix is the length of the networks of IPv6 that one client has whole.
@@ -150,11 +173,5 @@ const sitePrefix = 64
 func (l *Listener) leave(c *Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !c.address.IsValid() {
-		return
-	}
-	l.tally.part(c.address)
-	if l.opts.Shared != nil {
-		l.opts.Shared.part(c.address)
-	}
+	l.part(c.counts)
 }

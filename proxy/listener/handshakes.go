@@ -83,7 +83,7 @@ func (h *handshakes) enter(c *Conn, most int) (wait int64) {
 		victim.Sock.Abort(ErrCrowdedOut)
 	}
 	c.shaking, c.older = now, h.last
-	c.shaker = c.address
+	c.shaker = c.counts.address()
 	c.hello.Store(helloDue)
 	h.of[c.shaker]++
 	if h.last == nil {

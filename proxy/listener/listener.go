@@ -109,7 +109,7 @@ type Listener struct {
 
 	sleepers atomic.Pointer[sleepers] // while WakeSleepers runs
 
-	mu sync.Mutex // guards the address of each connection
+	mu sync.Mutex // guards for whom each connection counts
 }
 
 // Conn is an accepted connection.
@@ -124,18 +124,18 @@ type Conn struct {
 	// Sender is the address that it came from.
 	Introduced *proxyprotocol.Header
 	Sender     netip.Addr
+	// Protocols are those of the settings when it was accepted.
+	Protocols Protocols
 	// Secure says whether Conn is TLS, and Accepted what its handshake has found.
 	Secure   bool
 	Accepted terms.Accepted
-	// Protocols are those of the settings when it was accepted.
-	Protocols Protocols
 
-	owner   *Listener
-	due     *Introduction // by which a header has yet to be read
-	address netip.Addr    // for which it counts; the zero Addr is for none
-	closed  atomic.Bool
-	slept   atomic.Bool // at least once
-	hello   atomic.Int64
+	owner  *Listener
+	due    *Introduction // by which a header has yet to be read
+	counts counted       // guarded by the listener's mu, once others know of it
+	closed atomic.Bool
+	slept  atomic.Bool // at least once
+	hello  atomic.Int64
 
 	// Of a handshake in flight, guarded by handshakes.mu: when it began
 	// (socket.Nanotime), whose it is, and its neighbours; zero when there is none.

@@ -53,10 +53,10 @@ type QUICConn struct {
 	Accepted   terms.Accepted
 	ServerName string
 
-	owner   *QUIC
-	address netip.Addr // for which it counts; guarded by the listener's mu, as gone
-	gone    bool
-	shaken  atomic.Bool
+	owner  *QUIC
+	counts counted // guarded by the listener's mu, as gone
+	gone   bool
+	shaken atomic.Bool
 }
 
 // quicKey is the context's key of a QUICConn.
@@ -192,12 +192,7 @@ func (c *QUICConn) leave(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.gone = true
-	if c.address.IsValid() {
-		l.tally.part(c.address)
-		if l.opts.Shared != nil {
-			l.opts.Shared.part(c.address)
-		}
-	}
+	l.part(c.counts)
 }
 
 // Accept returns the next connection within the limits, whose handshake is complete. It
@@ -234,9 +229,7 @@ func (q *QUIC) join(c *QUICConn) (ok bool) {
 	if c.gone {
 		return true
 	}
-	if ok = l.count(address); ok {
-		c.address = address
-	}
+	c.counts, ok = l.count(address)
 	return ok
 }
 

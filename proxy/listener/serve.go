@@ -43,26 +43,47 @@ type Quiet struct{}
 func (Quiet) Printf(string, ...any) {}
 
 // Set is a set of open connections. Its zero value is empty.
-type Set[C comparable] struct {
+type Set[C Member] struct {
 	mu   sync.Mutex
-	open map[C]struct{} // guarded by mu
+	open []C // guarded by mu, as the places of its members
 }
+
+// Member is what can be in a set, one at most: what has a Place in it.
+type Member interface {
+	comparable
+	place() *int32
+}
+
+// Place is where a member is in its set; the zero Place is in none.
+type Place struct {
+	after int32 // its index, and one more
+}
+
+func (p *Place) place() *int32 { return &p.after }
 
 // Add puts a connection into the set.
 func (s *Set[C]) Add(c C) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open == nil {
-		s.open = map[C]struct{}{}
-	}
-	s.open[c] = struct{}{}
+	s.open = append(s.open, c)
+	*c.place() = int32(len(s.open)) //nolint:gosec // G115: as many as there are descriptors
 }
 
-// Remove takes one out, if it is there.
+// Remove takes one out, if it is there. The last one takes its place.
 func (s *Set[C]) Remove(c C) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.open, c)
+	at := c.place()
+	if *at == 0 {
+		return
+	}
+	end := len(s.open) - 1
+	last := s.open[end]
+	s.open[*at-1] = last
+	clear(s.open[end:])
+	s.open = s.open[:end]
+	*last.place() = *at
+	*at = 0
 }
 
 // All yields the connections, in no order. The set is locked meanwhile: collect
@@ -71,7 +92,7 @@ func (s *Set[C]) All() iter.Seq[C] {
 	return func(yield func(C) bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for c := range s.open {
+		for _, c := range s.open {
 			if !yield(c) {
 				return
 			}

@@ -18,7 +18,14 @@ type Tally struct {
 	refused  atomic.Uint64
 
 	mu         sync.Mutex
-	perAddress map[netip.Addr]int // guarded by mu
+	perAddress map[netip.Addr]*joined // guarded by mu
+}
+
+// joined is the connections of one address, which each of them keeps until it parts: to
+// look an address up costs more than all else about it.
+type joined struct {
+	address netip.Addr
+	open    int // guarded by the tally's mu
 }
 
 // Stats returns the number of connections open now, accepted and refused.
@@ -36,27 +43,32 @@ func (t *Tally) enter() {
 
 func (t *Tally) leave() { t.open.Add(-1) }
 
-// join counts a connection of an address, unless it has so many already; 0 is no
-// bound, and counts, since a bound may come.
-func (t *Tally) join(address netip.Addr, most int) bool {
+// join counts a connection of an address, unless it has so many already: then it is nil;
+// 0 is no bound, and counts, since a bound may come.
+func (t *Tally) join(address netip.Addr, most int) *joined {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if most > 0 && t.perAddress[address] >= most {
-		return false
+	of := t.perAddress[address]
+	switch {
+	case of != nil && most > 0 && of.open >= most:
+		return nil
+	case of == nil:
+		if t.perAddress == nil {
+			t.perAddress = map[netip.Addr]*joined{}
+		}
+		of = &joined{address: address}
+		t.perAddress[address] = of
 	}
-	if t.perAddress == nil {
-		t.perAddress = map[netip.Addr]int{}
-	}
-	t.perAddress[address]++
-	return true
+	of.open++
+	return of
 }
 
 // part ends what join has begun.
-func (t *Tally) part(address netip.Addr) {
+func (t *Tally) part(of *joined) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.perAddress[address]--; t.perAddress[address] <= 0 {
-		delete(t.perAddress, address)
+	if of.open--; of.open == 0 {
+		delete(t.perAddress, of.address)
 	}
 }
 
