@@ -20,7 +20,7 @@ func AppendRequest(dst []byte, r *message.Sent, base, authority string) []byte {
 	} else {
 		dst = append(dst, authority...)
 	}
-	dst = append(dst, crlf...)
+	dst = append(dst, '\r', '\n')
 	for i := range r.Header {
 		if f := &r.Header[i]; !f.Dropped && !r.Without.Has(f.ID) {
 			dst = message.AppendField(dst, f.Name, f.Value)
@@ -62,7 +62,7 @@ func AppendResponse(dst []byte, r *message.Response, minor uint8, chunked, closi
 	} else {
 		dst = append(dst, r.Reason...)
 	}
-	dst = append(dst, crlf...)
+	dst = append(dst, '\r', '\n')
 	without, sent := r.Without, message.IDs(0)
 	if !chunked {
 		without = without.With(message.Trailer)
@@ -78,7 +78,7 @@ func AppendResponse(dst []byte, r *message.Response, minor uint8, chunked, closi
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	case !sent.Has(message.ContentLength) && r.Length >= 0:
 		dst = strconv.AppendInt(append(dst, "Content-Length: "...), r.Length, 10)
-		dst = append(dst, crlf...)
+		dst = append(dst, '\r', '\n')
 	}
 	return append(dst, connectionLine(minor, closing, sent.Has(message.Upgrade))...)
 }

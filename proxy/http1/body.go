@@ -39,7 +39,8 @@ const (
 // Reset prepares b for the body that follows a head in r, and whose length is
 // that where it has one.
 func (b *Body) Reset(r *Reader, framing Framing, length int64) {
-	*b = Body{r: r, framing: framing, trailer: b.trailer[:0], raw: b.raw[:0]}
+	b.r, b.framing, b.left, b.read, b.limit, b.state, b.err = r, framing, 0, 0, 0, chunkSize, nil
+	b.trailer, b.raw = b.trailer[:0], b.raw[:0]
 	if framing == Length {
 		b.left = length
 	}

@@ -47,15 +47,15 @@ type Reader struct {
 	r, w    int   // buf[r:w] is unread
 	charged int64 // of Allowance
 	reads   int   // of the source so far
+	// scanned is how far beyond r the head's line ends have been checked.
+	scanned int
+	// skipEmpty lets one empty line before a head pass.
+	skipEmpty bool
 	// wide says that a body has asked for large buffers. Then large is
 	// acquireLarge, and giveBack release.
 	wide     bool
 	large    func() []byte
 	giveBack func([]byte)
-	// scanned is how far beyond r the head's line ends have been checked.
-	scanned int
-	// skipEmpty lets one empty line before a head pass.
-	skipEmpty bool
 }
 
 // Reset makes r read from src. What was buffered is lost.

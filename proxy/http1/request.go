@@ -24,7 +24,9 @@ func (r *Request) head() *head { return &head{&r.Message, &r.Wire} }
 // returns it. The request's slices are views into head. maxTarget bounds the
 // target's length in bytes. The error is a Violation.
 func (r *Request) Parse(head []byte, maxTarget int) error {
-	r.Reset()
+	if r.Method != nil { // else nothing was parsed into it since it was reset
+		r.Reset()
+	}
 	line, rest := cutLine(head)
 	if err := r.parseLine(line, maxTarget); err != nil {
 		return err

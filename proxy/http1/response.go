@@ -20,7 +20,9 @@ func (r *Response) head() *head { return &head{&r.Message, &r.Wire} }
 // views into head. toHEAD says that it answers a HEAD request, whose response
 // has no body whatever its fields say. The error is a Violation.
 func (r *Response) Parse(head []byte, toHEAD bool) error {
-	r.Reset()
+	if r.Version != "" { // else nothing was parsed into it since it was reset
+		r.Reset()
+	}
 	line, rest := cutLine(head)
 	if err := r.parseLine(line); err != nil {
 		return err

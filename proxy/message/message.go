@@ -45,12 +45,6 @@ func (m *Message) Receive(f Field) {
 	m.came = m.came.With(f.ID)
 }
 
-// reset forgets the message but keeps its memory.
-func (m *Message) reset() {
-	clear(m.Header)
-	*m = Message{Header: m.Header[:0]}
-}
-
 // Form is the form of a request target (RFC 9112 §3.2).
 type Form uint8
 
@@ -83,10 +77,13 @@ type Request struct {
 	Unsized bool
 }
 
-// Reset makes r ready for another message and keeps its memory.
+// Reset makes r ready for another message and keeps its memory. It is emptied in
+// place, and then given that: a value of this size would be made elsewhere and copied.
 func (r *Request) Reset() {
-	r.reset()
-	*r = Request{Message: r.Message}
+	kept := r.Header
+	clear(kept)
+	*r = Request{}
+	r.Header = kept[:0]
 }
 
 // Sent is a request as it is sent on: what has come, but for some fields, and what
@@ -112,8 +109,10 @@ type Sent struct {
 
 // Reset makes s ready for another message and keeps its own memory.
 func (s *Sent) Reset() {
-	clear(s.Own)
-	*s = Sent{Own: s.Own[:0]}
+	kept := s.Own
+	clear(kept)
+	*s = Sent{}
+	s.Own = kept[:0]
 }
 
 // Response is a response without its body. That of a final one is Length bytes
@@ -131,6 +130,8 @@ type Response struct {
 
 // Reset makes r ready for another message and keeps its memory.
 func (r *Response) Reset() {
-	r.reset()
-	*r = Response{Message: r.Message}
+	kept := r.Header
+	clear(kept)
+	*r = Response{}
+	r.Header = kept[:0]
 }
