@@ -179,11 +179,18 @@ func versionOf(version string) (major, minor int64) {
 	return int64(version[0] - '0'), int64(version[len(version)-1] - '0')
 }
 
+// loggedTenant is exchange.Tenant's Logged.
+func loggedTenant(name, match string) []byte {
+	var l logLine
+	l.text(`,"tenant":"`, name)
+	l.text(`,"route":"`, match)
+	return l.buf
+}
+
 // tenant logs who the request was for, and who answered it.
 func (l *logLine) tenant(r *exchange.Record) {
 	if r.Tenant != nil {
-		l.text(`,"tenant":"`, r.Tenant.Name)
-		l.text(`,"route":"`, r.Tenant.Route)
+		l.buf = append(l.buf, r.Tenant.Logged...)
 	}
 	if r.ScriptRoute != "" {
 		l.text(`,"script_route":"`, r.ScriptRoute)

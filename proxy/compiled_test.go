@@ -62,7 +62,8 @@ func TestCompiledTenants(t *testing.T) {
 		config := parsed(t, "tenants: [{name: a, "+section+", services: [{url: 'http://127.0.0.1:1'}]}]\n")
 		tenant := s.compileTenant(refusedWith(&config.Tenants[0]), nil)
 		u := tenant.Timeouts
-		got := fmt.Sprint(tenant.Route, " ", tenant.Prefix, " ", tenant.StripPrefix, " ", tenant.PreserveHost, " ", tenant.Expects, " ", tenant.WithoutTLS, " ", tenant.Total, " ", tenant.Pool != nil, " ", u.Connect, " ", u.ResponseHeader, " ", u.Idle)
+		match := strings.TrimSuffix(strings.TrimPrefix(string(tenant.Logged), `,"tenant":"a","route":"`), `"`)
+		got := fmt.Sprint(match, " ", tenant.Prefix, " ", tenant.StripPrefix, " ", tenant.PreserveHost, " ", tenant.Expects, " ", tenant.WithoutTLS, " ", tenant.Total, " ", tenant.Pool != nil, " ", u.Connect, " ", u.ResponseHeader, " ", u.Idle)
 		if got != want || tenant.Name != "a" || tenant.Stats == nil || tenant.Stats != s.statsOf("a") || u.Total != tenant.Total || u.TotalKey != exchange.TotalKey {
 			t.Errorf("%s: %q, want %q", section, got, want)
 		}

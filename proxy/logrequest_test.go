@@ -36,7 +36,7 @@ func logged() *exchange.Record {
 func TestLoggedMembers(t *testing.T) {
 	t.Parallel()
 	const usual = `,"request_id":"id","method":"GET","host":"a.example","path":"/a","status":200,"bytes_in":3,"bytes_out":5,"duration_ms":1.5,"upstream_header_ms":1,"connect_ms":0,"attempts":0,"peer":"192.0.2.1","client":"192.0.2.1","http_minor":1`
-	tenant := &exchange.Tenant{Name: "shop", Route: "shop.example"}
+	tenant := &exchange.Tenant{Name: "shop", Logged: loggedTenant("shop", "shop.example")}
 	scripted := &exchange.Tenant{Name: "shop", Scripts: &lua.Scripts{}}
 	long := strings.Repeat("x", 5000)
 	for _, c := range []struct {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"crypto/rand"
 	"sync"
 	"time"
@@ -98,12 +99,9 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 func (s *Server) compileTenant(c *tenants.Config, generation *upstream.Generation) *tenant {
 	t := &tenant{Tenant: exchange.Tenant{
 		Name: c.Name, Config: c, Stats: s.statsOf(c.Name), PreserveHost: c.PreserveHost, Spelling: c.NormalizePath.Spelling(), Expects: c.Expect == tenants.ExpectForward, Total: c.Timeouts.Total.Std(),
-		Route: c.PathPrefix, WithoutTLS: c.ClientTLS.AllowWithoutTLS, ScriptsTotal: c.Lua.TotalTimeout.Std(), GRPCWeb: c.GRPC.Web,
+		Logged: loggedTenant(c.Name, cmp.Or(c.PathPrefix, "/")), WithoutTLS: c.ClientTLS.AllowWithoutTLS, ScriptsTotal: c.Lua.TotalTimeout.Std(), GRPCWeb: c.GRPC.Web,
 		Timeouts: timeoutsOf(&c.Timeouts, exchange.TotalKey),
 	}}
-	if t.Route == "" {
-		t.Route = "/"
-	}
 	for _, p := range c.AllPools() { // of those that are refused there are none
 		t.Pools = append(t.Pools, s.compilePool(&p, generation.Named(c.Name, p.Name)))
 	}

@@ -114,7 +114,7 @@ type Pool struct {
 // Tenant is one tenant, compiled.
 type Tenant struct {
 	Name         string
-	Route        string // its match, for the log
+	Logged       []byte // members of the access log: its name and match
 	Config       *tenants.Config
 	Pool         *upstream.Pool // the default one; nil without
 	Pools        []*Pool        // all, as tenants.Config.AllPools has them
