@@ -58,6 +58,8 @@ type client struct {
 	broken  bool // and it has failed
 	woken   bool // by something that has not become a request yet
 
+	listener.Place // among the server's
+
 	many atomic.Pointer[streams.Conn] // of a client of HTTP/2, once that is spoken
 
 	stay int64 // how long it doesn't sleep, in nanoseconds; see noteSleep
@@ -65,15 +67,15 @@ type client struct {
 	idleSince atomic.Int64
 	state     atomic.Int32 // idle, busy, dozing, asleep or ended
 
-	// For sweep, on a client whose request waits for its target:
-	wrote        atomic.Bool  // since sweep has looked, which knows the time without asking for it
+	// For Sweep, on a client whose request waits for its target:
+	wrote        atomic.Bool  // since Sweep has looked, which knows the time without asking for it
 	writing      atomic.Bool  // a write is under way; write_idle bounds it
 	takesInterim atomic.Bool  // its request is HTTP/1.1
 	waiting      atomic.Int64 // since when, 0 = not
-	lastWrite    atomic.Int64 // when sweep learnt of the last write
-	nextLook     atomic.Int64 // when sweep looks at it next
+	lastWrite    atomic.Int64 // when Sweep learnt of the last write
+	nextLook     atomic.Int64 // when Sweep looks at it next
 	finished     atomic.Int64 // when its end of sending was seen
-	sweepFn      func(now int64)
+	swept        socket.Swept // itself
 
 	mu     sync.Mutex
 	call   exchange.Aborter // the one to abort when the client is gone
@@ -93,21 +95,24 @@ const (
 // signal is all that fasthttp ever parses.
 const signal = "GET / HTTP/1.1\r\nHost: k\r\n\r\n"
 
+var unixAddress = []byte("unix")
+
 func newClient(s *Server, conn *listener.Conn) *client {
 	c := &client{Conn: conn, server: s, given: len(signal)}
-	c.who = exchange.Client{Peer: conn.Peer, Address: []byte("unix"), Secure: conn.Secure, Number: s.numbers.Add(1), Listener: conn.Listener().Number()}
+	who := &c.who // as it lies there: a value of this size would be made elsewhere and copied
+	who.Peer, who.Address, who.Secure = conn.Peer, unixAddress, conn.Secure
+	who.Number, who.Listener, who.Introducer = s.numbers.Add(1), conn.Listener().Number(), c
 	if conn.Peer.IsValid() {
-		c.who.Address = conn.Peer.AppendTo(nil)
+		who.Address = conn.Peer.AppendTo(make([]byte, 0, len("255.255.255.255")))
 	}
-	c.who.Introduce = c.tell
 	c.memory.Begin(s.Memory)
 	c.reader.Allowance = &c.memory
 	c.reader.Reset(conn.Conn)
-	s.Memory.Hold(1)
-	c.base.Store(1) // there is something to change
-	c.rebase(awakeSize)
-	c.sweepFn = c.sweep
-	conn.Sock.OnSweep(&c.sweepFn)
+	base := c.baseOf(awakeSize)
+	c.base.Store(base)
+	s.Memory.Hold(base)
+	c.swept = c
+	conn.Sock.OnSweep(&c.swept)
 	c.idleSince.Store(socket.Nanotime())
 	return c
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
-// tell is exchange.Client's Introduce. It is made when the first target asks for it.
-func (c *client) tell() *upstream.Introduction {
+// Introduction is exchange.Introducer's. It is made when the first target asks for it.
+func (c *client) Introduction() *upstream.Introduction {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.told == nil {

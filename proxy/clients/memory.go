@@ -12,9 +12,7 @@ const (
 // rebase says what the connection itself holds from now on; once it has ended,
 // it holds nothing.
 func (c *client) rebase(size int64) {
-	if c.Secure {
-		size += secureSize
-	}
+	size = c.baseOf(size)
 	for {
 		before := c.base.Load()
 		if before == 0 {
@@ -25,6 +23,14 @@ func (c *client) rebase(size int64) {
 			return
 		}
 	}
+}
+
+// baseOf is what a connection of that size holds with what TLS needs.
+func (c *client) baseOf(size int64) int64 {
+	if c.Secure {
+		size += secureSize
+	}
+	return size
 }
 
 // mayAccept reports whether there is memory for one more connection.

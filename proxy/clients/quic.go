@@ -24,6 +24,7 @@ const quicSize = 52 << 10
 // quicClient is a connection over QUIC.
 type quicClient struct {
 	*quicstreams.Conn
+	listener.Place
 	of *listener.QUIC
 }
 
@@ -93,7 +94,7 @@ func (s *Server) serveQUIC(conn *listener.QUICConn) {
 		c := first
 		c.Peer = addrPort(address).Addr()
 		c.Address = c.Peer.AppendTo(nil)
-		c.Introduce = sync.OnceValue(func() *upstream.Introduction { return introductionOfQUIC(conn, address) })
+		c.Introducer = introducer(sync.OnceValue(func() *upstream.Introduction { return introductionOfQUIC(conn, address) }))
 		return &c
 	}
 	c := &quicClient{of: conn.Owner(), Conn: quicstreams.New(&s.QUIC, quicstreams.Options{
@@ -150,6 +151,11 @@ func (s *Server) CloseQUIC(cause error, q *listener.QUIC) {
 		c.Close(cause)
 	}
 }
+
+// introducer is a function as exchange.Introducer.
+type introducer func() *upstream.Introduction
+
+func (f introducer) Introduction() *upstream.Introduction { return f() }
 
 // introductionOfQUIC is what targets can be told of a connection.
 func introductionOfQUIC(conn *listener.QUICConn, from net.Addr) *upstream.Introduction {

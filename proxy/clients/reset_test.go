@@ -9,6 +9,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/http1"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/test/pooled"
+	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // keptFields are what pooled values keep on purpose: memory of which nothing is
@@ -57,7 +58,8 @@ var keptOfClient = map[string]string{
 	"client.shaken":       "the connection's",
 	"client.broken":       "the connection ends if it is set",
 	"client.many":         "the connection's",
-	"client.sweepFn":      "the connection's",
+	"client.Place":        "the connection's",
+	"client.swept":        "the connection's",
 	"client.idleSince":    "when the request ended",
 	"client.wrote":        "the sweeper takes it",
 	"client.lastWrite":    "beginWait writes it",
@@ -97,6 +99,9 @@ func TestClientForgetsItsRequest(t *testing.T) {
 
 // grant implements the interfaces that a client leads to.
 type grant struct{}
+
+func (grant) Introduction() *upstream.Introduction { return nil }
+func (grant) Sweep(int64)                          {}
 
 func (grant) Abort(error)        {}
 func (grant) Acquire(int64) bool { return true }

@@ -46,7 +46,8 @@ func (s *http1Stream) reset() {
 	if cap(out) > keepOut {
 		out = nil
 	}
-	s.pump = http1.Pump{Out: out}
+	s.pump = http1.Pump{}
+	s.pump.Out = out
 	s.begun, s.told, s.delimited, s.tunnelled, s.goesOn = false, false, false, false, false
 }
 

@@ -60,7 +60,7 @@ func TestSweepLooksAtWhoeverWaits(t *testing.T) {
 				until.True(t, "the client has left", func() bool { return ours.Sock.Peer() == c.left })
 			}
 			for _, at := range c.looks {
-				ours.sweep(begin + at)
+				ours.Sweep(begin + at)
 			}
 			if got := errors.Is(waits.aborted, exchange.ErrClientGone); got != c.gone {
 				t.Errorf("taken for gone: %v", got)
@@ -98,17 +98,17 @@ func TestLooksGetRarer(t *testing.T) {
 	ours.beginWait(&grants{}, 1)
 	for waited, pause := range map[int64]int64{watchAfter: watchAfter / 4, 4 * maxLook: maxLook, 4*maxLook - 4: maxLook - 1, hour: maxLook} {
 		ours.nextLook.Store(0)
-		if ours.sweep(1 + waited); ours.nextLook.Load() != 1+waited+pause {
+		if ours.Sweep(1 + waited); ours.nextLook.Load() != 1+waited+pause {
 			t.Errorf("after %v it looks again after %v, want %v", time.Duration(waited), time.Duration(ours.nextLook.Load()-1-waited), time.Duration(pause))
 		}
 	}
 	ours.finished.Store(1) // then it looks whenever it can
 	ours.nextLook.Store(0)
-	if ours.sweep(1 + hour); ours.nextLook.Load() != 0 {
+	if ours.Sweep(1 + hour); ours.nextLook.Load() != 0 {
 		t.Error("a client that has finished is looked at rarely")
 	}
 	ours.wrote.Store(true)
-	if ours.sweep(2 + hour); ours.lastWrite.Load() != 2+hour || ours.wrote.Load() {
+	if ours.Sweep(2 + hour); ours.lastWrite.Load() != 2+hour || ours.wrote.Load() {
 		t.Errorf("it was written to at %d", ours.lastWrite.Load())
 	}
 }
@@ -122,7 +122,7 @@ func TestSleepEndsAtItsTime(t *testing.T) {
 		ours, _ := h.connect(t, h.at)
 		ours.idleSince.Store(7)
 		ours.state.Store(clientAsleep)
-		ours.sweep(7 + idle)
+		ours.Sweep(7 + idle)
 		if got := ended(ours); got != over || (ours.state.Load() == clientEnded) != over {
 			t.Errorf("after %v it has ended: %v", time.Duration(idle), got)
 		}

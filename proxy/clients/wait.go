@@ -24,7 +24,7 @@ func (c *client) beginWait(call exchange.Aborter, now int64) {
 	c.waiting.Store(now)
 }
 
-// neverLooked forgets what sweep has seen. Mostly that was nothing, and a load costs
+// neverLooked forgets what Sweep has seen. Mostly that was nothing, and a load costs
 // much less than a store.
 func (c *client) neverLooked() {
 	if c.finished.Load() != 0 {
@@ -92,7 +92,7 @@ func (c *client) beginAnswer() {
 	c.mu.Unlock()
 }
 
-// sweep runs with every sweep of the sweeper. It looks only at clients whose request has
+// Sweep is socket.Swept's. It looks only at clients whose request has
 // waited for a while.
 //
 // A client that has closed only its sending side, and still wants its answer,
@@ -101,7 +101,7 @@ func (c *client) beginAnswer() {
 // makes the system of one that is gone answer with a reset. Where nobody can
 // be asked, it is taken for gone; not while it is being written to, since
 // then the write tells.
-func (c *client) sweep(now int64) {
+func (c *client) Sweep(now int64) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			c.server.Plane.LogPanic(cause)

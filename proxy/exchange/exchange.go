@@ -101,7 +101,9 @@ func (x *exchange) bound(b *Bounds) {
 }
 
 func (x *exchange) reset() {
-	x.Record = Record{Scratch: shrunk(x.Scratch)}
+	scratch := shrunk(x.Scratch)
+	x.Record = Record{} // in place: made with the scratch memory in it, it would be copied
+	x.Scratch = scratch
 	if x.web != nil {
 		x.web.release()
 	}

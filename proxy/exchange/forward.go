@@ -50,7 +50,7 @@ func (x *exchange) forward() error {
 	r := &x.response
 	r.Target, r.Status, r.Header = true, x.call.Response.Status, &x.call.Response.Header
 	x.keepTarget()
-	if t, ok := x.stream.(Tunneler); ok && x.Message.UpgradeAsked && !t.Agrees(&x.call.Response.Response) {
+	if x.Message.UpgradeAsked && !x.agrees() {
 		return faultBadResponse
 	}
 	if r.Status == 101 {

@@ -80,6 +80,13 @@ func (x *exchange) checkUpgrade() error {
 	return faultBadResponse
 }
 
+// agrees reports whether a target's response to a request that asks for another protocol
+// says what it may to this client.
+func (x *exchange) agrees() bool {
+	t, ok := x.stream.(Tunneler)
+	return !ok || t.Agrees(&x.call.Response.Response)
+}
+
 // upgrades reports whether a response's Upgrade is kept: a 426 must have one (RFC
 // 9110 §15.5.22), and a 101 says what was chosen. In others it is an offer that
 // nobody needs, and that has broken clients.

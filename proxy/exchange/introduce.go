@@ -18,8 +18,8 @@ func (x *exchange) introduction() *upstream.Introduction {
 		x.told.Source = netip.AddrPortFrom(x.Origin, 0)
 	case x.Client.Unnamed:
 	default:
-		if x.Client.Introduce != nil {
-			return x.Client.Introduce()
+		if x.Client.Introducer != nil {
+			return x.Client.Introducer.Introduction()
 		}
 		x.told.Source = netip.AddrPortFrom(x.Client.Peer, 0)
 	}

@@ -60,21 +60,22 @@ type Client struct {
 	Address  []byte     // Peer as text; "unix" on a Unix socket
 	Secure   bool       // over TLS, to here or to who has introduced it
 	ByHTTP3  bool       // over UDP
+	Unnamed  bool       // introduced by the PROXY protocol, by somebody who doesn't say who it is
 	Number   uint64     // of its connection, since the start
 	Listener int        // the number of the one that it has come in by
 	// Accepted says what the handshake has found; nil without TLS, or where somebody
 	// else has ended it.
 	Accepted *terms.Accepted
 
-	// Introduce returns what targets can be told of the connection by the PROXY protocol,
-	// which nobody changes; nil where no more is known of it than Peer. It may be
-	// called at once.
-	Introduce func() *upstream.Introduction
+	// Introducer is nil where no more is known of the connection than Peer.
+	Introducer Introducer
 
-	// Of a client that was introduced by the PROXY protocol:
-	Unnamed      bool   // by somebody who doesn't say who it is
-	Introduction []byte // members of the access log
+	Introduction []byte // of one that was so introduced, members of the access log
 }
+
+// Introducer says what targets can be told of a connection by the PROXY protocol, which
+// nobody changes. It may be asked at once.
+type Introducer interface{ Introduction() *upstream.Introduction }
 
 // Body is the content of a request or a response.
 type Body interface {

@@ -56,7 +56,7 @@ type Conn struct {
 
 	readExpiry, writeExpiry atomic.Int64 // Nanotime, 0 = none
 	abort                   atomic.Pointer[error]
-	onSweep                 atomic.Pointer[func(now int64)]
+	onSweep                 atomic.Pointer[Swept]
 	closed                  atomic.Bool
 
 	// Operands and results of the closures below, each of which is made when it is
@@ -283,9 +283,12 @@ func (c *Conn) Peer() Peer {
 // on a closed connection.
 func (c *Conn) Control(f func(fd uintptr)) error { return c.rc.Control(f) }
 
-// OnSweep has f called with every sweep, on the sweeper's goroutine, until the
-// connection is closed or another function, perhaps nil, is set.
-func (c *Conn) OnSweep(f *func(now int64)) { c.onSweep.Store(f) }
+// OnSweep has who told of every sweep, until the connection is closed or somebody
+// else, perhaps nil, is set.
+func (c *Conn) OnSweep(who *Swept) { c.onSweep.Store(who) }
+
+// Swept is told of sweeps (Nanotime), on the sweeper's goroutine.
+type Swept interface{ Sweep(now int64) }
 
 // Abort ends every current and later read and write with cause, without
 // closing the descriptor. Only the first cause counts.

@@ -278,18 +278,23 @@ func TestPeerAndQuiet(t *testing.T) {
 	eventually(t, "the end is seen behind unread data", func() bool { return runtime.GOOS != "linux" || c.Peer() == socket.PeerFinished })
 }
 
+// sweptFunc is a function as socket.Swept.
+type sweptFunc func(now int64)
+
+func (f sweptFunc) Sweep(now int64) { f(now) }
+
 func TestSweeperForgetsClosed(t *testing.T) {
 	s := sweeping(t)
 	c, _ := pair(t, s)
 	d, _ := pair(t, s)
 	swept := make(chan int64, 1)
-	f := func(now int64) {
+	var told socket.Swept = sweptFunc(func(now int64) {
 		select {
 		case swept <- now:
 		default:
 		}
-	}
-	d.OnSweep(&f)
+	})
+	d.OnSweep(&told)
 	<-swept
 	if s.Len() != 2 {
 		t.Errorf("%d connections, want 2", s.Len())

@@ -119,7 +119,7 @@ func (c *Conn) sweep(now int64) {
 	if at := c.writeExpiry.Load(); at != 0 && now >= at {
 		_ = c.nc.SetWriteDeadline(longAgo)
 	}
-	if f := c.onSweep.Load(); f != nil {
-		(*f)(now)
+	if who := c.onSweep.Load(); who != nil {
+		(*who).Sweep(now)
 	}
 }

@@ -49,7 +49,7 @@ type Conn struct {
 	ready chan struct{} // closed when the target's settings are there, or the connection has ended
 	ended chan struct{} // closed when its goroutines are through
 	kick  chan struct{} // the writer has something to write; holds one
-	swept func(now int64)
+	swept socket.Swept  // itself
 
 	lastRead atomic.Int64
 
@@ -109,7 +109,7 @@ func NewConn(ctx context.Context, conn net.Conn, sock *socket.Conn, o Options) (
 		go c.kill(ErrClosing) // which needs the lock
 		return nil, errors.New("it allows no requests on the connection (SETTINGS_MAX_CONCURRENT_STREAMS is 0)")
 	}
-	c.swept = c.sweep
+	c.swept = c
 	sock.OnSweep(&c.swept)
 	return c, nil
 }
@@ -256,9 +256,9 @@ func (c *Conn) settle() {
 	}
 }
 
-// sweep is called every 100 ms: it ends waits whose time has passed, asks a
+// Sweep is socket.Swept's, which is called every 100 ms: it ends waits whose time has passed, asks a
 // silent target whether it is there, and ends connections that are unused or old.
-func (c *Conn) sweep(now int64) {
+func (c *Conn) Sweep(now int64) {
 	c.mu.Lock()
 	defer c.flush()
 	if c.dead != nil {
