@@ -101,9 +101,7 @@ func (x *exchange) bound(b *Bounds) {
 }
 
 func (x *exchange) reset() {
-	scratch := shrunk(x.Scratch)
-	x.Record = Record{} // in place: made with the scratch memory in it, it would be copied
-	x.Scratch = scratch
+	x.Record.reset()
 	if x.web != nil {
 		x.web.release()
 	}

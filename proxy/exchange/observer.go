@@ -119,6 +119,14 @@ type Record struct {
 	Scratch []byte // memory for an observer's own use at the End
 }
 
+// reset forgets all but the scratch memory, in place: made with that in it, a Record
+// would be copied.
+func (r *Record) reset() {
+	scratch := shrunk(r.Scratch)
+	*r = Record{}
+	r.Scratch = scratch
+}
+
 // LoggedPath is the path that was judged, or the raw target where there is none.
 func LoggedPath(r *Record) []byte {
 	if r.Path != nil {
