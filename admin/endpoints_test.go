@@ -91,8 +91,8 @@ func TestHealthWhileDraining(t *testing.T) {
 }
 
 var serviceKeys = []string{
-	"consecutive_failures", "failures", "in_flight", "last_check", "last_error", "latency_ms",
-	"name", "probe", "requests", "retries", "status", "tls", "transitions", "url", "weight",
+	"consecutive_failures", "ejected", "ejected_until", "ejections", "failures", "in_flight", "last_check", "last_error", "latency_ms",
+	"name", "probe", "requests", "retries", "standing", "status", "tls", "transitions", "url", "weight",
 }
 
 func TestTenants(t *testing.T) {

@@ -212,7 +212,7 @@ func (m *scrape) health() {
 	m.ofPools()
 	m.family("keystone_target_up", gauge, "Whether a target is healthy: it gets requests, unless its weight is 0.")
 	for _, t := range m.targets {
-		m.bool(t.target.Healthy(), t.labels)
+		m.bool(t.target.Well(), t.labels)
 	}
 	m.family("keystone_target_requests_total", counter, "Requests sent to a target.")
 	for _, t := range m.targets {

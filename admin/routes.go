@@ -11,6 +11,8 @@ import (
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/pprofhandler"
+
+	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
 
 // routes returns the handler of all requests. The error is that
@@ -41,6 +43,9 @@ func (a *API) routes() (handler fasthttp.RequestHandler, err error) {
 	read(a.base+"/tenants/{name}/health", a.getTenantHealth)
 	read(a.base+"/tenants/{name}/maintenance", a.getMaintenance)
 	r.POST(a.base+"/tenants/{name}/maintenance", a.postMaintenance)
+	for what, do := range map[string]func(*upstream.Target){"drain": (*upstream.Target).Drain, "undrain": (*upstream.Target).Undrain, "eject": (*upstream.Target).Eject} {
+		r.POST(a.base+"/tenants/{name}/targets/{target}/"+what, a.postTarget(what, do))
+	}
 	read(a.base+"/config", a.getConfig)
 	read(a.base+"/snapshot", a.getSnapshot)
 	read(a.base+"/certificates", a.getCertificates)

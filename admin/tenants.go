@@ -30,6 +30,10 @@ type target struct {
 	Retries             uint64     `json:"retries"`
 	Transitions         uint64     `json:"transitions"`
 	ConsecutiveFailures int        `json:"consecutive_failures"`
+	Standing            string     `json:"standing"` // "" where its health alone counts
+	Ejections           uint64     `json:"ejections"`
+	Ejected             string     `json:"ejected"` // why it is, or was last
+	EjectedUntil        *time.Time `json:"ejected_until"`
 }
 
 // targets describes the targets of a tenant, pool by pool. One that several pools have
@@ -52,6 +56,11 @@ func appendTargets(list []target, p *upstream.Pool, name string) []target {
 			Name: s.Name, Pool: name, URL: s.URL, Status: s.Status, Weight: s.Weight, TLS: s.TLS, Probe: s.Probe, LatencyMS: s.LatencyMS, LastError: s.LastError,
 			InFlight: s.InFlight, Requests: s.Requests, Failures: s.Failures, Retries: s.Retries,
 			Transitions: s.Transitions, ConsecutiveFailures: s.ConsecutiveFailures,
+			Standing: s.Standing, Ejections: s.Ejections, Ejected: s.Ejected,
+		}
+		if !s.EjectedUntil.IsZero() {
+			until := s.EjectedUntil.UTC()
+			one.EjectedUntil = &until
 		}
 		if !s.LastCheck.IsZero() {
 			at := s.LastCheck.UTC()

@@ -30,7 +30,7 @@ func main() {
 var errMissed = errors.New("a promise was not kept")
 
 func dispatch(ctx context.Context, args []string) error {
-	const expected = "compare, flame or report; each has -h"
+	const expected = "compare, chaos, flame or report; each has -h"
 	if len(args) == 0 {
 		return errors.New("expected a command: " + expected)
 	}
@@ -39,6 +39,8 @@ func dispatch(ctx context.Context, args []string) error {
 		return runCompare(ctx, args[1:])
 	case "flame":
 		return runFlame(ctx, args[1:])
+	case "chaos":
+		return runChaos(ctx, args[1:])
 	case "report":
 		return runReport(args[1:])
 	case upstreamCommand:

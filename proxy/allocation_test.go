@@ -23,8 +23,10 @@ func TestRequestAllocates0(t *testing.T) {
 	log := filepath.Join(dir, "access.log")
 	server := start(t, "access_log: {output: \""+log+"\"}\nlua_routing: {enabled: true, scripts_dir: \""+dir+"\"}\ntenants:\n"+
 		"  - {name: a, domains: [example.com], services: [{url: \"http://"+target+"\"}]}\n"+
-		"  - {name: b, domains: [scripted.example.com], lua_routes: [edge.lua], lua: {timeout: 20s}, services: [{url: \"http://"+target+"\"}]}\n")
+		"  - {name: b, domains: [scripted.example.com], lua_routes: [edge.lua], lua: {timeout: 20s}, services: [{url: \"http://"+target+"\"}]}\n"+
+		"  - {name: c, domains: [resilient.example.com], resilience: standard, services: [{url: \"http://"+target+"\"}, {name: two, url: \"http://"+target+"/x\"}]}\n")
 	for name, request := range map[string]string{
+		"resilience":     "GET /path?q=1 HTTP/1.1\r\nHost: resilient.example.com\r\n\r\n",
 		"GET":            "GET /path?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: x\r\nAccept: */*\r\nCookie: a=b\r\n\r\n",
 		"POST":           "POST /path HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody",
 		"Lua middleware": "GET /path?q=1 HTTP/1.1\r\nHost: scripted.example.com\r\nUser-Agent: x\r\nX-Api-Key: k\r\n\r\n",

@@ -14,7 +14,7 @@ import (
 
 // Sources returns the source texts whose comments document the configuration.
 func Sources() settings.Sources {
-	return append(tenants.Sources(), configSource, logs.Source(), listener.Source(), certificates.ConfigSource(), acme.ConfigSource(), redis.Source(), upstream.Source(), upstream.ResilienceSource(), lua.Source())
+	return append(append(tenants.Sources(), upstream.ResilienceSources()...), configSource, logs.Source(), listener.Source(), certificates.ConfigSource(), acme.ConfigSource(), redis.Source(), upstream.Source(), lua.Source())
 }
 
 // Schema returns the JSON Schema of the configuration file.

@@ -101,7 +101,7 @@ func TestConfigIsDocumented(t *testing.T) {
 	}
 	var c tenants.Config
 	c.SetDefaults()
-	if _, err := settings.Markdown(&c, append(tenants.Sources(), lua.Source(), string(below), upstream.ResilienceSource())); err != nil {
+	if _, err := settings.Markdown(&c, append(append(tenants.Sources(), lua.Source(), string(below)), upstream.ResilienceSources()...)); err != nil {
 		t.Error(err)
 	}
 }

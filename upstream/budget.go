@@ -63,8 +63,8 @@ func (b *budget) sum(now int64) (requests, retries int) {
 		if age := (second - word>>(retryBits+countBits)) % (1 << secondBits); age >= budgetSlots {
 			continue
 		}
-		requests += int(word >> retryBits & (1<<countBits - 1)) //nolint:gosec // G115: 24 bits
-		retries += int(word & (1<<retryBits - 1))               //nolint:gosec // G115: 20 bits
+		requests += int(word >> retryBits & (1<<countBits - 1))
+		retries += int(word & (1<<retryBits - 1))
 	}
 	return requests, retries
 }

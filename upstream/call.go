@@ -345,12 +345,15 @@ func (c *Call) End(reusable bool) {
 	conn := c.Conn
 	if conn == nil {
 		if c.stream != nil {
-			c.endShared()
+			c.endShared(reusable)
 		}
 		return
 	}
 	c.Conn = nil
 	c.detach()
+	if reusable && c.Body.Done() {
+		c.Target.observe(outcome{kind: completed})
+	}
 	r := &c.Response
 	keep := !r.Close && (r.Minor == 1 || r.KeepAlive)
 	// A 204 or 304, or an answer to HEAD, that announces a body is followed by

@@ -42,3 +42,20 @@ func (b *Budget) Request(now int64) { b.b.request(now) }
 func (b *Budget) Take(now int64, share Percent, perSecond int) bool {
 	return b.b.take(now, share, perSecond)
 }
+
+// Judge returns the indexes of those targets of an interval that are worse than they
+// may be, by the defaults of outlier_ejection and this circuit_breaker.failure_rate.
+func Judge(rate Percent, requests []uint64, success, took []float64) (worse []int) {
+	g := guard{rate: rate, volume: 20}
+	g.outlier.SetDefaults()
+	rows := make([]row, len(requests))
+	index := map[*Target]int{}
+	for i := range rows {
+		rows[i] = row{new(Target), requests[i], success[i], took[i]}
+		index[rows[i].target] = i
+	}
+	for _, o := range g.judge(rows) {
+		worse = append(worse, index[o.target])
+	}
+	return worse
+}

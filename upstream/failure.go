@@ -75,7 +75,7 @@ func (f *Failure) Unwrap() error { return f.Err }
 // noTarget is the failure of a call for which no target is healthy.
 func (c *Call) noTarget(p *Pool) *Failure {
 	if t := c.Only; t != nil {
-		return &Failure{Reason: NoTarget, Err: fmt.Errorf("target %q, which a script has chosen, %s", t.Name(), t.health.downReason(1))}
+		return &Failure{Reason: NoTarget, Err: fmt.Errorf("target %q, which a script has chosen, %s", t.Name(), t.downReason(1))}
 	}
 	return &Failure{Reason: NoTarget, pool: p}
 }

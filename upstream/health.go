@@ -46,8 +46,19 @@ type health struct {
 	pools     []*Pool
 }
 
-// Healthy reports whether the target may get requests: one atomic load.
-func (t *Target) Healthy() bool { return t.health.up.Load() }
+// Healthy reports whether the target may get requests: two atomic loads.
+func (t *Target) Healthy() bool {
+	if gate := t.gate.Load(); gate&(gateOperator|gateEjected|gatePanic) != 0 {
+		return gate&gateOperator == 0 && gate&gatePanic != 0
+	}
+	return t.health.up.Load()
+}
+
+// Well reports whether it is as healthy as that, even where all targets are used since
+// too few are.
+func (t *Target) Well() bool {
+	return t.health.up.Load() && t.gate.Load()&(gateOperator|gateEjected) == 0
+}
 
 // mark takes the target down at once, since it can't be connected to, and has it
 // probed in quick succession until it is back.
@@ -168,6 +179,9 @@ func (t *Target) changeLocked(up bool) {
 	h := &t.health
 	h.up.Store(up)
 	h.stale.Store(true)
+	if up {
+		t.rampLocked(t.tuned.Load().guard)
+	}
 	t.Transitions.Add(1)
 	log := t.registry.options.Log
 	event, words := log.Info(), "the target gets requests: it is healthy"
@@ -214,9 +228,18 @@ func (h *health) wakeProber() {
 }
 
 // downReason words why a target of that weight gets no requests.
-func (h *health) downReason(weight int) string {
+func (t *Target) downReason(weight int) string {
+	h := &t.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	switch t.standing() {
+	case "drained":
+		return "is drained by an operator"
+	case "held":
+		return "is ejected by an operator"
+	case "ejected", "trial":
+		return "is ejected: " + t.learnt.why
+	}
 	switch {
 	case h.up.Load() && weight == 0:
 		return "has the weight 0"
@@ -232,10 +255,15 @@ func (h *health) downReason(weight int) string {
 	return "is down: " + text
 }
 
-func (h *health) describe(s *TargetState) {
+func (t *Target) describe(s *TargetState) {
+	h := &t.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s.Status = status(h.up.Load())
+	s.Status = status(t.Well())
+	s.Ejected = t.learnt.why
+	if t.gate.Load()&gateEjected != 0 {
+		s.EjectedUntil = t.learnt.until
+	}
 	s.LastCheck = h.lastCheck
 	s.LatencyMS = float64(h.latency.Microseconds()) / 1000
 	s.LastError = h.lastError

@@ -11,12 +11,17 @@ type outcome struct {
 	kind  outcomeKind
 	err   error       // nil where it was a success
 	probe probeResult // of probed
+
+	status int   // of responded
+	took   int64 // of responded: nanoseconds until its head
 }
 
 type outcomeKind uint8
 
 const (
 	answered    outcomeKind = iota + 1 // a response head was read, of a request or a probe
+	responded                          // a final response head, of a request
+	completed                          // all of that response
 	failed                             // an attempt, with a *Failure
 	cut                                // a response whose head was good hasn't come whole
 	unreachable                        // no connection to it could be made for a request
@@ -35,12 +40,24 @@ func (t *Target) observe(o outcome) {
 			t.answered.Store(true)
 		}
 	case failed:
-		if failure, ok := errors.AsType[*Failure](o.err); ok && failure.ofTarget() {
+		failure, ok := errors.AsType[*Failure](o.err)
+		switch {
+		case ok && failure.Reason == Overflow:
+			t.Overflows.Add(1)
+		case ok && failure.ofTarget():
 			t.Failures.Add(1)
+			t.failedLocally()
 		}
+	case responded:
+		t.responded(o.status, o.took)
+	case completed:
+		t.completed()
 	case cut:
 		t.Failures.Add(1)
+		t.Cuts.Add(1)
+		t.failedLocally()
 	case unreachable:
+		t.Unreachable.Add(1)
 		t.mark(o.err)
 	case probed:
 		t.record(o.probe, o.err)

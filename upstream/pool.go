@@ -27,7 +27,8 @@ type Pool struct {
 	retry     *retryRules // nil: what holds without the section
 	algorithm balance.Algorithm
 
-	introduces bool // some target is told who clients are
+	guard      *guard // nil: nothing is done about targets by how they answer
+	introduces bool   // some target is told who clients are
 
 	state atomic.Pointer[state] // loaded once a pick
 	mu    sync.Mutex            // serialises replace
@@ -80,7 +81,7 @@ func (p *Pool) Targets() []*Target { return p.state.Load().targets }
 func (p *Pool) Healthy() int {
 	n := 0
 	for _, m := range p.state.Load().members {
-		if m.weight > 0 && m.target.Healthy() {
+		if m.weight > 0 && m.target.Well() {
 			n++
 		}
 	}
@@ -108,7 +109,12 @@ func (p *Pool) States() []TargetState {
 func (p *Pool) pick(key uint64, tried []balance.Target) (*Target, error) {
 	s := p.state.Load()
 	if t, ok := s.picker.Pick(key, tried).(*Target); ok {
-		return t, nil
+		if t.gate.Load()&(gateTrial|gateRamp) == 0 {
+			return t, nil
+		}
+		if t = p.pickRoomy(s, key, tried, t); t != nil {
+			return t, nil
+		}
 	}
 	switch {
 	case len(tried) > 0:
@@ -137,9 +143,17 @@ func (p *Pool) rebuildPicker() {
 // replaceLocked makes members the pool's targets.
 func (p *Pool) replaceLocked(members []member) {
 	next := &state{members: members, drained: len(members) > 0}
+	panics := p.guard.panics(members)
 	set := make([]balance.Member, len(members))
 	next.targets = make([]*Target, len(members))
 	for i, m := range members {
+		if p.guard != nil && m.tuned.guard == p.guard {
+			if panics {
+				m.target.gate.Or(gatePanic)
+			} else if m.target.gate.Load()&gatePanic != 0 {
+				m.target.gate.And(^gatePanic)
+			}
+		}
 		set[i] = balance.Member{Target: m.target, ID: m.target.key, Weight: m.weight, Tier: m.tier}
 		next.targets[i] = m.target
 		next.drained = next.drained && m.weight == 0
@@ -170,7 +184,7 @@ func (p *Pool) downReasons() string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(members)-maxDown))
 			break
 		}
-		parts = append(parts, fmt.Sprintf("%q %s", m.target.Name(), m.target.health.downReason(m.weight)))
+		parts = append(parts, fmt.Sprintf("%q %s", m.target.Name(), m.target.downReason(m.weight)))
 	}
 	return "no target" + p.ofPool() + " is healthy: " + strings.Join(parts, "; ")
 }

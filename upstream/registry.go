@@ -187,13 +187,17 @@ func (r *Registry) addPool(g *Generation, c *PoolConfig) error {
 		return fmt.Errorf("%d services, expected at most %d", len(c.Services), math.MaxUint16)
 	}
 	p := &Pool{name: name, timeouts: c.Timeouts, retryOn: c.GRPC.retried(), algorithm: c.Balance}
-	p.retry = c.Resilience.Retry.rules(r.budgetOf(name))
+	resilience := c.Resilience.resolved()
+	p.retry, p.guard = resilience.Retry.rules(r.budgetOf(name)), resilience.guard(p)
 	if p.algorithm.New == nil {
 		p.algorithm = balance.Algorithms()[0]
 	}
 	members, err := r.acquireAll(g, c)
 	for _, m := range members {
 		p.introduces = p.introduces || m.tuned.introduces != 0
+		if m.tuned.guard == nil { // of the first pool that has the target
+			m.tuned.guard = p.guard
+		}
 	}
 	p.state.Store(&state{members: members}) // Build's rebuildPicker makes the picker
 	g.pools = append(g.pools, p)

@@ -14,8 +14,10 @@ import (
 //go:embed resilience_config.go
 var resilienceSource string
 
-// ResilienceSource returns the text of this file, as Source does of another.
-func ResilienceSource() string { return resilienceSource }
+// ResilienceSources returns the texts of these files, as Source does of another.
+func ResilienceSources() settings.Sources {
+	return settings.Sources{resilienceSource, outlierSource}
+}
 
 // ResilienceConfig is how a pool copes with targets that fail: keys of a tenant. A
 // section that is nil is off.
@@ -23,12 +25,72 @@ type ResilienceConfig struct {
 	// When a request that has failed is sent to another target. Default: once at
 	// most, where that can do no harm; docs/resilience.md explains both.
 	Retry *RetryConfig `yaml:"retry"`
+
+	// "standard" turns on what stands below and above with the defaults of each
+	// section that is left out, retries with a per_try_timeout of 500ms, a slow_start of
+	// 10s and a panic_threshold of 50%. Default: none.
+	Resilience string `yaml:"resilience" enum:"standard"`
+
+	// Which targets get no requests for a while because of how they have answered.
+	// Default: none.
+	OutlierEjection *OutlierConfig `yaml:"outlier_ejection"`
+
+	// How failing requests eject a target, and how it comes back. Default: ejections
+	// end by themselves.
+	CircuitBreaker *BreakerConfig `yaml:"circuit_breaker"`
+
+	// Time in which a target that has come back gets a growing share of what is its
+	// own, from a tenth on. Default: 0, which is all at once.
+	SlowStart *settings.Duration `yaml:"slow_start"`
+
+	// Share of the targets of a weight above 0 that must be healthy: where fewer are,
+	// all are used, but those that an operator has drained. Default: 0%, which is never.
+	PanicThreshold *Percent `yaml:"panic_threshold"`
+}
+
+// Standard is the value of ResilienceConfig.Resilience.
+const Standard = "standard"
+
+// resolved fills in what resilience: standard turns on.
+func (c ResilienceConfig) resolved() ResilienceConfig {
+	if c.Resilience != Standard {
+		return c
+	}
+	if c.Retry == nil {
+		c.Retry = new(RetryConfig)
+		c.Retry.SetDefaults()
+		c.Retry.PerTryTimeout = settings.Duration(500 * time.Millisecond)
+	}
+	if c.OutlierEjection == nil {
+		c.OutlierEjection = new(OutlierConfig)
+		c.OutlierEjection.SetDefaults()
+	}
+	if c.CircuitBreaker == nil {
+		c.CircuitBreaker = new(BreakerConfig)
+		c.CircuitBreaker.SetDefaults()
+	}
+	if c.SlowStart == nil {
+		c.SlowStart = new(settings.Duration(10 * time.Second))
+	}
+	if c.PanicThreshold == nil {
+		c.PanicThreshold = new(Percent(50))
+	}
+	return c
 }
 
 // Check reports what is wrong with the sections.
 func (c *ResilienceConfig) Check(r settings.Reporter) {
 	if c.Retry != nil {
 		c.Retry.Check(r)
+	}
+	if c.OutlierEjection != nil {
+		c.OutlierEjection.Check(r)
+	}
+	if c.CircuitBreaker != nil {
+		c.CircuitBreaker.Check(r)
+	}
+	if c.SlowStart != nil && *c.SlowStart < 0 {
+		r.Errorf(c.SlowStart, "slow_start %v is negative, expected a duration like 30s", c.SlowStart.Std())
 	}
 }
 

@@ -40,11 +40,12 @@ func (c *Call) Do(p *Pool) error {
 		}
 		failure := c.attempt(t)
 		if failure == nil {
+			c.HeadAt = socket.Nanotime()
+			t.observe(outcome{kind: responded, status: c.Response.Status, took: c.HeadAt - c.now})
 			if t = c.askAnother(p); t != nil {
 				continue
 			}
 			c.Caller.Attempted(c.Target, nil)
-			c.HeadAt = socket.Nanotime()
 			c.HeaderTime = time.Duration(c.HeadAt - c.Start)
 			c.Target.latency.note(c.HeadAt-c.now, c.HeadAt)
 			return nil

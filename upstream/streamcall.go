@@ -202,7 +202,10 @@ func (c *Call) noStreamHead(err error) *Failure {
 }
 
 // endShared is End for a stream.
-func (c *Call) endShared() {
+func (c *Call) endShared(whole bool) {
+	if whole && c.Body.Done() {
+		c.Target.observe(outcome{kind: completed})
+	}
 	s := c.stream
 	c.stream, c.Body.stream = nil, nil
 	c.detach()

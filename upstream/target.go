@@ -23,6 +23,15 @@ type Target struct {
 	Retries atomic.Uint64
 	// Transitions counts the changes between healthy and unhealthy.
 	Transitions atomic.Uint64
+	// Ejections counts the times that requests were kept from it because of how it
+	// had answered.
+	Ejections atomic.Uint64
+	// Classes counts its answers by the first digit of their status, whole or not.
+	Classes [6]atomic.Uint64
+	// Cuts counts the answers of Classes that were not whole; Overflows requests that
+	// found no connection in time, which is no failure; Unreachable those that could not
+	// connect.
+	Cuts, Overflows, Unreachable atomic.Uint64
 	// InFlight is the number of requests between Begin and End.
 	InFlight atomic.Int64
 
@@ -46,6 +55,8 @@ type Target struct {
 	ctx    context.Context // ends when the target retires
 	cancel context.CancelFunc
 	health health
+	gate   atomic.Uint32 // what besides its health keeps requests from it; 0 is nothing
+	learnt ejection
 
 	latency latency
 
@@ -69,6 +80,10 @@ type TargetState struct {
 	Retries             uint64    `json:"retries"`
 	Transitions         uint64    `json:"transitions"`          // changes of status
 	ConsecutiveFailures int       `json:"consecutive_failures"` // failed probes and connects in a row
+	Ejections           uint64    `json:"ejections"`
+	Standing            string    `json:"standing"`               // "", "ejected", "trial", "slow_start", "drained" or "held"
+	Ejected             string    `json:"ejected,omitempty"`      // why it is, or was last
+	EjectedUntil        time.Time `json:"ejected_until,omitzero"` // of one that is
 }
 
 // newTarget is called with the registry's lock held. Health starts optimistic,
@@ -184,8 +199,10 @@ func (t *Target) State() TargetState {
 		Failures:    t.Failures.Load(),
 		Retries:     t.Retries.Load(),
 		Transitions: t.Transitions.Load(),
+		Ejections:   t.Ejections.Load(),
+		Standing:    t.standing(),
 	}
-	t.health.describe(&s)
+	t.describe(&s)
 	return s
 }
 
@@ -193,6 +210,7 @@ func (t *Target) State() TargetState {
 // connections stay.
 func (t *Target) activate(tuned *tuning) {
 	old := t.tuned.Swap(tuned)
+	t.tunedGate(tuned.guard)
 	switch {
 	case !tuned.sameClient(old):
 		// Connections in use return to the old client, which closes them when
@@ -214,6 +232,7 @@ func (t *Target) activate(tuned *tuning) {
 func (t *Target) retire() {
 	t.cancel()
 	t.retired.Store(true)
+	t.stopEjection()
 	t.source.Close()
 	t.closeIdle()
 }

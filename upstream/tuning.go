@@ -36,6 +36,7 @@ type tuning struct {
 	maxAge         time.Duration // of a shared connection; 0 is none
 	idle           time.Duration // without a byte
 	tls            *targetTLS    // nil without
+	guard          *guard        // the pool's
 	introduces     int           // the version of the PROXY protocol; 0 is none
 }
 
