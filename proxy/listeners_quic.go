@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"strconv"
 	"syscall"
@@ -66,20 +68,49 @@ func (s *Server) listenQUIC(e *entry) (*listener.QUIC, error) {
 
 // noQUIC counts and logs a handshake that has failed.
 func (s *Server) noQUIC(e *entry, c *listener.QUICConn, err error) {
-	if errors.Is(err, quic.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
-		return
+	if reason, kind, failed := quicFailure(err); failed {
+		e.CountFailure(kind)
+		s.noHandshake(e.Number(), c.Peer.String(), c.ServerName, reason)
 	}
-	reason, kind := cause.Text(err), cause.HandshakeKind(err)
-	timeout, _ := errors.AsType[net.Error](err)
-	switch {
-	case errors.Is(err, listener.ErrCrowdedOut):
-		reason, kind = listener.ErrCrowdedOut.Error(), cause.HandshakeCrowdedOut
-	case timeout != nil && timeout.Timeout():
-		reason, kind = "the handshake was not complete in time (handshake_timeout, server.timeouts.header)", cause.HandshakeTimeout
-	}
-	e.CountFailure(kind)
-	s.noHandshake(e.Number(), c.Peer.String(), c.ServerName, reason)
 }
+
+// quicFailure says why a handshake over QUIC has failed, as of one over TCP. failed is
+// false where none has: the port was closed, or the connection was, once it was there.
+func quicFailure(err error) (reason string, kind int, failed bool) {
+	timeout, _ := errors.AsType[net.Error](err)
+	of, _ := errors.AsType[*quic.TransportError](err)
+	switch {
+	case errors.Is(err, quic.ErrServerClosed), errors.Is(err, quic.ErrTransportClosed), errors.As(err, new(*quic.ApplicationError)):
+		return "", 0, false
+	case errors.Is(err, listener.ErrCrowdedOut):
+		return listener.ErrCrowdedOut.Error(), cause.HandshakeCrowdedOut, true
+	case timeout != nil && timeout.Timeout():
+		return "the handshake was not complete in time (handshake_timeout, server.timeouts.header)", cause.HandshakeTimeout, true
+	case of != nil && of.ErrorCode.IsCryptoError():
+		err = ofTLS(of)
+	case of != nil && of.Remote:
+		err = io.EOF // it has ended the connection
+	}
+	return cause.Text(err), cause.HandshakeKind(err), true
+}
+
+// ofTLS is what crypto/tls would have said over TCP: QUIC has alerts for its own errors
+// (RFC 9001 §4.8).
+func ofTLS(of *quic.TransportError) error {
+	alert := tls.AlertError(of.ErrorCode - firstAlert) //nolint:gosec // G115: it is one of 256
+	if of.Remote {
+		return &net.OpError{Op: "remote error", Err: alert}
+	}
+	for _, beneath := range of.Unwrap() {
+		if beneath != nil && beneath != net.ErrClosed { //nolint:errorlint // which is what all of them unwrap to
+			return beneath
+		}
+	}
+	return alert
+}
+
+// firstAlert is QUIC's error for the alert 0.
+const firstAlert = 0x100
 
 // useQUIC puts a listener's port over UDP into use, which may be a new one, or out of
 // it. It needs listeners.mu, and Run.

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/lua"
@@ -56,11 +55,12 @@ func (c *Config) noteWarnings(d *settings.Document) {
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
 		if tls := &t.TargetTLS; (tls.CAFile != "" || tls.ServerName != "" || tls.ClientCertificate.CertFile != "" || tls.InsecureSkipVerify) && !speaksTLS(t) {
-			doubt(tls, "target_tls of tenant %q is for no target: expected a service with a url that begins with https", t.Name)
+			doubt(tls, "target_tls of tenant %q is for no target: expected a service with a url that begins with https://, h2:// or grpcs://", t.Name)
 		}
 		if len(c.faults[i]) == 0 {
 			t.WarnOfRoutes(doubt)
 			t.WarnOfPools(doubt)
+			t.WarnOfGRPCWeb(doubt)
 			t.WarnOfPolicies(func(field any, format string, args ...any) {
 				if !d.Secret(field) { // what a file has given is meant
 					doubt(field, format, args...)
@@ -115,7 +115,7 @@ func (c *Config) warnOfSecrets(doubt func(field any, format string, args ...any)
 func speaksTLS(t *tenants.Config) bool {
 	for _, p := range t.AllPools() {
 		for i := range p.Services {
-			if scheme, _, _ := strings.Cut(p.Services[i].URL, ":"); strings.EqualFold(scheme, "https") {
+			if address, err := upstream.ParseAddress(p.Services[i].URL); err == nil && address.Secure() {
 				return true
 			}
 		}

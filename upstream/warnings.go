@@ -22,3 +22,10 @@ func Warnings(of string, services []ServiceConfig) (list []string) {
 	}
 	return list
 }
+
+// MaySpeakHTTP2 reports whether HTTP/2 is spoken with the target, or is where it chooses
+// that.
+func (c *ServiceConfig) MaySpeakHTTP2() bool {
+	address, err := ParseAddress(c.URL)
+	return err == nil && (address.HTTP2() || address.Secure() && c.TLS.HTTP2)
+}

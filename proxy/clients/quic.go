@@ -11,6 +11,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/http3"
 	quicstreams "github.com/keystone-gateway/keystone-gateway/proxy/http3/streams"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
+	"github.com/keystone-gateway/keystone-gateway/proxy/multiplex"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 	"github.com/keystone-gateway/keystone-gateway/upstream"
 )
@@ -40,16 +41,29 @@ func (s *Server) QUICConfig(handshake time.Duration) *quic.Config {
 		handshake = time.Duration(l.Header)
 	}
 	most := uint64(quicstreams.MostWindow)
-	if !s.Memory.Allows(quicstreams.ConnWindow) {
+	if !s.Memory.Allows(quicstreams.MostConnWindow) {
 		most = quicstreams.FirstWindow
 	}
 	return &quic.Config{
 		HandshakeIdleTimeout:       handshake / 2, // the whole has twice the time
 		MaxIdleTimeout:             max(time.Duration(l.Keepalive), leastSilence),
 		InitialStreamReceiveWindow: quicstreams.FirstWindow, MaxStreamReceiveWindow: most,
-		InitialConnectionReceiveWindow: quicstreams.ConnWindow, MaxConnectionReceiveWindow: quicstreams.ConnWindow,
-		MaxIncomingStreams: quicstreams.MaxStreams, MaxIncomingUniStreams: quicstreams.MaxPlainStreams, RequireStreamCreditRelease: true,
+		InitialConnectionReceiveWindow: quicstreams.FirstConnWindow, MaxConnectionReceiveWindow: quicstreams.MostConnWindow,
+		AllowConnectionWindowIncrease: s.widen,
+		MaxIncomingStreams:            multiplex.MaxStreams, MaxIncomingUniStreams: quicstreams.MaxPlainStreams, RequireStreamCreditRelease: true,
 	}
+}
+
+// widen reports whether a client may send so many bytes more before they are read, which
+// its connection holds from then on. QUIC asks that of one whose content is read as fast as
+// it comes.
+func (s *Server) widen(conn *quic.Conn, more uint64) bool {
+	by := int64(more) //nolint:gosec // G115: it is within MostConnWindow
+	if !s.Memory.Allows(by) || !listener.QUICOf(conn.Context()).Widen(by) {
+		return false
+	}
+	s.Memory.Hold(by)
+	return true
 }
 
 // leastSilence is how long a client may send nothing at least, while its requests wait:
@@ -84,7 +98,7 @@ func (s *Server) serveQUIC(conn *listener.QUICConn) {
 		}
 	}()
 	s.Memory.Hold(quicSize)
-	defer s.Memory.Release(quicSize)
+	defer func() { s.Memory.Release(quicSize + conn.EndWindow()) }()
 	state := conn.ConnectionState().TLS
 	if conn.Accepted.Asks() {
 		conn.Accepted.End(&state, socket.Nanotime())

@@ -23,6 +23,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener"
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/proxyprotocol"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/multiplex"
 )
 
 // Server serves clients. Its exported fields but Limits and Awake are filled in
@@ -174,14 +175,12 @@ func (c *client) finish() bool {
 func (s *Server) CutHeaviest(account *memory.Account, bytes, now int64, count *atomic.Uint64) {
 	type held struct {
 		client *client
-		stream interface { // where there is no client
-			Cut(account *memory.Account, cause error) bool
-		}
+		stream *multiplex.Held // where there is no client
 		bytes  int64
 		weight float64
 	}
 	var list []held
-	var ofStreams []streams.Held
+	var ofStreams []multiplex.Held
 	for c := range s.open.All() {
 		if many := c.many.Load(); many != nil {
 			ofStreams = many.Held(account, ofStreams)
@@ -190,14 +189,11 @@ func (s *Server) CutHeaviest(account *memory.Account, bytes, now int64, count *a
 			list = append(list, held{client: c, bytes: n, weight: float64(n) * float64(now-c.idleSince.Load())})
 		}
 	}
-	var ofQUIC []quicstreams.Held
 	for _, c := range s.quicOf(nil) {
-		ofQUIC = c.Held(account, ofQUIC)
+		ofStreams = c.Held(account, ofStreams)
 	}
-	for _, h := range ofQUIC {
-		list = append(list, held{stream: h, bytes: h.Bytes, weight: float64(h.Bytes) * float64(now-h.Since)})
-	}
-	for _, h := range ofStreams {
+	for i := range ofStreams {
+		h := &ofStreams[i]
 		list = append(list, held{stream: h, bytes: h.Bytes, weight: float64(h.Bytes) * float64(now-h.Since)})
 	}
 	slices.SortFunc(list, func(a, b held) int { return cmp.Compare(b.weight, a.weight) })

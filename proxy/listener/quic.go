@@ -57,6 +57,7 @@ type QUICConn struct {
 	counts counted // guarded by the listener's mu, as gone
 	gone   bool
 	shaken atomic.Bool
+	wider  atomic.Int64 // bytes; below 0 it has ended
 }
 
 // quicKey is the context's key of a QUICConn.
@@ -246,6 +247,23 @@ func (q *QUIC) End() {
 	_ = q.transport.Close() // its error is that of closing, which the next line does
 	_ = q.udp.Close()
 }
+
+// Widen notes that the client may send so many bytes more before they are read. It is
+// false once EndWindow was called.
+func (c *QUICConn) Widen(by int64) bool {
+	for {
+		was := c.wider.Load()
+		if was < 0 {
+			return false
+		}
+		if c.wider.CompareAndSwap(was, was+by) {
+			return true
+		}
+	}
+}
+
+// EndWindow returns how many bytes Widen has noted, of which there are no more.
+func (c *QUICConn) EndWindow() int64 { return max(0, c.wider.Swap(-1)) }
 
 // Owner is where the connection has come in.
 func (c *QUICConn) Owner() *QUIC { return c.owner }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	loadgrpc "github.com/cncf/xds/go/xds/service/orca/v3"
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -19,6 +20,7 @@ import (
 	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/interop"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/orca"
 	"google.golang.org/grpc/status"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy"
@@ -30,16 +32,18 @@ import (
 const patience = time.Minute
 
 // target starts the suite's server, with gRPC's health service.
-func target(t *testing.T) (address string, h *health.Server) {
+func target(t *testing.T, options ...grpc.ServerOption) (address string, h *health.Server) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer()
+	recorder := orca.NewServerMetricsRecorder()
+	server := grpc.NewServer(append(options, orca.CallMetricsServerOption(nil))...)
 	h = health.NewServer()
-	testgrpc.RegisterTestServiceServer(server, interop.NewTestServer())
+	testgrpc.RegisterTestServiceServer(server, &identified{interop.NewTestServer(interop.NewTestServerOptions{MetricsRecorder: recorder}), listener.Addr().String()})
 	healthgrpc.RegisterHealthServer(server, h)
+	loadgrpc.RegisterOpenRcaServiceServer(server, &loads{recorder: recorder})
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
 	return listener.Addr().String(), h
@@ -48,9 +52,15 @@ func target(t *testing.T) (address string, h *health.Server) {
 // gateway starts a gateway and connects to it.
 func gateway(t *testing.T, tenants string) (*proxy.Server, *grpc.ClientConn) {
 	t.Helper()
+	server := start(t, "listeners: [{address: \"127.0.0.1:0\", protocols: [http/1.1, h2c]}]\n"+tenants)
+	return server, connect(t, server, grpc.WithTransportCredentials(insecure.NewCredentials()))
+}
+
+// start starts a gateway with a configuration.
+func start(t *testing.T, config string) *proxy.Server {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
-	config := "listeners: [{address: \"127.0.0.1:0\", protocols: [http/1.1, h2c]}]\naccess_log: {enabled: false}\n" + tenants
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("access_log: {enabled: false}\n"+config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	loaded, err := proxy.Load(file)
@@ -70,50 +80,18 @@ func gateway(t *testing.T, tenants string) (*proxy.Server, *grpc.ClientConn) {
 			t.Error(err)
 		}
 	})
-	conn, err := grpc.NewClient("passthrough:///"+server.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return server
+}
+
+// connect makes a client of a gateway.
+func connect(t *testing.T, server *proxy.Server, options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+server.Addr().String(), options...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return server, conn
-}
-
-// TestInterop is every case of the suite that needs no credentials of a cloud. A
-// case that fails ends the process with its reason.
-func TestInterop(t *testing.T) {
-	address, _ := target(t)
-	_, conn := gateway(t, `tenants: [{name: t, domains: [127.0.0.1], services: [{url: "grpc://`+address+`"}]}]`)
-	client := testgrpc.NewTestServiceClient(conn)
-	with := func(f func(context.Context, testgrpc.TestServiceClient, ...grpc.CallOption)) func(context.Context) {
-		return func(ctx context.Context) { f(ctx, client) }
-	}
-	for _, c := range []struct {
-		name string
-		run  func(context.Context)
-	}{
-		{"empty_unary", with(interop.DoEmptyUnaryCall)},
-		{"large_unary", with(interop.DoLargeUnaryCall)},
-		{"client_streaming", with(interop.DoClientStreaming)},
-		{"server_streaming", with(interop.DoServerStreaming)},
-		{"ping_pong", with(interop.DoPingPong)},
-		{"empty_stream", with(interop.DoEmptyStream)},
-		{"timeout_on_sleeping_server", with(interop.DoTimeoutOnSleepingServer)},
-		{"cancel_after_begin", with(interop.DoCancelAfterBegin)},
-		{"cancel_after_first_response", with(interop.DoCancelAfterFirstResponse)},
-		{"status_code_and_message", with(interop.DoStatusCodeAndMessage)},
-		{"special_status_message", with(interop.DoSpecialStatusMessage)},
-		{"custom_metadata", with(interop.DoCustomMetadata)},
-		{"unimplemented_method", func(ctx context.Context) { interop.DoUnimplementedMethod(ctx, conn) }},
-		{"unimplemented_service", func(ctx context.Context) {
-			interop.DoUnimplementedService(ctx, testgrpc.NewUnimplementedServiceClient(conn))
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			c.run(ctx)
-		})
-	}
+	return conn
 }
 
 // TestFaults: what goes wrong in the gateway is a status to gRPC's client.

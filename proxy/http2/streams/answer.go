@@ -21,10 +21,9 @@ var continueResponse = message.Response{Status: 100}
 
 // Continue sends 100 Continue, once.
 func (s *stream) Continue() error {
-	if s.told {
+	if !s.arrival.Proceed() {
 		return nil
 	}
-	s.told = true
 	return s.Interim(&continueResponse)
 }
 
@@ -104,7 +103,7 @@ func (s *stream) Finish(now int64, _ bool) {
 	}
 	switch {
 	case s.isReset:
-	case s.malformed || s.bad:
+	case s.arrival.Malformed || s.bad:
 		s.sendReset(http2.ProtocolError)
 		c.noteBad(now)
 	case !s.closed:
@@ -122,7 +121,7 @@ func (s *stream) Cut(now int64, reason exchange.CutReason) {
 	defer c.mu.Unlock()
 	switch {
 	case s.isReset:
-	case s.malformed || s.bad:
+	case s.arrival.Malformed || s.bad:
 		s.sendReset(http2.ProtocolError)
 		c.noteBad(now)
 	default:
@@ -157,7 +156,7 @@ func (s *stream) leave(now int64) {
 
 // Tunnel agrees to an extended CONNECT (RFC 8441 §5): the stream is the client's end.
 func (s *stream) Tunnel(r *message.Response, idle time.Duration) (exchange.TunnelEnd, error) {
-	if !s.request.Agrees(r) {
+	if !s.arrival.Request.Agrees(r) {
 		return nil, errDisagrees
 	}
 	r.Status, r.Length = 200, message.Unsized
@@ -172,10 +171,10 @@ func (s *stream) Tunnel(r *message.Response, idle time.Duration) (exchange.Tunne
 // an extended CONNECT, which would say that there is a tunnel.
 func (s *stream) Agrees(r *message.Response) bool {
 	switch {
-	case s.request.Protocol == nil:
+	case s.arrival.Request.Protocol == nil:
 		return true
 	case r.Status == 101:
-		return s.request.Agrees(r)
+		return s.arrival.Request.Agrees(r)
 	}
 	return r.Status < 200 || r.Status > 299
 }

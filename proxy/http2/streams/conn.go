@@ -19,6 +19,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http2"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/multiplex"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -111,7 +112,7 @@ type Conn struct {
 	progress  int64  // when one of them sent something last while others waited
 	turn      uint64
 	turns     int // frames since one went to whoever has waited for longest
-	leaving   leaving
+	leaving   multiplex.Leaving
 	leaveAt   int64 // when the second GOAWAY is sent at the latest
 	goaway    uint32
 	greeted   bool         // SETTINGS have been sent
@@ -130,9 +131,6 @@ const connWindow = 1 << 20
 
 // leastWriteIdle bounds writes while no stream has asked for more.
 const leastWriteIdle = 5 * time.Second
-
-// MaxStreams is how many a connection may have at once, as running counts them.
-const MaxStreams = 128
 
 // New returns a connection that nothing has been read of but Options.Read.
 func New(s *Server, o Options) *Conn {
@@ -180,7 +178,7 @@ func (c *Conn) begin() (End, error) {
 	c.bound()
 	c.room(128)
 	c.out = http2.AppendSettings(c.out,
-		http2.Setting{ID: http2.MaxConcurrentStreams, Value: MaxStreams},
+		http2.Setting{ID: http2.MaxConcurrentStreams, Value: multiplex.MaxStreams},
 		http2.Setting{ID: http2.MaxHeaderListSize, Value: uint32(c.server.MaxHeader())}, //nolint:gosec // G115: it is bounded by its setting
 		http2.Setting{ID: http2.EnableConnect, Value: 1},
 		http2.Setting{ID: http2.NoPriorities, Value: 1})
@@ -218,7 +216,7 @@ func (c *Conn) next() (*http2.Frame, error) {
 // that was told to the reader would be put off. It needs c.mu.
 func (c *Conn) bound() {
 	idle := len(c.streams) == 0
-	if c.fatal != nil || c.err != nil || idle && c.leaving == left {
+	if c.fatal != nil || c.err != nil || idle && c.leaving == multiplex.Left {
 		c.o.Sock.ExpireReads() // the reader sees that it is the end
 		return
 	}

@@ -3,6 +3,7 @@ package streams
 import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http2"
+	"github.com/keystone-gateway/keystone-gateway/proxy/multiplex"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -156,7 +157,7 @@ func (c *Conn) takePing(f *http2.Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f.Has(http2.FlagAck) {
-		if c.leaving == announced && data == leaveData {
+		if c.leaving == multiplex.Announced && data == leaveData {
 			c.leaveNow()
 		}
 		return nil

@@ -7,18 +7,8 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http2"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/multiplex"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
-)
-
-// leaving is how far a connection is on its way to its end (RFC 9113 §6.8): the first
-// GOAWAY says that it is near, and refuses nothing; the second, a round trip later,
-// which streams are still served. So no request is lost that was on its way.
-type leaving uint8
-
-const (
-	staying leaving = iota
-	announced
-	left
 )
 
 // roundTrip is how long the answer to the PING behind the first GOAWAY is waited for.
@@ -31,10 +21,10 @@ var leaveData = [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g', '.'}
 
 // announce begins to leave; it needs c.mu.
 func (c *Conn) announce() {
-	if c.leaving != staying || !c.greeted || c.err != nil {
+	if c.leaving != multiplex.Staying || !c.greeted || c.err != nil {
 		return
 	}
-	c.leaving, c.leaveAt = announced, socket.Nanotime()+roundTrip
+	c.leaving, c.leaveAt = multiplex.Announced, socket.Nanotime()+roundTrip
 	c.room(2 * 32)
 	c.out = http2.AppendGoAway(c.out, http2.MaxStream, http2.NoError, "")
 	c.out = http2.AppendPing(c.out, 0, leaveData)
@@ -43,10 +33,10 @@ func (c *Conn) announce() {
 
 // leaveNow takes no more streams; it needs c.mu.
 func (c *Conn) leaveNow() {
-	if c.leaving == left || c.err != nil {
+	if c.leaving == multiplex.Left || c.err != nil {
 		return
 	}
-	c.leaving, c.goaway = left, c.last
+	c.leaving, c.goaway = multiplex.Left, c.last
 	c.room(32)
 	c.out = http2.AppendGoAway(c.out, c.last, http2.NoError, "")
 	c.wake()
@@ -80,12 +70,12 @@ func (c *Conn) judge(err error) (End, error) {
 		return going, &http2.ConnError{Code: http2.NoError, Why: exchange.SlowHead.Message}
 	case len(c.streams) > 0:
 		return going, nil
-	case c.leaving == left:
+	case c.leaving == multiplex.Left:
 		return Linger, nil
 	case head != 0, now < c.idleSince+c.patience:
 		return going, nil
 	}
-	if c.sleepy && !c.writing && c.leaving == staying && c.reader.Buffered() == 0 && c.block.stream == 0 {
+	if c.sleepy && !c.writing && c.leaving == multiplex.Staying && c.reader.Buffered() == 0 && c.block.stream == 0 {
 		return Drowsy, nil
 	}
 	c.leaveNow()
@@ -102,7 +92,7 @@ func (c *Conn) end(end End, err error) End {
 	}
 	c.closing = socket.Nanotime()
 	if wrong, ok := errors.AsType[*http2.ConnError](err); ok && c.err == nil {
-		c.leaving, end = left, Linger
+		c.leaving, end = multiplex.Left, Linger
 		c.room(64 + len(wrong.Why))
 		c.out = http2.AppendGoAway(c.out, c.last, wrong.Code, wrong.Why)
 		c.wake()
@@ -165,37 +155,30 @@ func (c *Conn) Sweep(now int64) {
 		if now-c.closing > closeTime {
 			c.o.Sock.Abort(exchange.ErrClientGone)
 		}
-	case c.leaving == announced && now >= c.leaveAt:
+	case c.leaving == multiplex.Announced && now >= c.leaveAt:
 		c.leaveNow()
-	case c.leaving == staying && c.o.Ending():
+	case c.leaving == multiplex.Staying && c.o.Ending():
 		c.announce()
 	}
 }
 
-// Held is what a stream holds of an account, and how to cut it.
-type Held struct {
-	Bytes, Since int64
-	conn         *Conn
-	number       uint32
-}
-
-// Held appends those of the connection.
-func (c *Conn) Held(account *memory.Account, list []Held) []Held {
+// Held appends what each of the streams holds.
+func (c *Conn) Held(account *memory.Account, list []multiplex.Held) []multiplex.Held {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for number, s := range c.streams {
 		if n := s.charge.Held() + s.intake.Held(); n > 0 && s.charge.On(account) {
-			list = append(list, Held{n, s.arrived, c, number})
+			list = append(list, multiplex.Held{Bytes: n, Since: s.arrived, Of: c, Number: uint64(number)})
 		}
 	}
 	return list
 }
 
-// Cut gives the stream up, if it is still there.
-func (h Held) Cut(account *memory.Account, cause error) bool {
-	h.conn.mu.Lock()
-	defer h.conn.mu.Unlock()
-	s := h.conn.streams[h.number]
+// CutStream gives a stream up, if it is still there.
+func (c *Conn) CutStream(number uint64, account *memory.Account, cause error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.streams[uint32(number)] //nolint:gosec // G115: it is one of Held's
 	if s == nil || s.isReset || !s.charge.On(account) {
 		return false
 	}

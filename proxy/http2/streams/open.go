@@ -3,6 +3,7 @@ package streams
 import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/http2"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/proxy/multiplex"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -62,7 +63,7 @@ func (c *Conn) maxBlock() int { return 2*c.server.MaxHeader() + http2.MaxFrame }
 // yet. There are at most twice as many exchanges. It needs c.mu.
 func (c *Conn) running() int {
 	n := len(c.streams)
-	if n < MaxStreams || n >= 2*MaxStreams {
+	if n < multiplex.MaxStreams || n >= 2*multiplex.MaxStreams {
 		return n
 	}
 	for _, s := range c.streams {
@@ -77,18 +78,18 @@ func (c *Conn) running() int {
 func (c *Conn) takeBlock(number uint32, block []byte, ends bool, wrong error) error {
 	c.mu.Lock()
 	last, running := c.last, c.running()
-	ignored := c.leaving == left && number > c.goaway
+	ignored := c.leaving == multiplex.Left && number > c.goaway
 	c.mu.Unlock()
 	if number <= last {
 		return c.takeTrailer(number, block, ends)
 	}
 	s := acquireStream(c, number)
-	s.block.Reset(c.server.MaxHeader())
-	if err := c.decoder.Decode(block, &s.block); err != nil {
+	s.arrival.Block.Reset(c.server.MaxHeader())
+	if err := c.decoder.Decode(block, &s.arrival.Block); err != nil {
 		s.release()
 		return err
 	}
-	if ignored || wrong != nil || running >= MaxStreams {
+	if ignored || wrong != nil || running >= multiplex.MaxStreams {
 		s.release()
 		c.mu.Lock()
 		c.last = number
@@ -123,7 +124,7 @@ func (c *Conn) open(s *stream, ends bool) {
 	c.budgets.lateResets.GiveBack(1, lateResets)
 	s.window = int64(c.peer.Window)
 	c.opened++
-	if c.leaving == staying && (most > 0 && c.opened >= most || c.o.Ending()) {
+	if c.leaving == multiplex.Staying && (most > 0 && c.opened >= most || c.o.Ending()) {
 		c.announce()
 	}
 	c.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"github.com/keystone-gateway/keystone-gateway/proxy/http2/streams"
+	"github.com/keystone-gateway/keystone-gateway/proxy/multiplex"
 )
 
 // TestAsManyAsAllowed: a client that has as many streams as it may opens the next one as
@@ -23,7 +23,7 @@ func TestAsManyAsAllowed(t *testing.T) {
 		p.ask(next, "GET", "/", true)
 		next += 2
 	}
-	for range streams.MaxStreams {
+	for range multiplex.MaxStreams {
 		ask()
 	}
 	for ended := 0; ended < all; {

@@ -10,16 +10,16 @@ import (
 // keptFields are what pooled streams keep on purpose: memory of which nothing is read
 // before it is written anew, and what is made once.
 var keptFields = map[string]string{
-	"stream.block.bytes":                    "empty",
-	"stream.block.fields":                   "empty",
-	"stream.request.Request.Message.Header": "empty",
-	"stream.request.cookies":                "empty",
-	"stream.head":                           "empty",
-	"stream.intake":                         "its own Reset, which the stream's release calls before",
-	"stream.charge":                         "ended when the stream leaves",
-	"stream.serveFn":                        "of the stream itself",
-	"stream.wakeup":                         "empty",
-	"stream.wakeup.closed":                  "as it was made",
+	"stream.arrival.Block.bytes":                    "empty",
+	"stream.arrival.Block.fields":                   "empty",
+	"stream.arrival.Request.Request.Message.Header": "empty",
+	"stream.arrival.Request.cookies":                "empty",
+	"stream.head":                                   "empty",
+	"stream.intake":                                 "its own Reset, which the stream's release calls before",
+	"stream.charge":                                 "ended when the stream leaves",
+	"stream.serveFn":                                "of the stream itself",
+	"stream.wakeup":                                 "empty",
+	"stream.wakeup.closed":                          "as it was made",
 }
 
 // nobody is told to give up.

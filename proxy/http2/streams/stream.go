@@ -1,7 +1,6 @@
 package streams
 
 import (
-	"errors"
 	"sync"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/http2"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/proxy/multiplex"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -19,22 +19,19 @@ type stream struct {
 	number  uint32
 	arrived int64
 	ended   bool // with its head: there is no content
-	block   http2.Block
-	request http2.Request
+	arrival multiplex.Arrival
 	intake  http2.Intake
 	charge  memory.Charge
+	multiplex.Presence
 
 	// What its exchange's goroutine uses:
-	judged    bool // the request has been looked at
-	told      bool // to send the content, or it never waits for that
-	begun     bool // the final response
-	malformed bool // what the client has sent is no request
-	head      []byte
-	headEnds  bool // nothing follows the head
-	idle      time.Duration
-	minRate   int64
-	total     int64
-	pace      socket.Pace
+	begun    bool // the final response
+	head     []byte
+	headEnds bool // nothing follows the head
+	idle     time.Duration
+	minRate  int64
+	total    int64
+	pace     socket.Pace
 
 	// Guarded by conn.mu:
 	window      int64 // what may be sent
@@ -55,11 +52,6 @@ type stream struct {
 	lastAt      int
 	wakeup      chan struct{}
 
-	mu     sync.Mutex
-	call   exchange.Aborter // to abort when the client has gone; guarded by mu, as all below
-	cancel func()
-	gone   error // the client has given the stream up
-
 	serveFn func()
 }
 
@@ -77,7 +69,7 @@ func acquireStream(c *Conn, number uint32) *stream {
 	if s == nil {
 		s = newStream()
 	}
-	s.conn, s.number, s.told, s.urgency, s.incremental = c, number, true, http2.DefaultUrgency, true
+	s.conn, s.number, s.urgency, s.incremental = c, number, http2.DefaultUrgency, true
 	return s
 }
 
@@ -93,9 +85,9 @@ func (s *stream) release() {
 
 func (s *stream) reset() {
 	s.conn, s.number, s.arrived, s.ended = nil, 0, 0, false
-	s.block.Reset(0)
-	s.request.Reset()
-	s.judged, s.told, s.begun, s.malformed = false, false, false, false
+	s.arrival.Reset()
+	s.Presence.Reset()
+	s.begun = false
 	if s.head = s.head[:0]; cap(s.head) > keepHead {
 		s.head = nil
 	}
@@ -107,7 +99,6 @@ func (s *stream) reset() {
 	case <-s.wakeup:
 	default:
 	}
-	s.call, s.cancel, s.gone = nil, nil, nil
 }
 
 // serve is the goroutine of a stream.
@@ -133,37 +124,29 @@ func (s *stream) Memory() *memory.Charge { return &s.charge }
 func (s *stream) Arrived() int64 { return s.arrived }
 
 // HeadSize is that of a head of HTTP/1 that says the same.
-func (s *stream) HeadSize() int { return s.block.Size() }
+func (s *stream) HeadSize() int { return s.arrival.Block.Size() }
 
 // Request judges the header block.
 func (s *stream) Request(maxTarget int) (*message.Request, error) {
-	err := s.request.Parse(&s.block, http2.Asked{MaxTarget: maxTarget, Ended: s.ended})
-	if err != nil {
-		violation, _ := errors.AsType[message.Violation](err)
-		s.malformed = violation <= message.WrongLength && violation != message.BadExpect
-		return &s.request.Request, err
+	a := &s.arrival
+	first, err := a.Judge(http2.Asked{MaxTarget: maxTarget, Ended: s.ended})
+	if !first {
+		return &a.Request.Request, err
 	}
-	if s.judged {
-		return &s.request.Request, nil
-	}
-	s.judged = true
-	s.told = !s.request.Continue
-	length := s.request.Length
-	if s.request.Protocol != nil {
+	length := a.Request.Length
+	if a.Request.Protocol != nil {
 		length = message.Unsized
 	}
-	s.malformed = !s.intake.Expect(length)
-	if value := s.request.Header.Value(priorityName); value != nil {
+	a.Malformed = !s.intake.Expect(length)
+	if urgency, incremental, ok := a.Priority(); ok {
 		s.conn.mu.Lock()
 		if !s.updated {
-			s.urgency, s.incremental = http2.PriorityOf(value)
+			s.urgency, s.incremental = urgency, incremental
 		}
 		s.conn.mu.Unlock()
 	}
-	return &s.request.Request, nil
+	return &a.Request.Request, nil
 }
-
-var priorityName = []byte("priority")
 
 // Body is what follows the head.
 func (s *stream) Body() exchange.Body { return &s.intake }
@@ -178,7 +161,7 @@ func (s *stream) Interrupt(cause error) { s.intake.Interrupt(cause) }
 func (s *stream) Resume() { s.intake.Resume() }
 
 // Expects says whether the client waits for 100 Continue.
-func (s *stream) Expects() bool { return !s.told }
+func (s *stream) Expects() bool { return s.arrival.Expects() }
 
 // giveBack tells the client that it may send more; it is the intake's.
 func (s *stream) giveBack(n uint32) {
@@ -193,57 +176,13 @@ func (s *stream) giveBack(n uint32) {
 	c.wake()
 }
 
-// BeginWait has call aborted when the client has given the stream up.
-func (s *stream) BeginWait(call exchange.Aborter, _ int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.call = call
-	if s.gone != nil {
-		call.Abort(s.gone)
-	}
-}
-
-// EndWait ends that.
-func (s *stream) EndWait() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.call = nil
-}
-
-// Watch has cancel called then.
-func (s *stream) Watch(cancel func()) (end func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cancel = cancel
-	if s.gone != nil {
-		cancel()
-	}
-	return s.endWatch
-}
-
-func (s *stream) endWatch() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cancel = nil
-}
-
 // giveUp ends whatever the stream's exchange waits for: nobody wants its answer. It
 // needs c.mu.
 func (s *stream) giveUp(cause error) {
 	s.isReset = true
 	s.fail(cause)
 	s.intake.Fail(cause)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gone == nil {
-		s.gone = cause
-	}
-	if s.call != nil {
-		s.call.Abort(cause)
-	}
-	if s.cancel != nil {
-		s.cancel()
-	}
+	s.GiveUp(cause)
 }
 
 // wrong notes that what came on the stream is no good. If it is the content that is

@@ -22,10 +22,9 @@ var continueResponse = message.Response{Status: 100}
 
 // Continue sends 100 Continue, once.
 func (s *stream) Continue() error {
-	if s.told {
+	if !s.arrival.Proceed() {
 		return nil
 	}
-	s.told = true
 	return s.Interim(&continueResponse)
 }
 
@@ -137,10 +136,8 @@ func (s *stream) writeDeadline(now int64) time.Time {
 
 // whyGone is why nothing can be sent any more.
 func (s *stream) whyGone() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gone != nil {
-		return s.gone
+	if gone := s.Gone(); gone != nil {
+		return gone
 	}
 	return exchange.ErrClientGone
 }
@@ -151,7 +148,7 @@ func (s *stream) Finish(now int64, _ bool) {
 		_ = s.close() // the client has gone: so it ends all the same
 	}
 	read, write := http3.NoError, http3.InternalError
-	if s.malformed || s.bad {
+	if s.arrival.Malformed || s.bad {
 		read, write = http3.MessageError, http3.MessageError
 		s.noteBad()
 	}
@@ -162,7 +159,7 @@ func (s *stream) Finish(now int64, _ bool) {
 // Cut ends an exchange whose response isn't there, or not complete.
 func (s *stream) Cut(now int64, reason exchange.CutReason) {
 	code := codeOf(reason)
-	if s.malformed || s.bad {
+	if s.arrival.Malformed || s.bad {
 		code = http3.MessageError
 		s.noteBad()
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/http2"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http3"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/multiplex"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -57,17 +58,17 @@ type Options struct {
 }
 
 const (
-	// MaxStreams is how many a connection may have at once: exchanges, not only those
-	// that the client has not given up.
-	MaxStreams = 128
 	// MaxPlainStreams is how many of one direction: three are used.
 	MaxPlainStreams = 8
 	// FirstWindow is what a client may send on a stream before it is read (bytes).
-	FirstWindow = 64 << 10
+	FirstWindow = 16 << 10
 	// MostWindow is what that grows to while it is read as fast as it comes.
-	MostWindow = 512 << 10
-	// ConnWindow is the same of all streams of a connection together.
-	ConnWindow = 1 << 20
+	MostWindow = 256 << 10
+	// FirstConnWindow is the same of all streams of a connection together, and
+	// MostConnWindow what that grows to. QUIC's notes of what isn't read may be some
+	// 130 times as large, where it has come byte by byte, and are charged to nobody.
+	FirstConnWindow = 256 << 10
+	MostConnWindow  = 512 << 10
 )
 
 // Conn is a connection of a client.
@@ -84,7 +85,7 @@ type Conn struct {
 	next      uint64             // beyond the greatest number of a stream that was opened
 	opened    int
 	idleSince int64
-	leaving   leaving
+	leaving   multiplex.Leaving
 	leftAt    int64 // when the second GOAWAY is, or was, sent
 	goaway    uint64
 	closed    bool
@@ -163,7 +164,7 @@ func (c *Conn) Abort(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.streams {
-		s.giveUp(cause)
+		s.giveUp(cause, http3.RequestCancelled)
 	}
 }
 

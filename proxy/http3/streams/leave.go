@@ -5,18 +5,8 @@ import (
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/http3"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/multiplex"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
-)
-
-// leaving is how far a connection is on its way to its end (RFC 9114 §5.2): the first
-// GOAWAY says that it is near, and refuses nothing; the second, a round trip later, which
-// streams are still served. So no request is lost that was on its way.
-type leaving uint8
-
-const (
-	staying leaving = iota
-	announced
-	left
 )
 
 // Leave tells the client that the connection isn't to go on: it opens another one for
@@ -24,10 +14,10 @@ const (
 func (c *Conn) Leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.leaving != staying || c.control == nil || c.closed {
+	if c.leaving != multiplex.Staying || c.control == nil || c.closed {
 		return
 	}
-	c.leaving, c.leftAt = announced, socket.Nanotime()+c.roundTrip()
+	c.leaving, c.leftAt = multiplex.Announced, socket.Nanotime()+c.roundTrip()
 	c.sayGoAway(http3.MaxStream)
 }
 
@@ -46,7 +36,7 @@ func (c *Conn) sayGoAway(stream uint64) {
 
 // leaveNow takes no more streams. It needs c.mu.
 func (c *Conn) leaveNow(now int64) {
-	c.leaving, c.leftAt, c.goaway = left, now, c.next
+	c.leaving, c.leftAt, c.goaway = multiplex.Left, now, c.next
 	c.sayGoAway(c.goaway)
 }
 
@@ -62,44 +52,37 @@ func (c *Conn) Sweep(now int64) {
 	}
 	switch {
 	case c.closed || c.control == nil:
-	case c.leaving == announced && now >= c.leftAt, c.leaving == staying && idle && now-c.idleSince >= patience:
+	case c.leaving == multiplex.Announced && now >= c.leftAt, c.leaving == multiplex.Staying && idle && now-c.idleSince >= patience:
 		c.leaveNow(now)
-	case c.leaving == left && idle && now-max(c.idleSince, c.leftAt) >= c.roundTrip():
+	case c.leaving == multiplex.Left && idle && now-max(c.idleSince, c.leftAt) >= c.roundTrip():
 		c.closed = true
 		go c.fail(&http3.ConnError{Code: http3.NoError}) // it waits until QUIC has done it
-	case c.leaving == staying && c.o.Ending():
-		c.leaving, c.leftAt = announced, now+c.roundTrip()
+	case c.leaving == multiplex.Staying && c.o.Ending():
+		c.leaving, c.leftAt = multiplex.Announced, now+c.roundTrip()
 		c.sayGoAway(http3.MaxStream)
 	}
 }
 
-// Held is what a stream holds of an account, and how to cut it.
-type Held struct {
-	Bytes, Since int64
-	conn         *Conn
-	number       uint64
-}
-
-// Held appends those of the connection.
-func (c *Conn) Held(account *memory.Account, list []Held) []Held {
+// Held appends what each of the streams holds.
+func (c *Conn) Held(account *memory.Account, list []multiplex.Held) []multiplex.Held {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for number, s := range c.streams {
 		if n := s.charge.Held(); n > 0 && s.charge.On(account) {
-			list = append(list, Held{n, s.since, c, number})
+			list = append(list, multiplex.Held{Bytes: n, Since: s.since, Of: c, Number: number})
 		}
 	}
 	return list
 }
 
-// Cut gives the stream up, if it is still there.
-func (h Held) Cut(account *memory.Account, cause error) bool {
-	h.conn.mu.Lock()
-	s := h.conn.streams[h.number]
-	there := s != nil && s.charge.On(account)
-	if there {
-		s.giveUp(cause)
+// CutStream gives a stream up because of what it holds, if it is still there.
+func (c *Conn) CutStream(number uint64, account *memory.Account, cause error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.streams[number]
+	if s == nil || !s.charge.On(account) {
+		return false
 	}
-	h.conn.mu.Unlock()
-	return there
+	s.giveUp(cause, http3.ExcessiveLoad)
+	return true
 }

@@ -205,3 +205,52 @@ func TestReload(t *testing.T) {
 		return err == nil
 	})
 }
+
+// TestDrainCut: what has not ended when the drain time-out has passed is given up, here and
+// at its target, and the connection ends.
+func TestDrainCut(t *testing.T) {
+	t.Parallel()
+	entered, gone := make(chan struct{}, 1), make(chan struct{}, 1)
+	g := serve(t, "server: {drain_timeout: 200ms}", "", waiting(entered, gone))
+	h, idle := connect(t, g), connect(t, g)
+	s := h.send(true, head("GET", "/wait"))
+	<-entered
+	g.stop()
+	if got := answer(s); !strings.HasPrefix(got, "connection H3_NO_ERROR") && got != "stream H3_REQUEST_CANCELLED" {
+		t.Errorf("the request: %q", got)
+	}
+	for _, conn := range []*hand{h, idle} {
+		if got := conn.ended(); got != "connection H3_NO_ERROR" {
+			t.Errorf("the connection: %q", got)
+		}
+	}
+	<-gone
+	<-g.done
+}
+
+// TestDrainUpload: a request whose content is still coming when the gateway is to stop is
+// served to its end; a connection to a gateway that stops is refused.
+func TestDrainUpload(t *testing.T) {
+	t.Parallel()
+	g := serve(t, "", "", echo)
+	h := connect(t, g)
+	s := h.send(false, head("POST", "/"), frame(0, []byte("first")))
+	until.True(t, "the request is served", func() bool { return g.Counters().InFlight == 1 })
+	g.stop()
+	if got := h.says(2); len(got) != 2 || !strings.HasPrefix(got[1], "GOAWAY") {
+		t.Errorf("it says %v", got)
+	}
+	until.True(t, "new connections are refused", func() bool {
+		conn, err := g.dialFrom("127.0.0.1", trusting("h3"))
+		if err == nil {
+			_ = conn.CloseWithError(0x100, "")
+		}
+		return err != nil
+	})
+	_, _ = s.Write(frame(0, []byte("last")))
+	_ = s.Close()
+	if got := answer(s); got != "200" {
+		t.Errorf("%q", got)
+	}
+	<-g.done
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/exchange"
 	"github.com/keystone-gateway/keystone-gateway/proxy/http3"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
+	"github.com/keystone-gateway/keystone-gateway/proxy/multiplex"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -18,7 +19,7 @@ func (c *Conn) open(incoming *quic.Stream) {
 	address := c.o.Conn.RemoteAddr()
 	most := c.o.MostRequests()
 	c.mu.Lock()
-	if c.leaving == left && number >= c.goaway {
+	if c.leaving == multiplex.Left && number >= c.goaway {
 		c.mu.Unlock()
 		c.refuse(incoming)
 		return
@@ -32,7 +33,7 @@ func (c *Conn) open(incoming *quic.Stream) {
 	c.streams[number] = s
 	c.next = max(c.next, number+4)
 	c.opened++
-	announce := c.leaving == staying && (most > 0 && c.opened >= most || c.o.Ending())
+	announce := c.leaving == multiplex.Staying && (most > 0 && c.opened >= most || c.o.Ending())
 	c.mu.Unlock()
 	if announce {
 		c.Leave()
@@ -131,16 +132,16 @@ func (c *Conn) maxSection() int { return 2*c.server.MaxHeader() + 16<<10 }
 // takeHead decodes the head, and finds out whether content follows.
 func (s *stream) takeHead(length uint64) error {
 	c := s.conn
-	s.block.Reset(c.server.MaxHeader())
+	s.arrival.Block.Reset(c.server.MaxHeader())
 	if length > uint64(c.maxSection()) { //nolint:gosec // G115: it isn't negative
-		s.block.Refuse() // it is answered, and nothing more is read
+		s.arrival.Block.Refuse() // it is answered, and nothing more is read
 		return nil
 	}
 	section, free, err := s.in.payload(int(length), &s.charge) //nolint:gosec // G115: see above
 	if err != nil {
 		return err
 	}
-	ok := s.decoder.Decode(section, &s.block)
+	ok := s.decoder.Decode(section, &s.arrival.Block)
 	free()
 	if !ok {
 		return &http3.ConnError{Code: http3.DecompressionFailed, Why: "a field section can't be decoded"}
@@ -169,10 +170,10 @@ func (s *stream) awaitEnd() {
 // method, and says no length.
 func (s *stream) seldomHasContent() bool {
 	seldom := false
-	for i := range s.block.Len() {
-		switch string(s.block.Name(i)) {
+	for i := range s.arrival.Block.Len() {
+		switch string(s.arrival.Block.Name(i)) {
 		case ":method":
-			switch string(s.block.Value(i)) {
+			switch string(s.arrival.Block.Value(i)) {
 			case "GET", "HEAD", "OPTIONS", "DELETE":
 				seldom = true
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/proxy/http3"
 	"github.com/keystone-gateway/keystone-gateway/proxy/memory"
 	"github.com/keystone-gateway/keystone-gateway/proxy/message"
+	"github.com/keystone-gateway/keystone-gateway/proxy/multiplex"
 	"github.com/keystone-gateway/keystone-gateway/proxy/socket"
 )
 
@@ -21,40 +22,34 @@ import (
 type stream struct {
 	conn    *Conn
 	client  *exchange.Client
-	quic    *quic.Stream
 	number  uint64
 	since   int64 // when the stream came
 	arrived int64
 	ended   bool // with its head: there is no content
 	in      source
 	decoder http3.Decoder
-	block   http2.Block
-	request http2.Request
+	arrival multiplex.Arrival
 	body    body
 	charge  memory.Charge
+	multiplex.Presence
 
 	// What its exchange's goroutine uses:
-	judged    bool // the request has been looked at
-	told      bool // to send the content, or it never waits for that
-	begun     bool // the final response
-	malformed bool // what the client has sent is no request
-	bad       bool // nor is its content what it has to be; the upload's goroutine, while there is one
-	closed    bool // all has been sent
-	head      []byte
-	headEnds  bool   // nothing follows the head
-	out       []byte // what is to be sent
-	idle      time.Duration
-	minRate   int64
-	total     int64
-	pace      socket.Pace
+	begun    bool // the final response
+	bad      bool // the content isn't what it has to be; the upload's goroutine, while there is one
+	closed   bool // all has been sent
+	head     []byte
+	headEnds bool   // nothing follows the head
+	out      []byte // what is to be sent
+	idle     time.Duration
+	minRate  int64
+	total    int64
+	pace     socket.Pace
 
 	unwatch  func() bool // ends watch, unless it has been told
 	toldGone chan struct{}
 
-	mu     sync.Mutex
-	call   exchange.Aborter // to abort when the client has gone; guarded by mu, as all below
-	cancel func()
-	gone   error // the stream has been given up
+	mu   sync.Mutex
+	quic *quic.Stream // set to nil, when nobody is to give it up any more, under mu
 
 	serveFn, goneFn func()
 }
@@ -68,7 +63,7 @@ func acquireStream(c *Conn, incoming *quic.Stream, number uint64) *stream {
 		s.serveFn, s.goneFn = s.serve, s.clientGone
 		s.body.s = s
 	}
-	s.conn, s.quic, s.number, s.told, s.since = c, incoming, number, true, socket.Nanotime()
+	s.conn, s.quic, s.number, s.since = c, incoming, number, socket.Nanotime()
 	s.in.from = incoming
 	s.charge.Begin(c.server.Memory)
 	return s
@@ -87,10 +82,10 @@ func (s *stream) release() {
 
 func (s *stream) forget() {
 	s.conn, s.client, s.quic, s.number, s.since, s.arrived, s.ended = nil, nil, nil, 0, 0, 0, false
-	s.block.Reset(0)
-	s.request.Reset()
+	s.arrival.Reset()
+	s.Presence.Reset()
 	s.body.reset()
-	s.judged, s.told, s.begun, s.malformed, s.bad, s.closed = false, false, false, false, false, false
+	s.begun, s.bad, s.closed = false, false, false
 	if s.head = s.head[:0]; cap(s.head) > keepHead {
 		s.head = nil
 	}
@@ -99,7 +94,6 @@ func (s *stream) forget() {
 	}
 	s.headEnds, s.idle, s.minRate, s.total, s.pace = false, 0, 0, 0, socket.Pace{}
 	s.unwatch, s.toldGone = nil, nil
-	s.call, s.cancel, s.gone = nil, nil, nil
 }
 
 // watch has the stream given up when the client wants nothing more of it.
@@ -129,27 +123,20 @@ func (s *stream) clientGone() {
 			go s.conn.fail(err) // it waits for the end of the connection, and nobody may wait for it here
 		}
 	}
-	s.giveUp(exchange.ErrClientGone)
+	s.giveUp(exchange.ErrClientGone, http3.RequestCancelled)
 }
 
-// giveUp ends whatever the stream's exchange waits for: nobody wants its answer.
-func (s *stream) giveUp(cause error) {
+// giveUp ends whatever the stream's exchange waits for: nobody wants its answer, or it
+// is not to have one, which the code tells the client.
+func (s *stream) giveUp(cause error, code http3.Code) {
+	s.GiveUp(cause)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone == nil {
-		s.gone = cause
-	}
-	if s.call != nil {
-		s.call.Abort(cause)
-	}
-	if s.cancel != nil {
-		s.cancel()
-	}
 	if s.quic == nil {
 		return
 	}
 	s.in.fail(cause)
-	s.quic.CancelWrite(quic.StreamErrorCode(http3.RequestCancelled))
+	s.quic.CancelWrite(quic.StreamErrorCode(code))
 }
 
 // Client says whose connection it is.
@@ -162,30 +149,21 @@ func (s *stream) Memory() *memory.Charge { return &s.charge }
 func (s *stream) Arrived() int64 { return s.arrived }
 
 // HeadSize is that of a head of HTTP/1 that says the same.
-func (s *stream) HeadSize() int { return s.block.Size() }
+func (s *stream) HeadSize() int { return s.arrival.Block.Size() }
 
 // Request judges the head.
 func (s *stream) Request(maxTarget int) (*message.Request, error) {
-	err := s.request.Parse(&s.block, http2.Asked{MaxTarget: maxTarget, Ended: s.ended, Version: http3.Version, Plain: true})
-	if err != nil {
-		violation, _ := errors.AsType[message.Violation](err)
-		s.malformed = violation <= message.WrongLength && violation != message.BadExpect
-		return &s.request.Request, err
+	a := &s.arrival
+	first, err := a.Judge(http2.Asked{MaxTarget: maxTarget, Ended: s.ended, Version: http3.Version, Plain: true})
+	if !first {
+		return &a.Request.Request, err
 	}
-	if s.judged {
-		return &s.request.Request, nil
-	}
-	s.judged = true
-	s.told = !s.request.Continue
-	s.body.begin(s.request.Length)
-	if value := s.request.Header.Value(priorityName); value != nil {
-		urgency, incremental := http2.PriorityOf(value)
+	s.body.begin(a.Request.Length)
+	if urgency, incremental, ok := a.Priority(); ok {
 		s.quic.SetPriority(int8(urgency), incremental) //nolint:gosec // G115: it is below 8
 	}
-	return &s.request.Request, nil
+	return &a.Request.Request, nil
 }
-
-var priorityName = []byte("priority")
 
 // Body is what follows the head.
 func (s *stream) Body() exchange.Body { return &s.body }
@@ -200,40 +178,6 @@ func (s *stream) Interrupt(cause error) { s.in.Interrupt(cause) }
 func (s *stream) Resume() { s.in.Resume() }
 
 // Expects says whether the client waits for 100 Continue.
-func (s *stream) Expects() bool { return !s.told }
-
-// BeginWait has call aborted when the client has given the stream up.
-func (s *stream) BeginWait(call exchange.Aborter, _ int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.call = call
-	if s.gone != nil {
-		call.Abort(s.gone)
-	}
-}
-
-// EndWait ends that.
-func (s *stream) EndWait() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.call = nil
-}
-
-// Watch has cancel called then.
-func (s *stream) Watch(cancel func()) (end func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cancel = cancel
-	if s.gone != nil {
-		cancel()
-	}
-	return s.endWatch
-}
-
-func (s *stream) endWatch() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cancel = nil
-}
+func (s *stream) Expects() bool { return s.arrival.Expects() }
 
 var _ exchange.Stream = (*stream)(nil)
