@@ -19,7 +19,7 @@ func TestGRPCDoubts(t *testing.T) {
 		return plain + "policies: [{ip: {allow: [10.0.0.0/8]}}, {cors: {origins: [https://shop.example.com]" + rest + "}}]"
 	}
 	for _, c := range []struct{ tenant, want string }{
-		{"services: [{url: 'http://127.0.0.1:1'}], grpc: {web: true}", "config.yaml:2:100: " + noTarget},
+		{"services: [{url: 'http://127.0.0.1:1'}], grpc: {web: true}", "config.yaml:2:92: " + noTarget},
 		{"services: [{url: 'https://127.0.0.1:1'}], grpc: {web: true}", noTarget},
 		{"services: [{url: 'unix:///run/x.sock'}], grpc: {web: true}", noTarget},
 		{"routes: [{respond: {status: 204}}], grpc: {web: true}", noTarget},
@@ -30,13 +30,11 @@ func TestGRPCDoubts(t *testing.T) {
 		{"services: [{url: 'GRPCS://127.0.0.1:1'}], grpc: {web: true}", ""},
 		{"services: [{url: 'https://127.0.0.1:1', tls: {http2: true}}], grpc: {web: true}", ""},
 		{"services: [{url: 'https://127.0.0.1:1'}], target_tls: {http2: true}, grpc: {web: true}", ""},
-		{"services: [{url: 'http://127.0.0.1:1', tls: {http2: true}}], grpc: {web: true}", noTarget},
-		{"services: [{url: 'http://127.0.0.1:1'}], pools: {calls: {services: [{url: 'grpc://127.0.0.1:2'}]}}, grpc: {web: true}, routes: [{path: /calls, pool: calls}]", ""},
 		{"services: [{url: 'grpcs://127.0.0.1:1'}], target_tls: {server_name: a.internal}", ""},
 		{"services: [{url: 'h2://127.0.0.1:1'}], target_tls: {server_name: a.internal}", ""},
 		{"services: [{url: 'grpc://127.0.0.1:1'}], target_tls: {server_name: a.internal}", `target_tls of tenant "a" is for no target`},
 		{cors(""), `tenant "a", policies[1]: cors doesn't let scripts read grpc-status and grpc-message, and grpc.web is set`},
-		{cors(", expose: [x-total]"), "config.yaml:2:207: tenant \"a\", policies[1]: cors doesn't let scripts read grpc-status and grpc-message, "},
+		{cors(", expose: [x-total]"), "config.yaml:2:192: tenant \"a\", policies[1]: cors doesn't let scripts read grpc-status and grpc-message, "},
 		{cors(", expose: grpc-status"), "cors doesn't let scripts read grpc-message, "},
 		{cors(", expose: [x-total, GRPC-Message]"), "cors doesn't let scripts read grpc-status, "},
 		{cors(", expose: [Grpc-Status, GRPC-MESSAGE]"), ""},
