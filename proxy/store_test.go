@@ -174,6 +174,7 @@ func TestStoreIsWrong(t *testing.T) {
 	t.Parallel()
 	tenant := "tenants: [{name: a, path_prefix: /, policies: [{rate_limit: {rate: 1/s, store: redis}}], services: [{url: 'http://127.0.0.1:1'}]}]\n"
 	for text, want := range map[string]string{
+		"certificates: {acme: {ca: letsencrypt-staging, shared: true}}\n":                  "shared is for gateways with a store, and there is none",
 		"store: {redis: {address: nothing}}\n":                                             `address "nothing" is none`,
 		"store: {redis: {address: []}}\n":                                                  "has no address",
 		"store: {redis: {address: 'a:1', timeout: 1h}}\n":                                  "timeout 1h is out of range",

@@ -59,8 +59,7 @@ func NewInFlight() *InFlight {
 // inside, and nobody waits. Else it returns a Ticket to wait with, if less than queue
 // do, or none.
 func (f *InFlight) Enter(limit uint64, key []byte, most, queue int) (g *Gate, t *Ticket) {
-	id := identity{maphash.Bytes(f.seeds[0], key) ^ spread(limit), maphash.Bytes(f.seeds[1], key) ^ spread(limit+1)}
-	s := &f.shards[id[0]%shardCount]
+	id, s := f.at(limit, key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g = s.gates[id]
@@ -83,6 +82,19 @@ func (f *InFlight) Enter(limit uint64, key []byte, most, queue int) (g *Gate, t 
 	g.last = w
 	g.queued++
 	return nil, &Ticket{g, w}
+}
+
+func (f *InFlight) at(limit uint64, key []byte) (identity, *inFlightShard) {
+	id := identity{maphash.Bytes(f.seeds[0], key) ^ spread(limit), maphash.Bytes(f.seeds[1], key) ^ spread(limit+1)}
+	return id, &f.shards[id[0]%shardCount]
+}
+
+// Any says whether anything of a key is in flight, or waits.
+func (f *InFlight) Any(limit uint64, key []byte) bool {
+	id, s := f.at(limit, key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gates[id] != nil
 }
 
 // open returns the gate of an identity that has none.

@@ -34,12 +34,24 @@ type Store interface {
 type Shared interface {
 	// Configured says whether there is such a store now; where it is away, there is.
 	Configured() bool
-	// Try decides where this gateway has taken enough of the limit before; ok is false
-	// where it has to be asked. It neither waits nor allocates.
+	// Try decides where this gateway has taken enough of the limit before, or knows that
+	// nothing is left (Ahead); ok is false where it has to be asked. It neither waits nor
+	// allocates.
 	Try(limit string, key []byte, q Quota) (v Verdict, ok bool)
 	// Take asks the limit of that name for what the quota costs, for a key, of which only
 	// a hash is sent and kept. It waits shortly; an error says that nobody has decided.
 	Take(ctx context.Context, limit string, key []byte, q Quota) (Verdict, error)
+	// Enter takes one of the most places that the limit of that name has for a key; nil
+	// says that others have all of them. It waits shortly, as Take does.
+	Enter(ctx context.Context, limit string, key []byte, most int) (Place, error)
+}
+
+// Place is something in flight that several gateways count together, until Leave. It
+// ends by itself, after a while, where the gateway does.
+type Place interface {
+	// Leave is called once, and doesn't wait. told, unless it is nil, is called once
+	// the others can have the place; it must not wait.
+	Leave(told func())
 }
 
 // The errors of stores. What is refused leaves the store as it was.

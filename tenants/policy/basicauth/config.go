@@ -47,11 +47,23 @@ type Config struct {
 	// client is an address, or the 64 bits of an IPv6 network. Default: 10.
 	Failures int `yaml:"failures" min:"1" max:"1000"`
 
+	// Where failures are counted: redis is the configuration's store, together with all
+	// gateways that have it; local is this process, by itself. Default: redis if there is
+	// a store, else local.
+	Store string `yaml:"store" enum:"redis,local"`
+
+	// What holds while the store is away, or too slow, or has something else under the
+	// key: local counts here; open doesn't count; closed refuses all whose password isn't
+	// known to be right already. Default: local.
+	OnStoreError string `yaml:"on_store_error" enum:"local,open,closed"`
+
 	loaded []user // by the file
 }
 
 // SetDefaults fills a fresh section.
-func (c *Config) SetDefaults() { c.Realm, c.Field, c.Failures = "Restricted", "X-Auth-User", 10 }
+func (c *Config) SetDefaults() {
+	c.Realm, c.Field, c.Failures, c.OnStoreError = "Restricted", "X-Auth-User", 10, policy.OnErrorLocal
+}
 
 // What the policy answers with.
 var (
@@ -62,7 +74,7 @@ var (
 
 // About describes the policy.
 func (c *Config) About() policy.About {
-	return policy.About{Source: source, Refusals: []*policy.Refusal{denied, limited, busy}}
+	return policy.About{Source: source, Refusals: []*policy.Refusal{denied, limited, busy, policy.StoreUnavailable}}
 }
 
 // Check reports what is wrong with the section.
@@ -89,6 +101,7 @@ func (c *Config) Check(r settings.Reporter) {
 	if c.Failures < 1 || c.Failures > 1000 {
 		r.Errorf(&c.Failures, "failures %d is out of range, expected 1 to 1000", c.Failures)
 	}
+	policy.CheckStore(r, &c.Store, &c.OnStoreError)
 }
 
 // Load is policy.Loader's.

@@ -36,7 +36,9 @@ type guard struct {
 	places   *places
 
 	store      store.Store
-	client     policy.Key // whose failures are counted together
+	shared     store.Shared // with other gateways; nil: failures are counted here
+	onError    string       // of the shared store
+	client     policy.Key   // whose failures are counted together
 	failures   int
 	look, cost store.Quota
 }
@@ -64,7 +66,9 @@ func (c *Config) New(deps policy.Deps) (policy.Policy, error) {
 	if len(g.list) == 0 {
 		return nil, errors.New("there are no users")
 	}
-	var bad [2]error
+	var bad [3]error
+	g.shared, bad[2] = deps.SharedBy(c.Store)
+	g.onError = c.OnStoreError
 	g.look, bad[0] = store.NewQuota(float64(c.Failures), failureTime.Seconds(), float64(c.Failures), 0)
 	g.cost, bad[1] = store.NewQuota(float64(c.Failures), failureTime.Seconds(), float64(c.Failures), 1)
 	return g, errors.Join(bad[:]...)
@@ -150,10 +154,12 @@ func (g *guard) admit(r *policy.Request, u *user) {
 // verify compares a password with a hash, which takes long. u is nil where there is no
 // such user, and the hash another's.
 func (g *guard) verify(r *policy.Request, u *user, h hash, password, key []byte) (*policy.Answer, error) {
-	client := string(g.client.Append([]byte("\x00"+kind+":"), r))
-	verdict, err := r.Take(g.store, client, g.look)
+	verdict, answer, err := g.count(r, g.look)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at the client's failures: %w", err)
+	}
+	if answer != nil {
+		return answer, nil
 	}
 	if verdict.Remaining < 1 {
 		return g.limit(verdict), nil
@@ -173,14 +179,35 @@ func (g *guard) verify(r *policy.Request, u *user, h hash, password, key []byte)
 		return nil, nil
 	}
 	if first { // the same once more teaches nobody anything
-		if _, err := r.Take(g.store, client, g.cost); err != nil {
+		if _, answer, err := g.count(r, g.cost); err != nil {
 			return nil, fmt.Errorf("cannot count the client's failure: %w", err)
+		} else if answer != nil {
+			return answer, nil
 		}
 	}
 	if u == nil {
 		return g.refuse("there is no user of that name"), nil
 	}
 	return g.refuse(fmt.Sprintf("the password is not that of user %.64q", u.name)), nil
+}
+
+// count asks for what the quota costs of the client's failures, of all gateways together
+// where there is a store; where that doesn't decide, as on_store_error says.
+func (g *guard) count(r *policy.Request, q store.Quota) (v store.Verdict, answer *policy.Answer, err error) {
+	if g.shared != nil && g.shared.Configured() {
+		client := r.Append(func(dst []byte) []byte { return g.client.Append(dst, r) })
+		v, failed, err := r.TakeShared(g.shared, kind, client, q)
+		switch {
+		case err != nil || failed == nil:
+			return v, nil, err //nolint:wrapcheck // callers do
+		case g.onError == policy.OnErrorOpen:
+			return store.Verdict{Allowed: true, Remaining: 1}, nil, nil
+		case g.onError == policy.OnErrorClosed:
+			return v, policy.Unavailable(failed), nil
+		}
+	}
+	v, err = r.Take(g.store, string(g.client.Append([]byte("\x00"+kind+":"), r)), q)
+	return v, nil, err //nolint:wrapcheck // callers do
 }
 
 // compare hashes a password when it is its turn.

@@ -27,11 +27,22 @@ type Config struct {
 	By []string `yaml:"by" single:"true"`
 
 	// Requests that may wait until others have ended, in the order in which they came,
-	// of each by itself that by tells apart. More are refused at once. Default: 0.
+	// of each by itself that by tells apart, at each gateway. More are refused at once.
+	// Default: 0.
 	Queue int `yaml:"queue" min:"0" max:"100000"`
 
 	// Longest time that a request waits. Default: 5s.
 	QueueTimeout settings.Duration `yaml:"queue_timeout"`
+
+	// Where requests are counted: redis is the configuration's store, together with all
+	// gateways that have it; local is this process, by itself. Default: redis if there is
+	// a store, else local.
+	Store string `yaml:"store" enum:"redis,local"`
+
+	// What holds while the store is away, or too slow, or has something else under the
+	// key: local counts what this gateway has in progress, and lets that be as many as
+	// max; open lets all pass; closed refuses all. Default: local.
+	OnStoreError string `yaml:"on_store_error" enum:"local,open,closed"`
 }
 
 const (
@@ -41,7 +52,9 @@ const (
 )
 
 // SetDefaults fills a fresh section.
-func (c *Config) SetDefaults() { c.QueueTimeout = settings.Duration(5 * time.Second) }
+func (c *Config) SetDefaults() {
+	c.QueueTimeout, c.OnStoreError = settings.Duration(5*time.Second), policy.OnErrorLocal
+}
 
 // Check reports what is wrong with the section.
 func (c *Config) Check(r settings.Reporter) {
@@ -55,11 +68,12 @@ func (c *Config) Check(r settings.Reporter) {
 	if wait := c.QueueTimeout.Std(); wait < time.Millisecond || wait > maxWait {
 		r.Errorf(&c.QueueTimeout, "queue_timeout %s is out of range, expected 1ms to %s", c.QueueTimeout, settings.Duration(maxWait))
 	}
+	policy.CheckStore(r, &c.Store, &c.OnStoreError)
 }
 
 var full = &policy.Refusal{Status: 503, Code: "concurrency_exceeded", Message: "too many requests are in progress"}
 
 // About describes the policy.
 func (c *Config) About() policy.About {
-	return policy.About{Source: source, Refusals: []*policy.Refusal{full}}
+	return policy.About{Source: source, Refusals: []*policy.Refusal{full, policy.StoreUnavailable}}
 }

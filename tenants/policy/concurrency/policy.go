@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,19 +15,27 @@ import (
 )
 
 // inFlight is what all policies of a tenant count.
-type inFlight struct{ *store.InFlight }
+type inFlight struct {
+	*store.InFlight
+	lines lines
+}
 
 // New builds the policy. Requests that are in progress at a reload are counted on, as
 // long as by and the place in the list stay the same.
 func (c *Config) New(deps policy.Deps) (policy.Policy, error) {
-	kept := policy.Keep(deps.Kept.Tenant, func() *inFlight { return &inFlight{store.NewInFlight()} })
+	kept := policy.Keep(deps.Kept.Tenant, func() *inFlight { return &inFlight{InFlight: store.NewInFlight()} })
 	by := c.By
 	if by == nil {
 		by = []string{"tenant"}
 	}
 	h := fnv.New64a()
 	_, _ = fmt.Fprint(h, deps.Place, " ", strings.Join(by, " "))
-	return &limit{config: c, inFlight: kept.InFlight, key: policy.ParseKey(by), number: h.Sum64()}, nil
+	l := &limit{config: c, inFlight: kept.InFlight, key: policy.ParseKey(by), number: h.Sum64()}
+	_, _ = h.Write([]byte(" waits"))
+	l.shared = shared{name: "concurrency:" + strconv.FormatUint(l.number, 36), lines: &kept.lines, line: h.Sum64()}
+	var err error
+	l.shared.store, err = deps.SharedBy(c.Store)
+	return l, err
 }
 
 // limit is the policy.
@@ -35,25 +44,45 @@ type limit struct {
 	inFlight *store.InFlight
 	key      policy.Key
 	number   uint64
+	shared   shared
 }
+
+// What a memo's numbers are.
+const (
+	memoWaited = iota // nanoseconds
+	memoBy            // who has decided
+)
 
 // Judge lets a request pass while there are few enough, perhaps after a while. What
 // it has entered is in the memo.
 func (l *limit) Judge(r *policy.Request) (*policy.Answer, error) {
 	key := r.Append(func(dst []byte) []byte { return l.key.Append(dst, r) })
+	if l.shared.asks() {
+		return l.judgeTogether(r, key)
+	}
 	gate, ticket := l.inFlight.Enter(l.number, key, l.config.Max, l.config.Queue)
 	if gate != nil {
 		r.Memo.Value = gate
 		return nil, nil
 	}
 	if ticket == nil {
-		cause := fmt.Errorf("max (%d) requests of %s are in progress", l.config.Max, l.key.Describe(r))
-		if l.config.Queue > 0 {
-			cause = fmt.Errorf("%w, and queue (%d) more wait", cause, l.config.Queue)
-		}
-		return refuse(cause), nil
+		return l.refuse(r), nil
 	}
 	return l.wait(r, ticket)
+}
+
+// refuse answers who finds no place, and none in the queue.
+func (l *limit) refuse(r *policy.Request) *policy.Answer {
+	cause := fmt.Errorf("max (%d) requests of %s are in progress", l.config.Max, l.key.Describe(r))
+	if l.config.Queue > 0 {
+		cause = fmt.Errorf("%w, and queue (%d) more wait", cause, l.config.Queue)
+	}
+	return refuse(cause)
+}
+
+// refuseLate answers who has waited in vain.
+func (l *limit) refuseLate(r *policy.Request) *policy.Answer {
+	return refuse(fmt.Errorf("max (%d) requests of %s were in progress for all of queue_timeout (%s)", l.config.Max, l.key.Describe(r), l.config.QueueTimeout))
 }
 
 // wait waits until the request is let in, its time is over, or its client has gone.
@@ -62,12 +91,12 @@ func (l *limit) wait(r *policy.Request, ticket *store.Ticket) (*policy.Answer, e
 	err := r.Wait(func(ctx context.Context) error {
 		gate, err := ticket.Wait(ctx, l.config.QueueTimeout.Std())
 		if err == nil {
-			r.Memo.Value, r.Memo.Numbers[0] = gate, int64(time.Since(began))
+			r.Memo.Value, r.Memo.Numbers[memoWaited] = gate, int64(time.Since(began))
 		}
 		return err //nolint:wrapcheck // Wait returns it as it is
 	})
 	if errors.Is(err, store.ErrInFlight) {
-		return refuse(fmt.Errorf("max (%d) requests of %s were in progress for all of queue_timeout (%s)", l.config.Max, l.key.Describe(r), l.config.QueueTimeout)), nil
+		return l.refuseLate(r), nil
 	}
 	return nil, err //nolint:wrapcheck // as Waiter demands
 }
@@ -78,15 +107,22 @@ func refuse(cause error) *policy.Answer {
 
 // Done lets the next one in.
 func (l *limit) Done(r *policy.Request) {
-	if gate, ok := r.Memo.Value.(*store.Gate); ok {
-		gate.Leave()
+	switch entered := r.Memo.Value.(type) {
+	case *store.Gate:
+		entered.Leave()
+	case *together:
+		entered.leave()
 	}
 }
 
 // Explain is policy.Explainer's.
 func (l *limit) Explain(r *policy.Request) string {
-	if waited := time.Duration(r.Memo.Numbers[0]); waited > 0 {
-		return fmt.Sprintf("fewer than %d requests of %s are in progress after %v", l.config.Max, l.key.Describe(r), waited.Round(time.Millisecond))
+	if r.Memo.Numbers[memoBy] == byNobody {
+		return "the store has not decided, and on_store_error is " + l.config.OnStoreError
 	}
-	return fmt.Sprintf("fewer than %d requests of %s were in progress", l.config.Max, l.key.Describe(r))
+	where := [...]string{byProcess: "", byStore: ", in the store", byProcessInstead: ", of this gateway alone, since the store has not decided"}[r.Memo.Numbers[memoBy]]
+	if waited := time.Duration(r.Memo.Numbers[memoWaited]); waited > 0 {
+		return fmt.Sprintf("fewer than %d requests of %s are in progress after %v"+where, l.config.Max, l.key.Describe(r), waited.Round(time.Millisecond))
+	}
+	return fmt.Sprintf("fewer than %d requests of %s were in progress"+where, l.config.Max, l.key.Describe(r))
 }

@@ -12,7 +12,7 @@ var _ policy.Distinct = (*Config)(nil)
 // the store, wherever it stands, which a request that passes both would use up twice.
 func (c *Config) Clash(earlier policy.Section) (field any, wrong string) {
 	e, ok := earlier.(*Config)
-	if !ok || c.Name == "" || c.Store == inProcess || e.Store == inProcess || c.sharedName("") != e.sharedName("") {
+	if !ok || c.Name == "" || c.Store == policy.InProcess || e.Store == policy.InProcess || c.sharedName("") != e.sharedName("") {
 		return nil, ""
 	}
 	return &c.Name, fmt.Sprintf("name %q, with this rate, burst and by, would be counted twice for each request, expected one of both, or other names: it is the limit", c.Name)

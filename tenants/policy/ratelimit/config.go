@@ -64,13 +64,13 @@ type Config struct {
 }
 
 // SetDefaults fills a fresh section.
-func (c *Config) SetDefaults() { c.Headers, c.OnStoreError = true, onErrorLocal }
+func (c *Config) SetDefaults() { c.Headers, c.OnStoreError = true, policy.OnErrorLocal }
 
 var limited = &policy.Refusal{Status: 429, Code: "rate_limited", Message: "too many requests have come: wait as long as Retry-After says"}
 
 // About describes the policy.
 func (c *Config) About() policy.About {
-	return policy.About{Source: source, Refusals: []*policy.Refusal{limited, unavailable}}
+	return policy.About{Source: source, Refusals: []*policy.Refusal{limited, policy.StoreUnavailable}}
 }
 
 // Check reports what is wrong with the section.
@@ -87,12 +87,7 @@ func (c *Config) Check(r settings.Reporter) {
 	if c.Name != "" && (!isName(c.Name) || len(c.Name) > 64) {
 		r.Errorf(&c.Name, "name %.80q is no name, expected at most 64 letters, digits, dots, hyphens and underscores", c.Name)
 	}
-	if c.Store != "" && c.Store != inStore && c.Store != inProcess {
-		r.Errorf(&c.Store, "store %.40q is unknown, expected redis or local", c.Store)
-	}
-	if c.OnStoreError != onErrorLocal && c.OnStoreError != onErrorOpen && c.OnStoreError != onErrorClosed {
-		r.Errorf(&c.OnStoreError, "on_store_error %.40q is unknown, expected local, open or closed", c.OnStoreError)
-	}
+	policy.CheckStore(r, &c.Store, &c.OnStoreError)
 	for i := range c.Exempt {
 		if _, ok := network.Parse(c.Exempt[i]); !ok && c.Exempt[i] != network.Unix {
 			r.Errorf(&c.Exempt[i], "exempt %.100q is not a network, expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, or \"unix\" for clients on a Unix socket%s", c.Exempt[i], network.Meant(c.Exempt[i]))

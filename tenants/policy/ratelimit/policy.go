@@ -29,15 +29,17 @@ func (c *Config) New(deps policy.Deps) (policy.Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot limit to %s: %w", c.Rate, err)
 	}
-	kept := policy.Keep(deps.Kept.Tenant, func() *limits { return &limits{store.NewLimits(mostKeys, time.Now)} })
+	now := deps.Now
+	if now == nil {
+		now = time.Now
+	}
+	kept := policy.Keep(deps.Kept.Tenant, func() *limits { return &limits{store.NewLimits(mostKeys, now)} })
 	l := &limit{config: c, limits: kept.Limits, quota: quota, key: policy.ParseKey(c.By), number: c.number(deps.Place)}
 	l.exempt, l.unix = network.ParseSet(c.Exempt)
-	if c.Store == inStore && (deps.Shared == nil || !deps.WillShare) {
-		return nil, errNoStore
+	if l.shared.store, err = deps.SharedBy(c.Store); err != nil {
+		return nil, err
 	}
-	if c.Store != inProcess {
-		l.shared = shared{deps.Shared, c.sharedName(deps.Place)}
-	}
+	l.shared.name = c.sharedName(deps.Place)
 	if !c.Headers {
 		return l, nil
 	}

@@ -1,32 +1,9 @@
 package ratelimit
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"strconv"
-
-	"github.com/keystone-gateway/keystone-gateway/proxy/message"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
-
-// What a limit does when the store doesn't decide.
-const (
-	onErrorLocal  = "local"
-	onErrorOpen   = "open"
-	onErrorClosed = "closed"
-)
-
-// inStore and inProcess are where a limit counts.
-const (
-	inStore   = "redis"
-	inProcess = "local"
-)
-
-var unavailable = &policy.Refusal{Status: 503, Code: "store_unavailable", Message: "the request can't be counted at the moment: try again later"}
-
-var errNoStore = errors.New("store: redis is asked for, and there is none, expected the section store with redis, or store: local")
 
 // Who has decided, in a memo.
 const (
@@ -48,14 +25,7 @@ func (s *shared) asks() bool { return s.store != nil && s.store.Configured() }
 
 // take asks the store, and if that can't say does as on_store_error says.
 func (l *limit) take(r *policy.Request, key []byte) (v store.Verdict, answer *policy.Answer, err error) {
-	s := &l.shared
-	var failed error
-	err = r.Wait(func(ctx context.Context) error {
-		if v, failed = s.store.Take(ctx, s.name, key, l.quota); failed != nil {
-			return ctx.Err() //nolint:wrapcheck // Wait says why
-		}
-		return nil
-	})
+	v, failed, err := r.TakeShared(l.shared.store, l.shared.name, key, l.quota)
 	switch {
 	case err != nil:
 		return v, nil, err //nolint:wrapcheck // as Waiter demands
@@ -64,13 +34,11 @@ func (l *limit) take(r *policy.Request, key []byte) (v store.Verdict, answer *po
 		return v, nil, nil
 	}
 	switch l.config.OnStoreError {
-	case onErrorOpen:
+	case policy.OnErrorOpen:
 		r.Memo.Numbers[memoBy] = byNobody
 		return store.Verdict{Allowed: true}, nil, nil
-	case onErrorClosed:
-		return v, &policy.Answer{Refusal: unavailable, Cause: fmt.Errorf("on_store_error is closed: %w", failed), Header: message.Header{
-			{Name: []byte("Retry-After"), Value: strconv.AppendInt(nil, 1, 10)},
-		}}, nil
+	case policy.OnErrorClosed:
+		return v, policy.Unavailable(failed), nil
 	}
 	r.Memo.Numbers[memoBy] = byProcessInstead
 	return v, nil, nil

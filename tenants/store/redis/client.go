@@ -13,15 +13,21 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/keystone-gateway/keystone-gateway/tenants/store"
+)
+
+// How a client goes about a server that fails, for whoever simulates it.
+const (
+	MostFailures = 3                      // in a row, after which the server is away
+	LeastPause   = 100 * time.Millisecond // before it is tried to connect again; up to half of it more, by chance
+	MostPause    = 2 * time.Second        // of which each is twice the one before
 )
 
 const (
-	mostFailures   = 3               // in a row, after which the server is away
-	connectTimeout = 2 * time.Second // of a connection with its handshakes
-	lookEvery      = time.Second     // whether the server is still there, and the master
-	leastPause     = 100 * time.Millisecond
+	connectTimeout = 2 * time.Second  // of a connection with its handshakes
+	lookEvery      = time.Second      // whether the server is still there, and the master
 	steady         = 10 * time.Second // after which the next pause is the least again
-	mostPause      = 2 * time.Second
 )
 
 // client is one section's server: its connections, and whether it answers.
@@ -29,7 +35,8 @@ type client struct {
 	config *Config
 	tell   func(address string, err error, away time.Duration)
 	counts *counts
-	leases leases
+	ahead  *store.Ahead
+	places places
 	reach  *reach
 	ending <-chan struct{} // of the Shared
 
@@ -64,7 +71,8 @@ func newClient(config *Config, of *Shared) *client {
 		config: config, tell: of.Tell, counts: &of.counts, ending: of.begin(), lost: make(chan error, 1), looked: make(chan struct{}),
 		at: strings.Join(config.Address, " "), since: time.Now(), err: errors.New("it was not connected to yet"),
 	}
-	c.leases.init()
+	c.ahead = store.NewAhead(time.Now)
+	c.places.init()
 	c.reach = &reach{}
 	c.reach.addLiterals(config)
 	c.context, c.retire = context.WithCancel(context.Background())
@@ -79,7 +87,7 @@ func (c *client) status() Status {
 
 // run connects, and does so again whenever the server is lost, until retire.
 func (c *client) run() {
-	pause, told := leastPause, false
+	pause, told := LeastPause, false
 	for c.context.Err() == nil {
 		began := time.Now()
 		l, err := c.connect()
@@ -92,7 +100,7 @@ func (c *client) run() {
 				told = true
 			}
 			if time.Since(began) > steady {
-				pause = leastPause
+				pause = LeastPause
 			}
 			c.link.CompareAndSwap(l, nil)
 			l.close()
@@ -105,7 +113,7 @@ func (c *client) run() {
 		case <-time.After(pause + rand.N(pause/2)): // #nosec G404 -- only spreads them
 		case <-c.context.Done():
 		}
-		pause = min(2*pause, mostPause)
+		pause = min(2*pause, MostPause)
 	}
 }
 

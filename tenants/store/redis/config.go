@@ -56,9 +56,10 @@ type Config struct {
 	Prefix string `yaml:"prefix"`
 
 	// Which share of what is left of a limit one gateway may take at once, to decide by
-	// itself about as many requests as that is; 0 asks for each request. Limits of many
-	// are asked for less often then, and each gateway may be wrong by that share: ten of
-	// them, with 0.001, by 1 %. From 0 to 0.1. Default: 0.001.
+	// itself about as many requests as that is, and whether it refuses by itself what the
+	// store has refused a moment ago; 0 asks for each request. Limits of many are asked
+	// for less often then, and each gateway may be wrong by that share: ten of them, with
+	// 0.001, by 1 %. From 0 to 0.1. Default: 0.001.
 	LocalShare float64 `yaml:"local_share" min:"0" max:"0.1"`
 
 	material material

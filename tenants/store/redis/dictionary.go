@@ -46,7 +46,7 @@ func (d *Dictionary) Configured() bool { return d.tenant.Configured() }
 
 // The errors of a Dictionary beside those of store, and of calls.
 var (
-	errDenied = errors.New("the store's user lacks rights that entries need")
+	errDenied = errors.New("the store's user lacks rights that this needs")
 	errFailed = errors.New("the store has failed")
 )
 
@@ -146,7 +146,7 @@ func (d *Dictionary) Take(ctx context.Context, key string, q store.Quota) (v sto
 	if c == nil {
 		return v, ErrNone
 	}
-	at := d.tenant.key(c, "l") + "scripts:" + hashOf(key)
+	at := d.tenant.key(c, "l") + "scripts:" + hashOf([]byte(key))
 	err = c.call(ctx, func(ctx context.Context, r rueidis.Client) error {
 		got, err := c.take(ctx, r, at, q, 0)
 		v = got.Verdict
@@ -164,17 +164,14 @@ func (d *Dictionary) do(ctx context.Context, op, key string, more []string) (tex
 	// All three have to be in one place of a cluster.
 	at := c.config.Prefix + ":{" + d.tenant.name + "}:d:"
 	keys := []string{at + "values", at + "used", at + "ends"}
-	args := append([]string{op, hashOf(key), strconv.FormatInt(d.budget.Load(), 10), strconv.FormatInt(unused.Milliseconds(), 10)}, more...)
+	args := append([]string{op, hashOf([]byte(key)), strconv.FormatInt(d.budget.Load(), 10), strconv.FormatInt(unused.Milliseconds(), 10)}, more...)
 	var answer []string
 	err = c.call(ctx, func(ctx context.Context, r rueidis.Client) (err error) {
 		answer, err = dictionary.run(ctx, r, keys, args...).AsStrSlice()
-		if isDenied(err) {
-			return errDenied
-		}
 		if err == nil && (len(answer) == 0 || len(answer) > 2) {
 			return fmt.Errorf("%w of the script", errReply)
 		}
-		return err //nolint:wrapcheck // outcome looks at it
+		return rights(err)
 	})
 	if err != nil {
 		return "", false, forScripts(err)
@@ -210,8 +207,9 @@ func forScripts(err error) error {
 	return nil
 }
 
-func hashOf(key string) string {
-	sum := sha256.Sum256([]byte(key))
+// hashOf is what is sent of a key.
+func hashOf(key []byte) string {
+	sum := sha256.Sum256(key)
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 

@@ -131,7 +131,7 @@ func (c *client) outcome(ctx, within context.Context, l *link, err error) error 
 		c.counts.failed.Add(1)
 		err = c.config.word(err)
 	}
-	if l.failures.Add(1) >= mostFailures {
+	if l.failures.Add(1) >= MostFailures {
 		c.lose(l, err)
 	}
 	return err

@@ -2,8 +2,6 @@ package redis
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"math"
 	"strconv"
@@ -14,7 +12,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/tenants/store"
 )
 
-// takeScript is Quota.decide at the server, by its clock: the generic cell rate
+// takeScript is Quota.Advance at the server, by its clock: the generic cell rate
 // algorithm. Numbers of Lua are exact up to 2^53, so times are differences from now,
 // and what is kept is seconds and nanoseconds apart. Of another's key nothing is changed,
 // unless it is the gateway's own, without which it could not look whether the server is there.
@@ -22,6 +20,7 @@ const takeScript = `
 local now = redis.call('TIME')
 local s, ns = tonumber(now[1]), tonumber(now[2]) * 1000
 local burst, cost, skew, share = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local most = share * math.min(burst, 1e9)
 local ahead = 0
 local kept = redis.pcall('GET', KEYS[1])
 if type(kept) == 'table' then
@@ -40,7 +39,8 @@ end
 local wait = ahead + cost - burst
 if wait > 0 then return {0, ahead, wait, 0} end
 if cost == 0 then return {1, ahead, 0, 0} end
-local more = math.floor(share * (burst - ahead - cost) / cost)
+local left = burst - ahead - cost
+local more = math.floor(math.max(share * left, math.min(left, most)) / cost)
 ahead = ahead + cost * (1 + more)
 local full = ns + ahead
 redis.call('SET', KEYS[1], string.format('l%.0f:%.0f', s + math.floor(full / 1e9), full % 1e9), 'PX', string.format('%.0f', math.ceil(ahead / 1e6) + 1))
@@ -102,13 +102,13 @@ func (s *Shared) Tenant(name string) *Tenant { return &Tenant{s, name} }
 // Configured says whether there is a store now; one that is away is there.
 func (t *Tenant) Configured() bool { return t.of.current.Load() != nil }
 
-// Try decides by what was taken before.
-func (t *Tenant) Try(limit string, key []byte, _ store.Quota) (store.Verdict, bool) {
+// Try decides by what is known from before.
+func (t *Tenant) Try(limit string, key []byte, q store.Quota) (store.Verdict, bool) {
 	c := t.of.current.Load()
 	if c == nil || c.config.LocalShare == 0 {
 		return store.Verdict{}, false
 	}
-	v, ok := c.leases.use(c.leases.identify(t.name, limit, key))
+	v, ok := c.ahead.Try(c.ahead.Identify(t.name, limit, key, q))
 	if ok {
 		c.counts.local.Add(1)
 	}
@@ -121,21 +121,14 @@ func (t *Tenant) Take(ctx context.Context, limit string, key []byte, q store.Quo
 	if c == nil {
 		return store.Verdict{}, ErrNone
 	}
-	id := c.leases.identify(t.name, limit, key)
-	share := 0.0
-	if c.config.LocalShare > 0 && c.leases.ask(id) {
-		share = c.config.LocalShare
-	}
-	sum := sha256.Sum256(key)
-	at := t.key(c, "l") + limit + ":" + base64.RawURLEncoding.EncodeToString(sum[:16])
+	asked := c.ahead.Begin(c.ahead.Identify(t.name, limit, key, q), q, c.config.LocalShare)
+	at := t.key(c, "l") + limit + ":" + hashOf(key)
 	var got taken
 	err := c.call(ctx, func(ctx context.Context, r rueidis.Client) (err error) {
-		got, err = c.take(ctx, r, at, q, share)
+		got, err = c.take(ctx, r, at, q, asked.Share)
 		return err
 	})
-	if share > 0 {
-		c.leases.keep(id, got)
-	}
+	c.ahead.End(asked, got.Verdict, got.more)
 	return got.Verdict, err
 }
 

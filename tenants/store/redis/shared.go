@@ -68,6 +68,7 @@ func (s *Shared) Use(config *Config, patience time.Duration) (changed bool) {
 		fresh = newClient(config, s)
 		s.next.Store(fresh)
 		s.running.Go(fresh.run)
+		s.running.Go(fresh.tend)
 		s.running.Go(func() { fresh.reach.lookUp(fresh.context, config) })
 		timer := time.NewTimer(patience)
 		defer timer.Stop()

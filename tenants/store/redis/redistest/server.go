@@ -7,6 +7,7 @@ package redistest
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -27,6 +28,7 @@ type Server struct {
 
 	t       testing.TB
 	options []string
+	tls     *tls.Config // nil: there is none
 	process *exec.Cmd
 }
 
@@ -48,7 +50,12 @@ func program(t testing.TB) string {
 // Start starts a server with options such as "--requirepass", "secret".
 func Start(t testing.TB, options ...string) *Server {
 	t.Helper()
-	s := &Server{Address: port.Reserve(t), t: t, options: options}
+	return start(t, nil, options)
+}
+
+func start(t testing.TB, secure *tls.Config, options []string) *Server {
+	t.Helper()
+	s := &Server{Address: port.Reserve(t), t: t, options: options, tls: secure}
 	s.Restart()
 	t.Cleanup(s.Kill)
 	return s
@@ -58,7 +65,11 @@ func Start(t testing.TB, options ...string) *Server {
 func (s *Server) Restart() {
 	s.t.Helper()
 	host, number, _ := net.SplitHostPort(s.Address)
-	s.process = exec.Command(program(s.t), append([]string{"--bind", host, "--port", number, "--save", "", "--appendonly", "no", "--dir", s.t.TempDir(), "--loglevel", "warning"}, s.options...)...) // #nosec G204 -- a test's
+	ports := []string{"--port", number}
+	if s.tls != nil {
+		ports = []string{"--port", "0", "--tls-port", number}
+	}
+	s.process = exec.Command(program(s.t), append(append(ports, "--bind", host, "--save", "", "--appendonly", "no", "--dir", s.t.TempDir(), "--loglevel", "warning"), s.options...)...) // #nosec G204 -- a test's
 	if err := s.process.Start(); err != nil {
 		s.t.Fatalf("cannot start a server: %v", err)
 	}
@@ -113,7 +124,7 @@ func (s *Server) Option(name string) string {
 
 // Holds says whether the reply to a command has that text.
 func (s *Server) Holds(command, text string) bool {
-	conn, err := net.Dial("tcp", s.Address)
+	conn, err := s.dial()
 	if err != nil {
 		return false
 	}
@@ -126,8 +137,15 @@ func (s *Server) Holds(command, text string) bool {
 	return err == nil && strings.Contains(string(all), text)
 }
 
+func (s *Server) dial() (net.Conn, error) {
+	if s.tls == nil {
+		return net.Dial("tcp", s.Address)
+	}
+	return tls.Dial("tcp", s.Address, s.tls)
+}
+
 func (s *Server) try(command string) (string, error) {
-	conn, err := net.Dial("tcp", s.Address)
+	conn, err := s.dial()
 	if err != nil {
 		return "", err //nolint:wrapcheck // for a test
 	}
