@@ -15,14 +15,15 @@ import (
 type comparison struct {
 	scenario
 
-	script script
-	apart  bool               // work.apart
-	secure bool               // TLS is spoken besides: work.secure
-	http2  bool               // HTTP/2 is spoken besides: work.http2
-	grpc   int                // messages that a call is answered with; 0: there is no work.grpc
-	takes  func(p *peer) bool // who takes part
-	run    func(ctx context.Context, l *lab, r *running) (sample, error)
-	goals  []promise
+	script  script
+	apart   bool // work.apart
+	secure  bool // TLS is spoken besides: work.secure
+	http2   bool // HTTP/2 is spoken besides: work.http2
+	policed policed
+	grpc    int                // messages that a call is answered with; 0: there is no work.grpc
+	takes   func(p *peer) bool // who takes part
+	run     func(ctx context.Context, l *lab, r *running) (sample, error)
+	goals   []promise
 }
 
 // running is a peer under measurement.
@@ -37,7 +38,7 @@ type running struct {
 // number of cores. The last are about tenants' scripts, which nobody else keeps
 // apart.
 func comparisons(o *options, present []*peer) (all []*scenario) {
-	list := slices.Concat(closedComparisons(), bodyComparisons(), tlsComparisons(), http2Comparisons(), connectionComparisons(), reloadComparisons())
+	list := slices.Concat(closedComparisons(), []comparison{guardComparison()}, bodyComparisons(), tlsComparisons(), http2Comparisons(), connectionComparisons(), reloadComparisons())
 	for i := range list {
 		c := &list[i]
 		if o.smoke && c.long {
@@ -49,6 +50,13 @@ func comparisons(o *options, present []*peer) (all []*scenario) {
 		}
 		for _, cores := range cores {
 			all = append(all, c.with(o, cores, present))
+		}
+	}
+	if present == nil || slices.ContainsFunc(present, func(p *peer) bool { return p.name == ours }) {
+		for _, cores := range o.cores {
+			if !o.smoke || cores == o.cores[len(o.cores)-1] {
+				all = append(all, policiesScenario(o, cores))
+			}
 		}
 	}
 	if o.smoke || present != nil && !slices.ContainsFunc(present, func(p *peer) bool { return p.name == ours }) {
@@ -64,7 +72,7 @@ func (c *comparison) with(o *options, cores int, present []*peer) *scenario {
 	for _, p := range present {
 		if c.takes(p) {
 			s.subjects = append(s.subjects, subject{name: p.name, run: func(ctx context.Context, l *lab) (sample, error) {
-				return c.measure(ctx, l, p, &work{hosts: o.hosts, apart: c.apart, script: c.script, cores: cores})
+				return c.measure(ctx, l, p, &work{hosts: o.hosts, apart: c.apart, script: c.script, policed: c.policed, cores: cores})
 			}})
 		}
 	}

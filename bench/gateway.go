@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ type gateway struct {
 
 // gatewayConfig is what differs between scenarios.
 type gatewayConfig struct {
+	file    string            // of the configuration; "" is config.yaml
+	head    string            // sections besides
 	tenants string            // the list below "tenants:"
 	scripts map[string]string // by file name
 	host    string            // to which "/" is answered with 200 when it is ready
@@ -73,13 +76,14 @@ func (l *lab) startGateway(ctx context.Context, c gatewayConfig) (*gateway, erro
 	if c.http2.IsValid() {
 		listens = fmt.Sprintf("listeners: [{address: %q}, {address: %q, protocols: [h2c]}]", g.address, c.http2)
 	}
-	g.config, err = l.write("config.yaml", fmt.Sprintf(`
+	g.config, err = l.write(cmp.Or(c.file, "config.yaml"), fmt.Sprintf(`
+%s
 %s
 admin: {address: "%s", token: %s}
 access_log: {output: %s}
 lua_routing: {enabled: true, scripts_dir: scripts}
 tenants:
-%s`, listens, g.admin, adminToken, accessLogFile, c.tenants))
+%s`, listens, c.head, g.admin, adminToken, accessLogFile, c.tenants))
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -30,7 +31,10 @@ func do(ctx context.Context, method string, address netip.AddrPort, host, path s
 		return nil, err
 	}
 	request.Host = host
-	request.Header.Set("Authorization", "Bearer "+adminToken)
+	request.Header.Set("Authorization", benchCredentials)
+	if strings.HasPrefix(path, "/admin/") || strings.HasPrefix(path, "/debug/") || path == "/metrics" {
+		request.Header.Set("Authorization", "Bearer "+adminToken)
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		return nil, err

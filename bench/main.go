@@ -30,13 +30,17 @@ func main() {
 var errMissed = errors.New("a promise was not kept")
 
 func dispatch(ctx context.Context, args []string) error {
-	const expected = "compare, chaos, flame or report; each has -h"
+	const expected = "compare, fleet, sim, chaos, flame or report; each has -h"
 	if len(args) == 0 {
 		return errors.New("expected a command: " + expected)
 	}
 	switch args[0] {
 	case "compare":
 		return runCompare(ctx, args[1:])
+	case "fleet":
+		return runFleet(ctx, args[1:])
+	case "sim":
+		return runSim(args[1:])
 	case "flame":
 		return runFlame(ctx, args[1:])
 	case "chaos":

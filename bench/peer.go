@@ -55,6 +55,9 @@ type work struct {
 	// script is what a script does besides.
 	script script
 
+	// policed is what is done to each request besides.
+	policed policed
+
 	// cores is how many processors it may use, 1 or 2. With 1 it is bound to
 	// the last one, and the upstream and the load generator to the others.
 	cores int

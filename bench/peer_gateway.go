@@ -44,6 +44,7 @@ func gatewayTenants(w *work) string {
 			text.WriteString(", " + hostName(i))
 		}
 		text.WriteString("]\n")
+		text.WriteString(gatewayPolicies[w.policed])
 		if w.script != noScript {
 			text.WriteString("    lua_routes: [work.lua]\n")
 		}

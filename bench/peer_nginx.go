@@ -63,9 +63,12 @@ func (l *lab) nginxFor(ctx context.Context, w *work, lua bool) (*target, error) 
 	if err != nil {
 		return nil, err
 	}
+	if _, err := l.write("nginx/users", nginxUsers); err != nil {
+		return nil, err
+	}
 	cpus, _ := l.cpusFor(w.cores)
 	n, err := l.runNginx(ctx, address, binary, nginxConfig{
-		lua: lua, cores: w.cores, cpus: cpus, hosts: nginxHosts(w, address),
+		lua: lua, cores: w.cores, cpus: cpus, hosts: strings.ReplaceAll(nginxHosts(w, address), "{dir}", l.directory),
 		ready: hostName(w.hosts - 1), path: w.script.path(), secure: w.secure, http2: w.http2,
 	})
 	if err != nil {
@@ -81,6 +84,10 @@ func (l *lab) nginxFor(ctx context.Context, w *work, lua bool) (*target, error) 
 func nginxHosts(w *work, address netip.AddrPort) string {
 	location := nginxLocations[w.script]
 	text := strings.Builder{}
+	if w.policed == guarded {
+		text.WriteString(nginxZone)
+		location = nginxGuard + location
+	}
 	if !w.apart {
 		text.WriteString(nginxPool("pool", w.upstream.addresses, waitingRequests))
 		if location = strings.ReplaceAll(location, "{pool}", "pool"); w.grpc != nil {

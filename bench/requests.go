@@ -15,6 +15,7 @@ type requests struct {
 	path   string
 	upload []byte // a body, sent with POST; none is a GET
 	unkept bool   // each on a connection of its own
+	fields []string
 }
 
 // requestsTo asks all hosts, in an order without a pattern that is the same in
@@ -43,6 +44,7 @@ func (r *requests) parts() (before, after string) {
 	if r.unkept {
 		fields = append(fields, "Connection: close")
 	}
+	fields = append(fields, r.fields...)
 	return method + " " + r.path + " HTTP/1.1\r\nHost: ", strings.Join(append(fields, "", ""), "\r\n")
 }
 
