@@ -56,6 +56,9 @@ func (c *Config) checkACME(dir string, r *settings.Document, own func(index int)
 		return
 	}
 	a.Check(r)
+	if a.Shared && c.Store.Redis == nil {
+		r.Errorf(&a.Shared, "shared is for gateways with a store, and there is none, expected the section store with redis")
+	}
 	if err := a.DNS.CheckCommand(dir); err != nil {
 		r.Errorf(&a.DNS.Command, "%v", cause.Of(err))
 	}

@@ -89,7 +89,7 @@ func (s *Server) build(c *Config, patience time.Duration) (snap *snapshot, late 
 	} else {
 		snap.nameTerms(others)
 		if c.orders() {
-			snap.acme = acme.NewPlan(c.Certificates.ACME, s.dir, roots, snap.names())
+			snap.acme = acme.NewPlan(c.Certificates.ACME, s.dir, roots, snap.names(), s.shared.Vault("acme"))
 		}
 	}
 	s.closeUnused(list, snap)

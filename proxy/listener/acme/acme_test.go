@@ -62,7 +62,9 @@ type gateway struct {
 	store certificates.Store
 	clock clock
 	dir   string // with the storage
-	end   func()
+
+	shared acme.Storage // in its place; nil: none
+	end    func()
 }
 
 // start runs a manager without listeners.
@@ -142,7 +144,7 @@ func (g *gateway) use(t *testing.T, c *acme.Config, tenants ...acme.Tenant) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Use(acme.NewPlan(c, g.dir, roots, acme.NewNames(tenants)))
+	g.Use(acme.NewPlan(c, g.dir, roots, acme.NewNames(tenants), g.shared))
 }
 
 // status is that of a name; zero if it isn't looked after.

@@ -51,6 +51,11 @@ type Config struct {
 	// may share one. Default: "acme".
 	Storage string `yaml:"storage"`
 
+	// Whether accounts, keys, certificates and locks are kept in the configuration's
+	// store, together with all gateways that have it, and not in a directory. Default:
+	// false.
+	Shared bool `yaml:"shared"`
+
 	// Ways of proving that a name is ours, in this order: tls-alpn-01 (the authority
 	// connects to port 443), http-01 (to port 80), dns-01 (needs dns.command, and is
 	// the only one for wildcards). What has worked last is tried first. Default:

@@ -25,15 +25,18 @@ type Plan struct {
 
 // NewPlan makes a plan of a section that has been checked, and of the names that
 // tenants have. roots is the content of ca_roots_file, nil without; dir is where
-// relative paths start from.
-func NewPlan(c *Config, dir string, roots []byte, names *Names) *Plan {
+// relative paths start from. shared is the storage of a section that has Shared.
+func NewPlan(c *Config, dir string, roots []byte, names *Names, shared Storage) *Plan {
 	config := *c
-	path := config.Storage
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
+	path, storage := inStore, shared
+	if !config.Shared {
+		if path = config.Storage; !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		storage = NewDirectory(path)
 	}
 	return &Plan{
-		config: &config, dir: dir, path: path, storage: NewDirectory(path), authority: newAuthority(&config, roots), names: names,
+		config: &config, dir: dir, path: path, storage: storage, authority: newAuthority(&config, roots), names: names,
 		orders: newBudget(config.OrdersPerHour, config.OrdersPerHourAndTenant, time.Hour),
 		asks:   newAsks(config.OnDemand.AsksPerSecond),
 		asker: &http.Client{
@@ -42,6 +45,9 @@ func NewPlan(c *Config, dir string, roots []byte, names *Names) *Plan {
 		},
 	}
 }
+
+// inStore stands for the path of a storage that is none: it is no file's.
+const inStore = "\x00store"
 
 // close gives up connections that idle.
 func (p *Plan) close() {

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/listener/acme"
+	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store/redis"
+	"github.com/keystone-gateway/keystone-gateway/tenants/store/redis/redistest"
 	"github.com/keystone-gateway/keystone-gateway/test/authority"
 )
 
@@ -15,18 +18,56 @@ import (
 // prove, and a third one begin with what they have.
 func TestTwoGateways(t *testing.T) {
 	t.Parallel()
+	dir := t.TempDir()
+	twoGateways(t, dir, nil)
+	demandPrivate(t, dir)
+}
+
+// TestTwoGatewaysWithAStore is the same where they share a server of Redis, and no
+// directory.
+func TestTwoGatewaysWithAStore(t *testing.T) {
+	t.Parallel()
+	server, dir := redistest.Start(t), t.TempDir()
+	twoGateways(t, dir, func() acme.Storage {
+		config, shared := &redis.Config{}, &redis.Shared{}
+		config.SetDefaults()
+		config.Address, config.Timeout = []string{server.Address}, 5*settings.Duration(time.Second)
+		shared.Use(config, time.Minute)
+		t.Cleanup(shared.Close)
+		return shared.Vault("acme")
+	})
+	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
+		t.Errorf("the directory has %v %v", left, err)
+	}
+	if !server.Holds("KEYS *", "keystone::acme:accounts/") || server.Holds("KEYS *", ".lock") {
+		t.Error("the store has no account, or a lock")
+	}
+}
+
+// twoGateways, and a third one; shared makes the storage of each, nil is the directory.
+func twoGateways(t *testing.T, dir string, shared func() acme.Storage) {
+	t.Helper()
 	at := reserve(t)
 	ca := authority.Start(t, authority.Options{HTTPPort: at.http.Port, TLSPort: at.tls.Port})
-	dir := t.TempDir()
-	one, other := start(t, dir), start(t, dir)
+	fresh := func() *gateway {
+		g := start(t, dir)
+		if shared != nil {
+			g.shared = shared()
+		}
+		return g
+	}
+	in := func(challenges ...string) *acme.Config {
+		return section(ca, func(c *acme.Config) { c.Challenges, c.Shared = challenges, shared != nil })
+	}
+	one, other := fresh(), fresh()
 	one.listen(t, at) // the authority comes to this one only
 	var domains []string
 	for i := range 4 {
 		domains = append(domains, fmt.Sprintf("%d.example.com", i))
 	}
-	one.use(t, section(ca, nil)) // it orders nothing yet, and has no such name
-	other.use(t, section(ca, func(c *acme.Config) { c.Challenges = []string{acme.HTTP01} }), auto("a", domains...))
-	one.use(t, section(ca, func(c *acme.Config) { c.Challenges = []string{acme.HTTP01} }), auto("a", domains...))
+	one.use(t, in()) // it orders nothing yet, and has no such name
+	other.use(t, in(acme.HTTP01), auto("a", domains...))
+	one.use(t, in(acme.HTTP01), auto("a", domains...))
 	for _, g := range []*gateway{one, other} {
 		for _, name := range domains {
 			eventually(t, name+" is there", func() bool {
@@ -44,12 +85,11 @@ func TestTwoGateways(t *testing.T) {
 	one.end()
 	other.end()
 	ca.SetDown(true)
-	third := start(t, dir)
-	third.use(t, section(ca, nil), auto("a", domains...))
+	third := fresh()
+	third.use(t, in(), auto("a", domains...))
 	for _, name := range domains {
 		third.serves(t, ca, name) // at once
 	}
-	demandPrivate(t, dir)
 }
 
 // TestLocks takes a lock over whose holder has died, and no other one.
