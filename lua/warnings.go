@@ -8,6 +8,7 @@ import (
 
 	glua "github.com/yuin/gopher-lua"
 
+	"github.com/keystone-gateway/keystone-gateway/lua/pattern"
 	"github.com/keystone-gateway/keystone-gateway/lua/vm"
 )
 
@@ -42,7 +43,7 @@ func (s *Scripts) findWarnings(sh *shard) warnings {
 	}
 	s.timers = newTimers(sh.declarer.timers)
 	sh.lock.Lock()
-	found := slices.Concat(s.undefined(sh.names()), sh.unreachable(), sh.declarer.warnings, sh.judge(sh.main), s.secrets())
+	found := slices.Concat(s.undefined(sh.names()), sh.unreachable(), sh.shadowed(), sh.declarer.warnings, sh.judge(sh.main), s.secrets())
 	sh.lock.Unlock()
 	return warnings{withPool: s.warningsOf(sh, found, true), without: s.warningsOf(sh, found, false)}
 }
@@ -125,6 +126,60 @@ func (sh *shard) unreachable() (list []warning) {
 		if r := routes[[2]string{shadow.Method, shadow.Pattern}]; r != nil {
 			list = append(list, warning{r.handler.script.name, r.line, fmt.Sprintf(
 				"the route %q is never reached: %q is tried before it and matches the same paths", shadow.Pattern, shadow.By,
+			)})
+		}
+	}
+	return list
+}
+
+// mostCompared bounds the work of shadowed.
+const mostCompared = 1 << 20
+
+// shadowed finds routes of the configuration all of whose requests a wider one of a
+// script's takes; the same pattern in both is an error already.
+func (sh *shard) shadowed() (list []warning) {
+	claims := sh.owner.options.Claims
+	if len(claims) == 0 || len(claims)*sh.chain.routes.Len() > mostCompared {
+		return nil
+	}
+	type wide struct {
+		*route
+		method  string
+		pattern *pattern.Pattern
+	}
+	var routes []wide
+	sh.chain.routes.Walk(func(method, text string, r *route) {
+		if parsed, err := pattern.Parse(text); err == nil {
+			routes = append(routes, wide{r, method, parsed})
+		}
+	})
+	for _, claim := range claims {
+		claimed, err := pattern.Parse(claim.Pattern)
+		if err != nil {
+			continue
+		}
+		// over finds what takes the requests of a method; "" is any.
+		over := func(method string) int {
+			return slices.IndexFunc(routes, func(r wide) bool {
+				return (r.method == "" || r.method == method) && r.pattern.Covers(claimed)
+			})
+		}
+		by, first := over(""), true
+		for _, method := range claim.Methods {
+			if method == "HEAD" && slices.Contains(claim.Methods, "GET") {
+				continue // it goes with GET
+			}
+			if at := over(method); first || at < 0 {
+				by, first = at, false
+			}
+			if by < 0 {
+				break
+			}
+		}
+		if by >= 0 {
+			r := routes[by]
+			list = append(list, warning{r.handler.script.name, r.line, fmt.Sprintf(
+				"the route %q takes all requests of that for %q at %s, which is never reached: scripts' routes are asked first", r.route.pattern, claim.Pattern, claim.Place,
 			)})
 		}
 	}

@@ -134,3 +134,56 @@ func TestWarningsOfRoutes(t *testing.T) {
 		}
 	}
 }
+
+// TestRoutesBehindScripts: a route of the configuration that a wider one of a script's
+// leaves no request is told; others aren't.
+func TestRoutesBehindScripts(t *testing.T) {
+	t.Parallel()
+	const edge = "local f = function(request, response) response:write('x') end\nchi_route('GET', '/users/*', f)\nchi_route('ANY', '/all/{id}', f)\nchi_route('POST', '/users/{id}', f)\n"
+	for routes, want := range map[string]string{
+		"{path: /users/7, methods: GET, respond: {}}":                `edge.lua:2: the route "/users/*" takes all requests of that for "/users/7" at c.yaml:6:`,
+		"{path: '/users/{id}/x', methods: GET, respond: {}}":         `"/users/{id}/x"`,
+		"{path: /users/7, methods: [GET, POST], respond: {}}":        `which is never reached`,
+		"{path: [/other, /all/7], respond: {}}":                      `edge.lua:3: the route "/all/{id}" takes all requests of that for "/all/7"`,
+		"{path: /all/7, methods: [PUT, GET], respond: {}}":           `edge.lua:3: `,
+		"{path: /users/7, respond: {}}":                              "",
+		"{path: /users/7, methods: PUT, respond: {}}":                "",
+		"{path: /users/7/x, methods: [GET, POST], respond: {}}":      "",
+		"{path: /all/7/x, respond: {}}, {path: /users, respond: {}}": "",
+		"{path: '/all/*', respond: {}}":                              "",
+	} {
+		w := newWorkshop(t, "scripts/edge.lua", edge, "c.yaml", tenantsOf("a", "domains: [a.example.com], lua: {timeout: 20s}, lua_routes: [edge.lua], routes: ["+routes+"]"))
+		if err := w.start(); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(w.server.Warnings(), "\n"); want != "" && !strings.Contains(got, want) || want == "" && strings.Contains(got, "never reached") {
+			t.Errorf("%s:\ngot  %s\nwant %s", routes, got, want)
+		}
+	}
+}
+
+// TestWarningsOfWWW: where a redirect leads to a host that isn't the tenant's.
+func TestWarningsOfWWW(t *testing.T) {
+	t.Parallel()
+	for tenant, want := range map[string]string{
+		"domains: [example.com], policies: [{redirect: {www: add}}]":                               `www: add leads requests of example.com to www.example.com, which is none of the domains of tenant "a"`,
+		"domains: [www.example.com], policies: [{redirect: {https: true, www: remove}}]":           `www: remove leads requests of www.example.com to example.com`,
+		"domains: [example.com], routes: [{respond: {}, policies: [{redirect: {www: add}}]}]":      `leads requests of example.com`,
+		"domains: [example.com, WWW.Example.com], policies: [{redirect: {www: add}}]":              "",
+		"domains: [example.com, '*.example.com'], policies: [{redirect: {www: add}}]":              "",
+		"domains: ['*.example.com'], policies: [{redirect: {www: add}}]":                           "",
+		"domains: [127.0.0.1, 'www.example.com'], policies: [{redirect: {www: add}}]":              "",
+		"domains: [example.com], policies: [{redirect: {www: remove}}]":                            "",
+		"path_prefix: /, policies: [{redirect: {www: add}}]":                                       "",
+		"domains: [example.com], policies: [{redirect: {https: true}}]":                            "",
+		"domains: [example.com, example.net, www.example.com], policies: [{redirect: {www: add}}]": `leads requests of example.net to www.example.net`,
+	} {
+		config, err := proxy.Parse("c.yaml", []byte("tenants: [{name: a, "+tenant+", services: [{url: 'http://127.0.0.1:1'}]}]\n"))
+		if err != nil {
+			t.Fatal(tenant, err)
+		}
+		if got := strings.Join(config.Warnings(), "\n"); want != "" && !strings.Contains(got, want) || want == "" && strings.Contains(got, "leads requests") {
+			t.Errorf("%s:\ngot  %s\nwant %s", tenant, got, want)
+		}
+	}
+}

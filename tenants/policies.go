@@ -4,6 +4,7 @@ import (
 	_ "embed" // for PoliciesSource
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/keystone-gateway/keystone-gateway/proxy/settings"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy"
@@ -23,6 +24,7 @@ import (
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/referer"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/securityheaders"
 	"github.com/keystone-gateway/keystone-gateway/tenants/policy/useragent"
+	"github.com/keystone-gateway/keystone-gateway/tenants/route"
 	"github.com/keystone-gateway/keystone-gateway/tenants/routing"
 	"github.com/keystone-gateway/keystone-gateway/tenants/site"
 )
@@ -166,8 +168,34 @@ func (c *Config) WarnOfPolicies(warn func(field any, format string, args ...any)
 					w.Warn(warn)
 				}
 			}
+			if r := (*list)[i].Redirect; r != nil {
+				c.warnOfWWW(r, warn)
+			}
 		}
 	})
+}
+
+// warnOfWWW tells of domains whose requests are led to a host that isn't the tenant's.
+func (c *Config) warnOfWWW(r *redirect.Config, warn func(field any, format string, args ...any)) {
+	for _, domain := range c.Domains {
+		host, err := route.CanonicalDomain(domain)
+		if err != nil {
+			continue
+		}
+		led, ok := r.LedTo(host)
+		if ok && !slices.ContainsFunc(c.Domains, func(other string) bool { return serves(other, led) }) {
+			warn(&r.WWW, "www: %s leads requests of %s to %s, which is none of the domains of tenant %q: expected both names in domains", r.WWW, host, led, c.Name)
+		}
+	}
+}
+
+// serves reports whether a host is of a domain.
+func serves(domain, host string) bool {
+	canonical, err := route.CanonicalDomain(domain)
+	if below, ok := strings.CutPrefix(canonical, "*"); ok {
+		return err == nil && strings.HasSuffix(host, below)
+	}
+	return err == nil && canonical == host
 }
 
 // BuildPolicies builds the policies of a tenant that has passed its checks.

@@ -32,11 +32,10 @@ func (l *leading) Judge(r *policy.Request) (*policy.Answer, error) {
 	if scheme != schemeOf(r) {
 		elsewhere = true
 	}
-	switch has := bytes.HasPrefix(host, www); {
-	case len(host) == 0 || host[0] == '[':
-	case l.config.WWW == "remove" && has && bytes.IndexByte(host[len(www):], '.') > 0:
+	switch {
+	case l.config.removes(host):
 		host, elsewhere = host[len(www):], true
-	case l.config.WWW == "add" && !has && !isAddress(host):
+	case l.config.adds(host):
 		host, elsewhere = r.Append(func(dst []byte) []byte { return append(append(dst, www...), r.Host...) }), true
 	}
 	rest, moved := l.match(r)
@@ -48,6 +47,29 @@ func (l *leading) Judge(r *policy.Request) (*policy.Answer, error) {
 	}
 	location := l.location(r, scheme, host, rest, moved)
 	return &policy.Answer{Status: l.config.Status, Header: message.Header{{Name: []byte("Location"), Value: location}}}, nil
+}
+
+// removes reports whether a host loses its "www.".
+func (c *Config) removes(host []byte) bool {
+	return c.WWW == "remove" && bytes.HasPrefix(host, www) && bytes.IndexByte(host[len(www):], '.') > 0
+}
+
+// adds reports whether a host gets a "www.".
+func (c *Config) adds(host []byte) bool {
+	return c.WWW == "add" && len(host) > 0 && host[0] != '[' && !bytes.HasPrefix(host, www) && !isAddress(host)
+}
+
+// LedTo returns the host to which requests of a canonical one are led by www; ok is false
+// where they stay. Those below a wildcard aren't known.
+func (c *Config) LedTo(host string) (led string, ok bool) {
+	switch {
+	case strings.HasPrefix(host, "*"):
+	case c.removes([]byte(host)):
+		return host[len(www):], true
+	case c.adds([]byte(host)):
+		return string(www) + host, true
+	}
+	return "", false
 }
 
 func schemeOf(r *policy.Request) string {
