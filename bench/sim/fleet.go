@@ -156,7 +156,7 @@ func (g *gateway) passes(key int) bool {
 	r.Reset()
 	g.memo = policy.Memo{}
 	r.Memo, r.Waiter, r.Header = &g.memo, waiter{}, &g.header
-	r.Client = netip.AddrFrom4([4]byte{10, byte(key >> 16), byte(key >> 8), byte(key)})
+	r.Client = netip.AddrFrom4([4]byte{10, byte(key >> 16), byte(key >> 8), byte(key)}) //nolint:gosec // G115: Keys is bounded
 	answer, err := g.policy.Judge(r)
 	return answer == nil && err == nil && !r.WouldAnswer
 }

@@ -241,7 +241,10 @@ func (c *client) dial(l *link, username, password string, addresses []string) er
 		DialCtxFn: func(ctx context.Context, address string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
 			watched := *dialer
 			watched.ControlContext = c.reach.control
-			return l.dial(ctx, c.config, address, &watched)
+			within, cancel := context.WithTimeout(c.context, connectTimeout) // of the handshake too, which the dialler knows nothing of
+			defer cancel()
+			defer context.AfterFunc(ctx, cancel)()
+			return l.dial(within, c.config, address, &watched)
 		},
 	}
 	return guarded(func() (err error) {
