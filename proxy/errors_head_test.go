@@ -16,7 +16,7 @@ func TestHEADOfErrors(t *testing.T) {
 		"  - {name: dead, domains: [dead.example.com], policies: ["+pages+"], "+dead+"}\n"+
 		"  - {name: denied, domains: [denied.example.com], policies: ["+pages+", {ip: {deny: 127.0.0.1}}], "+dead+"}\n"+
 		"  - {name: away, domains: [away.example.com], policies: [{maintenance: {text: <h1>Back soon</h1>}}], "+dead+"}\n"+
-		"  - {name: packed, domains: [packed.example.com], compression: {enabled: true, min_length: 1}, policies: ["+pages+", {ip: {deny: 127.0.0.1}}], "+dead+"}\n"+
+		"  - {name: packed, domains: [packed.example.com], compression: {enabled: true}, policies: ["+pages+", {ip: {deny: 127.0.0.1}}], "+dead+"}\n"+
 		"  - {name: routes, domains: [routes.example.com], policies: ["+pages+"], routes: [{path: /a, respond: {}}]}\n")
 	_, _ = askRaw(t, server.Addr().String(), "GET / HTTP/1.1\r\nHost: dead.example.com\r\n\r\n") // from here on the target is known to be down
 	for _, host := range []string{"dead", "denied", "away", "packed", "routes", "nobody"} {

@@ -141,11 +141,11 @@ func TestRoutesBehindScripts(t *testing.T) {
 	t.Parallel()
 	const edge = "local f = function(request, response) response:write('x') end\nchi_route('GET', '/users/*', f)\nchi_route('ANY', '/all/{id}', f)\nchi_route('POST', '/users/{id}', f)\n"
 	for routes, want := range map[string]string{
-		"{path: /users/7, methods: GET, respond: {}}":                `edge.lua:2: the route "/users/*" takes all requests of that for "/users/7" at c.yaml:6:`,
+		"{path: /users/7, methods: GET, respond: {}}":                `edge.lua:1: the route "/users/*" takes all requests of that for "/users/7" at c.yaml:6:`,
 		"{path: '/users/{id}/x', methods: GET, respond: {}}":         `"/users/{id}/x"`,
 		"{path: /users/7, methods: [GET, POST], respond: {}}":        `which is never reached`,
-		"{path: [/other, /all/7], respond: {}}":                      `edge.lua:3: the route "/all/{id}" takes all requests of that for "/all/7"`,
-		"{path: /all/7, methods: [PUT, GET], respond: {}}":           `edge.lua:3: `,
+		"{path: [/other, /all/7], respond: {}}":                      `edge.lua:1: the route "/all/{id}" takes all requests of that for "/all/7"`,
+		"{path: /all/7, methods: [PUT, GET], respond: {}}":           `edge.lua:1: `,
 		"{path: /users/7, respond: {}}":                              "",
 		"{path: /users/7, methods: PUT, respond: {}}":                "",
 		"{path: /users/7/x, methods: [GET, POST], respond: {}}":      "",
