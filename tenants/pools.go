@@ -172,8 +172,8 @@ func (c *Config) checkPools(r settings.Reporter) {
 		if !reflect.DeepEqual(p.Health, c.Health) {
 			p.Health.Check(own)
 		}
-		if !reflect.DeepEqual(p.ResilienceConfig, c.ResilienceConfig) {
-			p.ResilienceConfig.Check(own)
+		if resilience := &p.ResilienceConfig; !reflect.DeepEqual(*resilience, c.ResilienceConfig) {
+			resilience.Check(own)
 		}
 		if p.Timeouts != c.Timeouts {
 			p.Timeouts.Check(own)
