@@ -93,7 +93,7 @@ func (j *judge) function(s *step, handler bool) {
 	})
 	j.steps -= steps - max(left, 0)
 	j.returned(p, handler, paths.Returned)
-	if paths.Known && len(p.Code) > 1 {
+	if paths.Known && len(p.Code) > 1 && !asksPolicy(p) {
 		j.silent(p, handler, paths)
 	}
 }
@@ -143,6 +143,12 @@ func (j *judge) returned(p *glua.FunctionProto, handler bool, returned map[int]s
 			j.add(p.SourceName, line, "the middleware returns a table, which nobody reads: answer with response:status(…) and response:write(…)")
 		}
 	}
+}
+
+// asksPolicy reports whether a function asks a policy of keystone.policy, which may have
+// answered where nothing else does.
+func asksPolicy(p *glua.FunctionProto) bool {
+	return slices.Contains(p.Constants, glua.LValue(glua.LString("judge")))
 }
 
 // silent finds paths on which nothing is done for the client.

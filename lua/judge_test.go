@@ -67,6 +67,7 @@ func TestWarnings(t *testing.T) {
 // Ordinary code isn't warned of.
 func TestNoFalseWarnings(t *testing.T) {
 	for _, source := range []string{
+		"local staff = {judge = function() return true end}\nchi_middleware(function(request, response, next)\nif staff:judge() then next() end\nend)",
 		"chi_middleware(function(request, response, next)\nlocal ok = request:header('A')\nif not ok then response:status(401) end\nif ok then next() end\nend)",
 		"chi_middleware(function(request, response, next)\nlocal done = false\nif request.method == 'OPTIONS' then response:status(204) done = true end\nif not done then next() end\nend)",
 		"chi_middleware(function(request, response, next)\nif request:header('A') == 'x' then response:status(401) end\nif request:header('A') ~= 'x' then next() end\nend)",

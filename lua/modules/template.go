@@ -48,6 +48,9 @@ type templateNode struct {
 	kind   templateKind
 	escape templateEscaping // of a value
 	raw    bool             // it is written as it is
+	quote  byte             // around the URL that a value is a part of
+	host   bool             // the template itself says where that URL's host is
+	named  bool             // and what it begins with
 	at     templatePlace    // of a text, where it ends
 	text   string           // as it is written
 	path   []string         // of a value or a section; empty is the current one
@@ -151,7 +154,7 @@ func templateCompiled(L *glua.LState, n, optionsAt int) *textTemplate {
 // quoted attributes.
 func templateEscape(L *glua.LState) int {
 	w := &templateWriter{L: L, run: vm.RunOf(L)}
-	w.escaped(vm.CheckString(L, 1), templateHTML)
+	w.html(vm.CheckString(L, 1))
 	L.Push(w.result())
 	return 1
 }
@@ -248,21 +251,23 @@ func (w *templateWriter) value(n *templateNode) {
 	w.work(5)
 	switch v := w.lookup(n).(type) {
 	case glua.LString:
-		w.escaped(string(v), n.escape)
+		w.escaped(string(v), n)
 	case glua.LNumber:
 		w.run.Charge(w.L, 32)
-		w.escaped(vm.NumberText(v), n.escape)
+		w.escaped(vm.NumberText(v), n)
 	case glua.LBool:
-		w.escaped(v.String(), n.escape)
+		w.escaped(v.String(), n)
 	case *glua.LNilType:
+		w.escaped("", n)
 	case *glua.LUserData:
 		if digits, ok := v.Value.(jsonBig); ok {
-			w.escaped(string(digits), n.escape)
+			w.escaped(string(digits), n)
 			return
 		}
 		if v != jsonOf(w.L).null {
 			w.wrong(n, "is a userdata, expected text")
 		}
+		w.escaped("", n)
 	default:
 		w.wrong(n, "is a "+v.Type().String()+", expected text")
 	}

@@ -56,6 +56,9 @@ type htmlState struct {
 	dashes    uint8
 	attribute htmlAttribute
 	part      templateEscaping // of a URL: what a value here is
+	host      bool             // where its host is, the template says and no value
+	named     bool             // and what it begins with
+	code      bool             // or it has a scheme that may run something
 	name      string           // of the element or attribute that is being read, in lower case
 	element   string           // whose start tag or content it is, if that is no HTML
 }
@@ -169,7 +172,11 @@ func (n *templateNode) wrongly(what string) error { return &templateError{n.at, 
 func (s htmlState) valueWithin(n *templateNode) (htmlState, error) {
 	switch s.attribute {
 	case urlAttribute:
-		n.escape = s.part
+		if s.code {
+			return s, n.wrongly("a value can't stand in a URL that may be a program or a page, expected one that begins with http:, https:, mailto: or tel:, or without a scheme" + orRaw)
+		}
+		n.escape, n.quote, n.host, n.named = s.part, s.quote, s.host, s.named
+		s.named = false
 		s.part = max(s.part, templatePath)
 	case codeAttribute:
 		return s, n.wrongly(fmt.Sprintf("a value can't stand in the attribute %s, which is a program or the like%s", s.name, orRaw))
@@ -221,7 +228,8 @@ func (s htmlState) join(t htmlState) (both htmlState, ok bool) {
 	}
 	if a.where == inValue && a.attribute == urlAttribute {
 		a.part = joinParts(a.part, b.part)
-		b.part = a.part
+		a.host, a.named, a.code = a.host && b.host, a.named && b.named, a.code || b.code
+		b.part, b.host, b.named, b.code = a.part, a.host, a.named, a.code
 	}
 	return a, a == b
 }

@@ -2,9 +2,9 @@ package modules
 
 import "strings"
 
-// escaped writes a value, escaped.
-func (w *templateWriter) escaped(text string, how templateEscaping) {
-	switch how {
+// escaped writes a value, as the place where it stands asks for.
+func (w *templateWriter) escaped(text string, n *templateNode) {
+	switch n.escape {
 	case templateHTML:
 		w.html(text)
 	case templateURL:
@@ -14,7 +14,7 @@ func (w *templateWriter) escaped(text string, how templateEscaping) {
 		}
 		w.percent(text, urlBytes)
 	case templatePath:
-		w.percent(text, pathBytes)
+		w.path(text, n)
 	case templateQuery:
 		w.percent(text, queryBytes)
 	default:
@@ -96,23 +96,3 @@ func (w *templateWriter) percentPart(text, plain string) {
 	}
 	w.write(text[begin:])
 }
-
-// safeScheme reports whether a URL has no scheme, or one that runs nothing.
-func safeScheme(url string) bool {
-	begin := url[:min(len(url), templateMaxScheme)]
-	i := strings.IndexAny(begin, ":/?#")
-	switch {
-	case i < 0:
-		return len(begin) == len(url)
-	case begin[i] != ':':
-		return true
-	}
-	switch strings.ToLower(begin[:i]) {
-	case "http", "https", "mailto", "tel":
-		return true
-	}
-	return false
-}
-
-// templateMaxScheme is how far a scheme is looked for, in bytes.
-const templateMaxScheme = 4 << 10

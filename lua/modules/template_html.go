@@ -1,6 +1,7 @@
 package modules
 
 import (
+	"html"
 	"slices"
 	"strings"
 )
@@ -179,6 +180,13 @@ func (s *htmlState) readValue(text string) int {
 		value = text[:end]
 	}
 	if s.attribute == urlAttribute && value != "" {
+		if s.part == templateURL {
+			place := placeIn(html.UnescapeString(value[:min(len(value), templateMaxScheme)]))
+			s.named, s.code = place == placeName, place == placeCode
+			s.host = s.named || place == placeHost
+		} else if strings.HasPrefix(value, "://") { // behind a scheme that is a value
+			s.host = true
+		}
 		if s.part = max(s.part, templatePath); strings.ContainsAny(value, "?#") {
 			s.part = templateQuery
 		}

@@ -69,6 +69,9 @@ func TestTemplateIsWrong(t *testing.T) {
 		"<a x-on:click='{{ x }}'>":                 `a value can't stand in the attribute x-on:click`,
 		"<img srcset='{{ x }}'>":                   `a value can't stand in the attribute srcset`,
 		"<iframe srcdoc='{{ x }}'>":                `a value can't stand in the attribute srcdoc`,
+		"<a href=\"javascript:f('{{ x }}')\">":     `1:24: a value can't stand in a URL that may be a program`,
+		"<a href=' JaVa&#115;cript:{{ x }}'>":      `a value can't stand in a URL that may be a program`,
+		"<a href='data:text/html,?{{ x }}'>":       `a value can't stand in a URL that may be a program`,
 		"<a href={{ x }}>":                         `1:9: a value can't stand in an attribute without quotes`,
 		"<a href=/{{ x }}>":                        `a value can't stand in an attribute without quotes`,
 		"<a {{ x }}>":                              `a value can't stand in the name of an attribute`,
@@ -127,6 +130,26 @@ func TestTemplateContexts(t *testing.T) {
 		{`<div data-src="{{ x }}">`, "javascript:x", `<div data-src="#unsafe-url">`},
 		{`<a href="/u/{{ x }}">`, "a/b?c&d:e ü", `<a href="/u/a/b%3Fc%26d%3Ae%20%C3%BC">`},
 		{`<a href="/?q={{ x }}">`, "a/b&c=d", `<a href="/?q=a%2Fb%26c%3Dd">`},
+		{`<a href="/{{ x }}">`, "/evil.example", `<a href="/%2Fevil.example">`},
+		{`<a href="/{{ x }}">`, "//evil.example", `<a href="/%2F/evil.example">`},
+		{`<a href="/{{ no }}/{{ x }}">`, "evil.example", `<a href="/./evil.example">`},
+		{`<a href="/{{#no}}n{{/no}}/{{ x }}">`, "evil.example", `<a href="//#unsafe-url">`},
+		{`<a href="{{ no }}{{ x }}">`, "//evil.example", `<a href="/%2Fevil.example">`},
+		{`<a href="{{ x }}">`, "", `<a href="">`},
+		{`<a href="https://{{ x }}.example.com/a">`, "evil.example/", `<a href="https://evil.example%2F.example.com/a">`},
+		{`<a href="https://{{ x }}.example.com/{{ x }}">`, "a/b", `<a href="https://a%2Fb.example.com/a/b">`},
+		{`<a href="https:{{ x }}">`, "//evil.example", `<a href="https:%2F%2Fevil.example">`},
+		{`<a href="https://a.example{{ x }}">`, "/b/c", `<a href="https://a.example/b/c">`},
+		{`<a href="{{ x }}{{ path }}">`, "https://a.example", `<a href="https://a.example/p/q">`},
+		{`<a href="{{ path }}{{ x }}">`, "//a.example", `<a href="/p/q//a.example">`},
+		{`<a href="{{ x }}{{ x }}">`, "//a", `<a href="//a//a">`},
+		{`<a href="{{ x }}://a{{ x }}.example/{{ x }}">`, "https", `<a href="https://ahttps.example/https">`},
+		{`<a href="{{ x }}{{ bare }}">`, "https://a.example", `<a href="https://a.example#unsafe-url">`},
+		{`<a href="https://{{ x }}{{ path }}.example/">`, "evil", `<a href="https://evil%2Fp%2Fq.example/">`},
+		{`<a href="https://a.example{{ x }}">`, ".evil.example/@", `<a href="https://a.example.evil.example%2F%40">`},
+		{`<a href='\{{ x }}'>`, "/evil.example", `<a href='\%2Fevil.example'>`},
+		{`<a href="ja{{ no }}vascript:{{ x }}">`, "alert(1)", `<a href="javascript:#unsafe-url">`},
+		{`<a href="mailto:{{ x }}">`, "a@b", `<a href="mailto:a%40b">`},
 		{`<a href="/#{{ x }}">`, "a b", `<a href="/#a%20b">`},
 		{`<a href="{{ x }}{{ x }}">`, "javascript:", `<a href="#unsafe-urljavascript%3A">`},
 		{`<a href="{{#y}}/p/{{/y}}{{ x }}">`, "javascript:x", `<a href="#unsafe-url">`},
@@ -152,7 +175,7 @@ func TestTemplateContexts(t *testing.T) {
 		v := newTextVM(t, vmtest.Limits())
 		v.L.SetGlobal("text", glua.LString(c.text))
 		v.L.SetGlobal("value", glua.LString(c.value))
-		if got := v.eval(`return template.render(text, {x = value, z = {"a", "b"}})`); got != c.want {
+		if got := v.eval(`return template.render(text, {x = value, z = {"a", "b"}, path = "/p/q", bare = "evil"})`); got != c.want {
 			t.Errorf("%s of %q\ngives    %s\nexpected %s", c.text, c.value, got, c.want)
 		}
 	}

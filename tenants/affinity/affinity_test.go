@@ -173,6 +173,14 @@ func TestSticky(t *testing.T) {
 			t.Fatalf("got %+v, want %+v", got, want)
 		}
 	}
+	for _, pairs := range []string{"at=zzz; " + pair, "at=zzz; at=" + strings.Repeat("A", 4000) + "; " + pair + "; at=zzz"} {
+		if got := read(s, pairs, now); got != want {
+			t.Errorf("beside others' cookies of the name, it says %+v", got)
+		}
+	}
+	if got := read(s, strings.Repeat("at=zzz; ", 8)+pair, now); got != (affinity.Home{}) {
+		t.Errorf("behind many others, it says %+v", got)
+	}
 	if s.Wants(want, 7, now.Add(20*time.Minute)) || !s.Wants(want, 7, now.Add(31*time.Minute)) || !s.Wants(want, 8, now) || !s.Wants(affinity.Home{}, 7, now) {
 		t.Error("who gets a cookie")
 	}

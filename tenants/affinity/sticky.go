@@ -56,11 +56,27 @@ func NewSticky(c Cookie, returns bool, secrets ...[]byte) (*Sticky, error) {
 // Returns reports whether clients go back to the target at which they were first.
 func (s *Sticky) Returns() bool { return s.returns }
 
-// Read returns what the request's cookie says; zero without one that is good. It
-// allocates only for a cookie that it hasn't seen lately. Scratch is memory for it.
+// mostCookies is how many cookies of the name are looked at in a request.
+const mostCookies = 8
+
+// Read returns what the request's cookie says, the first one that is good of several;
+// zero without any. It allocates only for cookies that it hasn't seen lately. Scratch is
+// memory for it.
 func (s *Sticky) Read(h message.Header, scratch []byte, now time.Time) (home Home, used []byte) {
-	text, ok := cookie.Of(h, s.cookie.Name)
-	if !ok || len(text) > 256 {
+	looked := 0
+	for text := range cookie.All(h, s.cookie.Name) {
+		if looked++; looked > mostCookies {
+			break
+		}
+		if home, scratch = s.read(text, scratch, now); home != (Home{}) {
+			break
+		}
+	}
+	return home, scratch
+}
+
+func (s *Sticky) read(text, scratch []byte, now time.Time) (home Home, used []byte) {
+	if len(text) > 256 {
 		return Home{}, scratch
 	}
 	scratch = s.known.AppendKey(scratch[:0], text)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"strings"
 
@@ -41,16 +42,31 @@ func In(field []byte, name string) (value []byte, ok bool) {
 }
 
 // Of returns a cookie's value in a request's header. Fields that are Dropped aren't
-// read.
+// read. The first of several wins, as with In.
 func Of(h message.Header, name string) (value []byte, ok bool) {
-	for i := range h {
-		if f := &h[i]; f.ID == message.Unknown && !f.Dropped && message.EqualFold(f.Name, "cookie") {
-			if value, ok = In(f.Value, name); ok {
-				return value, true
+	for value := range All(h, name) {
+		return value, true
+	}
+	return nil, false
+}
+
+// All are the values of all cookies of a name, as Of finds the first one: whoever can
+// tell his own from others', which anybody at a neighbouring host may have set, looks at
+// each.
+func All(h message.Header, name string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := range h {
+			f := &h[i]
+			if f.ID != message.Unknown || f.Dropped || !message.EqualFold(f.Name, "cookie") {
+				continue
+			}
+			for key, value, rest, ok := Next(f.Value); ok; key, value, rest, ok = Next(rest) {
+				if string(key) == name && !yield(value) {
+					return
+				}
 			}
 		}
 	}
-	return nil, false
 }
 
 // Next cuts the first cookie off the value of a Cookie field: its name and its value,
