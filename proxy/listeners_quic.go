@@ -102,7 +102,7 @@ func ofTLS(of *quic.TransportError) error {
 		return &net.OpError{Op: "remote error", Err: alert}
 	}
 	for _, beneath := range of.Unwrap() {
-		if beneath != nil && beneath != net.ErrClosed { //nolint:errorlint // which is what all of them unwrap to
+		if beneath != nil && beneath != net.ErrClosed {
 			return beneath
 		}
 	}

@@ -48,7 +48,7 @@ func TestPresence(t *testing.T) {
 	if len(before.causes) > 0 || !slices.Equal(during.causes, []error{errFirst, errSecond}) || !slices.Equal(after.causes, []error{errFirst}) || cancelled != 12 {
 		t.Errorf("told: %v, %v, %v; cancelled: %d", before.causes, during.causes, after.causes, cancelled)
 	}
-	if p.Gone() != errFirst { //nolint:errorlint // it is that one
+	if p.Gone() != errFirst {
 		t.Errorf("it is gone because of %v", p.Gone())
 	}
 	p.Reset()
@@ -80,7 +80,7 @@ type held struct{ cut []uint64 }
 
 func (h *held) CutStream(number uint64, _ *memory.Account, cause error) bool {
 	h.cut = append(h.cut, number)
-	return cause == errFirst //nolint:errorlint // it is that one
+	return cause == errFirst
 }
 
 func TestHeld(t *testing.T) {

@@ -86,7 +86,7 @@ func (s *stream) release() {
 func (s *stream) reset() {
 	s.conn, s.number, s.arrived, s.ended = nil, 0, 0, false
 	s.arrival.Reset()
-	s.Presence.Reset()
+	s.Reset()
 	s.begun = false
 	if s.head = s.head[:0]; cap(s.head) > keepHead {
 		s.head = nil

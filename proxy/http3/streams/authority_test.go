@@ -31,7 +31,7 @@ func newAuthority(t testing.TB) *authority {
 	a := &authority{t: t, file: filepath.Join(dir, "ca.pem"), list: filepath.Join(dir, "ca.crl")}
 	made := a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign})
 	a.cert = made.Leaf
-	a.key = made.PrivateKey.(*ecdsa.PrivateKey) //nolint:forcetypeassert // which sign has made
+	a.key = made.PrivateKey.(*ecdsa.PrivateKey)
 	a.write(a.file, "CERTIFICATE", a.cert.Raw)
 	return a
 }

@@ -64,11 +64,11 @@ const (
 	FirstWindow = 16 << 10
 	// MostWindow is what that grows to while it is read as fast as it comes.
 	MostWindow = 256 << 10
-	// FirstConnWindow is the same of all streams of a connection together, and
-	// MostConnWindow what that grows to. QUIC's notes of what isn't read may be some
-	// 130 times as large, where it has come byte by byte, and are charged to nobody.
+	// FirstConnWindow is the same of all streams of a connection together.
 	FirstConnWindow = 256 << 10
-	MostConnWindow  = 512 << 10
+	// MostConnWindow is what that grows to. QUIC's notes of what isn't read may be some
+	// 130 times as large, where it has come byte by byte, and are charged to nobody.
+	MostConnWindow = 512 << 10
 )
 
 // Conn is a connection of a client.

@@ -83,7 +83,7 @@ func (s *stream) release() {
 func (s *stream) forget() {
 	s.conn, s.client, s.quic, s.number, s.since, s.arrived, s.ended = nil, nil, nil, 0, 0, 0, false
 	s.arrival.Reset()
-	s.Presence.Reset()
+	s.Reset()
 	s.body.reset()
 	s.begun, s.bad, s.closed = false, false, false
 	if s.head = s.head[:0]; cap(s.head) > keepHead {

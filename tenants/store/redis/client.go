@@ -243,7 +243,8 @@ func (c *client) dial(l *link, username, password string, addresses []string) er
 			watched.ControlContext = c.reach.control
 			within, cancel := context.WithTimeout(c.context, connectTimeout) // of the handshake too, which the dialler knows nothing of
 			defer cancel()
-			defer context.AfterFunc(ctx, cancel)()
+			stop := context.AfterFunc(ctx, cancel)
+			defer stop()
 			return l.dial(within, c.config, address, &watched)
 		},
 	}
