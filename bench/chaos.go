@@ -59,12 +59,18 @@ func runChaos(ctx context.Context, args []string) error {
 
 func (l *lab) chaos(ctx context.Context, o *chaosOptions) error {
 	targets, services := make([]*chaosTarget, chaosTargets), make([]string, chaosTargets)
+	defer func() {
+		for _, t := range targets {
+			if t != nil {
+				t.close(true)
+			}
+		}
+	}()
 	for i := range targets {
 		var err error
 		if targets[i], err = newChaosTarget(o.takes); err != nil {
 			return err
 		}
-		defer targets[i].close(true)
 		services[i] = fmt.Sprintf("{name: t%d, url: %q}", i, "http://"+targets[i].address)
 	}
 	g, err := l.startGateway(ctx, gatewayConfig{host: "a", tenants: fmt.Sprintf("  - {name: a, path_prefix: /, services: [%s], %s}\n", strings.Join(services, ", "), o.resilience)})
@@ -75,8 +81,8 @@ func (l *lab) chaos(ctx context.Context, o *chaosOptions) error {
 	quiet := loadConstantly(ctx, url, o.rate, max(time.Second, o.duration/3))
 	stop, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		for err := error(nil); ; {
-			if err = upset(targets); err != nil {
+		for {
+			if err := upset(targets); err != nil {
 				done <- err
 				return
 			}

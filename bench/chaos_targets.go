@@ -132,7 +132,7 @@ func (t *chaosTarget) close(listener bool) {
 
 // upset has two of the targets fail, each in a way of its own, and the others be good.
 func upset(targets []*chaosTarget) error {
-	for i, at := range rand.Perm(len(targets)) {
+	for i, at := range rand.Perm(len(targets)) { //nolint:gosec // G404: an order is no secret
 		mode := chaosGood
 		if i < 2 {
 			mode = 1 + chaosMode(rand.N(int32(chaosModes)-1)) //nolint:gosec // G404: no secret

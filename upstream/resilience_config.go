@@ -28,7 +28,7 @@ type ResilienceConfig struct {
 
 	// "standard" turns on what stands below and above with the defaults of each
 	// section that is left out, retries with a per_try_timeout of 500ms, a slow_start of
-	// 10s and a panic_threshold of 50%. Default: none.
+	// 10s and a panic_threshold of 20%. Default: none.
 	Resilience string `yaml:"resilience" enum:"standard"`
 
 	// Which targets get no requests for a while because of how they have answered.
@@ -73,7 +73,7 @@ func (c ResilienceConfig) resolved() ResilienceConfig {
 		c.SlowStart = new(settings.Duration(10 * time.Second))
 	}
 	if c.PanicThreshold == nil {
-		c.PanicThreshold = new(Percent(50))
+		c.PanicThreshold = new(Percent(20))
 	}
 	return c
 }
