@@ -145,6 +145,9 @@ func (s *Stream) appendData(p []byte, end bool) {
 
 // blockLocked has the stream resumed when there may be room.
 func (s *Stream) blockLocked() {
+	if s.window > 0 && s.c.send > 0 {
+		s.c.out.full = true
+	}
 	if !s.waits {
 		s.waits = true
 		s.c.blocked = append(s.c.blocked, s)
@@ -164,7 +167,7 @@ func (s *Stream) resumeLocked() {
 // into the list again.
 func (c *Conn) unblock() {
 	list := c.blocked
-	c.blocked = c.blocked[:0]
+	c.blocked, c.out.full = c.blocked[:0], false
 	for _, s := range list {
 		s.waits = false
 		s.resumeLocked()

@@ -23,6 +23,7 @@ type outgoing struct {
 	own     int    // bytes of it that are heads and trailer sections, which streams bound
 	spare   []byte
 	rest    []byte // of what is being written, for the writer
+	full    bool   // streams wait since there was too much to be written
 	writing bool   // somebody writes: who set it, or the writer
 	written int64  // bytes the socket has taken
 	offered int64  // bytes it may have taken: while it is asked, more than written
@@ -66,10 +67,7 @@ func (c *Conn) flush() {
 		n, err := c.sock.WriteNow(buf)
 		c.mu.Lock()
 		o.took(n)
-		o.rest = buf[n:]
-		if err == nil && n == len(buf) && len(o.buf) == 0 {
-			o.writing, o.rest = false, nil
-			o.keep(buf)
+		if o.rest = buf[n:]; err == nil && n == len(buf) && c.wrote(buf) {
 			c.mu.Unlock()
 			return
 		}
@@ -78,6 +76,23 @@ func (c *Conn) flush() {
 		c.kick <- struct{}{} // holds one, and only who writes puts it there
 	}
 	c.mu.Unlock()
+}
+
+// wrote notes that all of buf is written, and reports whether that was all: if not, what
+// has come since is next. Whoever waits for room goes on.
+func (c *Conn) wrote(buf []byte) (all bool) {
+	o := &c.out
+	o.rest = nil
+	o.keep(buf)
+	if o.full {
+		c.unblock()
+	}
+	if len(o.buf) == 0 {
+		o.writing = false
+		return true
+	}
+	o.rest, o.buf, o.spare, o.own = o.buf, o.spare, nil, 0
+	return false
 }
 
 // write is the writer: it writes what the socket didn't take at once.
@@ -109,14 +124,7 @@ func (c *Conn) writeOn() bool {
 		return false
 	}
 	o.took(n)
-	o.keep(buf)
-	c.unblock()
-	if len(o.buf) == 0 {
-		o.writing = false
-		return false
-	}
-	o.rest, o.buf, o.spare, o.own = o.buf, o.spare, nil, 0
-	return true
+	return !c.wrote(buf)
 }
 
 // keep keeps a buffer that has been written, unless it has grown beyond what a
