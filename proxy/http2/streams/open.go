@@ -58,12 +58,16 @@ func (c *Conn) takeContinuation(f *http2.Frame) error {
 // than the head in it.
 func (c *Conn) maxBlock() int { return 2*c.server.MaxHeader() + http2.MaxFrame }
 
+// mostExchanges is how many of a connection there are at once: those of as many streams
+// as there may be, and those that have yet to end behind their responses.
+const mostExchanges = 4 * multiplex.MaxStreams
+
 // running is how many streams count: to the client one has ended with the last byte of its
 // response, and so it may open another although the exchange of the first has not ended
-// yet. There are at most twice as many exchanges. It needs c.mu.
+// yet. There are at most mostExchanges. It needs c.mu.
 func (c *Conn) running() int {
 	n := len(c.streams)
-	if n < multiplex.MaxStreams || n >= 2*multiplex.MaxStreams {
+	if n < multiplex.MaxStreams || n >= mostExchanges {
 		return n
 	}
 	for _, s := range c.streams {

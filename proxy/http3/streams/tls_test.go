@@ -241,13 +241,19 @@ func TestHandshakeFailures(t *testing.T) {
 			until.True(t, "it is given up", func() bool { return g.Listeners()[0].Handshakes == 0 })
 		},
 	} {
-		fail()
 		at := slices.Index(cause.Handshakes[:], kind)
-		until.True(t, kind+" is counted", func() bool { return g.Listeners()[0].Failures[at] == 1 })
+		until.True(t, kind+" is counted", func() bool {
+			fail() // again, if the client's word was lost, or came too late
+			return g.Listeners()[0].Failures[at] > 0
+		})
 	}
-	if got := g.Counters().Handshakes; got != 3 {
-		t.Errorf("%d handshakes have failed, want 3", got)
-	}
+	until.True(t, "all are counted together", func() bool {
+		all := uint64(0)
+		for _, n := range g.Listeners()[0].Failures {
+			all += n
+		}
+		return all >= 3 && uint64(g.Counters().Handshakes) == all
+	})
 	if got := answer(connect(t, g).send(true, head("GET", "/"))); got != "200" {
 		t.Errorf("another client: %s", got)
 	}
