@@ -252,7 +252,7 @@ func TestHandshakeFailures(t *testing.T) {
 		for _, n := range g.Listeners()[0].Failures {
 			all += n
 		}
-		return all >= 3 && uint64(g.Counters().Handshakes) == all
+		return all >= 3 && g.Counters().Handshakes == all
 	})
 	if got := answer(connect(t, g).send(true, head("GET", "/"))); got != "200" {
 		t.Errorf("another client: %s", got)
